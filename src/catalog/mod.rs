@@ -1,0 +1,1 @@
+//! What Git says about releases: commits → releases, episodes, markers.

@@ -1,0 +1,1 @@
+//! Owned field paths, comparison as field changes, fingerprints. Fields we do not own are invisible.

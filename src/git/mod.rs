@@ -1,0 +1,1 @@
+//! The repository: a bare mirror, fetched, fast-forward only. Knows Git, knows nothing of releases.

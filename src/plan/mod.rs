@@ -1,0 +1,1 @@
+//! Judgement: `plan(&World) -> Plan`. Pure, total, deterministic: no clock, no I/O, no async, no logging.

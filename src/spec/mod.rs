@@ -1,0 +1,1 @@
+//! The language of the repository: bytes → checked releases, approvals, freezes and diagnostics.

@@ -1,0 +1,1 @@
+//! Everything a decision may look at, `now` included. Data only.
