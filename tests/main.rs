@@ -1,1 +1,5 @@
+//! The integration tests: one binary.
 
+mod exclusions;
+mod tokens;
+mod vectors;
