@@ -74,7 +74,9 @@ impl Tokens {
                 Err(Mismatch(format!("{at}:\n      expected {}\n      got      {text}", self.fill(pattern))))
             }
             (expected, got) if expected == got => Ok(()),
-            (expected, got) => Err(Mismatch(format!("{at}:\n      expected {expected}\n      got      {got}"))),
+            (expected, got) => {
+                Err(Mismatch(format!("{at}:\n      expected {expected}\n      got      {got}")))
+            }
         }
     }
 
@@ -111,7 +113,8 @@ impl Tokens {
             let text = |value: &str| (value.len(), value.to_owned());
             if let Some(pair) = values.windows(2).find(|pair| text(pair[0].1) >= text(pair[1].1)) {
                 let (first, second) = (pair[0], pair[1]);
-                let text = format!("<{kind}{}> is {}, <{kind}{}> is {}", first.0, first.1, second.0, second.1);
+                let text =
+                    format!("<{kind}{}> is {}, <{kind}{}> is {}", first.0, first.1, second.0, second.1);
                 return Err(Mismatch(text));
             }
         }

@@ -31,7 +31,8 @@ async fn the_embedded_cluster_answers_as_the_real_server_did() {
         for case in group["cases"].as_array().unwrap() {
             let name = case["name"].as_str().unwrap();
             for (step, outcome) in replay(case).await.into_iter().enumerate() {
-                let listed = EXCLUSIONS.iter().find(|listed| listed.case == name && listed.steps.contains(&step));
+                let listed =
+                    EXCLUSIONS.iter().find(|listed| listed.case == name && listed.steps.contains(&step));
                 match (outcome, listed) {
                     (Ok(()), None) => equal += 1,
                     (Err(_), Some(_)) => excluded += 1,
@@ -142,7 +143,8 @@ async fn close_watches(
     outcomes: &mut [Result<(), Mismatch>],
     tokens: &mut Tokens,
 ) {
-    let (due, open): (Vec<_>, Vec<_>) = std::mem::take(watches).into_iter().partition(|watch| watch.until == index);
+    let (due, open): (Vec<_>, Vec<_>) =
+        std::mem::take(watches).into_iter().partition(|watch| watch.until == index);
     *watches = open;
     for watch in due {
         if watch.by_server {
@@ -177,7 +179,9 @@ async fn check(step: &Value, response: Response<Body>, tokens: &mut Tokens) -> R
     let head = check_head(step, &response, tokens);
     let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let head = head.map_err(|why| Mismatch(format!("{}\n      got {}", why.0, text.chars().take(400).collect::<String>())));
+    let head = head.map_err(|why| {
+        Mismatch(format!("{}\n      got {}", why.0, text.chars().take(400).collect::<String>()))
+    });
     let Some(expected) = step["response"].get("body") else { return head };
     let trimmed = step["trimmed"].as_str().unwrap_or_default();
     if let Some(line) = expected.as_str() {

@@ -9,7 +9,8 @@ use crate::devcluster::kinds::{Kind, Kinds};
 
 /// Verbs in the order in which the real server lists them: built-in kinds, custom kinds.
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-const CUSTOM_VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const CUSTOM_VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const PART_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// The Kubernetes whose behaviour the vectors recorded.
@@ -138,7 +139,8 @@ pub fn openapi(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
     let groups = groups(kinds);
     let mut paths = serde_json::Map::new();
     for kind in groups.get(group)?.get(version)? {
-        let base = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let base =
+            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
         let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
         let patch = json!({
@@ -159,7 +161,8 @@ pub fn openapi_index(kinds: &Kinds) -> Value {
     let mut paths = serde_json::Map::new();
     for (group, versions) in groups(kinds) {
         for version in versions.keys() {
-            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let path =
+                if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
             let url = format!("/openapi/v3/{path}?hash=0");
             paths.insert(path, json!({"serverRelativeURL": url}));
         }

@@ -174,8 +174,7 @@ impl Knobs {
             "" => "at the cluster scope".to_owned(),
             namespace => format!("in the namespace {namespace:?}"),
         };
-        let why =
-            format!("User {USER:?} cannot {verb} resource {plural:?} in API group {group:?} {place}");
+        let why = format!("User {USER:?} cannot {verb} resource {plural:?} in API group {group:?} {place}");
         let resource = crate::devcluster::kinds::resource_name(group, plural);
         Err(Refusal::forbidden(&resource, name, &why))
     }

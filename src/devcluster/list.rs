@@ -113,14 +113,15 @@ fn page(
         }
         (None, _) => None,
     };
-    let (all, version) = store.read(|state| match exact {
-        None => Ok((state.list(&resource, namespace), state.version())),
-        Some(version) => state.list_at(&resource, namespace, version).map(|objects| (objects, version)),
-    })
-    .map_err(|refusal| match &token {
-        None => Denied::Refused(refusal),
-        Some(token) => expired(&Token { version: -1, after: token.after.clone() }),
-    })?;
+    let (all, version) = store
+        .read(|state| match exact {
+            None => Ok((state.list(&resource, namespace), state.version())),
+            Some(version) => state.list_at(&resource, namespace, version).map(|objects| (objects, version)),
+        })
+        .map_err(|refusal| match &token {
+            None => Denied::Refused(refusal),
+            Some(token) => expired(&Token { version: -1, after: token.after.clone() }),
+        })?;
     let key = |object: &Object| match namespace {
         Some(_) => object.name().to_owned(),
         None if target.kind.namespaced => format!("{}/{}", object.namespace(), object.name()),

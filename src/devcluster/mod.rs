@@ -38,8 +38,8 @@ pub mod discovery;
 pub mod server;
 pub mod cluster;
 
-pub use cluster::{DevCluster, Options};
 pub use clock::Clock;
+pub use cluster::{DevCluster, Options};
 pub use deletes::{DeleteHow, Deleted, Propagation};
 pub use events::EventType;
 pub use knobs::{Denial, Failure, Faults, Knobs, Write};

@@ -52,7 +52,8 @@ pub fn patch_type(content_type: &str, custom: bool) -> Result<PatchType, Refusal
 
 fn unknown_format(known: &[&str]) -> Refusal {
     let list = known.join(", ");
-    let text = format!("the body of the request was in an unknown format - accepted media types include: {list}");
+    let text =
+        format!("the body of the request was in an unknown format - accepted media types include: {list}");
     Refusal::new(415, "UnsupportedMediaType", text)
 }
 
@@ -128,7 +129,9 @@ impl Writing<'_> {
         let written = self.store.write(|state| {
             let live = state.find(&resource, &self.target.namespace, name);
             let found = live.as_ref().map_or("", |live| live.uid());
-            if let Some(uid) = object["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty() && *uid != found) {
+            if let Some(uid) =
+                object["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty() && *uid != found)
+            {
                 return Err(Refusal::conflict(&resource, name, &storage_error(self.target, uid, found)));
             }
             let live = live.ok_or_else(|| Refusal::not_found(&resource, name))?;
@@ -152,15 +155,19 @@ impl Writing<'_> {
     }
 
     fn apply(&self) -> Result<Response, Refusal> {
-        let (mut body, _) = body::read(self.bytes)
-            .map_err(|why| Refusal::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}")))?;
+        let (mut body, _) = body::read(self.bytes).map_err(|why| {
+            Refusal::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
+        })?;
         let kind = &self.target.kind;
         let expected = (kind.api_version(&self.target.version), kind.kind.clone());
         let said = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
         if (said("apiVersion"), said("kind")) != expected {
             let version = said("apiVersion");
             let version = if version.contains('/') { version } else { format!("/{version}") };
-            return Err(Refusal::bad_request(format!("invalid object type: {version}, Kind={}", said("kind"))));
+            return Err(Refusal::bad_request(format!(
+                "invalid object type: {version}, Kind={}",
+                said("kind")
+            )));
         }
         if body["metadata"].get("managedFields").is_some_and(|entries| !entries.is_null()) {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
@@ -198,13 +205,15 @@ impl Writing<'_> {
             (PatchType::Json, Value::Array(_)) => {}
             (PatchType::Json, other) => {
                 let what = crate::devcluster::typed::type_name(other);
-                let text = format!("json: cannot unmarshal {what} into Go value of type []handlers.jsonPatchOp");
+                let text =
+                    format!("json: cannot unmarshal {what} into Go value of type []handlers.jsonPatchOp");
                 return Err(undecoded(text));
             }
             (_, Value::Object(_)) => {}
             (_, other) => {
                 let what = crate::devcluster::typed::type_name(other);
-                let text = format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
+                let text =
+                    format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
                 return Err(undecoded(text));
             }
         }
@@ -251,12 +260,12 @@ impl Writing<'_> {
         let unrecognized = |why: &str| {
             let name = &kind.kind;
             let summary = body::summary(self.bytes);
-            let text = format!("the object provided is unrecognized (must be of type {name}): {why} ({summary})");
+            let text =
+                format!("the object provided is unrecognized (must be of type {name}): {why} ({summary})");
             Refusal::bad_request(text)
         };
-        let (mut object, twice) = body::read(self.bytes).map_err(|why| {
-            unrecognized(&format!("couldn't get version/kind; json parse error: {why}"))
-        })?;
+        let (mut object, twice) = body::read(self.bytes)
+            .map_err(|why| unrecognized(&format!("couldn't get version/kind; json parse error: {why}")))?;
         if !object.is_object() {
             let what = crate::devcluster::typed::type_name(&object);
             return Err(unrecognized(&format!(
@@ -273,7 +282,8 @@ impl Writing<'_> {
             refuse_wrong_types(&object, kind, &self.target.version)?;
         }
         let unknown = custom::prune(&mut object.clone(), &kind.schema);
-        let mut warnings: Vec<String> = twice.iter().map(|path| format!("duplicate field {path:?}")).collect();
+        let mut warnings: Vec<String> =
+            twice.iter().map(|path| format!("duplicate field {path:?}")).collect();
         warnings.extend(unknown.iter().map(|path| format!("unknown field {path:?}")));
         if !warnings.is_empty() && self.asked.get("fieldValidation") == "Strict" {
             let (name, why) = (&kind.kind, warnings.join(", "));

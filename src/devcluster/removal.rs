@@ -29,9 +29,8 @@ pub fn delete(writing: &Writing<'_>) -> Result<Response, Refusal> {
         state.delete(&target.kind, &live, &how)
     })?;
     let now = writing.store.clock().now();
-    let whole = |object: &Object| {
-        object_reply(200, &in_version(object, target), &target.kind, writing.asked, now)
-    };
+    let whole =
+        |object: &Object| object_reply(200, &in_version(object, target), &target.kind, writing.asked, now);
     match deleted {
         Deleted::Waiting(object) => Ok(whole(&object)),
         Deleted::Gone(object) if target.kind.returns_deleted => Ok(whole(&object)),
@@ -91,7 +90,8 @@ fn how(writing: &Writing<'_>) -> Result<DeleteHow, Refusal> {
         }
         options
     } else {
-        let undecoded = |why: String| Refusal::internal(format!("couldn't get version/kind; json parse error: {why}"));
+        let undecoded =
+            |why: String| Refusal::internal(format!("couldn't get version/kind; json parse error: {why}"));
         body::read(writing.bytes).map_err(undecoded)?.0
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -159,7 +159,8 @@ pub fn bind(writing: &Writing<'_>) -> Result<Response, Refusal> {
         state.put(PODS, pod);
         Ok(())
     })?;
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(json_reply(201, &status))
 }
 

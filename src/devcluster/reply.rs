@@ -162,4 +162,3 @@ pub fn shown(object: &Value, kind: &Kind, form: Form, look: Look<'_>) -> Value {
         }
     }
 }
-

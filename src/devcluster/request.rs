@@ -36,7 +36,8 @@ impl Asked {
     #[must_use]
     pub fn read(method: &Method, uri: &Uri, headers: &HeaderMap) -> Asked {
         let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|pairs| pairs.0).unwrap_or_default();
+        let pairs =
+            Query::<Vec<(String, String)>>::try_from_uri(uri).map(|pairs| pairs.0).unwrap_or_default();
         let mut query = BTreeMap::new();
         for (name, value) in pairs {
             query.entry(name).or_insert(value);

@@ -74,8 +74,7 @@ pub fn write(writing: &Writing<'_>, scale: &Scale, patching: bool) -> Result<Res
     let (sent, _) = body::read(writing.bytes).map_err(undecoded)?;
     let resource = target.kind.resource();
     let dry_run = writing.asked.get("dryRun") == "All";
-    let by =
-        By { manager: writing.asked.manager(), version: &target.version, part: Part::Scale, dry_run };
+    let by = By { manager: writing.asked.manager(), version: &target.version, part: Part::Scale, dry_run };
     let written = writing.store.write(|state| {
         let live = state
             .find(&resource, &target.namespace, &target.name)

@@ -86,7 +86,12 @@ fn is_selectable(name: &str, kind: &Kind) -> bool {
     match kind.resource().as_str() {
         "pods" => matches!(
             name,
-            "spec.nodeName" | "spec.restartPolicy" | "spec.schedulerName" | "spec.serviceAccountName" | "status.phase" | "status.podIP"
+            "spec.nodeName"
+                | "spec.restartPolicy"
+                | "spec.schedulerName"
+                | "spec.serviceAccountName"
+                | "status.phase"
+                | "status.podIP"
         ),
         "events" => {
             name.starts_with("involvedObject.")
@@ -186,7 +191,9 @@ impl Parser {
             ">" => Test::Above(self.value().parse().unwrap_or(i64::MAX)),
             "<" => Test::Below(self.value().parse().unwrap_or(i64::MIN)),
             other => {
-                let text = format!("unable to parse requirement: found '{other}', expected: in, notin, =, ==, !=, gt, lt");
+                let text = format!(
+                    "unable to parse requirement: found '{other}', expected: in, notin, =, ==, !=, gt, lt"
+                );
                 return Err(Refusal::bad_request(text));
             }
         };
@@ -200,7 +207,8 @@ impl Parser {
 
     fn values(&mut self) -> Result<Vec<String>, Refusal> {
         let wrong = |found: &str| {
-            let text = format!("unable to parse requirement: found '{found}', expected: ',', ')' or identifier");
+            let text =
+                format!("unable to parse requirement: found '{found}', expected: ',', ')' or identifier");
             Refusal::bad_request(text)
         };
         self.next();

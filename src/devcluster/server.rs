@@ -158,7 +158,8 @@ fn discover(face: &Face, asked: &Asked, host: &str) -> Option<Response> {
 
 /// Answers reviews of the caller's own rights: everything is allowed that the knobs do not deny elsewhere.
 fn review(asked: &Asked, bytes: &[u8]) -> Option<Response> {
-    if asked.method != Method::POST || asked.path != "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" {
+    if asked.method != Method::POST || asked.path != "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    {
         return None;
     }
     Some(match body::read(bytes) {
