@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::devcluster::kinds::{Kind, Kinds};
 
@@ -128,9 +131,10 @@ fn resource(kind: &Kind) -> Value {
     resource
 }
 
-/// A name for the stored version; clients only compare it.
+/// A short hash of the stored version (`discovery.StorageVersionHash`).
 fn storage_hash(kind: &Kind) -> String {
-    format!("{}/{}", kind.resource(), kind.storage_version())
+    let text = format!("{}/{}/{}", kind.group, kind.storage_version(), kind.kind);
+    STANDARD.encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
 /// The document that says to kubectl which kinds take `fieldValidation`: no schemas, only that.

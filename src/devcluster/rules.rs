@@ -178,6 +178,13 @@ pub fn faults(resource: &str, old: Option<&Value>, new: &Value) -> Vec<Cause> {
                 let field = "spec.leaseDurationSeconds";
                 causes.push(Cause::invalid(field, &duration.to_string(), "must be greater than 0"));
             }
+            for field in ["acquireTime", "renewTime"] {
+                let time = &new["spec"][field];
+                if time.as_str().is_some_and(|time| !is_micro_time(time)) {
+                    let why = "must be a time with six digits after the point";
+                    causes.push(Cause::invalid(format!("spec.{field}"), &time.to_string(), why));
+                }
+            }
         }
         CONTROLLER_REVISIONS => {
             if old.is_some_and(|old| old["data"] != new["data"]) {
@@ -192,9 +199,25 @@ pub fn faults(resource: &str, old: Option<&Value>, new: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid("involvedObject.namespace", &format!("{about:?}"), why));
             }
         }
+        "events.events.k8s.io" => {
+            let about = new["regarding"]["namespace"].as_str().unwrap_or_default();
+            if new["metadata"]["namespace"] != about {
+                let why = "does not match event.namespace";
+                causes.push(Cause::invalid("involvedObject.namespace", &format!("{about:?}"), why));
+            }
+            if new["eventTime"].is_null() {
+                causes.push(Cause::required("eventTime", ""));
+            }
+        }
         _ => {}
     }
     causes
+}
+
+/// Go reads `metav1.MicroTime` only with exactly six digits after the point.
+fn is_micro_time(text: &str) -> bool {
+    let digits = text.split_once('.').map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
+    digits == Some(6) && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 fn config_map_faults(old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>) {

@@ -360,6 +360,12 @@ impl State {
         object
     }
 
+    /// Puts an object in its place under the version of the last write: another view of what was just written.
+    pub fn put_view(&mut self, resource: &str, value: Value) {
+        self.version -= 1;
+        self.put(resource, value);
+    }
+
     /// Takes an object away, under the next resourceVersion. Returns what stood there.
     pub fn take(&mut self, resource: &str, namespace: &str, name: &str) -> Option<Object> {
         let shelf = self.shelves.get_mut(resource)?;
