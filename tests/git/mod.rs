@@ -1,0 +1,4 @@
+//! The Git room against real repositories, with the `git` program as the oracle.
+
+mod history;
+mod mirror;
