@@ -5,8 +5,8 @@ use std::process::Command;
 
 use triton::model::CommitId;
 
-/// A working clone with the branch `main`. Dates are fixed and nobody's configuration is read, so that ids are the
-/// same on every machine.
+/// A working clone with the branch `main`. Dates are fixed, and without a home folder nobody's configuration is
+/// read, so that ids are the same on every machine.
 pub struct Repo {
     dir: tempfile::TempDir,
 }
@@ -45,7 +45,7 @@ impl Repo {
             .current_dir(self.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")])
+            .env("GIT_CONFIG_NOSYSTEM", "1")
             .envs([("GIT_AUTHOR_NAME", who), ("GIT_COMMITTER_NAME", who)])
             .envs([("GIT_AUTHOR_EMAIL", mail.as_str()), ("GIT_COMMITTER_EMAIL", mail.as_str())])
             .envs([("GIT_AUTHOR_DATE", "1700000000 +0000"), ("GIT_COMMITTER_DATE", "1700000000 +0000")])

@@ -66,7 +66,11 @@ pub(crate) fn fetch(
     }
     let mut receiver = Receiver::new(mirror, budget)?;
     let mut refused = None;
-    let sent = builder.foreach(|bytes| match receiver.write(bytes, budget) {
+    let mut take = |bytes: &[u8]| {
+        budget.receive(bytes.len())?;
+        receiver.write(bytes, budget)
+    };
+    let sent = builder.foreach(|bytes| match take(bytes) {
         Ok(()) => true,
         Err(error) => {
             refused = Some(error);

@@ -8,11 +8,15 @@ use std::sync::atomic::AtomicBool;
 
 use crate::git::budget::Budget;
 use crate::git::error::{Error, Result};
+use crate::git::http;
 use crate::git::local;
 use crate::git::object::{Kind, ObjectId, commit_oid};
+use crate::git::pack::Receiver;
 use crate::git::remote::{Address, Limits, Remote};
 use crate::git::repository::Repository;
 use crate::git::settings;
+use crate::git::ssh;
+use crate::git::wire::Advertisement;
 use crate::model::CommitId;
 
 /// The one reference of the mirror. It does not carry the branch's name, so that another branch may be followed
@@ -21,6 +25,33 @@ const HEAD: &str = "refs/heads/mirror";
 /// Packs after which the mirror is fetched anew. Each fetch adds one, and reading asks each; at twenty pushes a day
 /// that is once in ten days.
 const PACKS_MAX: usize = 200;
+
+/// Commits that a fetch says it has. A rewrite of fewer commits than this is fetched without what came before.
+const ANCESTRY: usize = 64;
+
+/// A repository that has said where its branch is.
+enum Conversation {
+    Local(PathBuf, CommitId),
+    Http(http::Session, Advertisement),
+    Ssh(ssh::Session, Advertisement),
+}
+
+impl Conversation {
+    fn head(&self) -> CommitId {
+        match self {
+            Self::Local(_, head) => *head,
+            Self::Http(_, advertisement) | Self::Ssh(_, advertisement) => advertisement.head,
+        }
+    }
+
+    /// Ends it politely, without a fetch.
+    fn close(self) {
+        match self {
+            Self::Local(..) | Self::Http(..) => {}
+            Self::Ssh(session, _) => session.close(),
+        }
+    }
+}
 
 /// What a poll found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +79,8 @@ pub struct Mirror {
     remote: Remote,
     limits: Limits,
     cancel: Arc<AtomicBool>,
+    /// Kept for its open connections.
+    server: Option<http::Server>,
     /// The system gives it back when the process ends, however it ends.
     lock: File,
 }
@@ -72,7 +105,7 @@ impl Mirror {
             None => begin(&path)?,
         };
         let cancel = Arc::default();
-        Ok(Self { dir: dir.to_owned(), repository, remote, limits, cancel, lock })
+        Ok(Self { dir: dir.to_owned(), repository, remote, limits, cancel, server: None, lock })
     }
 
     /// What can be read.
@@ -108,14 +141,10 @@ impl Mirror {
     /// the caller's question.
     pub fn poll(&mut self) -> Result<Poll> {
         let mut budget = Budget::new(self.remote.to_string(), self.limits, Arc::clone(&self.cancel));
-        let known = self.head()?;
-        let head = match &self.remote.address {
-            Address::Local(path) => local::head(path, &self.remote.branch)?,
-            Address::Http { .. } | Address::Ssh { .. } => {
-                return Err(budget.unreachable("not yet"));
-            }
-        };
-        if known == Some(head) {
+        let conversation = self.converse(&mut budget)?;
+        let head = conversation.head();
+        if self.head()? == Some(head) {
+            conversation.close();
             return Ok(Poll::Unchanged(head));
         }
         if packs(&self.dir.join("mirror.git"))? >= PACKS_MAX {
@@ -123,8 +152,10 @@ impl Mirror {
         }
         let known = self.head()?;
         // A rewound branch points at what is here already.
-        if !self.is_whole(head, known) {
-            self.fetch(head, known, &mut budget)?;
+        if self.check_whole(head, known).is_ok() {
+            conversation.close();
+        } else {
+            self.fetch(conversation, known, &mut budget)?;
             self.check_whole(head, known)?;
         }
         let moved = self.repository.inner().reference(HEAD, commit_oid(head), true, "poll");
@@ -132,17 +163,49 @@ impl Mirror {
         Ok(Poll::Changed(head))
     }
 
-    fn fetch(&self, head: CommitId, known: Option<CommitId>, budget: &mut Budget) -> Result<()> {
-        // When the head is here but something of it is not, what we have is no base to build on.
-        let known = if self.repository.has(head)? { None } else { known };
+    /// Asks where the branch is.
+    fn converse(&mut self, budget: &mut Budget) -> Result<Conversation> {
         match &self.remote.address {
-            Address::Local(path) => local::fetch(path, head, known.as_slice(), &self.repository, budget),
-            Address::Http { .. } | Address::Ssh { .. } => Err(budget.unreachable("not yet")),
+            Address::Local(path) => {
+                Ok(Conversation::Local(path.clone(), local::head(path, self.remote.branch())?))
+            }
+            Address::Http { .. } => {
+                let server = match self.server.take() {
+                    Some(server) => server,
+                    None => http::Server::new(budget.url())?,
+                };
+                let opened = server.open(&self.remote, budget);
+                self.server = Some(server);
+                opened.map(|(session, advertisement)| Conversation::Http(session, advertisement))
+            }
+            Address::Ssh { .. } => {
+                let (session, advertisement) = ssh::Session::open(&self.remote, budget)?;
+                Ok(Conversation::Ssh(session, advertisement))
+            }
         }
     }
 
-    fn is_whole(&self, head: CommitId, known: Option<CommitId>) -> bool {
-        self.check_whole(head, known).is_ok()
+    fn fetch(&self, from: Conversation, known: Option<CommitId>, budget: &mut Budget) -> Result<()> {
+        // When the head is here but something of it is not, what we have is no base to build on.
+        let known = if self.repository.has(from.head())? { None } else { known };
+        let known = known.map(|known| self.ancestry(known)).transpose()?.unwrap_or_default();
+        match from {
+            Conversation::Local(path, head) => local::fetch(&path, head, &known, &self.repository, budget),
+            Conversation::Http(session, advertisement) => {
+                let receiver = Receiver::new(&self.repository, budget)?;
+                session.fetch(&advertisement, &known, receiver, budget)
+            }
+            Conversation::Ssh(mut session, advertisement) => {
+                let receiver = Receiver::new(&self.repository, budget)?;
+                session.fetch(&advertisement, &known, receiver, budget)
+            }
+        }
+    }
+
+    /// `known` and some commits before it: after a rewrite the server may know only those.
+    fn ancestry(&self, known: CommitId) -> Result<Vec<CommitId>> {
+        let line = self.repository.line(known, &[])?;
+        line.take(ANCESTRY).map(|commit| commit.map(|commit| commit.id)).collect()
     }
 
     /// The room's invariant: every commit from `known` to `head`, and all of the head's tree.

@@ -18,6 +18,10 @@ pub mod remote;
 pub mod budget;
 pub mod pack;
 pub mod local;
+pub mod stream;
+pub mod wire;
+pub mod http;
+pub mod ssh;
 pub mod mirror;
 
 pub use crate::git::compare::Change;

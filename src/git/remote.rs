@@ -97,11 +97,6 @@ impl Remote {
     pub fn branch(&self) -> &str {
         &self.branch
     }
-
-    /// The tracked branch as Git names it.
-    pub(crate) fn reference(&self) -> String {
-        format!("refs/heads/{}", self.branch)
-    }
 }
 
 impl fmt::Display for Remote {

@@ -2,3 +2,4 @@
 
 mod history;
 mod mirror;
+mod network;
