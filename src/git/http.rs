@@ -119,7 +119,8 @@ impl Session {
             Some(login) => request.basic_auth(&login.user, Some(&login.password)),
             None => request,
         };
-        let request = request.timeout(budget.left()?);
+        // Our own clock rings first; this one only makes sure that the thread ends.
+        let request = request.timeout(budget.left()? + Duration::from_secs(1));
         let stream = Stream::start(move |sender| match request.send() {
             Ok(response) => {
                 if sender.send(Event::Begun(answer(&response))) {
