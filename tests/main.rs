@@ -1,1 +1,4 @@
 
+//! The tests that see the whole: one binary.
+
+mod crd;
