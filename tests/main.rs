@@ -1,4 +1,4 @@
-
 //! The tests that see the whole: one binary.
 
 mod crd;
+mod screens;

@@ -70,7 +70,8 @@ fn structural<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::openapi3();
     settings.inline_subschemas = true;
     settings.meta_schema = None;
-    let schema = settings.with_transform(RecursiveTransform(flatten)).into_generator().into_root_schema_for::<T>();
+    let schema =
+        settings.with_transform(RecursiveTransform(flatten)).into_generator().into_root_schema_for::<T>();
     schema.to_value()
 }
 
