@@ -1,4 +1,8 @@
-//! The tests that see the whole: one binary.
+//! Every integration test, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod crd;
+mod house;
 mod screens;
+mod support;
