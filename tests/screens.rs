@@ -281,7 +281,8 @@ fn colours_change_no_letter() {
 
 #[test]
 fn json_is_the_schema_that_the_documents_promise() {
-    insta::assert_json_snapshot!(row("checkout", at_the_gate()), @r#"
+    let one_step = View { steps: vec![at_the_gate().steps.remove(2)], ..at_the_gate() };
+    insta::assert_json_snapshot!(row("checkout", one_step), @r#"
     {
       "namespace": "shop",
       "name": "checkout",
@@ -295,22 +296,6 @@ fn json_is_the_schema_that_the_documents_promise() {
       "provenDigest": "77aa01c2d4e5b6a798871605f4e3d2c1",
       "step": 1,
       "steps": [
-        {
-          "target": "1",
-          "pods": 1,
-          "state": "here",
-          "soak": 600,
-          "enteredAt": "2026-03-01T13:50:00Z",
-          "approvals": []
-        },
-        {
-          "target": "50%",
-          "pods": 5,
-          "state": "waiting",
-          "needs": 1,
-          "soak": 1800,
-          "approvals": []
-        },
         {
           "target": "100%",
           "pods": 10,
