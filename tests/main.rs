@@ -1,4 +1,8 @@
 //! Every integration test, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
+
+mod crd;
 mod house;
+mod screens;
 mod support;
