@@ -41,10 +41,9 @@ pub fn remove(
     if !world.source.is_readable() {
         return Outcome::hold('-', vec![holds::git(id, &world.source)]);
     }
-    if let Some(live) = &case.live {
-        if let Some(outcome) = start::untouchable(world, id, case, live) {
-            return outcome;
-        }
+    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, case, live));
+    if let Some(outcome) = untouchable {
+        return outcome;
     }
     if withheld.contains(id) {
         let path = world.policy.in_root(&format!("approvals/removal/{}.yaml", removal.commit));

@@ -114,11 +114,12 @@ fn emptied(facts: &Facts<'_>) -> Option<Outcome> {
 /// Row g: live differs from the entered release with HEAD's replicas.
 fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     let live = facts.live;
-    if live.drift.template && !facts.is_proven() {
-        if let Some(top) = facts.top().cloned() {
-            let why = "its template was changed in the cluster";
-            return Some(facts.roll_back('g', &top, facts.memory.proven.clone(), facts.memory.failed, why));
-        }
+    if live.drift.template
+        && !facts.is_proven()
+        && let Some(top) = facts.top().cloned()
+    {
+        let why = "its template was changed in the cluster";
+        return Some(facts.roll_back('g', &top, facts.memory.proven.clone(), facts.memory.failed, why));
     }
     if live.drift.template && facts.entered.is_none() {
         return Some(Outcome::hold('g', vec![holds::documents_lost(facts.id, &facts.memory.version)]));
@@ -311,11 +312,12 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
 }
 
 fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
-    if let (Some(top), false) = (facts.top(), facts.is_proven()) {
-        if release.strategy.on_failure == OnFailure::Rollback {
-            let why = format!("{} has failed", holds::named(release));
-            return facts.roll_back('k', top, facts.memory.proven.clone(), facts.memory.failed, &why);
-        }
+    if release.strategy.on_failure == OnFailure::Rollback
+        && !facts.is_proven()
+        && let Some(top) = facts.top()
+    {
+        let why = format!("{} has failed", holds::named(release));
+        return facts.roll_back('k', top, facts.memory.proven.clone(), facts.memory.failed, &why);
     }
     let mut holding = vec![holds::failed(facts, &release.version, of.attempt, &release.path)];
     if facts.is_proven() && facts.memory.step_reached.is_none() {
