@@ -1,4 +1,10 @@
-//! The tests that need more than one room: one binary.
+//! Every integration test, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
+
+mod crd;
 mod git;
+mod house;
 mod repo;
+mod screens;
+mod support;
