@@ -118,7 +118,7 @@ impl LocalClone {
     /// Where Git refuses: a hook, a missing name or address, a failing signature.
     pub fn commit(&self, paths: &[String], message: &str) -> Result<CommitId> {
         let all = || paths.iter().map(String::as_str);
-        self.git(["add", "--all", "--force", "--"].into_iter().chain(all()))?;
+        self.git(["add", "--all", "--"].into_iter().chain(all()))?;
         self.git(["commit", "--quiet", "--only", "-m", message, "--"].into_iter().chain(all()))?;
         self.head()
     }
