@@ -4,5 +4,6 @@
 
 mod crd;
 mod house;
+mod readme;
 mod screens;
 mod support;
