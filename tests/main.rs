@@ -5,6 +5,7 @@
 mod crd;
 mod git;
 mod house;
+mod readme;
 mod repo;
 mod screens;
 mod support;
