@@ -57,8 +57,7 @@ fn check_step(motion: &Motion<'_>) -> Result<(), Violation> {
     if let Decision::Enter(step) = motion.scene.plan.decision {
         reached(step == memory.step, "the decision and memory name two steps")?;
     }
-    let left = matches!(motion.scene.plan.decision, Decision::Note | Decision::Fail);
-    let claimed = motion.pods_of(memory.step).filter(|_| !left).unwrap_or(0);
+    let claimed = motion.pods_of(memory.step).filter(|_| !motion.is_note()).unwrap_or(0);
     let size = motion.sent.replicas.unwrap_or(motion.exposed);
     let claimed = if motion.grows { claimed.min(size) } else { claimed };
     reached(motion.exposed >= claimed, "memory claims a step that the write does not let the pods reach")

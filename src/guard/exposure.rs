@@ -21,7 +21,7 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
 fn check_pods(motion: &Motion<'_>) -> Result<(), Violation> {
     let exposure = |holds, say: String| require(holds, Rule::Exposure, || say);
     let (exposed, already) = (motion.exposed, motion.already);
-    if matches!(motion.scene.plan.decision, Decision::Note | Decision::Fail) {
+    if motion.is_note() {
         let size = motion.live.map_or(0, |live| live.replicas);
         let resized = motion.sent.replicas.is_some_and(|replicas| replicas != size);
         let live = motion.live.map(|live| live.kept());
@@ -77,7 +77,8 @@ fn check_size(motion: &Motion<'_>) -> Result<(), Violation> {
 
 /// Where documents are at hand, the spec is theirs, but for what the rollout decides.
 fn check_content(motion: &Motion<'_>) -> Result<(), Violation> {
-    let Some(release) = motion.release.filter(|_| !motion.is_note()) else { return Ok(()) };
+    let noted = motion.is_note() || motion.scene.plan.decision == Decision::Complete;
+    let Some(release) = motion.release.filter(|_| !noted) else { return Ok(()) };
     let same = Sent::settled(motion.sent.spec) == Sent::settled(&release.cloneset.value["spec"]);
     require(same, Rule::Whole, || "the spec is not the one of the release that memory names".to_owned())
 }

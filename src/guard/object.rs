@@ -118,9 +118,12 @@ fn check_delete(
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;
     evidence(!matches!(scene.case.desired, Desired::Unknown), "nothing is known of what Git says")?;
     evidence(!scene.world.named.contains(key), "the tree still names it")?;
-    let settled =
-        scene.plan.memory.as_ref().is_some_and(|it| it.entered_is_proven() && it.step_reached.is_some());
-    evidence(settled, "companions are pruned once the release is complete, not before")
+    let after = scene.plan.memory.as_ref();
+    let settled = after.is_some_and(|memory| memory.entered_is_proven() && memory.step_reached.is_some());
+    evidence(settled, "companions are pruned once the release is complete, not before")?;
+    let entered = after.and_then(|memory| scene.release(memory.digest));
+    let dropped = entered.is_some_and(|release| release.companions.iter().all(|it| it.body.key != *key));
+    evidence(dropped, "the release that is entered has it, or its documents are not at hand")
 }
 
 fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {

@@ -144,13 +144,13 @@ impl<'a> Motion<'a> {
     /// Whether the body lets an unproven template onto more pods than it may be on already.
     #[must_use]
     pub fn exposes(&self) -> bool {
-        !self.proven && (!self.same_template || self.exposed > self.already)
+        !self.proven && !self.is_note() && (!self.same_template || self.exposed > self.already)
     }
 
-    /// Whether the decision changes memory alone.
+    /// Whether the decision changes memory alone, whatever stands.
     #[must_use]
     pub fn is_note(&self) -> bool {
-        matches!(self.scene.plan.decision, Decision::Note | Decision::Fail | Decision::Complete)
+        matches!(self.scene.plan.decision, Decision::Note | Decision::Fail)
     }
 }
 
