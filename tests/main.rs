@@ -1,4 +1,3 @@
-mod spec;
 //! Every integration test, in one binary.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
@@ -9,4 +8,5 @@ mod house;
 mod readme;
 mod repo;
 mod screens;
+mod spec;
 mod support;
