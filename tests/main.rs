@@ -5,6 +5,8 @@
 mod crd;
 mod git;
 mod house;
+mod readme;
 mod repo;
 mod screens;
+mod spec;
 mod support;

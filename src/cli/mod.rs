@@ -6,3 +6,8 @@
 pub mod output;
 pub mod table;
 pub mod render;
+pub mod records;
+pub mod status;
+pub mod why;
+pub mod history;
+pub mod args;
