@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Hold, ReleaseId};
+use crate::model::{Digest, Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::spec::{Companion, Release};
 use crate::world::intent::{Desired, Source};
@@ -29,10 +29,8 @@ pub struct Case {
     pub live: Option<Live>,
     /// Its record.
     pub record: Option<RecordLive>,
-    /// Documents of the release that memory says is entered.
-    pub entered: Option<Arc<Release>>,
-    /// Documents of the newest proven release.
-    pub top: Option<Arc<Release>>,
+    /// Documents that could be had of the releases that memory names: the entered one and the proven ones.
+    pub documents: BTreeMap<Digest, Arc<Release>>,
     /// Its companions in the cluster: those that name it, and those of the same key.
     pub companions: BTreeMap<ObjectKey, CompanionLive>,
     /// Objects that it would make and that exist without being ours.
@@ -65,6 +63,12 @@ impl Case {
         self.record.as_ref()?.memory.as_ref()
     }
 
+    /// Documents of the release that memory says is entered.
+    #[must_use]
+    pub fn entered(&self) -> Option<&Arc<Release>> {
+        self.documents.get(&self.memory()?.digest)
+    }
+
     fn is_pending(&self, memory: &Memory) -> bool {
         let pending = self.record.as_ref().and_then(|record| record.status.pending.as_ref());
         pending.is_some_and(|pending| {
@@ -76,7 +80,7 @@ impl Case {
     /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read.
     #[must_use]
     pub fn standing_companions(&self) -> Vec<&Companion> {
-        let entered = self.entered.iter().flat_map(|release| &release.companions);
+        let entered = self.entered().into_iter().flat_map(|release| &release.companions);
         let head = match &self.desired {
             Desired::Release(intent) => Some(&intent.release),
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,

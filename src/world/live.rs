@@ -32,7 +32,8 @@ pub struct CounterStatus {
     pub update_revision: String,
 }
 
-/// How the live object differs from the entered release, replicas and partition apart.
+/// How the live object differs from the entered release (where nothing is entered, from the desired one), but for
+/// what the planner compares itself: replicas, partition, paused and memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drift {
     /// Field by field.
