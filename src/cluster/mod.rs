@@ -10,12 +10,14 @@ pub mod apply;
 pub mod project;
 pub mod cache;
 pub mod watch;
+pub mod lane;
 pub mod lease;
 
 pub use apply::{REQUEST_TIMEOUT, Target};
 pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;
+pub use lane::{Lane, Note, Telling, write_record};
 pub use lease::{Lease, Now, Standing};
 pub use project::{SeenCloneSet, SeenCompanion, SeenRecord};
 pub use watch::watch;

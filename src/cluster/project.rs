@@ -63,6 +63,14 @@ pub struct SeenRecord {
     pub stand: Stand,
 }
 
+impl SeenRecord {
+    /// Its status, documents included.
+    #[must_use]
+    pub fn status(&self) -> ReleaseStatus {
+        ReleaseStatus { documents: self.documents.clone(), ..ReleaseStatus::clone(&self.live.status) }
+    }
+}
+
 fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
     object.pointer(pointer).and_then(Value::as_str)
 }

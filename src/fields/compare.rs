@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::fields::change::FieldChange;
-use crate::fields::owned::{Node, Ownership, Place};
+use crate::fields::owned::{Ownership, Place, Share};
 use crate::fields::quantity::{is_quantity, same_quantity};
 
 /// Fields of `metadata` that are compared; the others name the object or are the server's.
@@ -163,7 +163,7 @@ impl Walk<'_> {
         if wanted.is_null() || (nothing && found.is_none()) {
             return;
         }
-        let lost_here = !lost && !nothing && place.is_some_and(|place| place.ours == Node::Nothing);
+        let lost_here = !lost && !nothing && place.is_some_and(|place| place.ours() == Share::None);
         let before = self.changes.len();
         match (wanted, found) {
             (Value::Object(wanted), Some(Value::Object(found))) => {
@@ -193,7 +193,7 @@ impl Walk<'_> {
         place: Option<&Place<'_>>,
         lost: bool,
     ) {
-        let merged = place.is_some_and(|place| matches!(place.ours, Node::Part(_)));
+        let merged = place.is_some_and(|place| place.ours() == Share::Some);
         if let Some(keys) = keys_of(self.kind, &path.to_string()) {
             let key = |item: &Value| -> Vec<Value> {
                 let of =
@@ -370,6 +370,17 @@ mod tests {
         let changes = drift(&wanted, &found, &ownership);
         assert_eq!(told(&changes), ["spec.minReadySeconds: 5 -> 5"]);
         assert_eq!(changes[0].manager.as_deref(), Some("kubectl-set"));
+    }
+
+    #[test]
+    fn what_a_webhook_changed_in_our_own_apply_is_still_ours() {
+        let wanted = cloneset(json!({"minReadySeconds": 5}));
+        let mut found = wanted.clone();
+        found["metadata"]["managedFields"] = json!([
+            {"manager": "triton", "operation": "Apply", "fieldsV1": {}},
+            {"manager": "triton", "operation": "Update", "fieldsV1": {"f:spec": {"f:minReadySeconds": {}}}},
+        ]);
+        assert_eq!(drift(&wanted, &found, &Ownership::of(&found, "triton")), []);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::fields::owned::{Node, Ownership};
+use crate::fields::owned::{Ownership, Place, Share};
 
 /// The fields of `object` that we own, with what names the object: applying it again changes nothing. `None` where
 /// we own nothing.
@@ -12,7 +12,7 @@ pub fn extract(object: &Value, ownership: &Ownership) -> Option<Value> {
     if !owners.has_ours() {
         return None;
     }
-    let mut out = part(object, owners.root().ours).unwrap_or_else(|| Value::Object(Map::new()));
+    let mut out = part(object, &owners.root()).unwrap_or_else(|| Value::Object(Map::new()));
     for name in ["apiVersion", "kind"] {
         if let Some(value) = object.get(name) {
             out[name] = value.clone();
@@ -26,24 +26,21 @@ pub fn extract(object: &Value, ownership: &Ownership) -> Option<Value> {
     Some(out)
 }
 
-fn part(value: &Value, node: Node<'_>) -> Option<Value> {
-    match (node, value) {
-        (Node::Nothing, _) => None,
-        (Node::Whole, value) => Some(value.clone()),
-        (Node::Part(_), Value::Object(map)) => {
-            let ours = map.iter().filter_map(|(name, it)| Some((name.clone(), part(it, node.field(name))?)));
+fn part(value: &Value, place: &Place<'_>) -> Option<Value> {
+    match (place.ours(), value) {
+        (Share::None, _) => None,
+        (Share::All, value) => Some(value.clone()),
+        (Share::Some, Value::Object(map)) => {
+            let ours =
+                map.iter().filter_map(|(name, it)| Some((name.clone(), part(it, &place.field(name))?)));
             Some(Value::Object(ours.collect()))
         }
-        (Node::Part(_), Value::Array(items)) => {
-            let ours = items.iter().filter_map(|item| match node.item(item) {
-                Node::Nothing => None,
-                Node::Whole => Some(item.clone()),
-                below @ Node::Part(_) => part(item, below),
-            });
+        (Share::Some, Value::Array(items)) => {
+            let ours = items.iter().filter_map(|item| part(item, &place.item(item)));
             Some(Value::Array(ours.collect()))
         }
         // A set that does not fit the value: the server never sends one.
-        (Node::Part(_), value) => Some(value.clone()),
+        (Share::Some, value) => Some(value.clone()),
     }
 }
 

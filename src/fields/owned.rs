@@ -9,11 +9,17 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ownership(Box<[u8]>);
 
+type Set = Map<String, Value>;
+
 /// The owners of one object's fields, opened for reading.
 #[derive(Clone, Debug, Default)]
 pub struct Owners {
-    ours: Option<Map<String, Value>>,
-    others: Vec<(String, Map<String, Value>)>,
+    /// What we applied.
+    applied: Option<Set>,
+    /// What a webhook changed in the course of our own apply: the API server notes that under our name too, but as
+    /// an update, and takes it out of what we applied.
+    updated: Option<Set>,
+    others: Vec<(String, Set)>,
 }
 
 impl Ownership {
@@ -22,50 +28,50 @@ impl Ownership {
     #[must_use]
     pub fn of(object: &Value, manager: &str) -> Self {
         let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-        let mut ours = Value::Null;
+        let (mut applied, mut updated) = (Value::Null, Value::Null);
         let mut others = Vec::new();
         for entry in entries.into_iter().flatten() {
             let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
             let fields = entry.get("fieldsV1").cloned().unwrap_or_default();
             match (text("manager"), text("operation"), text("subresource")) {
                 (_, _, "status") => {}
-                (name, "Apply", "") if name == manager => ours = fields,
+                (name, "Apply", "") if name == manager => applied = fields,
+                (name, _, "") if name == manager => updated = fields,
                 (name, _, "") => others.push(json!([name, fields])),
                 (name, _, subresource) => others.push(json!([format!("{name} ({subresource})"), fields])),
             }
         }
-        Self(json!([ours, others]).to_string().into_bytes().into_boxed_slice())
+        Self(json!([applied, updated, others]).to_string().into_bytes().into_boxed_slice())
     }
 
     /// Opens them.
     #[must_use]
     pub fn owners(&self) -> Owners {
-        type Kept = (Option<Map<String, Value>>, Vec<(String, Map<String, Value>)>);
-        let (ours, others): Kept = serde_json::from_slice(&self.0).unwrap_or_default();
-        Owners { ours, others }
+        type Kept = (Option<Set>, Option<Set>, Vec<(String, Set)>);
+        let (applied, updated, others): Kept = serde_json::from_slice(&self.0).unwrap_or_default();
+        Owners { applied, updated, others }
     }
 }
 
 impl Owners {
-    /// Whether we own anything at all.
+    /// Whether we ever applied the object.
     #[must_use]
     pub const fn has_ours(&self) -> bool {
-        self.ours.is_some()
+        self.applied.is_some()
     }
 
     /// Another manager that owns the field at `path`, by the names of its fields.
     #[must_use]
     pub fn other_owner(&self, path: &[&str]) -> Option<&str> {
-        let owns = |tree: &Map<String, Value>| {
-            path.iter().fold(Node::Part(tree), |node, field| node.field(field)) != Node::Nothing
-        };
+        let owns =
+            |tree: &Set| path.iter().fold(Node::Part(tree), |node, field| node.field(field)) != Node::Nothing;
         self.others.iter().find(|(_, tree)| owns(tree)).map(|(manager, _)| manager.as_str())
     }
 
     /// Where reading begins.
     #[must_use]
     pub fn root(&self) -> Place<'_> {
-        let ours = self.ours.as_ref().map_or(Node::Nothing, Node::Part);
+        let ours = [&self.applied, &self.updated].map(|set| set.as_ref().map_or(Node::Nothing, Node::Part));
         let others = self.others.iter().map(|(name, tree)| (name.as_str(), Node::Part(tree)));
         Place { ours, others: others.collect() }
     }
@@ -77,7 +83,7 @@ pub enum Node<'a> {
     /// Nothing.
     Nothing,
     /// Some of what is below.
-    Part(&'a Map<String, Value>),
+    Part(&'a Set),
     /// The field and all below it.
     Whole,
 }
@@ -117,11 +123,22 @@ impl<'a> Node<'a> {
     }
 }
 
+/// How much of a place is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Nothing.
+    None,
+    /// Some of what is below.
+    Some,
+    /// The field and all below it.
+    All,
+}
+
 /// One place of an object, and who owns what there.
 #[derive(Clone, Debug)]
 pub struct Place<'a> {
-    /// What we own.
-    pub ours: Node<'a>,
+    /// What we own: by apply, and by update.
+    ours: [Node<'a>; 2],
     others: Vec<(&'a str, Node<'a>)>,
 }
 
@@ -129,13 +146,23 @@ impl Place<'_> {
     /// The field `name` below.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
-        Self { ours: self.ours.field(name), others: self.step(|node| node.field(name)) }
+        Self { ours: self.ours.map(|node| node.field(name)), others: self.step(|node| node.field(name)) }
     }
 
     /// The item of a list below.
     #[must_use]
     pub fn item(&self, item: &Value) -> Self {
-        Self { ours: self.ours.item(item), others: self.step(|node| node.item(item)) }
+        Self { ours: self.ours.map(|node| node.item(item)), others: self.step(|node| node.item(item)) }
+    }
+
+    /// How much of it is ours.
+    #[must_use]
+    pub fn ours(&self) -> Share {
+        match self.ours {
+            [Node::Nothing, Node::Nothing] => Share::None,
+            [Node::Whole, _] | [_, Node::Whole] => Share::All,
+            [Node::Part(_), _] | [_, Node::Part(_)] => Share::Some,
+        }
     }
 
     /// Another manager that owns something here.
@@ -179,11 +206,11 @@ mod tests {
     fn a_leaf_owns_all_below_it_and_a_list_item_is_found_by_its_keys() {
         let owners = Ownership::of(&object(), "triton").owners();
         let spec = owners.root().field("spec");
-        assert_eq!(spec.field("selector").field("matchLabels").ours, Node::Whole);
+        assert_eq!(spec.field("selector").field("matchLabels").ours(), Share::All);
         let ports = spec.field("ports");
-        assert_eq!(ports.item(&json!({"port": 80})).field("name").ours, Node::Whole);
-        assert_eq!(ports.item(&json!({"port": 80})).field("targetPort").ours, Node::Nothing);
-        assert_eq!(ports.item(&json!({"port": 81})).ours, Node::Nothing);
+        assert_eq!(ports.item(&json!({"port": 80})).field("name").ours(), Share::All);
+        assert_eq!(ports.item(&json!({"port": 80})).field("targetPort").ours(), Share::None);
+        assert_eq!(ports.item(&json!({"port": 81})).ours(), Share::None);
     }
 
     #[test]
