@@ -8,4 +8,5 @@ mod house;
 mod readme;
 mod repo;
 mod screens;
+mod spec;
 mod support;
