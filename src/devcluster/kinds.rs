@@ -1,10 +1,11 @@
-//! What a kind is to the API: its names, its scope, its subresources. One table serves paths, discovery and writes.
+//! What a kind is to the API: its names, its scope, its shape, its subresources.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Groups in which the built-in kinds live; every other group is that of a custom kind.
-pub const CORE: &str = "";
+use serde_json::{Value, json};
+
+use crate::devcluster::schema::Schema;
 
 /// The name of a resource as error messages and this room write it: `pods`, `clonesets.apps.kruise.io`.
 #[must_use]
@@ -37,19 +38,44 @@ pub struct Kind {
     pub scale: Option<Scale>,
     /// Whether `metadata.generation` counts changes of the spec.
     pub generation: bool,
+    /// Whether a PUT may come without a resourceVersion (`AllowUnconditionalUpdate`).
+    pub unconditional: bool,
+    /// Whether a DELETE is answered with the object rather than with a Status.
+    pub returns_deleted: bool,
     /// Whether a custom resource definition made it.
     pub custom: bool,
+    /// The shape of its objects.
+    pub schema: Arc<Schema>,
+    /// What `kubectl get` prints after the name.
+    pub columns: Vec<Column>,
 }
 
-/// Where `/scale` finds its numbers, as in a custom resource definition.
+/// Where `/scale` finds its numbers: JSON pointers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scale {
-    /// `.spec.replicas`.
+    /// `/spec/replicas`.
     pub spec_replicas: String,
-    /// `.status.replicas`.
+    /// `/status/replicas`.
     pub status_replicas: String,
-    /// `.status.labelSelector`.
+    /// `/status/labelSelector`.
     pub label_selector: Option<String>,
+}
+
+/// A printed column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub name: String,
+    /// `string`, `integer`, `date` and so on.
+    pub data_type: String,
+    /// `name` for the object's name, else empty.
+    pub format: String,
+    /// What it says.
+    pub description: String,
+    /// Above 0: only with `-o wide`.
+    pub priority: i64,
+    /// Where the value stands: a simple JSONPath as in a custom resource definition.
+    pub path: String,
 }
 
 impl Kind {
@@ -69,6 +95,24 @@ impl Kind {
     #[must_use]
     pub fn storage_version(&self) -> &str {
         self.versions.first().map_or("", String::as_str)
+    }
+
+    /// The kind as some messages name it: `apps.kruise.io/v1alpha1, Kind=CloneSet`, `/v1, Kind=Pod`.
+    #[must_use]
+    pub fn spoken(&self, version: &str) -> String {
+        format!("{}/{version}, Kind={}", self.group, self.kind)
+    }
+
+    /// An object with nothing in it but what the server always shows.
+    #[must_use]
+    pub fn empty(&self, version: &str) -> Value {
+        let mut empty = json!({"metadata": {}});
+        if !self.custom {
+            crate::devcluster::normal::normalise(&mut empty, &self.schema);
+        }
+        empty["apiVersion"] = json!(self.api_version(version));
+        empty["kind"] = json!(self.kind);
+        empty
     }
 }
 

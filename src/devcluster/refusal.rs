@@ -82,7 +82,12 @@ impl Refusal {
     /// 422 with its causes. `kind` is the kind's name, `group` may be empty.
     #[must_use]
     pub fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Refusal {
-        let text: Vec<String> = causes.iter().map(Cause::sentence).collect();
+        let mut text: Vec<String> = Vec::new();
+        for sentence in causes.iter().map(Cause::sentence) {
+            if !text.contains(&sentence) {
+                text.push(sentence);
+            }
+        }
         let text = match text.as_slice() {
             [] => "<nil>".to_owned(),
             [one] => one.clone(),

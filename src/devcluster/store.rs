@@ -4,7 +4,7 @@
 //! returns; nothing here waits. What a write must look like (generation, finalizers, ownership) is decided by
 //! `writes` and `deletes`, which add the methods that controllers call.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,6 +15,7 @@ use crate::devcluster::clock::Clock;
 use crate::devcluster::ids::Ids;
 use crate::devcluster::kinds::{Kind, Kinds};
 use crate::devcluster::refusal::Refusal;
+use crate::devcluster::schema::Schema;
 
 /// Changes kept per resource; older ones are 410 to watches. A demo's rollout writes some hundred a minute, and a
 /// test of 10,000 objects can miss two writes of each.
@@ -116,8 +117,36 @@ pub struct State {
     pub ids: Ids,
     /// The served kinds.
     pub kinds: Kinds,
+    /// The shape of every object's metadata.
+    pub metadata: Arc<Schema>,
+    /// Admission by resource.
+    pub admissions: BTreeMap<String, Admission>,
+    /// Whether garbage is collected and namespaces are emptied: the controllers that every cluster has.
+    pub collects: bool,
     version: u64,
     shelves: BTreeMap<String, Shelf>,
+    owners: Owners,
+}
+
+/// A webhook of a kind: runs on writes to the kind itself, not to its status or scale.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// Its name, as refusals say it: `vcloneset.kb.io`.
+    pub name: &'static str,
+    /// Puts in defaults.
+    pub mutate: fn(&mut Value),
+    /// Refuses with a sentence; the first argument is the object before the write.
+    pub validate: fn(Option<&Value>, &Value) -> Result<(), String>,
+}
+
+/// Where an object stands: resource, namespace, name.
+pub type Place = (String, String, String);
+
+/// Who is there, and whom they own: by uid.
+#[derive(Debug, Default)]
+struct Owners {
+    places: BTreeMap<String, Place>,
+    dependents: BTreeMap<String, BTreeSet<Place>>,
 }
 
 /// All objects of one resource.
@@ -137,9 +166,18 @@ fn key(namespace: &str, name: &str) -> String {
 impl Store {
     /// An empty store that serves `kinds`. Equal seeds give equal uids.
     #[must_use]
-    pub fn new(clock: Clock, seed: u64, kinds: Kinds) -> Store {
-        let state =
-            State { clock, ids: Ids::seeded(seed), kinds, version: FIRST_VERSION, shelves: BTreeMap::new() };
+    pub fn new(clock: Clock, seed: u64, kinds: Kinds, metadata: Arc<Schema>) -> Store {
+        let state = State {
+            clock,
+            ids: Ids::seeded(seed),
+            kinds,
+            metadata,
+            admissions: BTreeMap::new(),
+            collects: true,
+            version: FIRST_VERSION,
+            shelves: BTreeMap::new(),
+            owners: Owners::default(),
+        };
         Store(Arc::new(Shared { clock, state: Mutex::new(state), newest: watch::Sender::new(FIRST_VERSION) }))
     }
 
@@ -307,6 +345,7 @@ impl State {
         let object = Object::new(value);
         let shelf = self.shelves.entry(resource.to_owned()).or_default();
         let before = shelf.objects.insert(key(object.namespace(), object.name()), object.clone());
+        self.owners.note(resource, before.as_ref(), Some(&object));
         shelf.note(Change { version, before, after: Some(object.clone()) });
         object
     }
@@ -316,9 +355,58 @@ impl State {
         let shelf = self.shelves.get_mut(resource)?;
         let before = shelf.objects.remove(&key(namespace, name))?;
         self.version += 1;
+        self.owners.note(resource, Some(&before), None);
         shelf.note(Change { version: self.version, before: Some(before.clone()), after: None });
         Some(before)
     }
+
+    /// The objects that name this uid as an owner.
+    #[must_use]
+    pub fn dependents(&self, uid: &str) -> Vec<Place> {
+        self.owners.dependents.get(uid).into_iter().flatten().cloned().collect()
+    }
+
+    /// Where the object with this uid stands.
+    #[must_use]
+    pub fn place_of(&self, uid: &str) -> Option<Place> {
+        self.owners.places.get(uid).cloned()
+    }
+
+    /// Whether an object with this uid is there.
+    #[must_use]
+    pub fn is_there(&self, uid: &str) -> bool {
+        self.owners.places.contains_key(uid)
+    }
+}
+
+impl Owners {
+    fn note(&mut self, resource: &str, before: Option<&Object>, after: Option<&Object>) {
+        let place =
+            |object: &Object| (resource.to_owned(), object.namespace().to_owned(), object.name().to_owned());
+        if let Some(before) = before {
+            self.places.remove(before.uid());
+            for owner in owner_uids(before) {
+                if let Some(places) = self.dependents.get_mut(owner) {
+                    places.remove(&place(before));
+                    if places.is_empty() {
+                        self.dependents.remove(owner);
+                    }
+                }
+            }
+        }
+        if let Some(after) = after {
+            self.places.insert(after.uid().to_owned(), place(after));
+            for owner in owner_uids(after) {
+                self.dependents.entry(owner.to_owned()).or_default().insert(place(after));
+            }
+        }
+    }
+}
+
+/// The uids of an object's owners.
+pub fn owner_uids(object: &Value) -> impl Iterator<Item = &str> {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.filter_map(|owner| owner["uid"].as_str())
 }
 
 impl Shelf {
