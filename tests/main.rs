@@ -1,2 +1,12 @@
+//! Every integration test, in one binary.
 
 mod traces;
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
+
+mod crd;
+mod git;
+mod house;
+mod readme;
+mod repo;
+mod screens;
+mod support;
