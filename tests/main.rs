@@ -1,6 +1,5 @@
 //! Every integration test, in one binary.
 
-mod traces;
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod crd;
@@ -10,3 +9,4 @@ mod readme;
 mod repo;
 mod screens;
 mod support;
+mod traces;

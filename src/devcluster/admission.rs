@@ -34,22 +34,24 @@ pub fn check_schema(body: &Value) -> Option<(&'static str, String)> {
     Some((".spec.replicas", format!("Invalid value: {replicas}: should be a non-negative integer")))
 }
 
-/// What the webhook refuses, as the API tells it; `old` on update, `has_pod` whether a pod of that name is there.
+/// The webhook's name, as refusals say it.
+pub const WEBHOOK: &str = "vcloneset.kb.io";
+
+/// What the webhook refuses; `old` on update, `has_pod` whether a pod of that name is there.
 ///
 /// # Errors
-/// The message of the 422.
+/// The sentence, which the API puts behind the webhook's name.
 pub fn check(new: &Value, old: Option<&Value>, has_pod: &dyn Fn(&str) -> bool) -> Result<(), String> {
     let mut errors = Vec::new();
     if let Some(old) = old {
         check_change(new, old, &mut errors);
     }
     check_spec(new, old, has_pod, &mut errors);
-    let told = match errors.as_slice() {
-        [] => return Ok(()),
-        [one] => one.clone(),
-        many => format!("[{}]", many.join(", ")),
-    };
-    Err(format!("admission webhook \"vcloneset.kb.io\" denied the request: {told}"))
+    match errors.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => Err(format!("[{}]", many.join(", "))),
+    }
 }
 
 fn check_change(new: &Value, old: &Value, errors: &mut Vec<String>) {

@@ -115,6 +115,8 @@ pub fn default_cloneset(body: &mut Value) {
     drop_empty(spec, &["minReadySeconds", "volumeClaimTemplates"]);
     set(spec, "replicas", json!(1));
     set(spec, "revisionHistoryLimit", json!(10));
+    // Go writes a missing selector as null, which the definition then refuses.
+    set(spec, "selector", Value::Null);
     let spec = &mut body["spec"];
     if let Some(lifecycle) = spec.get_mut("lifecycle").and_then(Value::as_object_mut) {
         for hook in lifecycle.values_mut().filter_map(Value::as_object_mut) {

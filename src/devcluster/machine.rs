@@ -96,6 +96,12 @@ impl Machine {
         self.agenda.first().map(|(time, _)| *time)
     }
 
+    /// Whether what is due first is a kubelet's, else the CloneSet controller's.
+    #[must_use]
+    pub fn is_kubelets_turn(&self) -> bool {
+        matches!(self.agenda.first(), Some((_, Task::Step(_))))
+    }
+
     /// Whether the CloneSet controller is stopped; its webhooks are too.
     #[must_use]
     pub fn is_down(&self) -> bool {
@@ -241,14 +247,7 @@ impl Machine {
             Step::Remove => objects.delete(PODS, &key.0, &key.1, true),
             Step::Bind => {
                 perform(step, &mut pod, &self.knobs, &mut self.ids, now);
-                let status = pod.body["status"].clone();
-                objects.update(PODS, pod.body).and_then(|()| match objects.get(PODS, &key.0, &key.1) {
-                    Some(mut body) => {
-                        body["status"] = status;
-                        objects.update_status(PODS, body)
-                    }
-                    None => Ok(()),
-                })
+                objects.bind(pod.body)
             }
             Step::OpenGate | Step::Start | Step::Restart | Step::Ready | Step::NotReady => {
                 perform(step, &mut pod, &self.knobs, &mut self.ids, now);

@@ -42,3 +42,4 @@ pub mod quantity;
 pub mod defaulting;
 pub mod admission;
 pub mod sim;
+pub mod controllers;

@@ -37,6 +37,11 @@ pub trait Objects {
     /// # Errors
     /// What the API says.
     fn update_status(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    /// Replaces a pod that was just read, node and status at once: what the subresource `binding` does.
+    ///
+    /// # Errors
+    /// What the API says.
+    fn bind(&mut self, pod: Value) -> Result<(), String>;
     /// Deletes an object; `at_once` without the grace that a running pod is given.
     ///
     /// # Errors

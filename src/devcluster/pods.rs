@@ -7,8 +7,7 @@ use crate::devcluster::clock::second;
 use crate::devcluster::cloneset::{API_VERSION, CloneSet};
 use crate::devcluster::json::{items, list, map, text};
 
-/// The resource's name in the store.
-pub const PODS: &str = "pods";
+pub use crate::devcluster::builtin::PODS;
 /// The pod's revision: the full name of a ControllerRevision (without the gate CloneSetShortHash).
 pub const REVISION: &str = "controller-revision-hash";
 /// The last part of the revision's name.

@@ -64,6 +64,10 @@ impl<O: Objects> Objects for Recorded<'_, O> {
         self.objects.update_status(resource, object)
     }
 
+    fn bind(&mut self, pod: Value) -> Result<(), String> {
+        self.objects.bind(pod)
+    }
+
     fn delete(&mut self, resource: &str, namespace: &str, name: &str, at_once: bool) -> Result<(), String> {
         self.objects.delete(resource, namespace, name, at_once)
     }

@@ -9,8 +9,7 @@ use crate::devcluster::cloneset::CloneSet;
 use crate::devcluster::json::text;
 use crate::devcluster::pods::{Pod, owner_reference, short_hash};
 
-/// The resource's name in the store.
-pub const REVISIONS: &str = "controllerrevisions.apps";
+pub use crate::devcluster::builtin::CONTROLLER_REVISIONS as REVISIONS;
 /// The label with the hash.
 const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 /// Kruise's own annotation; empty without volume claims.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::devcluster::actions::Told;
-use crate::devcluster::admission::{check, check_schema};
+use crate::devcluster::admission::{WEBHOOK, check, check_schema};
 use crate::devcluster::clock::second;
 use crate::devcluster::cloneset::CLONESETS;
 use crate::devcluster::defaulting::default_cloneset;
@@ -21,7 +21,7 @@ use crate::devcluster::machine::{Machine, after};
 use crate::devcluster::pass::Objects;
 use crate::devcluster::pods::{PODS, Pod, controller_uid};
 use crate::devcluster::revision::REVISIONS;
-use crate::devcluster::writes::Propagation;
+use crate::devcluster::deletes::Propagation;
 
 /// Longest value of a label.
 const LABEL_LIMIT: usize = 63;
@@ -176,6 +176,11 @@ impl Objects for Shelf {
         if new != old {
             self.put(resource, new);
         }
+        Ok(())
+    }
+
+    fn bind(&mut self, pod: Value) -> Result<(), String> {
+        self.put(PODS, pod);
         Ok(())
     }
 
@@ -410,7 +415,10 @@ impl Sim {
         }
         let namespace = text(body, "/metadata/namespace");
         let has_pod = |name: &str| self.get(PODS, namespace, name).is_some();
-        check(body, old, &has_pod).map_err(|message| Refused { code: 422, message })
+        check(body, old, &has_pod).map_err(|why| {
+            let message = format!("admission webhook {WEBHOOK:?} denied the request: {why}");
+            Refused { code: 422, message }
+        })
     }
 
     /// Deletes what owners that are gone, or that wait for it, have left.

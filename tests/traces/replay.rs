@@ -11,7 +11,7 @@ use triton::devcluster::machine::after;
 use triton::devcluster::pods::{PODS, Pod, State};
 use triton::devcluster::revision::REVISIONS;
 use triton::devcluster::sim::{Refused, Seen, Sim};
-use triton::devcluster::writes::Propagation;
+use triton::devcluster::deletes::Propagation;
 
 use crate::traces::flow;
 use crate::traces::picture::{self, Letters, Pods};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use triton::devcluster::pods::{Pod, State};
-use triton::devcluster::writes::Propagation;
+use triton::devcluster::deletes::Propagation;
 
 use crate::traces::flow;
 use crate::traces::picture;
