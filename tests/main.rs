@@ -10,3 +10,4 @@ mod repo;
 mod screens;
 mod spec;
 mod support;
+mod traces;
