@@ -1,5 +1,12 @@
 //! Every integration test, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
+
+mod crd;
+mod git;
 mod house;
 mod guard;
+mod readme;
+mod repo;
+mod screens;
 mod support;

@@ -5,5 +5,6 @@
 pub mod keys;
 pub mod kind;
 pub mod record;
+pub mod crd;
 
 pub use kind::{Kind, ObjectKey};

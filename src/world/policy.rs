@@ -43,6 +43,16 @@ pub struct Policy {
     pub stale_after: u32,
     /// Eight hexadecimal digits of SHA-256 of branch and path: which root the daemon serves.
     pub root: String,
+    /// The root's directory in the repository, without a slash at its end; empty for the top.
+    pub path: String,
+}
+
+impl Policy {
+    /// A path of the root, as seen from the repository's top.
+    #[must_use]
+    pub fn in_root(&self, path: &str) -> String {
+        if self.path.is_empty() { path.to_owned() } else { format!("{}/{path}", self.path) }
+    }
 }
 
 impl Default for Policy {
@@ -58,6 +68,7 @@ impl Default for Policy {
             removal: RemovalLimit { releases: 1, percent: 20 },
             stale_after: 45,
             root: String::new(),
+            path: String::new(),
         }
     }
 }
