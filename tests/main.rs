@@ -5,6 +5,7 @@
 mod crd;
 mod git;
 mod house;
+mod guard;
 mod readme;
 mod repo;
 mod screens;
