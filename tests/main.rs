@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod crd;
+mod git;
 mod house;
 mod readme;
+mod repo;
 mod screens;
 mod support;
