@@ -9,3 +9,4 @@ mod readme;
 mod repo;
 mod screens;
 mod support;
+mod spec;
