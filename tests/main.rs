@@ -8,5 +8,5 @@ mod house;
 mod readme;
 mod repo;
 mod screens;
-mod support;
 mod spec;
+mod support;

@@ -17,7 +17,7 @@ use crate::spec::file::{ParsedFile, RepositoryFile};
 use crate::spec::head::Head;
 use crate::spec::node::Spot;
 use crate::spec::release::Release;
-use crate::spec::report::{Flaw, Report};
+use crate::spec::report::{Flaw, Report, quote};
 
 /// A release, or what is wrong with it: its errors.
 pub type Checked = Result<Arc<Release>, Arc<[Diagnostic]>>;
@@ -329,7 +329,7 @@ impl<'f> Draft<'f> {
             if *scales != key.name.as_str() {
                 let message = format!(
                     "the HorizontalPodAutoscaler scales `{}`, which is not of this release",
-                    crate::spec::report::quote(scales)
+                    quote(scales)
                 );
                 self.report(companion_path).warn(
                     companion.at,

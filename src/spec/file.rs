@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys, record};
+use crate::spec::diagnostic::Diagnostic;
 use crate::spec::document::{self, Document};
-use crate::spec::node::{Node, Tree};
-use crate::spec::read::Fields;
+use crate::spec::node::{Node, Spot, Tree};
+use crate::spec::read::{Fields, unknown_cure};
 use crate::spec::report::{Flaw, Report};
 use crate::spec::strategy::{self, WrittenStrategy};
 use crate::spec::yaml;
@@ -95,7 +96,7 @@ pub struct RepositoryFile {
 impl RepositoryFile {
     /// Its mistakes, as those of the file `path`.
     #[must_use]
-    pub fn diagnostics(&self, path: &str) -> Vec<crate::spec::Diagnostic> {
+    pub fn diagnostics(&self, path: &str) -> Vec<Diagnostic> {
         self.flaws.iter().map(|flaw| flaw.in_file(path, &self.text)).collect()
     }
 }
@@ -111,7 +112,7 @@ pub fn parse_repository(bytes: &[u8]) -> RepositoryFile {
         [] if report.has_errors() => {}
         [] => {
             let cure = format!("write `apiVersion: {}` and `kind: Repository`", keys::API_VERSION);
-            report.error(crate::spec::node::Spot { line: 1, column: 1 }, "the file has no document", cure);
+            report.error(Spot { line: 1, column: 1 }, "the file has no document", cure);
         }
         [_, second, ..] => {
             file.unreadable = true;
@@ -155,11 +156,7 @@ fn repository(node: &Node, file: &mut RepositoryFile, report: &mut Report) {
         && !file.strategies.contains_key(name)
     {
         let known: Vec<&str> = file.strategies.keys().map(String::as_str).collect();
-        report.error(
-            at,
-            format!("there is no strategy `{name}`"),
-            crate::spec::read::unknown_cure(name, &known),
-        );
+        report.error(at, format!("there is no strategy `{name}`"), unknown_cure(name, &known));
     }
 }
 

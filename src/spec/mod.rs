@@ -21,9 +21,15 @@ pub mod document;
 pub mod file;
 pub mod build;
 pub mod assemble;
+pub mod place;
+pub mod marker;
+pub mod configuration;
 
 pub use assemble::{Assembled, Checked, Group, assemble, assemble_group, directory, merge};
 pub use build::DocumentsError;
+pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration};
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
+pub use marker::{FrozenBy, read_freeze, read_marker};
+pub use place::{MarkerPath, Permission, Place, place};
 pub use release::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};

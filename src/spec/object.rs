@@ -3,6 +3,7 @@
 use crate::model::{Name, Namespace};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::node::{Node, Spot, Tree};
+use crate::spec::read::quote_it;
 use crate::spec::report::{Report, quote};
 use crate::spec::texts;
 
@@ -74,7 +75,7 @@ fn name<T: std::str::FromStr<Err: std::fmt::Display>>(
     };
     let Some(text) = node.text() else {
         let message = format!("`metadata.{key}` must be text, not {}", node.what());
-        report.error(node.at, message, crate::spec::read::quote_it(node));
+        report.error(node.at, message, quote_it(node));
         return (None, node.at);
     };
     match text.parse() {

@@ -66,6 +66,9 @@ impl Report {
     }
 
     fn add(&mut self, flaw: Flaw) {
+        if self.flaws.contains(&flaw) {
+            return;
+        }
         if self.flaws.len() < FLAWS_MAX {
             self.flaws.push(flaw);
         } else if flaw.severity == Severity::Error && !self.has_errors() {
