@@ -1,5 +1,17 @@
-//! The integration tests: one binary.
+//! Every integration test, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
+
+mod crd;
 mod exclusions;
+mod git;
+mod house;
+mod guard;
+mod readme;
+mod repo;
+mod screens;
+mod spec;
+mod support;
 mod tokens;
+mod traces;
 mod vectors;

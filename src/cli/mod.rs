@@ -1,1 +1,15 @@
-//! The command line: one file per command.
+//! The command line: one file per command, whose doc comments are its help.
+//!
+//! **Invariant:** no command but `run` writes to a cluster, and none but `approve` and `rollback` to a clone;
+//! `demo` does both to a repository and a cluster of its own.
+
+pub mod output;
+pub mod table;
+pub mod render;
+pub mod records;
+pub mod status;
+pub mod why;
+pub mod history;
+pub mod clone;
+pub mod example;
+pub mod args;

@@ -143,7 +143,7 @@ impl State {
             }
         }
         let waits = !left.is_empty();
-        let list = waits.then(|| Value::Array(left));
+        let list = waits.then_some(Value::Array(left));
         let metadata = &mut marked["metadata"];
         set_or_remove(metadata, "finalizers", list);
         if waits && metadata["deletionTimestamp"].is_null() {

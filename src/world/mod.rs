@@ -1,1 +1,20 @@
-//! Everything a decision may look at, `now` included. Data only.
+//! The picture: everything a decision may look at, `now` included, and the plan that is made of it. Data only.
+//!
+//! **Invariant:** no I/O and no judgement; cases are shared by `Arc`, so that a lap copies nothing that has not
+//! changed.
+
+pub mod policy;
+pub mod memory;
+pub mod intent;
+pub mod live;
+pub mod case;
+pub mod plan;
+
+pub use case::{Case, Refusal, World};
+pub use intent::{
+    Approver, Desired, Episode, Fault, Freeze, Intent, Marker, NotCounted, Permit, Removal, Source,
+};
+pub use live::{CompanionLive, CounterStatus, Drift, Live, RecordLive};
+pub use memory::{Memory, Proof, Reached, Try};
+pub use plan::{Action, Decision, Expect, Move, Plan, Write};
+pub use policy::{People, Policy, RemovalLimit};

@@ -1,0 +1,80 @@
+//! The commands, and which one was asked for.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::cli::output::{Exit, Printer};
+use crate::cli::{history, status, why};
+
+/// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
+///
+/// `git push` starts a rollout, a merged approval lets it take its next step, `git revert` takes it back.
+#[derive(Debug, Parser)]
+#[command(name = "triton", version, max_term_width = 100, propagate_version = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show where every release is.
+    Status(status::StatusArgs),
+    /// Explain what a release waits for.
+    Why(why::WhyArgs),
+    /// Tell what happened to a release.
+    History(history::HistoryArgs),
+}
+
+/// Parses the command line, runs the command, and tells the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let printer = Printer::default();
+    let exit = match Args::try_parse() {
+        Ok(args) => run(args.command, &printer).unwrap_or_else(|error| printer.trouble(&error)),
+        Err(usage) => {
+            // Where the help cannot be printed there is nobody to tell.
+            let _ = usage.print();
+            if usage.use_stderr() { Exit::YourTurn } else { Exit::Fine }
+        }
+    };
+    exit.into()
+}
+
+fn run(command: Command, printer: &Printer) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the runtime did not start")?.block_on(dispatch(command, printer))
+}
+
+async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
+    match command {
+        Command::Status(args) => status::run(args, printer).await,
+        Command::Why(args) => why::run(args, printer).await,
+        Command::History(args) => history::run(args, printer).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_every_option_says_what_it_is_for() {
+        for command in Args::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for option in command.get_arguments() {
+                assert!(option.get_help().is_some(), "{} {}", command.get_name(), option.get_id());
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The local clone that `approve` and `rollback` commit to, by the `git` program: a commit made here is signed,
+//! hooked and configured as any other of that person.
+//!
+//! Argument lists, no shell; the variables that would point Git at another repository are taken away.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::cli::output::{Printer, Refusal};
+use crate::model::CommitId;
+
+/// Variables by which Git finds, or is led away from, a repository (git(1), "The Git Repository").
+const MISLEADING: [&str; 9] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_LITERAL_PATHSPECS",
+];
+/// The remote that is pushed to.
+const REMOTE: &str = "origin";
+
+/// Where the commit goes once it is made.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PublishArgs {
+    /// Push the commit to the branch it was made on
+    #[arg(long, conflicts_with = "pr")]
+    pub push: bool,
+    /// Make the commit on a branch of its own and push that, for a pull request
+    #[arg(long)]
+    pub pr: bool,
+}
+
+/// A clone with a work tree.
+#[derive(Clone, Debug)]
+pub struct LocalClone {
+    top: PathBuf,
+}
+
+impl LocalClone {
+    /// The clone that `path` lies in.
+    ///
+    /// # Errors
+    /// Where there is none, or no `git` program.
+    pub fn find(path: &Path) -> Result<Self> {
+        let here = Self { top: path.to_owned() };
+        let refusal = |_| {
+            Refusal::new(format!("{} is not in a Git work tree", path.display()))
+                .hint("run this in a clone of the repository, or name one with -C DIR")
+        };
+        let top = here.git(["rev-parse", "--show-toplevel"]).map_err(refusal)?;
+        Ok(Self { top: PathBuf::from(top) })
+    }
+
+    /// Its top folder.
+    #[must_use]
+    pub fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// Runs `git` with `args`, and gives what it says without the last line break.
+    ///
+    /// # Errors
+    /// What Git said on stderr.
+    pub fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.top).args(["-c", "core.quotePath=false", "-c", "core.fsmonitor=false"]);
+        command.args(args).stdin(Stdio::null()).env("LC_ALL", "C");
+        for name in MISLEADING {
+            command.env_remove(name);
+        }
+        let output = command.output().context("the `git` program cannot be started")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            anyhow::bail!("git: {}", said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    /// The commit that is checked out.
+    ///
+    /// # Errors
+    /// Where there is none yet.
+    pub fn head(&self) -> Result<CommitId> {
+        Ok(self.git(["rev-parse", "--verify", "HEAD^{commit}"])?.parse()?)
+    }
+
+    /// The branch that is checked out.
+    ///
+    /// # Errors
+    /// Where HEAD is on no branch.
+    pub fn branch(&self) -> Result<String> {
+        let refusal = |_| Refusal::new("the clone is on no branch").hint("check one out: git switch main");
+        Ok(self.git(["symbolic-ref", "--quiet", "--short", "HEAD"]).map_err(refusal)?)
+    }
+
+    /// Whether `paths`, from the top, differ from HEAD in the work tree or the index.
+    ///
+    /// # Errors
+    /// Where Git cannot tell.
+    pub fn is_dirty(&self, paths: &[String]) -> Result<bool> {
+        let args = ["status", "--porcelain", "--untracked-files=all", "--"];
+        let said = self.git(args.into_iter().chain(paths.iter().map(String::as_str)))?;
+        Ok(!said.is_empty())
+    }
+
+    /// Commits `paths` as they stand in the work tree, added, changed or gone, and nothing else that is staged.
+    ///
+    /// # Errors
+    /// Where Git refuses: a hook, a missing name or address, a failing signature.
+    pub fn commit(&self, paths: &[String], message: &str) -> Result<CommitId> {
+        let all = || paths.iter().map(String::as_str);
+        self.git(["add", "--all", "--"].into_iter().chain(all()))?;
+        self.git(["commit", "--quiet", "--only", "-m", message, "--"].into_iter().chain(all()))?;
+        self.head()
+    }
+
+    /// Makes one commit by `make`, publishes it as `publish` says, and tells of it.
+    ///
+    /// `branch` is the name of the branch for a pull request.
+    ///
+    /// # Errors
+    /// Where the commit cannot be made or Git refuses the push.
+    pub fn publish(
+        &self,
+        publish: &PublishArgs,
+        branch: &str,
+        printer: &Printer,
+        make: impl FnOnce() -> Result<CommitId>,
+    ) -> Result<()> {
+        let home = self.branch()?;
+        if publish.pr {
+            self.git(["switch", "--quiet", "--create", branch])?;
+            let made = make();
+            self.git(["switch", "--quiet", &home])?;
+            printer.say(format!("committed {} on branch {branch}", made?.short()))?;
+            self.push(branch)?;
+            printer.say(format!("pushed {branch}: open a pull request from it into {home}"))?;
+            return Ok(());
+        }
+        printer.say(format!("committed {} on {home}", make()?.short()))?;
+        if !publish.push {
+            printer.say(format!("send it with: git push {REMOTE} {home}"))?;
+            return Ok(());
+        }
+        self.push(&home).map_err(|error| {
+            Refusal::new(format!("the commit is made but not sent: {error:#}")).hint(format!(
+                "a protected branch takes a pull request: git push {REMOTE} HEAD:refs/heads/{branch}, and open one"
+            ))
+        })?;
+        printer.say(format!("pushed to {REMOTE} {home}"))?;
+        Ok(())
+    }
+
+    fn push(&self, branch: &str) -> Result<()> {
+        self.git(["push", "--quiet", REMOTE, &format!("refs/heads/{branch}:refs/heads/{branch}")]).map(drop)
+    }
+}

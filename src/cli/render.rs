@@ -1,0 +1,348 @@
+//! The screens: one release in detail, and the table of all. Text from data, nothing else.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::output::{Paint, Tint};
+use crate::cli::table::{Cell, Table};
+use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::objects::record::{Phase, StepState, StepView, Transition, View};
+
+/// What is known of the repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitView {
+    /// The head that the daemon follows.
+    pub head: Option<String>,
+    /// When it last asked Git.
+    pub polled_at: Option<Timestamp>,
+}
+
+/// One release, as `status -o json` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What the record says.
+    #[serde(flatten)]
+    pub view: View,
+    /// The repository.
+    pub git: GitView,
+}
+
+impl Row {
+    /// The release `id` as its record shows it.
+    #[must_use]
+    pub fn new(id: &ReleaseId, view: View, git: GitView) -> Self {
+        Self { namespace: id.namespace.to_string(), name: id.name.to_string(), view, git }
+    }
+
+    /// `namespace/name`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a phase looks like: its sign, its word, its colour.
+const fn phase_sign(phase: Phase) -> (&'static str, &'static str, Tint) {
+    match phase {
+        Phase::Healthy => ("✔", "healthy", Tint::Good),
+        Phase::Progressing => ("◌", "progressing", Tint::Plain),
+        Phase::Paused => ("॥", "paused", Tint::Warn),
+        Phase::RollingBack => ("◌", "rolling back", Tint::Warn),
+        Phase::Degraded => ("✖", "degraded", Tint::Bad),
+    }
+}
+
+/// What a step looks like.
+const fn step_sign(state: StepState) -> (&'static str, &'static str, Tint) {
+    match state {
+        StepState::Done => ("✔", "done", Tint::Good),
+        StepState::Here => ("◌", "here", Tint::Strong),
+        StepState::Waiting => ("॥", "waiting", Tint::Warn),
+        StepState::Failed => ("✖", "failed", Tint::Bad),
+        StepState::Ahead => (" ", "ahead", Tint::Faint),
+    }
+}
+
+/// Seconds in the two largest units that matter: `4s`, `38m`, `2h05m`, `3d04h`.
+#[must_use]
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, 1..10) if seconds % 60 > 0 => format!("{minutes}m{:02}s", seconds % 60),
+        (0, 0, _) => format!("{minutes}m"),
+        (0, _, _) if minutes % 60 > 0 => format!("{hours}h{:02}m", minutes % 60),
+        (0, _, _) => format!("{hours}h"),
+        (_, _, _) if hours % 24 > 0 => format!("{days}d{:02}h", hours % 24),
+        (_, _, _) => format!("{days}d"),
+    }
+}
+
+fn since(then: Timestamp, now: Timestamp) -> String {
+    span(now.as_second() - then.as_second())
+}
+
+/// `2.4.0 → 2.4.1`, or the one version that there is.
+#[must_use]
+pub fn version(view: &View) -> String {
+    match (&view.version.from, &view.version.to) {
+        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (_, Some(only)) | (Some(only), None) => only.clone(),
+        (None, None) => "–".to_owned(),
+    }
+}
+
+/// Thirty-two digits of a digest are for machines; here four tell them apart.
+fn shorten(path: &str) -> String {
+    let is_digest = |part: &str| part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let short = |part: &str| if is_digest(part) { format!("{}…", &part[..4]) } else { part.to_owned() };
+    path.split('/').map(short).collect::<Vec<_>>().join("/")
+}
+
+/// The hold to name first: one that a person can lift.
+#[must_use]
+pub fn foremost(holds: &[Hold]) -> Option<&Hold> {
+    holds.iter().find(|hold| hold.lift.kind != LiftKind::Wait).or_else(|| holds.first())
+}
+
+/// What the person is to do, in one word.
+const fn act(kind: LiftKind) -> &'static str {
+    match kind {
+        LiftKind::Approve => "approve",
+        LiftKind::Commit => "commit",
+        LiftKind::Cluster => "cluster",
+        LiftKind::Configure => "config",
+        LiftKind::Wait => "waits",
+    }
+}
+
+/// The table of `status`.
+#[must_use]
+pub fn list(rows: &[Row], now: Timestamp, paint: Paint) -> String {
+    let mut table = Table::new(["RELEASE", "VERSION", "STEP", "PODS", "STATE", "WAITS FOR"]);
+    for row in rows {
+        let view = &row.view;
+        let (sign, word, tint) = phase_sign(view.phase);
+        let steps = if view.steps.is_empty() {
+            "–".to_owned()
+        } else {
+            format!("{}/{}", view.step, view.steps.len())
+        };
+        table.row([
+            Cell::new(Tint::Strong, row.id()),
+            Cell::plain(version(view)),
+            Cell::plain(steps),
+            Cell::plain(format!("{}/{}", view.pods.updated, view.pods.desired)),
+            Cell::new(tint, format!("{sign} {word}")),
+            Cell::plain(foremost(&view.holds).map(|hold| waits_for(hold, now)).unwrap_or_default()),
+        ]);
+    }
+    table.print("", paint)
+}
+
+fn waits_for(hold: &Hold, now: Timestamp) -> String {
+    let gate = gate_word(hold.gate);
+    let age = hold.since.map(|then| format!(" for {}", since(then, now))).unwrap_or_default();
+    let cure = hold.lift.command.as_ref().map(|command| format!(": {command}")).unwrap_or_default();
+    format!("{gate}{age}{cure}")
+}
+
+/// The word of a gate, as it stands in JSON.
+#[must_use]
+pub fn gate_word(gate: Gate) -> String {
+    match serde_json::to_value(gate) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => format!("{gate:?}"),
+    }
+}
+
+/// One release in detail.
+#[must_use]
+pub fn detail(row: &Row, now: Timestamp, paint: Paint) -> String {
+    let view = &row.view;
+    let mut lines = vec![headline(row, now, paint)];
+    for hold in &view.holds {
+        lines.extend(hold_lines(hold, paint));
+    }
+    lines.extend(back_line(row, paint));
+    for ignored in &view.ignored {
+        lines.push(field("ignored", &format!("{}: {}", shorten(&ignored.path), ignored.reason), paint));
+    }
+    if !view.steps.is_empty() {
+        lines.push(String::new());
+        lines.push(steps(&view.steps, now, paint));
+    }
+    lines.push(String::new());
+    lines.push(field("git", &origin(row, now), paint));
+    lines.join("\n")
+}
+
+fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
+    let view = &row.view;
+    let (sign, word, tint) = phase_sign(view.phase);
+    let mut facts = vec![paint.tint(tint, &format!("{sign} {word}"))];
+    if view.phase != Phase::Healthy && !view.steps.is_empty() {
+        facts.push(format!("step {} of {}", view.step, view.steps.len()));
+    }
+    facts.push(format!("{} of {} pods", view.pods.updated, view.pods.desired));
+    if view.pods.updated_available < view.pods.updated {
+        facts.push(format!("{} available", view.pods.updated_available));
+    }
+    if let Some(then) = foremost(&view.holds).and_then(|hold| hold.since) {
+        facts.push(format!("waits {}", since(then, now)));
+    }
+    format!("{}  {}   {}", paint.tint(Tint::Strong, &row.id()), version(view), facts.join(" · "))
+}
+
+fn field(name: &str, text: &str, paint: Paint) -> String {
+    format!("  {} {text}", paint.tint(Tint::Faint, &format!("{name:<8}")))
+}
+
+fn hold_lines(hold: &Hold, paint: Paint) -> Vec<String> {
+    let by_itself = hold.lift.kind == LiftKind::Wait;
+    let name = if by_itself { "waits" } else { "needs" };
+    let mut lines = vec![field(name, &hold.message, paint)];
+    let path = hold.lift.path.as_deref().map(shorten);
+    let touches = if hold.lift.kind == LiftKind::Approve { "adds" } else { "in" };
+    let cure = match (&hold.lift.command, path) {
+        (Some(command), Some(path)) => Some(format!("{command:<40} {touches} {path}")),
+        (Some(command), None) => Some(command.clone()),
+        (None, Some(path)) => Some(path),
+        (None, None) => None,
+    };
+    lines.extend(cure.map(|cure| field(act(hold.lift.kind), &cure, paint)));
+    lines
+}
+
+/// How to take it back, while there is something that can be.
+fn back_line(row: &Row, paint: Paint) -> Option<String> {
+    let view = &row.view;
+    let under_way = match view.phase {
+        Phase::Progressing | Phase::Paused => {
+            view.proven_digest.is_some() && view.proven_digest != view.digest
+        }
+        Phase::Healthy | Phase::RollingBack | Phase::Degraded => false,
+    };
+    let commit = view.commit.as_deref().filter(|_| under_way)?;
+    let revert = format!("git revert {}, or triton rollback {}", short_commit(commit), row.id());
+    let pods = match view.pods.updated {
+        0 => String::new(),
+        1 => "   (1 pod)".to_owned(),
+        many => format!("   ({many} pods)"),
+    };
+    Some(field("back", &format!("{revert}{pods}"), paint))
+}
+
+fn short_commit(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+/// The table of the steps.
+fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
+    let mut table = Table::new(["STEP", "TARGET", "PODS", "STATE", "ENTERED", "SOAK", "APPROVED BY"]);
+    for (index, step) in steps.iter().enumerate() {
+        let (sign, word, tint) = step_sign(step.state);
+        let entered = step.entered_at.map(|then| format!("{} ago", since(then, now)));
+        let soak = if step.soak == 0 { "–".to_owned() } else { span(i64::from(step.soak)) };
+        table.row([
+            Cell::plain((index + 1).to_string()),
+            Cell::plain(step.target.clone()),
+            Cell::plain(step.pods.to_string()),
+            Cell::new(tint, format!("{sign} {word}")),
+            Cell::plain(entered.unwrap_or_else(|| "–".to_owned())),
+            Cell::plain(soak),
+            Cell::plain(approvers(step)),
+        ]);
+    }
+    table.print("  ", paint)
+}
+
+fn approvers(step: &StepView) -> String {
+    let who =
+        |it: &crate::objects::record::ApprovalView| format!("{} ({})", it.who, short_commit(&it.commit));
+    let names = step.approvals.iter().map(who).collect::<Vec<_>>().join(", ");
+    let missing = usize::try_from(step.needs).unwrap_or(usize::MAX).saturating_sub(step.approvals.len());
+    match (names.is_empty(), missing) {
+        (true, 0) => "–".to_owned(),
+        (true, missing) => format!("nobody, needs {missing}"),
+        (false, 0) => names,
+        (false, missing) => format!("{names}, needs {missing} more"),
+    }
+}
+
+fn origin(row: &Row, now: Timestamp) -> String {
+    let view = &row.view;
+    let mut facts = Vec::new();
+    if let Some(commit) = &view.commit {
+        facts.push(format!("commit {}", short_commit(commit)));
+    }
+    if let Some(digest) = &view.digest {
+        facts.push(format!("digest {}", digest.get(..12).unwrap_or(digest)));
+    }
+    if let Some(head) = &row.git.head {
+        let polled = row.git.polled_at.map(|then| format!(", polled {} ago", since(then, now)));
+        facts.push(format!("head {}{}", short_commit(head), polled.unwrap_or_default()));
+    }
+    if facts.is_empty() { "not known".to_owned() } else { facts.join(" · ") }
+}
+
+/// Why a release does not move: every hold with its whole paths.
+#[must_use]
+pub fn why(row: &Row, now: Timestamp, paint: Paint) -> String {
+    let view = &row.view;
+    let mut lines = vec![headline(row, now, paint)];
+    if view.holds.is_empty() {
+        lines.push(field("holds", "none: nothing is waited for", paint));
+    }
+    for hold in &view.holds {
+        lines.push(String::new());
+        lines.push(field("gate", &gate_word(hold.gate), paint));
+        lines.push(field("needs", &hold.message, paint));
+        if let Some(then) = hold.since {
+            lines.push(field("since", &format!("{then} ({})", since(then, now)), paint));
+        }
+        lines.push(field("lifted", who_lifts(hold.lift.kind), paint));
+        lines.extend(hold.lift.command.as_ref().map(|command| field("command", command, paint)));
+        lines.extend(hold.lift.path.as_ref().map(|path| field("file", path, paint)));
+    }
+    if !view.ignored.is_empty() {
+        lines.push(String::new());
+    }
+    for ignored in &view.ignored {
+        lines.push(field("ignored", &ignored.path, paint));
+        lines.push(field("", &ignored.reason, paint));
+    }
+    lines.join("\n")
+}
+
+const fn who_lifts(kind: LiftKind) -> &'static str {
+    match kind {
+        LiftKind::Approve => "by an approval: a commit that adds a marker",
+        LiftKind::Commit => "by a commit to the repository",
+        LiftKind::Cluster => "by a command against the cluster",
+        LiftKind::Configure => "by the daemon's configuration",
+        LiftKind::Wait => "by itself",
+    }
+}
+
+/// What happened to a release, oldest first.
+#[must_use]
+pub fn history(transitions: &[Transition], paint: Paint) -> String {
+    let mut table = Table::new(["TIME", "DECISION", "STEP", "HEAD", "WHAT"]);
+    for it in transitions {
+        table.row([
+            Cell::new(Tint::Faint, format!("{:.0}", it.time)),
+            Cell::new(Tint::Strong, it.decision.clone()),
+            Cell::plain(it.step.to_string()),
+            Cell::plain(it.head.as_deref().map_or("–", short_commit).to_owned()),
+            Cell::plain(it.message.clone()),
+        ]);
+    }
+    table.print("", paint)
+}

@@ -1,0 +1,169 @@
+//! `triton status`: where everything is, and what it waits for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Event;
+
+use crate::cli::output::{Exit, Format, Printer};
+use crate::cli::records::{ClusterArgs, Record, Records};
+use crate::cli::render::{self, GitView, Row};
+use crate::model::ReleaseId;
+
+/// A screen is drawn at most so often: more cannot be read.
+const REDRAW: Duration = Duration::from_millis(200);
+/// Redraws after which ages are counted again though nothing happened: a second.
+const REDRAWS_PER_SECOND: u32 = 5;
+
+/// Show where every release is, and what it waits for.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Only this release, in detail
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pub release: Option<ReleaseId>,
+    /// Keep the screen up to date until Ctrl-C
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", conflicts_with = "watch")]
+    pub output: Format,
+    /// The cluster to read
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Runs `triton status`.
+///
+/// # Errors
+/// Where the cluster cannot be read.
+pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
+    let records = args.cluster.connect().await?;
+    if args.watch {
+        return watch(&records, args.release.as_ref(), printer).await;
+    }
+    let found = match &args.release {
+        Some(id) => vec![records.get(id).await?],
+        None => records.list().await?,
+    };
+    let rows = rows(&records, found).await;
+    match args.output {
+        Format::Json => printer.json(&rows)?,
+        Format::Text => printer.say(screen(&rows, args.release.is_some(), Timestamp::now(), printer))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// The records as rows, with what the daemon's Lease says of Git.
+pub async fn rows(records: &Records, found: Vec<Record>) -> Vec<Row> {
+    let mut roots: BTreeMap<Option<String>, GitView> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for record in found {
+        if !roots.contains_key(&record.root) {
+            roots.insert(record.root.clone(), records.git(record.root.as_deref()).await);
+        }
+        let git = roots.get(&record.root).cloned().unwrap_or_default();
+        rows.push(Row::new(&record.id, record.status.view, git));
+    }
+    rows
+}
+
+/// All of them in a table, or the only one in detail.
+fn screen(rows: &[Row], detailed: bool, now: Timestamp, printer: &Printer) -> String {
+    match rows {
+        [] => "no releases yet: `triton run --repo URL` makes the cluster follow a repository".to_owned(),
+        [row] if detailed => render::detail(row, now, printer.paint),
+        _ => render::list(rows, now, printer.paint),
+    }
+}
+
+/// The screen, drawn again whenever something happens; and each second, where ages can be seen to grow.
+async fn watch(records: &Records, id: Option<&ReleaseId>, printer: &Printer) -> Result<Exit> {
+    // What can be explained is explained now; the watch itself only tries again.
+    match id {
+        Some(id) => drop(records.get(id).await?),
+        None => drop(records.list().await?),
+    }
+    let mut events = Box::pin(records.watch(id));
+    let mut clock = tokio::time::interval(REDRAW);
+    let mut seen = Seen::default();
+    let mut shown = String::new();
+    if printer.is_live() {
+        printer.redraw("")?;
+    }
+    loop {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Fine),
+            event = events.next() => match event {
+                Some(Ok(event)) => seen.take(event, id),
+                Some(Err(error)) => seen.trouble = Some(format!("{error:#}")),
+                None => return Ok(Exit::Failed),
+            },
+            _ = clock.tick() => {
+                if !seen.is_due(printer.is_live()) {
+                    continue;
+                }
+                let rows = rows(records, seen.records.values().cloned().collect()).await;
+                let mut text = screen(&rows, id.is_some(), Timestamp::now(), printer);
+                if let Some(trouble) = &seen.trouble {
+                    text.push_str(&format!("\n\nnot up to date: {trouble}"));
+                }
+                if printer.is_live() {
+                    printer.redraw(&text)?;
+                } else if text != shown {
+                    printer.say(&text)?;
+                }
+                shown = text;
+            }
+        }
+    }
+}
+
+/// The records as the watch has shown them.
+#[derive(Default)]
+struct Seen {
+    records: BTreeMap<ReleaseId, Record>,
+    /// The list that a restarted watch begins with; it takes the place of the old one when it is whole.
+    next: BTreeMap<ReleaseId, Record>,
+    trouble: Option<String>,
+    dirty: bool,
+    redraws: u32,
+}
+
+impl Seen {
+    fn take(&mut self, event: Event<DynamicObject>, only: Option<&ReleaseId>) {
+        let wanted = |object: &DynamicObject| {
+            Record::of(object).filter(|record| only.is_none_or(|id| *id == record.id))
+        };
+        match event {
+            Event::Init => self.next.clear(),
+            Event::InitApply(object) => {
+                self.next.extend(wanted(&object).map(|record| (record.id.clone(), record)));
+                return;
+            }
+            Event::InitDone => self.records = std::mem::take(&mut self.next),
+            Event::Apply(object) => {
+                self.records.extend(wanted(&object).map(|record| (record.id.clone(), record)));
+            }
+            Event::Delete(object) => {
+                if let Some(record) = wanted(&object) {
+                    self.records.remove(&record.id);
+                }
+            }
+        }
+        self.trouble = None;
+        self.dirty = true;
+    }
+
+    /// Whether it is time to draw.
+    fn is_due(&mut self, live: bool) -> bool {
+        self.redraws += 1;
+        let second = live && self.redraws.is_multiple_of(REDRAWS_PER_SECOND);
+        std::mem::take(&mut self.dirty) || second
+    }
+}

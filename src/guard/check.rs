@@ -1,0 +1,140 @@
+//! Every move of a plan, one by one, and what crosses releases.
+
+use std::collections::BTreeMap;
+
+use crate::guard::body::{Sent, memory_of};
+use crate::guard::claim;
+use crate::guard::exposure;
+use crate::guard::forward;
+use crate::guard::object;
+use crate::guard::rule::{Rule, Violation, require};
+use crate::guard::scene::{Motion, Scene};
+use crate::model::ReleaseId;
+use crate::objects::{Kind, ObjectKey};
+use crate::world::{Action, Decision, Plan, World, Write};
+
+/// Checks a plan against the invariants. What is not in the answer may be carried out.
+#[must_use]
+pub fn check(world: &World, plan: &Plan) -> BTreeMap<ReleaseId, Violation> {
+    let mut found = BTreeMap::new();
+    for id in world.cases.keys().filter(|id| !plan.moves.contains_key(*id)) {
+        let message = "the plan says nothing of it".to_owned();
+        found.insert(id.clone(), Violation { rule: Rule::Silence, message });
+    }
+    for (id, step) in &plan.moves {
+        let judged = match world.cases.get(id) {
+            Some(case) => check_move(Scene { world, id, case, plan: step }),
+            None => require(false, Rule::Whole, || "the plan moves a release that is not there".to_owned()),
+        };
+        if let Err(violation) = judged {
+            found.insert(id.clone(), violation);
+        }
+    }
+    for (object, ids) in claimed_twice(plan) {
+        for id in ids {
+            let message = format!("two releases write {object}");
+            found.entry(id.clone()).or_insert(Violation { rule: Rule::Whole, message });
+        }
+    }
+    found
+}
+
+/// Objects that more than one release writes.
+fn claimed_twice(plan: &Plan) -> impl Iterator<Item = (&ObjectKey, Vec<&ReleaseId>)> {
+    let mut writers: BTreeMap<&ObjectKey, Vec<&ReleaseId>> = BTreeMap::new();
+    for (id, step) in &plan.moves {
+        for write in &step.writes {
+            let ids = writers.entry(&write.object).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    writers.into_iter().filter(|(_, ids)| ids.len() > 1)
+}
+
+fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
+    check_words(scene)?;
+    let writes = &scene.plan.writes;
+    let live = scene.case.live.as_ref();
+    if live.is_some_and(|live| live.suspend.is_some()) {
+        require(writes.is_empty(), Rule::Forward, || {
+            "it is suspended in the cluster, and is written to".to_owned()
+        })?;
+    }
+    for write in writes {
+        object::check(scene, write)?;
+    }
+    let mut ours = writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
+    let first = ours.next();
+    require(ours.next().is_none(), Rule::Reached, || "the CloneSet is written twice in one move".to_owned())?;
+    let Some(write) = first else { return Ok(()) };
+    let resting = matches!(scene.plan.decision, Decision::Rest | Decision::Hold);
+    require(!resting, Rule::Silence, || "it rests or holds, and writes the CloneSet".to_owned())?;
+    check_cloneset(scene, write)
+}
+
+/// A release that does not move says why.
+fn check_words(scene: Scene<'_>) -> Result<(), Violation> {
+    let plan = scene.plan;
+    let holds = &plan.view.holds;
+    let silence = |holds, message: &str| require(holds, Rule::Silence, || message.to_owned());
+    silence(holds.iter().all(|hold| !hold.message.trim().is_empty()), "a hold has nothing to say")?;
+    match plan.decision {
+        Decision::Hold => silence(!holds.is_empty(), "it holds and does not say why"),
+        Decision::Rest | Decision::Remove => Ok(()),
+        Decision::Note
+        | Decision::Create
+        | Decision::Adopt
+        | Decision::Enter(_)
+        | Decision::Repair
+        | Decision::Fail
+        | Decision::RollBack
+        | Decision::Complete => silence(!plan.writes.is_empty(), "it says that it moves, and writes nothing"),
+    }
+}
+
+fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
+    let body = match &write.action {
+        Action::Apply { body, .. } => body,
+        Action::Delete { .. } => return Ok(()),
+    };
+    let ours = scene.case.live.as_ref().and_then(|live| live.root.as_ref());
+    let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
+    whole(ours.is_none_or(|root| *root == scene.world.policy.root), "the CloneSet belongs to another root")?;
+    if scene.plan.decision == Decision::Adopt {
+        return check_adoption(scene, body);
+    }
+    whole(scene.case.live.is_none() || scene.case.memory().is_some(), "the CloneSet is not ours")?;
+    let sent = Sent::read(body)?;
+    let motion = Motion::of(scene, &sent)?;
+    forward::check(&motion)?;
+    exposure::check(&motion)?;
+    claim::check(&motion)?;
+    let marked = write.forward || !motion.exposes();
+    require(marked, Rule::Forward, || {
+        "a write forward is not marked as one: an old leader could send it".to_owned()
+    })
+}
+
+/// Adoption moves no pod: annotations alone, on an object that stands still, by leave of its release.
+fn check_adoption(scene: Scene<'_>, body: &serde_json::Value) -> Result<(), Violation> {
+    let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
+    let Some(live) = &scene.case.live else { return whole(false, "there is nothing to adopt") };
+    whole(body.get("spec").is_none(), "an adoption sends a spec")?;
+    whole(scene.case.memory().is_none(), "an object of ours is adopted")?;
+    whole(
+        scene.intent().is_some_and(|intent| intent.release.adopt),
+        "its release does not ask for adoption",
+    )?;
+    whole(live.other_owner.is_none(), "another tool applies it too")?;
+    let status = &live.status;
+    let still = live.is_fresh() && live.kept() == 0 && status.current_revision == status.update_revision;
+    whole(still, "a CloneSet is adopted in the middle of a rollout")?;
+    let memory = memory_of(body);
+    whole(memory.is_some() && memory == scene.plan.memory, "memory in the body is not the one of the plan")?;
+    let proven = memory.is_some_and(|it| {
+        it.uid.as_ref() == Some(&live.uid) && it.proven.len() == 1 && it.entered_is_proven()
+    });
+    whole(proven, "the adopted template is not the first proven one")
+}

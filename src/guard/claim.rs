@@ -1,0 +1,177 @@
+//! What memory claims, against what the write does and what the status proves (`reference`: completion predicates
+//! of CloneSets; Kruise, `cloneset_status.go:calculateStatus`).
+
+use crate::guard::rule::{Rule, Violation, require};
+use crate::guard::scene::Motion;
+use crate::model::TemplateHash;
+use crate::world::{Decision, Live, Memory, Try};
+
+/// Checks the memory in a body.
+///
+/// # Errors
+///
+/// [`Rule::Reached`], [`Rule::Whole`] or [`Rule::Forward`].
+pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
+    check_whole(motion)?;
+    check_step(motion)?;
+    check_revision(motion)?;
+    check_reached(motion)?;
+    check_proven(motion)?;
+    check_failed(motion)?;
+    if motion.scene.plan.decision == Decision::Complete { check_complete(motion) } else { Ok(()) }
+}
+
+fn whole(holds: bool, message: &str) -> Result<(), Violation> {
+    require(holds, Rule::Whole, || message.to_owned())
+}
+
+fn reached(holds: bool, message: &str) -> Result<(), Violation> {
+    require(holds, Rule::Reached, || message.to_owned())
+}
+
+/// Memory is the plan's, of this object, and its digest and its template belong together.
+fn check_whole(motion: &Motion<'_>) -> Result<(), Violation> {
+    let memory = &motion.sent.memory;
+    whole(
+        motion.scene.plan.memory.as_ref() == Some(memory),
+        "memory in the body is not the one of the plan",
+    )?;
+    let uid = motion.live.map(|live| &live.uid);
+    whole(memory.uid.as_ref() == uid, "memory does not name the UID of the object")?;
+    let before = motion.scene.memory();
+    let mut pairs = before.into_iter().flat_map(|before| {
+        let entered = (before.digest, before.template);
+        before.proven.iter().map(|proof| (proof.digest, proof.template)).chain([entered])
+    });
+    let written = motion.release.is_some_and(|release| release.template == memory.template);
+    let known = written || pairs.any(|pair| pair == (memory.digest, memory.template));
+    whole(known, "memory names a digest and a template that do not belong together")
+}
+
+/// The step exists, and the write lets as many pods go as it holds.
+fn check_step(motion: &Motion<'_>) -> Result<(), Violation> {
+    let memory = &motion.sent.memory;
+    if let Some(release) = motion.release {
+        reached(memory.step <= release.last_step(), "memory names a step that the release does not have")?;
+    }
+    if let Decision::Enter(step) = motion.scene.plan.decision {
+        reached(step == memory.step, "the decision and memory name two steps")?;
+    }
+    let claimed = motion.pods_of(memory.step).filter(|_| !motion.is_note()).unwrap_or(0);
+    let size = motion.sent.replicas.unwrap_or(motion.exposed);
+    let claimed = if motion.grows { claimed.min(size) } else { claimed };
+    reached(motion.exposed >= claimed, "memory claims a step that the write does not let the pods reach")
+}
+
+/// The revision of a template is what a fresh status showed while that template stood.
+fn check_revision(motion: &Motion<'_>) -> Result<(), Violation> {
+    let Some(revision) = &motion.sent.memory.revision else { return Ok(()) };
+    let carried = motion.scene.memory().is_some_and(|before| {
+        before.template == motion.sent.memory.template && before.revision.as_ref() == Some(revision)
+    });
+    let seen = motion.live.is_some_and(|live| live.is_fresh() && live.status.update_revision == *revision);
+    let shown = carried || (seen && motion.same_template);
+    reached(shown, "memory names a revision that no fresh status has shown for this template")
+}
+
+/// `step reached` is carried over, or proven by a fresh status.
+fn check_reached(motion: &Motion<'_>) -> Result<(), Violation> {
+    let memory = &motion.sent.memory;
+    let Some(claim) = memory.step_reached else { return Ok(()) };
+    let before = motion.scene.memory();
+    let carried = before.is_some_and(|before| {
+        let same =
+            before.template == memory.template && before.step_reached.map(|it| it.at) == Some(claim.at);
+        let climbs = before.digest == memory.digest && memory.step > before.step;
+        let fewer = before.step_reached.is_some_and(|it| claim.pods <= it.pods);
+        same && !climbs && (fewer || motion.proven)
+    });
+    if carried {
+        return Ok(());
+    }
+    let Some(live) = motion.live else {
+        return reached(false, "a CloneSet that is only made now cannot have reached a step");
+    };
+    let last = motion.release.is_some_and(|release| memory.step >= release.last_step());
+    reached(motion.same_template, "a step is called reached for a template that does not stand yet")?;
+    reached(motion.proven || live.replicas > 0, "nothing is reached at zero replicas")?;
+    let held =
+        motion.pods_of(memory.step).is_none_or(|pods| pods <= live.replicas - live.kept().min(live.replicas));
+    let done = held && is_done(live, memory, last);
+    reached(done, "a step is called reached, and the status does not prove it")
+}
+
+/// Whether the live status proves that as many pods as the live partition lets go are updated and available; at the
+/// last step, all of them.
+fn is_done(live: &Live, memory: &Memory, last: bool) -> bool {
+    let status = &live.status;
+    let pods = live.replicas - live.kept().min(live.replicas);
+    let revision = memory.revision.as_ref().is_none_or(|it| *it == status.update_revision);
+    live.is_fresh()
+        && !live.drift.template
+        && revision
+        && status.expected_updated == pods
+        && status.replicas == live.replicas
+        && status.updated >= pods
+        && status.updated_available >= pods
+        && (!last || (live.kept() == 0 && status.available >= live.replicas))
+}
+
+/// Proof is kept, taken back or, by Complete alone, added.
+fn check_proven(motion: &Motion<'_>) -> Result<(), Violation> {
+    let after = &motion.sent.memory.proven;
+    let completes = motion.scene.plan.decision == Decision::Complete;
+    let template = motion.sent.memory.template;
+    let was = |it: TemplateHash| motion.scene.is_proven(it);
+    let earned = after.iter().all(|proof| was(proof.template) || (completes && proof.template == template));
+    reached(earned, "memory calls a template proven that has not completed a rollout")?;
+    if motion.scene.plan.decision == Decision::RollBack {
+        let top = after.last().is_some_and(|proof| proof.template == template);
+        reached(top, "after a rollback the template that it leads to is the newest proven one")?;
+    }
+    let moves = completes || motion.scene.plan.decision == Decision::RollBack;
+    let before = motion.scene.memory().map_or(&[][..], |before| &before.proven);
+    let kept = before.iter().map(|proof| proof.template).eq(after.iter().map(|proof| proof.template));
+    whole(moves || kept, "the body's memory has lost what was proven")
+}
+
+/// A failure is written for the entered try, and erased only when its template is proven after all.
+fn check_failed(motion: &Motion<'_>) -> Result<(), Violation> {
+    let Some(before) = motion.scene.memory() else { return Ok(()) };
+    let (old, new) = (before.failed, motion.sent.memory.failed);
+    if old == new {
+        return Ok(());
+    }
+    let template = motion.sent.memory.template;
+    let erased = |old: Try| motion.scene.plan.decision == Decision::Complete && old.template == template;
+    let holds = match (old, new) {
+        (Some(old), None) => erased(old),
+        (_, Some(new)) => new.template == before.template,
+        (None, None) => true,
+    };
+    require(holds, Rule::Forward, || {
+        "memory forgets a failure, or names one of a template not tried".to_owned()
+    })
+}
+
+/// Complete: the last step was reached, and at this moment every pod is updated and available.
+fn check_complete(motion: &Motion<'_>) -> Result<(), Violation> {
+    let memory = &motion.sent.memory;
+    let before = motion.scene.memory();
+    let (Some(live), Some(before)) = (motion.live, before) else {
+        return reached(false, "a release completes without an object of ours");
+    };
+    let last = motion
+        .release
+        .is_some_and(|release| before.step == release.last_step() && memory.step == before.step);
+    reached(last, "a release completes before its last step")?;
+    reached(before.digest == memory.digest, "a release completes that was not entered")?;
+    reached(before.step_reached.is_some(), "a release completes whose last step was not reached")?;
+    let settled = live.status.current_revision == live.status.update_revision;
+    reached(live.replicas > 0 || motion.proven, "nothing is proven at zero replicas")?;
+    reached(settled && is_done(live, memory, true), "a release completes, and the status does not prove it")?;
+    let depth = motion.scene.world.policy.proven_depth;
+    let pushed = memory.proven.last().is_some_and(|proof| proof.template == memory.template);
+    reached(depth == 0 || pushed, "a release completes and is not written down as proven")?;
+    reached(memory.proven.len() <= depth, "more proven releases are kept than the configuration allows")
+}

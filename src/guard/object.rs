@@ -1,0 +1,157 @@
+//! Which objects may be touched at all, and with which preconditions.
+
+use serde_json::Value;
+
+use crate::guard::rule::{Rule, Violation, require};
+use crate::guard::scene::Scene;
+use crate::model::{ResourceVersion, Uid};
+use crate::objects::{Kind, ObjectKey, keys};
+use crate::spec::Release;
+use crate::world::{Action, Decision, Desired, Expect, World, Write};
+
+/// Checks that a write touches an object of this release, allowed by the daemon's configuration, exactly as it was
+/// seen.
+///
+/// # Errors
+///
+/// [`Rule::Whole`], or [`Rule::Evidence`] for a delete.
+pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
+    let key = &write.object;
+    let whole = |holds, message: &str| require(holds, Rule::Whole, || format!("{key}: {message}"));
+    let policy = &scene.world.policy;
+    let namespace = key.namespace.as_str();
+    whole(key.namespace == scene.id.namespace, "it is outside the release's namespace")?;
+    let allowed = policy.namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace));
+    whole(allowed, "the daemon's configuration does not allow its namespace")?;
+    if key.kind == Kind::CloneSet {
+        whole(key.name == scene.id.name, "it is not named as the release")?;
+    } else {
+        whole(policy.kinds.contains(&key.kind), "the daemon's configuration does not allow its kind")?;
+    }
+    whole(!scene.case.strangers.contains(key), "it exists and is not ours")?;
+    match &write.action {
+        Action::Apply { body, expect } => {
+            whole(is_expected(scene, key, expect), "the write does not expect the object that was seen")?;
+            whole(names(body, key), "the body names another object")?;
+            whole(
+                is_marked(body, scene),
+                "the body does not say which root and which release it belongs to",
+            )?;
+            if key.kind != Kind::CloneSet {
+                whole(is_entered(scene, key, body), "it is not as the release that is entered says")?;
+            }
+            Ok(())
+        }
+        Action::Delete { uid, version } => check_delete(scene, key, uid, version),
+    }
+}
+
+/// What was seen under this key: who it is, and at which version.
+fn seen<'a>(scene: Scene<'a>, key: &ObjectKey) -> Option<(&'a Uid, &'a ResourceVersion)> {
+    if key.kind == Kind::CloneSet {
+        return scene.case.live.as_ref().map(|live| (&live.uid, &live.version));
+    }
+    scene.case.companions.get(key).map(|companion| (&companion.uid, &companion.version))
+}
+
+fn is_expected(scene: Scene<'_>, key: &ObjectKey, expect: &Expect) -> bool {
+    match (seen(scene, key), expect) {
+        (None, Expect::Absent) => true,
+        (Some((uid, version)), Expect::Same(same_uid, same_version)) => {
+            let owner = scene.case.companions.get(key).map(|companion| companion.release.as_str());
+            let ours = owner.is_none_or(|owner| owner == scene.id.to_string());
+            uid == same_uid && version == same_version && ours
+        }
+        (None, Expect::Same(..)) | (Some(_), Expect::Absent) => false,
+    }
+}
+
+fn names(body: &Value, key: &ObjectKey) -> bool {
+    let api = key.kind.api();
+    body["apiVersion"] == *api.api_version()
+        && body["kind"] == *api.kind
+        && body["metadata"]["name"] == *key.name.as_str()
+        && body["metadata"]["namespace"] == *key.namespace.as_str()
+}
+
+fn is_marked(body: &Value, scene: Scene<'_>) -> bool {
+    let annotations = &body["metadata"]["annotations"];
+    annotations[keys::ROOT] == *scene.world.policy.root && annotations[keys::RELEASE] == *scene.id.to_string()
+}
+
+/// Whether a companion is as the release that is entered after the move has it, or an autoscaler as HEAD has it:
+/// a freeze stops a Service as well. Where those documents are not at hand, it cannot be told.
+fn is_entered(scene: Scene<'_>, key: &ObjectKey, body: &Value) -> bool {
+    let content = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("metadata");
+        }
+        value
+    };
+    let says = |release: &Release| {
+        let mut companions = release.companions.iter();
+        companions.any(|it| it.body.key == *key && content(&it.body.value) == content(body))
+    };
+    let digest = scene.plan.memory.as_ref().map(|memory| memory.digest);
+    let entered = digest.map(|digest| scene.release(digest).is_none_or(says));
+    let head = scene.intent().filter(|_| key.kind == Kind::HorizontalPodAutoscaler);
+    entered.unwrap_or(true) || head.is_some_and(|intent| says(&intent.release))
+}
+
+fn check_delete(
+    scene: Scene<'_>,
+    key: &ObjectKey,
+    uid: &Uid,
+    version: &ResourceVersion,
+) -> Result<(), Violation> {
+    let evidence = |holds, message: &str| require(holds, Rule::Evidence, || format!("{key}: {message}"));
+    let very_object = seen(scene, key).is_some_and(|it| it == (uid, version));
+    evidence(very_object, "the delete does not name the object that was seen")?;
+    evidence(scene.world.source.is_readable(), "nothing is deleted while Git cannot be read")?;
+    if let Some(companion) = scene.case.companions.get(key) {
+        evidence(companion.release == scene.id.to_string(), "it belongs to another release")?;
+    }
+    if scene.plan.decision == Decision::Remove {
+        return check_removal(scene, key);
+    }
+    evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;
+    evidence(!matches!(scene.case.desired, Desired::Unknown), "nothing is known of what Git says")?;
+    evidence(!scene.world.named.contains(key), "the tree still names it")?;
+    let after = scene.plan.memory.as_ref();
+    let settled = after.is_some_and(|memory| memory.entered_is_proven() && memory.step_reached.is_some());
+    evidence(settled, "companions are pruned once the release is complete, not before")?;
+    let entered = after.and_then(|memory| scene.release(memory.digest));
+    let dropped = entered.is_some_and(|release| release.companions.iter().all(|it| it.body.key != *key));
+    evidence(dropped, "the release that is entered has it, or its documents are not at hand")
+}
+
+fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
+    let evidence = |holds, message: &str| require(holds, Rule::Evidence, || format!("{key}: {message}"));
+    let Desired::Gone(removal) = &scene.case.desired else {
+        return evidence(false, "Git has not removed its release");
+    };
+    evidence(!scene.world.named.contains(key), "the tree still names it")?;
+    if key.kind == Kind::CloneSet {
+        let root = scene.case.live.as_ref().and_then(|live| live.root.as_deref());
+        evidence(root == Some(&scene.world.policy.root), "it does not belong to this root")?;
+        evidence(scene.case.memory().is_some(), "it is not ours by its UID")?;
+    }
+    let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
+    evidence(!entered.is_some_and(|release| release.orphan), "its release says that its objects stay")?;
+    evidence(
+        removal.approved || is_within_limit(scene.world),
+        "more is removed at once than is allowed unasked",
+    )
+}
+
+/// Whether all that is gone and not approved stays within what one sync may remove.
+fn is_within_limit(world: &World) -> bool {
+    let limit = world.policy.removal;
+    let unasked = world.cases.values().filter(|case| {
+        let stands = case.live.is_some() || !case.companions.is_empty();
+        stands && matches!(&case.desired, Desired::Gone(removal) if !removal.approved)
+    });
+    let (gone, all) = (unasked.count() as u64, world.cases.len() as u64);
+    gone <= u64::from(limit.releases) || gone * 100 <= u64::from(limit.percent) * all
+}

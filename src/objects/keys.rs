@@ -1,0 +1,72 @@
+//! Every name of ours on the wire: group, field manager, labels, annotations.
+
+/// API group of our own kinds and prefix of our annotations.
+pub const GROUP: &str = "triton.io";
+/// Version of our own kinds.
+pub const VERSION: &str = "v1";
+/// `apiVersion` of our own kinds, in Git and in the cluster.
+pub const API_VERSION: &str = "triton.io/v1";
+/// The one field manager that we write as.
+pub const FIELD_MANAGER: &str = "triton";
+
+/// Label on everything that we apply.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const MANAGED_BY_TRITON: &str = "triton";
+
+/// On every object of ours: the root that it belongs to, eight hexadecimal digits.
+pub const ROOT: &str = "triton.io/root";
+
+/// For people, on a CloneSet: nothing is written while it exists, whatever its value.
+pub const SUSPEND: &str = "triton.io/suspend";
+/// For people, on a CloneSet: take back the entered digest that it names (any prefix from twelve digits on).
+pub const ROLLBACK: &str = "triton.io/rollback";
+/// For people, on a Release in Git: `"true"` takes over a CloneSet that exists.
+pub const ADOPT: &str = "triton.io/adopt";
+/// For people, on a Release in Git: `orphan` leaves the objects when the file is deleted.
+pub const ON_DELETE: &str = "triton.io/on-delete";
+
+/// On every object of a release: which release, as `namespace/name`.
+pub const RELEASE: &str = "triton.io/release";
+/// Memory: UID of the object that it is about.
+pub const UID: &str = "triton.io/uid";
+/// Memory: the entered digest, 64 hexadecimal digits.
+pub const DIGEST: &str = "triton.io/digest";
+/// Memory: hash of the entered template, 64 hexadecimal digits.
+pub const TEMPLATE: &str = "triton.io/template";
+/// Memory: first commit of the entered episode.
+pub const EPISODE: &str = "triton.io/episode";
+/// Memory: version (image tag) of the entered release, for people.
+pub const RELEASE_VERSION: &str = "triton.io/version";
+/// Memory: the entered step; 0 is before step 1.
+pub const STEP: &str = "triton.io/step";
+/// Memory: when that step was entered.
+pub const STEP_ENTERED: &str = "triton.io/step-entered";
+/// Memory: when it was reached and with how many pods, as `TIME PODS`.
+pub const STEP_REACHED: &str = "triton.io/step-reached";
+/// Memory: the CloneSet revision that the entered template became.
+pub const REVISION: &str = "triton.io/revision";
+/// Memory: the failed try, as `TEMPLATE ATTEMPT`.
+pub const FAILED: &str = "triton.io/failed";
+/// Memory: the proven stack, newest last, as JSON.
+pub const PROVEN: &str = "triton.io/proven";
+
+/// The annotations that are memory: written by us alone, never taken from Git.
+pub const MEMORY: [&str; 11] = [
+    UID,
+    DIGEST,
+    TEMPLATE,
+    EPISODE,
+    RELEASE_VERSION,
+    STEP,
+    STEP_ENTERED,
+    STEP_REACHED,
+    REVISION,
+    FAILED,
+    PROVEN,
+];
+
+/// On the lease: the head of the branch that was seen last, written before it is used.
+pub const HEAD: &str = "triton.io/head";
+/// On the lease: when Git was last asked with success.
+pub const POLLED_AT: &str = "triton.io/polled-at";

@@ -1,0 +1,276 @@
+//! The record: the `Release` object in the cluster, which tells people the story of a rollout.
+//!
+//! It has what Git says in `spec` and what happened in `status`. It is a record: editing it changes nothing and is
+//! undone. No value in it ticks, so that a release that rests causes no writes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Hold;
+
+/// Kind of the record, and of the document in Git.
+pub const KIND: &str = "Release";
+/// The record's name in URLs.
+pub const PLURAL: &str = "releases";
+/// Transitions that `history` keeps; the oldest go first. Older ones are Git's.
+pub const HISTORY_MAX: usize = 20;
+/// Largest compressed document kept, in bytes of base64: two of them and the rest stay below etcd's 1.5 MiB.
+pub const DOCUMENTS_MAX: usize = 384 * 1024;
+
+/// Where a release is, in one word.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Phase {
+    /// Complete: every pod runs what Git says.
+    Healthy,
+    /// Moving, or waiting for pods or time.
+    #[default]
+    Progressing,
+    /// Only a person can let it go on.
+    Paused,
+    /// Every pod goes back to the proven release.
+    RollingBack,
+    /// Failed or refused.
+    Degraded,
+}
+
+/// State of one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// Left behind, or the last one of a complete release.
+    Done,
+    /// The entered step.
+    Here,
+    /// The next one, and a person must act before it is entered.
+    Waiting,
+    /// The step at which this template failed.
+    Failed,
+    /// Not entered yet.
+    Ahead,
+}
+
+/// One approval that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalView {
+    /// Name of the author of the commit that brought the marker.
+    pub who: String,
+    /// That commit, seven digits or more.
+    pub commit: String,
+}
+
+/// One step as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepView {
+    /// As written: `1`, `50%`.
+    pub target: String,
+    /// Pods on the new revision at this step, at the present size.
+    pub pods: u32,
+    /// Where the rollout is with it.
+    pub state: StepState,
+    /// Approvals that it asks for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub needs: u32,
+    /// Seconds that it soaks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub soak: u32,
+    /// When it was entered, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub entered_at: Option<Timestamp>,
+    /// Approvals that count for it.
+    #[serde(default)]
+    pub approvals: Vec<ApprovalView>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// Versions (image tags) of a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Versions {
+    /// Of the proven release.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Of the release that is entered, or that waits to be.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// Counts of pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pods {
+    /// The size.
+    pub desired: u32,
+    /// On the new revision.
+    pub updated: u32,
+    /// Of these, available.
+    pub updated_available: u32,
+}
+
+/// Something in Git that has no effect, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ignored {
+    /// The file, from the repository's top.
+    pub path: String,
+    /// Why it does not count.
+    pub reason: String,
+}
+
+/// What people, scripts and screens see of one release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// Where it is, in one word.
+    pub phase: Phase,
+    /// From which version to which.
+    #[serde(default)]
+    pub version: Versions,
+    /// First commit of the episode that is entered, or that waits to be.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Digest of that release, 32 hexadecimal digits.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// Digest of the proven release, 32 hexadecimal digits.
+    #[serde(default)]
+    pub proven_digest: Option<String>,
+    /// The entered step; 0 is before step 1.
+    #[serde(default)]
+    pub step: u32,
+    /// Every step.
+    #[serde(default)]
+    pub steps: Vec<StepView>,
+    /// Counts of pods.
+    #[serde(default)]
+    pub pods: Pods,
+    /// Every closed gate. Empty only where the release is complete or has just moved.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
+    /// What in Git has no effect.
+    #[serde(default)]
+    pub ignored: Vec<Ignored>,
+}
+
+/// A condition in the form that kstatus and `kubectl wait` read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Ready`, `Reconciling` or `Stalled`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// One word.
+    pub reason: String,
+    /// One sentence.
+    pub message: String,
+    /// When `status` last changed.
+    #[schemars(with = "String")]
+    pub last_transition_time: Timestamp,
+    /// Generation of the record that it speaks of.
+    #[serde(default)]
+    pub observed_generation: i64,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    /// When.
+    #[schemars(with = "String")]
+    pub time: Timestamp,
+    /// What was decided: `Create`, `Enter`, `Complete`, `RollBack` …
+    pub decision: String,
+    /// In one sentence.
+    pub message: String,
+    /// Digest that it is about, 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The step after it.
+    #[serde(default)]
+    pub step: u32,
+    /// Head of the branch at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+}
+
+/// A create that was announced before it was sent: an object cannot carry the UID that it does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pending {
+    /// Digest that is being created, 64 hexadecimal digits.
+    pub digest: String,
+    /// First commit of its episode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<String>,
+}
+
+/// Documents of releases that may be needed when Git is away: base64 of gzip of the bytes that hash to the digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Documents {
+    /// Of the entered release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered: Option<String>,
+    /// Of the top proven release, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<String>,
+}
+
+/// Status of the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseStatus {
+    /// Generation of the record that this status was written for.
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// What people see.
+    #[serde(flatten)]
+    pub view: View,
+    /// `Ready`, `Reconciling`, `Stalled`.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// `version.to`, with `version.from` before it while they differ; for the printer columns.
+    #[serde(default)]
+    pub version_text: String,
+    /// As `2/3`; for the printer columns.
+    #[serde(default)]
+    pub step_text: String,
+    /// As `5/10`; for the printer columns.
+    #[serde(default)]
+    pub pods_text: String,
+    /// The first hold's gate; for the printer columns.
+    #[serde(default)]
+    pub waits_for: String,
+    /// When the first hold began; for the printer columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Timestamp>,
+    /// The last transitions, newest last.
+    #[serde(default)]
+    pub history: Vec<Transition>,
+    /// The same memory as in the annotations of the CloneSet, by annotation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub memory: BTreeMap<String, String>,
+    /// A create under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// Companions that were applied and are pruned when Git drops them, as `Kind/name`.
+    #[serde(default)]
+    pub inventory: Vec<String>,
+    /// What is needed when Git is away.
+    #[serde(default)]
+    pub documents: Documents,
+}

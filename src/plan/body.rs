@@ -1,0 +1,128 @@
+//! Whole bodies: server-side apply drops what is left out, so every write has everything that we own.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::model::ReleaseId;
+use crate::objects::{Kind, keys};
+use crate::plan::steps::Shape;
+use crate::spec::{Body, Release};
+use crate::world::{Live, Memory, Policy};
+
+/// The map under `key`, made if it is not there or not a map.
+fn map_at<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let fields = value.as_object_mut().expect("made a map above");
+    let entry = fields.entry(key).or_insert_with(|| json!({}));
+    if !entry.is_object() {
+        *entry = json!({});
+    }
+    entry.as_object_mut().expect("made a map above")
+}
+
+/// Our label, and the annotations that say whose it is.
+fn mark(value: &mut Value, id: &ReleaseId, policy: &Policy) {
+    map_at(value, "metadata");
+    let metadata = &mut value["metadata"];
+    map_at(metadata, "labels").insert(keys::MANAGED_BY.into(), keys::MANAGED_BY_TRITON.into());
+    let annotations = map_at(metadata, "annotations");
+    annotations.insert(keys::RELEASE.into(), id.to_string().into());
+    annotations.insert(keys::ROOT.into(), policy.root.clone().into());
+}
+
+/// The CloneSet of `release` in `shape`, with `memory`. `own_size` is false where another manager owns replicas.
+#[must_use]
+pub fn cloneset(
+    release: &Release,
+    shape: Shape,
+    own_size: bool,
+    memory: &Memory,
+    policy: &Policy,
+) -> Arc<Value> {
+    let value = Value::clone(&release.cloneset.value);
+    finish(value, &release.id, shape, own_size, memory, policy)
+}
+
+/// The CloneSet as it stands, where the documents of the entered release are not to be had.
+#[must_use]
+pub fn as_it_stands(
+    id: &ReleaseId,
+    live: &Live,
+    shape: Shape,
+    own_size: bool,
+    memory: &Memory,
+    policy: &Policy,
+) -> Arc<Value> {
+    let mut value = Value::clone(&live.body);
+    identify(&mut value, id);
+    finish(value, id, shape, own_size, memory, policy)
+}
+
+fn identify(value: &mut Value, id: &ReleaseId) {
+    let api = Kind::CloneSet.api();
+    let metadata = map_at(value, "metadata");
+    metadata.insert("name".into(), id.name.as_str().into());
+    metadata.insert("namespace".into(), id.namespace.as_str().into());
+    value["apiVersion"] = api.api_version().into();
+    value["kind"] = api.kind.into();
+}
+
+fn finish(
+    mut value: Value,
+    id: &ReleaseId,
+    shape: Shape,
+    own_size: bool,
+    memory: &Memory,
+    policy: &Policy,
+) -> Arc<Value> {
+    mark(&mut value, id, policy);
+    remember(&mut value, memory);
+    let spec = map_at(&mut value, "spec");
+    spec.remove("replicas");
+    if own_size {
+        spec.insert("replicas".into(), shape.size.into());
+    }
+    let strategy = map_at(&mut value["spec"], "updateStrategy");
+    let partition = serde_json::to_value(shape.partition).expect("an amount becomes JSON");
+    strategy.insert("partition".into(), partition);
+    strategy.insert("paused".into(), false.into());
+    Arc::new(value)
+}
+
+fn remember(value: &mut Value, memory: &Memory) {
+    let annotations = map_at(&mut value["metadata"], "annotations");
+    annotations.retain(|key, _| !keys::MEMORY.contains(&key.as_str()));
+    annotations.extend(memory.to_annotations().into_iter().map(|(key, text)| (key, Value::String(text))));
+}
+
+/// Annotations alone, to an object of which we own nothing.
+#[must_use]
+pub fn adoption(id: &ReleaseId, memory: &Memory, policy: &Policy) -> Arc<Value> {
+    let mut value = json!({});
+    identify(&mut value, id);
+    mark(&mut value, id, policy);
+    remember(&mut value, memory);
+    Arc::new(value)
+}
+
+/// The CloneSet without anything that makes it ours: it is left behind.
+#[must_use]
+pub fn left_behind(id: &ReleaseId, live: &Live) -> Arc<Value> {
+    let mut value = Value::clone(&live.body);
+    identify(&mut value, id);
+    let metadata = &mut value["metadata"];
+    map_at(metadata, "labels").remove(keys::MANAGED_BY);
+    map_at(metadata, "annotations").retain(|key, _| *key != keys::RELEASE && *key != keys::ROOT);
+    Arc::new(value)
+}
+
+/// A companion as written, with our marks.
+#[must_use]
+pub fn companion(body: &Body, id: &ReleaseId, policy: &Policy) -> Arc<Value> {
+    let mut value = Value::clone(&body.value);
+    mark(&mut value, id, policy);
+    Arc::new(value)
+}

@@ -1,0 +1,255 @@
+//! The facts of one release with a CloneSet and memory, and the questions that the rows ask of them.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{Gate, ReleaseId};
+use crate::plan::permit::{Permitted, permitted};
+use crate::plan::steps::{self, Shape};
+use crate::spec::{Initial, Release};
+use crate::world::{Case, Desired, Freeze, Intent, Live, Memory, Policy, Proof, Try, World};
+
+/// What HEAD says of a release, if HEAD can be followed.
+pub struct Head<'a> {
+    /// As read.
+    pub intent: &'a Intent,
+    /// The daemon's configuration.
+    pub policy: &'a Policy,
+    /// What it permits.
+    pub permitted: Permitted,
+    /// The freeze that holds now, unless a skip marker opens it.
+    pub freeze: Option<&'a Freeze>,
+    /// Whether the last fetch is young enough to go forward.
+    pub fresh: bool,
+}
+
+impl<'a> Head<'a> {
+    /// Reads HEAD; `None` where it cannot be followed.
+    #[must_use]
+    pub fn of(world: &'a World, case: &'a Case) -> Option<Self> {
+        let Desired::Release(intent) = &case.desired else { return None };
+        if !world.source.is_readable() {
+            return None;
+        }
+        let permitted = permitted(intent, &world.policy);
+        let freeze = intent.freezes.iter().find(|freeze| freeze.holds_at(world.now));
+        let freeze = freeze.filter(|_| !permitted.skip).map(|freeze| &**freeze);
+        let fresh = world.source.is_fresh(world.now, world.policy.stale_after);
+        Some(Self { intent, policy: &world.policy, permitted, freeze, fresh })
+    }
+
+    /// The desired release.
+    #[must_use]
+    pub fn release(&self) -> &'a Arc<Release> {
+        &self.intent.release
+    }
+
+    /// The gate that a person has closed in Git for everything but rollbacks, if one is.
+    #[must_use]
+    pub fn closed(&self) -> Option<Gate> {
+        if self.release().suspend {
+            return Some(Gate::Suspend);
+        }
+        self.freeze.map(|_| Gate::Freeze)
+    }
+}
+
+/// One release whose CloneSet is ours.
+pub struct Facts<'a> {
+    /// Its name.
+    pub id: &'a ReleaseId,
+    /// Everything.
+    pub world: &'a World,
+    /// The release.
+    pub case: &'a Case,
+    /// HEAD, where it can be followed.
+    pub head: Option<Head<'a>>,
+    /// The CloneSet.
+    pub live: &'a Live,
+    /// The memory that counts.
+    pub memory: &'a Memory,
+    /// Documents of the entered release, where they could be had.
+    pub entered: Option<&'a Arc<Release>>,
+}
+
+impl<'a> Facts<'a> {
+    /// Gathers the facts; `None` where there is no CloneSet, or no memory of it.
+    #[must_use]
+    pub fn of(world: &'a World, id: &'a ReleaseId, case: &'a Case) -> Option<Self> {
+        let live = case.live.as_ref()?;
+        let memory = case.memory()?;
+        let head = Head::of(world, case);
+        Some(Self { id, world, case, head, live, memory, entered: case.entered() })
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.world.now
+    }
+
+    /// The daemon's configuration.
+    #[must_use]
+    pub fn policy(&self) -> &'a Policy {
+        &self.world.policy
+    }
+
+    /// The size that should stand: HEAD's, or the live one where Git owns none or cannot be read.
+    #[must_use]
+    pub fn wanted_size(&self) -> u32 {
+        self.head.as_ref().and_then(|head| head.release().replicas).unwrap_or(self.live.replicas)
+    }
+
+    /// Whether anything was ever proven.
+    #[must_use]
+    pub fn anything_proven(&self) -> bool {
+        !self.memory.proven.is_empty()
+    }
+
+    /// Whether the entered template is the newest proven one.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.memory.entered_is_proven()
+    }
+
+    /// Number of the entered release's last step; where its documents are lost, the step that memory names.
+    #[must_use]
+    pub fn last_step(&self) -> u32 {
+        self.entered.map_or(self.memory.step, |release| release.last_step())
+    }
+
+    /// Replicas and partition of `step` of `release`, at the size that should stand.
+    #[must_use]
+    pub fn shape(&self, release: &Release, step: u32) -> Shape {
+        // A size that is capped by steps cannot be told from a live size once HEAD is not to be read.
+        if self.head.is_none() && release.strategy.initial == Initial::Steps && !self.anything_proven() {
+            return Shape { size: self.live.replicas, partition: self.live.partition };
+        }
+        steps::shape(release, step, self.wanted_size(), self.anything_proven())
+    }
+
+    /// Replicas and partition of the entered step; those that stand, where its documents are lost.
+    #[must_use]
+    pub fn entered_shape(&self) -> Shape {
+        match self.entered {
+            Some(release) => self.shape(release, self.memory.step),
+            None => Shape { size: self.live.replicas, partition: self.live.partition },
+        }
+    }
+
+    /// Pods on the entered revision at the entered step, at the live size.
+    #[must_use]
+    pub fn step_pods(&self) -> u32 {
+        let size = self.live.replicas;
+        let partition = match self.entered {
+            Some(_) if self.is_building() => return size,
+            Some(release) => steps::partition(release, self.memory.step, size),
+            None => self.live.partition,
+        };
+        size - partition.partition_pods(size)
+    }
+
+    /// Whether the first release is being made by steps: they cap the replicas.
+    #[must_use]
+    pub fn is_building(&self) -> bool {
+        !self.anything_proven() && self.entered.is_some_and(|it| it.strategy.initial == Initial::Steps)
+    }
+
+    /// Whether template, partition and size are as the entered step has them.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let shape = self.entered_shape();
+        !self.live.drift.template
+            && steps::same_partition(self.live.partition, shape.partition)
+            && self.live.replicas == shape.size
+    }
+
+    /// Whether the controller has seen the spec as it stands, and the revision is the one that memory knows.
+    #[must_use]
+    pub fn status_is_ours(&self) -> bool {
+        let revision = self.memory.revision.as_ref();
+        self.live.is_fresh() && revision.is_none_or(|it| *it == self.live.status.update_revision)
+    }
+
+    /// The race-free predicate that the entered step is reached. At zero replicas only a proven release is.
+    ///
+    /// Source: Kruise writes observedGeneration at the end of a pass, with counts from before it acted
+    /// (`cloneset_status.go`): counts can be late, not early.
+    #[must_use]
+    pub fn step_done(&self) -> bool {
+        let (status, size) = (&self.live.status, self.live.replicas);
+        if size == 0 {
+            return self.is_proven();
+        }
+        let asked = self.step_pods();
+        self.is_ours()
+            && self.status_is_ours()
+            && status.expected_updated == asked
+            && status.replicas == size
+            && status.updated >= asked
+            && status.updated_available >= asked
+    }
+
+    /// Whether every pod is on the newest proven revision: fresh, all updated, current = update revision.
+    #[must_use]
+    pub fn all_on_proven(&self) -> bool {
+        let status = &self.live.status;
+        self.is_proven()
+            && !self.live.drift.template
+            && steps::is_zero(self.live.partition)
+            && self.status_is_ours()
+            && status.replicas == self.live.replicas
+            && status.updated == status.replicas
+            && status.current_revision == status.update_revision
+    }
+
+    /// The entered try.
+    #[must_use]
+    pub fn entered_try(&self) -> Try {
+        let known = self.memory.failed.filter(|failed| failed.template == self.memory.template);
+        let attempt =
+            self.entered.map_or(known.map_or(1, |failed| failed.attempt), |release| release.attempt);
+        Try { template: self.memory.template, attempt }
+    }
+
+    /// Whether a try has failed.
+    #[must_use]
+    pub fn has_failed(&self, of: Try) -> bool {
+        self.memory.failed.is_some_and(|failed| failed.covers(of.template, of.attempt))
+    }
+
+    /// The desired release's try.
+    #[must_use]
+    pub fn desired_try(release: &Release) -> Try {
+        Try { template: release.template, attempt: release.attempt }
+    }
+
+    /// When the entered step is past its deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let seconds = self.entered?.strategy.deadline;
+        self.memory.step_entered.checked_add(SignedDuration::from_secs(i64::from(seconds))).ok()
+    }
+
+    /// When the entered step has soaked, once it is reached.
+    #[must_use]
+    pub fn soaked_at(&self) -> Option<Timestamp> {
+        let step = (self.memory.step as usize).checked_sub(1)?;
+        let soak = self.entered?.strategy.steps.get(step)?.soak;
+        let reached = self.memory.step_reached?;
+        reached.at.checked_add(SignedDuration::from_secs(i64::from(soak))).ok()
+    }
+
+    /// The newest proven release.
+    #[must_use]
+    pub fn top(&self) -> Option<&'a Proof> {
+        self.memory.top()
+    }
+
+    /// Documents of a proven release.
+    #[must_use]
+    pub fn documents(&self, proof: &Proof) -> Option<&'a Arc<Release>> {
+        self.case.documents.get(&proof.digest)
+    }
+}

@@ -1,0 +1,68 @@
+//! Row f: what is seen and memory does not say yet: a UID, a revision, a step reached or lost.
+
+use crate::plan::facts::Facts;
+use crate::plan::holds;
+use crate::plan::outcome::Outcome;
+use crate::world::{Decision, Memory, Reached};
+
+/// Writes what memory does not say yet; `None` where it says everything.
+#[must_use]
+pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
+    // Memory that had to be taken from the record is written again whole, by row g.
+    if facts.live.drift.template || facts.live.memory.as_ref() != Some(facts.memory) {
+        return None;
+    }
+    let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };
+    let mut message = String::new();
+    if facts.live.is_fresh() {
+        if let Some(outcome) = revision(facts, &mut memory) {
+            return Some(outcome);
+        }
+        message = reached(facts, &mut memory);
+    }
+    (memory != *facts.memory).then(|| facts.note('f', Decision::Note, memory, message))
+}
+
+/// Learns the revision of the entered template. One that changes later, without Git (an upgrade of Kruise encodes
+/// templates anew), restarts the step's clock and holds it for one lap.
+fn revision(facts: &Facts<'_>, memory: &mut Memory) -> Option<Outcome> {
+    let update = &facts.live.status.update_revision;
+    let before = memory.revision.replace(update.clone())?;
+    if before == *update {
+        return None;
+    }
+    if !facts.is_proven() {
+        memory.step_entered = facts.now();
+        memory.step_reached = None;
+    }
+    let hold = holds::revision_changed(facts, &before);
+    let message = hold.message.clone();
+    Some(facts.note('f', Decision::Note, memory.clone(), message).holding(vec![hold]))
+}
+
+/// That the step is reached, or lost again: fewer updated pods are available than it was reached with.
+fn reached(facts: &Facts<'_>, memory: &mut Memory) -> String {
+    let (id, step, last) = (facts.id, memory.step, facts.last_step());
+    let asked = facts.step_pods();
+    let Some(was) = memory.step_reached else {
+        if !facts.step_done() {
+            return String::new();
+        }
+        memory.step_reached = Some(Reached { at: facts.now(), pods: asked });
+        return format!("{id} reached step {step} of {last}: {} updated and available", holds::pods(asked));
+    };
+    if facts.is_proven() || facts.live.replicas == 0 {
+        return String::new();
+    }
+    if asked < was.pods {
+        memory.step_reached = Some(Reached { pods: asked, ..was });
+    }
+    if facts.live.status.updated_available < was.pods.min(asked) {
+        memory.step_reached = None;
+        memory.step_entered = facts.now();
+        return format!(
+            "{id} lost step {step} of {last}: fewer updated pods are available than it was reached with"
+        );
+    }
+    String::new()
+}

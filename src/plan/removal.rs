@@ -1,0 +1,103 @@
+//! Removal: Git no longer has a release. Its objects go, but only on evidence, and not too many at once.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Hold, ReleaseId};
+use crate::objects::{Kind, ObjectKey};
+use crate::plan::body;
+use crate::plan::holds;
+use crate::plan::outcome::Outcome;
+use crate::plan::start;
+use crate::world::{Action, Case, Decision, Desired, Expect, Removal, World, Write};
+
+/// The releases that may not go yet: one sync removed more of them than it may, and nobody has said that it is
+/// meant.
+#[must_use]
+pub fn withheld(world: &World) -> BTreeSet<ReleaseId> {
+    let unapproved: BTreeSet<ReleaseId> =
+        gone(world).filter(|(_, it)| !it.approved).map(|(id, _)| id.clone()).collect();
+    let (count, all, limit) = (unapproved.len(), world.cases.len(), world.policy.removal);
+    let many = count > limit.releases as usize;
+    let large = count * 100 > limit.percent as usize * all;
+    if many && large { unapproved } else { BTreeSet::new() }
+}
+
+fn gone(world: &World) -> impl Iterator<Item = (&ReleaseId, &Removal)> {
+    world.cases.iter().filter_map(|(id, case)| match &case.desired {
+        Desired::Gone(removal) => Some((id, removal)),
+        Desired::Release(_) | Desired::Broken(_) | Desired::Unknown => None,
+    })
+}
+
+/// Removes a release, or holds it.
+#[must_use]
+pub fn remove(
+    world: &World,
+    id: &ReleaseId,
+    case: &Case,
+    removal: &Removal,
+    withheld: &BTreeSet<ReleaseId>,
+) -> Outcome {
+    if !world.source.is_readable() {
+        return Outcome::hold('-', vec![holds::git(id, &world.source)]);
+    }
+    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, case, live));
+    if let Some(outcome) = untouchable {
+        return outcome;
+    }
+    if withheld.contains(id) {
+        let path = world.policy.in_root(&format!("approvals/removal/{}.yaml", removal.commit));
+        let hold = holds::removal_too_large(id, withheld.len(), world.cases.len(), path);
+        return Outcome::hold('-', vec![hold]);
+    }
+    let orphan = match orphan(case) {
+        Ok(orphan) => orphan,
+        Err(which) => return Outcome::hold('-', vec![documents(id, &which)]),
+    };
+    let verb = if orphan { "left behind" } else { "deleted" };
+    let message = format!("{id} was removed from Git in {}: its objects are {verb}", removal.commit.short());
+    let mut outcome = Outcome::of('-', Decision::Remove, message);
+    outcome.writes = if orphan { leave(id, case) } else { delete(world, id, case) };
+    outcome
+}
+
+/// Whether the objects stay, as the entered release said.
+fn orphan(case: &Case) -> Result<bool, String> {
+    let Some(memory) = case.memory().or_else(|| case.recorded_memory()) else { return Ok(false) };
+    let release = case.documents.get(&memory.digest);
+    release.map(|release| release.orphan).ok_or_else(|| memory.version.clone())
+}
+
+fn documents(id: &ReleaseId, which: &str) -> Hold {
+    let mut hold = holds::documents_lost(id, which);
+    hold.message =
+        format!("{id} was removed from Git, and the documents that say whether its objects stay are lost");
+    hold
+}
+
+fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
+    let mut writes = Vec::new();
+    let ours = case.live.as_ref().filter(|_| case.memory().is_some());
+    if let Some(live) = ours {
+        let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
+        writes.push(Write { object: cloneset(id), action, forward: false });
+    }
+    for (key, there) in &case.companions {
+        if there.release == id.to_string() && !world.named.contains(key) {
+            let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
+            writes.push(Write { object: key.clone(), action, forward: false });
+        }
+    }
+    writes
+}
+
+fn leave(id: &ReleaseId, case: &Case) -> Vec<Write> {
+    let Some(live) = case.live.as_ref().filter(|_| case.memory().is_some()) else { return Vec::new() };
+    let expect = Expect::Same(live.uid.clone(), live.version.clone());
+    let action = Action::Apply { body: body::left_behind(id, live), expect };
+    vec![Write { object: cloneset(id), action, forward: false }]
+}
+
+fn cloneset(id: &ReleaseId) -> ObjectKey {
+    ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: id.name.clone() }
+}

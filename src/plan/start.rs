@@ -1,0 +1,220 @@
+//! Rows a and c: a CloneSet that is not ours, and none at all.
+
+use crate::model::{CommitId, Hold, ReleaseId};
+use crate::objects::record::Pending;
+use crate::objects::{Kind, ObjectKey};
+use crate::plan::body;
+use crate::plan::facts::Head;
+use crate::plan::holds;
+use crate::plan::outcome::{Outcome, companion_writes};
+use crate::plan::steps::{self, Shape};
+use crate::spec::{Initial, Release};
+use crate::world::{
+    Action, Case, Decision, Desired, Expect, Live, Memory, Proof, Reached, Try, World, Write,
+};
+
+fn path_of(case: &Case) -> &str {
+    match &case.desired {
+        Desired::Release(intent) => &intent.release.path,
+        Desired::Broken(diagnostics) => diagnostics.first().map_or("", |it| it.path.as_str()),
+        Desired::Gone(_) | Desired::Unknown => "",
+    }
+}
+
+/// Row a: suspended in the cluster, being deleted, or of another root.
+#[must_use]
+pub fn untouchable(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Option<Outcome> {
+    if let Some(reason) = &live.suspend {
+        return Some(Outcome::hold('a', vec![holds::suspended_in_cluster(id, reason)]));
+    }
+    if live.deleting {
+        return Some(Outcome::hold('a', vec![holds::deleting(id)]));
+    }
+    if let Some(root) = live.root.as_ref().filter(|root| **root != world.policy.root) {
+        return Some(Outcome::hold('a', vec![holds::other_root(id, root)]));
+    }
+    live.other_owner
+        .as_ref()
+        .map(|owner| Outcome::hold('a', vec![holds::other_owner(id, owner, path_of(case))]))
+}
+
+/// Row a: a CloneSet without our memory. It is taken only if the release says so and nothing would move.
+#[must_use]
+pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome {
+    let hold = |why: &str| Outcome::hold('a', vec![holds::not_ours(id, path_of(case), why)]);
+    let Some(head) = Head::of(world, case) else {
+        return Outcome::hold('a', unreadable(world, id, case));
+    };
+    let release = head.release();
+    if !head.fresh {
+        return Outcome::hold('a', vec![holds::stale(id, &world.source)]);
+    }
+    if !release.adopt {
+        return hold("to take it over, say so in its Release");
+    }
+    let status = &live.status;
+    if !steps::is_zero(live.partition) || status.current_revision != status.update_revision || live.paused {
+        return hold("it is in the middle of a rollout by other means; finish that first");
+    }
+    if !live.is_fresh() || status.updated != status.replicas || live.replicas == 0 {
+        return hold("not every pod is on its revision yet");
+    }
+    if let Some(change) = live.drift.changes.iter().find(|change| change.path.starts_with("spec.template")) {
+        return hold(&format!("its template differs from Git at {}; write it as it is first", change.path));
+    }
+    let proof = proof_of(release, head.intent.episode.as_ref().map(|it| it.first));
+    let failed = case.recorded_memory().and_then(|memory| memory.failed);
+    let memory = Memory {
+        uid: Some(live.uid.clone()),
+        step_reached: Some(Reached { at: world.now, pods: live.replicas }),
+        revision: Some(status.update_revision.clone()),
+        failed: failed.filter(|failed| failed.template != release.template),
+        proven: vec![proof.clone()],
+        ..new_memory(world, release, proof.commit)
+    };
+    let body = body::adoption(id, &memory, &world.policy);
+    let expect = Expect::Same(live.uid.clone(), live.version.clone());
+    let write = Write { object: key(id), action: Action::Apply { body, expect }, forward: false };
+    let mut outcome = Outcome::of('a', Decision::Adopt, format!("{id} is taken over as it stands"));
+    outcome.writes.push(write);
+    outcome.memory = Some(memory);
+    outcome
+}
+
+fn key(id: &ReleaseId) -> ObjectKey {
+    ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: id.name.clone() }
+}
+
+fn proof_of(release: &Release, commit: Option<CommitId>) -> Proof {
+    Proof { template: release.template, digest: release.digest, commit, version: release.version.clone() }
+}
+
+/// Memory of a release whose pods are all to be on it.
+fn new_memory(world: &World, release: &Release, episode: Option<CommitId>) -> Memory {
+    Memory {
+        uid: None,
+        digest: release.digest,
+        template: release.template,
+        episode,
+        version: release.version.clone(),
+        step: release.last_step(),
+        step_entered: world.now,
+        step_reached: None,
+        revision: None,
+        failed: None,
+        proven: Vec::new(),
+    }
+}
+
+/// Why HEAD cannot be followed.
+#[must_use]
+pub fn unreadable(world: &World, id: &ReleaseId, case: &Case) -> Vec<Hold> {
+    match &case.desired {
+        Desired::Broken(diagnostics) if world.source.is_readable() => vec![holds::broken(id, diagnostics)],
+        _ => vec![holds::git(id, &world.source)],
+    }
+}
+
+/// Row c: no CloneSet. The proven release is made again if the record has one; else the desired one for the first
+/// time.
+#[must_use]
+pub fn create(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
+    if !world.has_records {
+        return Outcome::hold('c', vec![holds::no_records(id)]);
+    }
+    let recorded = case.recorded_memory();
+    if let Some(top) = recorded.and_then(Memory::top) {
+        return create_again(world, id, case, top, recorded.and_then(|memory| memory.failed));
+    }
+    first_create(world, id, case, recorded.and_then(|memory| memory.failed))
+}
+
+fn create_again(world: &World, id: &ReleaseId, case: &Case, top: &Proof, failed: Option<Try>) -> Outcome {
+    let Some(release) = case.documents.get(&top.digest) else {
+        return Outcome::hold('c', vec![holds::documents_lost(id, &top.version)]);
+    };
+    let head = Head::of(world, case);
+    let recorded = case.record.as_ref().map_or(1, |record| record.replicas);
+    let size = head.and_then(|head| head.release().replicas).unwrap_or(recorded);
+    let proven = case.recorded_memory().map(|memory| memory.proven.clone()).unwrap_or_default();
+    let memory = Memory { failed, proven, ..new_memory(world, release, top.commit) };
+    let message = format!("{id} is made again as {}, the proven release", holds::named(release));
+    made(world, id, case, release, steps::shape(release, release.last_step(), size, true), memory, message)
+}
+
+fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>) -> Outcome {
+    let Some(head) = Head::of(world, case) else {
+        return Outcome::hold('c', unreadable(world, id, case));
+    };
+    let release = head.release();
+    if !head.fresh {
+        return Outcome::hold('c', vec![holds::stale(id, &world.source)]);
+    }
+    if let Some(hold) = policy(world, id, release) {
+        return Outcome::hold('c', vec![hold]);
+    }
+    if head.closed().is_some() {
+        return Outcome::hold('c', holds::closed(id, &head)).waking(head.freeze.and_then(|it| it.until));
+    }
+    if failed.is_some_and(|it| it.covers(release.template, release.attempt)) {
+        return Outcome::hold('c', vec![holds::failed_before_made(id, release)]);
+    }
+    let Some(episode) = &head.intent.episode else {
+        return Outcome::hold('c', vec![holds::episode_unknown(id, &release.path)]);
+    };
+    let size = release.replicas.unwrap_or(1);
+    let by_steps = release.strategy.initial == Initial::Steps;
+    if by_steps && head.permitted.furthest < 1 {
+        return Outcome::hold('c', holds::not_permitted(id, &head, 1, size, None));
+    }
+    let step = if by_steps { 1 } else { release.last_step() };
+    let memory = Memory { step, failed, ..new_memory(world, release, Some(episode.first)) };
+    let shape = steps::shape(release, step, size, false);
+    let message =
+        format!("{id} is made for the first time: {} on {}", holds::pods(shape.size), holds::named(release));
+    made(world, id, case, release, shape, memory, message)
+}
+
+/// Makes the CloneSet, after its companions, once the record has announced it.
+fn made(
+    world: &World,
+    id: &ReleaseId,
+    case: &Case,
+    release: &Release,
+    shape: Shape,
+    memory: Memory,
+    message: String,
+) -> Outcome {
+    let episode = memory.episode.map(|commit| commit.to_string());
+    let pending = Pending { digest: release.digest.to_string(), episode };
+    let announced = case.record.as_ref().and_then(|record| record.status.pending.as_ref());
+    if announced != Some(&pending) {
+        let mut outcome = Outcome::hold('c', vec![holds::announcing(id)]);
+        outcome.pending = Some(pending);
+        return outcome;
+    }
+    let (writes, strangers) = companion_writes(world, id, case, release.companions.iter(), true);
+    if !strangers.is_empty() {
+        return Outcome::hold('c', strangers);
+    }
+    let body = body::cloneset(release, shape, true, &memory, &world.policy);
+    let mut outcome = Outcome::of('c', Decision::Create, message);
+    outcome.writes = writes;
+    let action = Action::Apply { body, expect: Expect::Absent };
+    outcome.writes.push(Write { object: key(id), action, forward: memory.proven.is_empty() });
+    outcome.pending = Some(pending);
+    outcome.memory = Some(memory);
+    outcome
+}
+
+/// What the daemon's configuration does not allow of a release.
+#[must_use]
+pub fn policy(world: &World, id: &ReleaseId, release: &Release) -> Option<Hold> {
+    let policy = &world.policy;
+    if policy.namespaces.as_ref().is_some_and(|allowed| !allowed.contains(id.namespace.as_str())) {
+        return Some(holds::not_allowed(id, &format!("namespace {}", id.namespace), "allow.namespaces"));
+    }
+    let refused = release.companions.iter().find(|it| !policy.kinds.contains(&it.body.key.kind));
+    refused
+        .map(|it| holds::not_allowed(id, &format!("kind {} as a companion", it.body.key.kind), "allow.kinds"))
+}

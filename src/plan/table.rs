@@ -1,0 +1,439 @@
+//! The table: rows b to q for a release whose CloneSet is ours; the first that applies decides.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{CommitId, Hold};
+use crate::plan::facts::{Facts, Head};
+use crate::plan::holds;
+use crate::plan::observed::observed;
+use crate::plan::outcome::{Outcome, companion_writes, prunes};
+use crate::plan::start;
+use crate::plan::steps::{self, Shape};
+use crate::spec::{OnFailure, Release};
+use crate::world::{Decision, Memory, Proof, Try};
+
+/// Decides.
+#[must_use]
+pub fn decide(facts: &Facts<'_>) -> Outcome {
+    let backwards = [break_glass, reverted, emptied, observed, repaired, failed, fails_now];
+    if let Some(outcome) = backwards.iter().find_map(|row| row(facts)) {
+        return outcome;
+    }
+    let Some(head) = &facts.head else {
+        return waiting(facts, start::unreadable(facts.world, facts.id, facts.case));
+    };
+    if !head.fresh {
+        return waiting(facts, vec![holds::stale(facts.id, &facts.world.source)]);
+    }
+    if head.release().digest != facts.memory.digest {
+        return begin(facts, head).waking(due(facts));
+    }
+    forward(facts, head).waking(due(facts))
+}
+
+/// Row j: nothing new starts; what is under way is told.
+fn waiting(facts: &Facts<'_>, mut closed: Vec<Hold>) -> Outcome {
+    if facts.memory.step_reached.is_none() && facts.live.replicas > 0 {
+        let under_way =
+            if facts.is_proven() { holds::rolling_back(facts) } else { holds::pods_not_ready(facts) };
+        closed.push(under_way);
+    }
+    Outcome::hold('j', closed).waking(due(facts))
+}
+
+/// When time alone fails the entered step.
+fn due(facts: &Facts<'_>) -> Option<Timestamp> {
+    let counts = !facts.is_proven() && facts.memory.step_reached.is_none() && facts.live.replicas > 0;
+    let past = facts.has_failed(facts.entered_try());
+    // The deadline itself is not past it.
+    facts
+        .deadline()
+        .filter(|_| counts && !past)
+        .and_then(|at| at.checked_add(SignedDuration::from_millis(1)).ok())
+}
+
+/// Row b: a person says in the cluster which digest to leave.
+fn break_glass(facts: &Facts<'_>) -> Option<Outcome> {
+    let named = facts.live.rollback.as_ref()?;
+    if !facts.memory.digest.is_named_by(named) {
+        return None;
+    }
+    let entered = facts.memory.template;
+    let below: Vec<Proof> = facts.memory.proven.iter().filter(|it| it.template != entered).cloned().collect();
+    let failed = facts.entered_try();
+    if let Some(target) = below.last().cloned() {
+        let why = "taken back in the cluster by the annotation triton.io/rollback";
+        return Some(facts.roll_back('b', &target, below, Some(failed), why));
+    }
+    // Nothing to go back to: an unproven release has failed all the same; a proven one stays.
+    if facts.anything_proven() || facts.has_failed(failed) {
+        return None;
+    }
+    Some(fail('b', facts, failed, "given up in the cluster by the annotation triton.io/rollback"))
+}
+
+fn fail(row: char, facts: &Facts<'_>, failed: Try, why: &str) -> Outcome {
+    let memory = Memory { failed: Some(failed), ..facts.memory.clone() };
+    let message =
+        format!("{} {} has failed (attempt {}): {why}", facts.id, facts.memory.version, failed.attempt);
+    facts.note(row, Decision::Fail, memory, message)
+}
+
+/// Row d: Git desires a template that is proven, and it is not the entered one.
+fn reverted(facts: &Facts<'_>) -> Option<Outcome> {
+    let head = facts.head.as_ref()?;
+    let release = head.release();
+    if release.template == facts.memory.template {
+        return None;
+    }
+    let place = facts.memory.proven.iter().rposition(|proof| proof.template == release.template)?;
+    // Depth 0 gates rollbacks to a release that was left behind for good; one under way is still taken back.
+    if facts.policy().proven_depth == 0 && facts.is_proven() {
+        return None;
+    }
+    let proven = facts.memory.proven.iter().take(place + 1).cloned().collect();
+    let episode = head.intent.episode.as_ref().map(|it| it.first);
+    let why = "Git desires it again, and it is proven";
+    Some(facts.roll_back_to('d', release, episode, proven, facts.memory.failed, why))
+}
+
+/// Row e: at zero replicas Kruise takes the unproven revision for the current one; the proven template is written
+/// back at once (Kruise, `cloneset_status.go`: currentRevision moves where updated = replicas).
+fn emptied(facts: &Facts<'_>) -> Option<Outcome> {
+    let stepped = |release: &Release| release.strategy.stepped;
+    let steps = facts.entered.is_some_and(|it| stepped(it))
+        || facts.head.as_ref().is_some_and(|it| stepped(it.release()));
+    if facts.live.replicas > 0 || facts.is_proven() || !steps {
+        return None;
+    }
+    let top = facts.top()?.clone();
+    let why = "at zero replicas nothing can be tried";
+    Some(facts.roll_back('e', &top, facts.memory.proven.clone(), facts.memory.failed, why))
+}
+
+/// Row g: live differs from the entered release with HEAD's replicas.
+fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
+    let live = facts.live;
+    if live.drift.template
+        && !facts.is_proven()
+        && let Some(top) = facts.top().cloned()
+    {
+        let why = "its template was changed in the cluster";
+        return Some(facts.roll_back('g', &top, facts.memory.proven.clone(), facts.memory.failed, why));
+    }
+    if live.drift.template && facts.entered.is_none() {
+        return Some(Outcome::hold('g', vec![holds::documents_lost(facts.id, &facts.memory.version)]));
+    }
+    let step = repaired_step(facts);
+    let shape = facts.entered.map_or_else(|| facts.entered_shape(), |release| facts.shape(release, step));
+    let same =
+        steps::same_partition(live.partition, shape.partition) && live.replicas == shape.size && !live.paused;
+    let remembered = live.memory.as_ref() == Some(facts.memory) && step == facts.memory.step;
+    let cloneset = !same || !remembered || !live.drift.changes.is_empty() || live.drift.template;
+    let standing = facts.case.standing_companions();
+    let (companions, strangers) =
+        companion_writes(facts.world, facts.id, facts.case, standing.into_iter(), false);
+    if !cloneset && companions.is_empty() {
+        return (!strangers.is_empty()).then(|| Outcome::hold('g', strangers));
+    }
+    let mut outcome = if cloneset {
+        let memory = repaired_memory(facts, step, shape);
+        let release = facts.entered.map(|release| &**release);
+        facts.write('g', Decision::Repair, release, shape, memory, String::new())
+    } else {
+        Outcome::of('g', Decision::Repair, String::new())
+    };
+    outcome.message = repair_message(facts, shape, remembered, companions.len());
+    outcome.writes.extend(companions);
+    Some(outcome.holding(strangers))
+}
+
+/// The lower of memory's step and the larger of what Git permits and what the live partition already permits.
+fn repaired_step(facts: &Facts<'_>) -> u32 {
+    let Some(release) = facts.entered else { return facts.memory.step };
+    let step = facts.memory.step.min(release.last_step());
+    if facts.is_proven() {
+        return release.last_step();
+    }
+    if step == 0 {
+        return 0;
+    }
+    let live = if facts.live.drift.template {
+        0
+    } else if facts.is_building() {
+        let fits = |step: &u32| steps::pods(release, *step, facts.wanted_size()) <= facts.live.replicas;
+        (0..=release.last_step()).rev().find(fits).unwrap_or(0)
+    } else {
+        steps::position(release, facts.live.partition, facts.live.replicas, 0)
+    };
+    match &facts.head {
+        Some(head) if head.release().digest == facts.memory.digest => {
+            step.min(head.permitted.furthest.max(live))
+        }
+        Some(_) | None => step.min(live),
+    }
+}
+
+fn repaired_memory(facts: &Facts<'_>, step: u32, shape: Shape) -> Memory {
+    let mut memory = Memory { step, ..facts.memory.clone() };
+    if let (Some(reached), true) = (&mut memory.step_reached, facts.live.replicas > 0) {
+        let pods = facts.entered.map_or(reached.pods, |release| steps::pods(release, step, shape.size));
+        reached.pods = reached.pods.min(pods);
+    }
+    if facts.live.drift.template || step != facts.memory.step {
+        memory.step_entered = facts.now();
+        memory.step_reached = None;
+    }
+    // Leaving zero restarts the clock: there were no pods that could have been late.
+    if facts.live.replicas == 0 && shape.size > 0 {
+        memory.step_entered = facts.now();
+    }
+    memory
+}
+
+fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool, companions: usize) -> String {
+    let live = facts.live;
+    let mut what = Vec::new();
+    for change in live.drift.changes.iter() {
+        let by = change.manager.as_ref().map_or_else(String::new, |manager| format!(" (by {manager})"));
+        what.push(format!("{}{by}", change.path));
+    }
+    if live.replicas != shape.size {
+        what.push(format!("replicas {} → {}", live.replicas, shape.size));
+    }
+    if !steps::same_partition(live.partition, shape.partition) {
+        what.push(format!("partition {} → {}", live.partition, shape.partition));
+    }
+    if live.paused {
+        what.push("paused".to_owned());
+    }
+    if !remembered {
+        what.push("memory".to_owned());
+    }
+    if companions > 0 {
+        what.push(format!("{companions} of its companions"));
+    }
+    format!("{} is written again as entered: {}", facts.id, what.join(", "))
+}
+
+/// Row h: the entered try has failed.
+fn failed(facts: &Facts<'_>) -> Option<Outcome> {
+    let entered = facts.entered_try();
+    if !facts.has_failed(entered) || facts.is_proven() {
+        return None;
+    }
+    let rollback = facts.entered.is_none_or(|it| it.strategy.on_failure == OnFailure::Rollback);
+    if let (Some(top), true) = (facts.top().cloned(), rollback) {
+        let why = format!("{} has failed", facts.memory.version);
+        return Some(facts.roll_back('h', &top, facts.memory.proven.clone(), facts.memory.failed, &why));
+    }
+    let newer = facts.head.as_ref().is_some_and(|head| {
+        let release = head.release();
+        release.digest != facts.memory.digest && !facts.has_failed(Facts::desired_try(release))
+    });
+    if newer {
+        return None;
+    }
+    let path = facts.head.as_ref().map_or("", |head| head.release().path.as_str());
+    Some(Outcome::hold('h', vec![holds::failed(facts, &facts.memory.version, entered.attempt, path)]))
+}
+
+/// Row i: the deadline is past, with fresh status and fewer updated pods available than the step asks for.
+fn fails_now(facts: &Facts<'_>) -> Option<Outcome> {
+    let (live, status) = (facts.live, &facts.live.status);
+    let late = facts.deadline().is_some_and(|deadline| facts.now() > deadline);
+    let entered = facts.entered_try();
+    if facts.is_proven() || live.replicas == 0 || !late || facts.memory.step_reached.is_some() {
+        return None;
+    }
+    let asked = facts.step_pods();
+    if facts.has_failed(entered) || !live.is_fresh() || status.updated_available >= asked {
+        return None;
+    }
+    let why = format!(
+        "step {} of {} was not healthy within its deadline, {} of {} available",
+        facts.memory.step,
+        facts.last_step(),
+        status.updated_available,
+        holds::pods(asked)
+    );
+    Some(fail('i', facts, entered, &why))
+}
+
+/// Row k: Git desires a release that is not entered.
+fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
+    let release = head.release();
+    let of = Facts::desired_try(release);
+    if facts.has_failed(of) {
+        return begin_failed(facts, release, of);
+    }
+    if let Some(hold) = start::policy(facts.world, facts.id, release) {
+        return Outcome::hold('k', vec![hold]);
+    }
+    let Some(episode) = &head.intent.episode else {
+        return Outcome::hold('k', vec![holds::episode_unknown(facts.id, &release.path)]);
+    };
+    if head.closed().is_some() {
+        let until = head.freeze.and_then(|freeze| freeze.until);
+        return Outcome::hold('k', holds::closed(facts.id, head)).waking(until);
+    }
+    let is_top = facts.top().is_some_and(|top| top.template == release.template);
+    if facts.live.replicas == 0 && release.strategy.stepped && facts.anything_proven() && !is_top {
+        return Outcome::hold('k', vec![holds::zero(facts.id, release)]);
+    }
+    let memory = Memory {
+        digest: release.digest,
+        template: release.template,
+        episode: Some(episode.first),
+        version: release.version.clone(),
+        step_reached: None,
+        ..facts.memory.clone()
+    };
+    if release.template == facts.memory.template {
+        return same_template(facts, head, memory);
+    }
+    if let (Some(top), false) = (facts.top(), facts.all_on_proven()) {
+        if !facts.is_proven() {
+            let why =
+                format!("{} comes next, and one unproven release runs at a time", holds::named(release));
+            return facts.roll_back('k', top, facts.memory.proven.clone(), facts.memory.failed, &why);
+        }
+        let late = facts.deadline().is_some_and(|deadline| facts.now() > deadline);
+        if !(late && facts.memory.step_reached.is_none()) {
+            let wake = facts.deadline().filter(|_| facts.memory.step_reached.is_none());
+            return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
+        }
+    }
+    if head.permitted.furthest < 1 {
+        return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));
+    }
+    let memory = Memory { step: 1, step_entered: facts.now(), revision: None, ..memory };
+    facts.enter('k', release, 1, memory, entering(facts, release, 1))
+}
+
+fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
+    if release.strategy.on_failure == OnFailure::Rollback
+        && !facts.is_proven()
+        && let Some(top) = facts.top()
+    {
+        let why = format!("{} has failed", holds::named(release));
+        return facts.roll_back('k', top, facts.memory.proven.clone(), facts.memory.failed, &why);
+    }
+    let mut holding = vec![holds::failed(facts, &release.version, of.attempt, &release.path)];
+    if facts.is_proven() && facts.memory.step_reached.is_none() {
+        holding.insert(0, holds::rolling_back(facts));
+    }
+    Outcome::hold('k', holding)
+}
+
+/// The same template under a new digest: a strategy or a companion changed. It is entered where the partition
+/// stands; the clock of the step goes on.
+fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome {
+    let release = head.release();
+    let step = match facts.is_building() {
+        true => facts.memory.step.min(release.last_step()).min(head.permitted.furthest.max(1)),
+        false => steps::position(release, facts.live.partition, facts.live.replicas, head.permitted.furthest),
+    };
+    let clock = if facts.memory.step_reached.is_some() { facts.now() } else { facts.memory.step_entered };
+    let memory = Memory { step, step_entered: clock, ..memory };
+    let message = format!(
+        "{} goes on with {} at step {step}: only the template is the same",
+        facts.id,
+        holds::named(release)
+    );
+    facts.enter('k', release, step, memory, message)
+}
+
+fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
+    let shape = facts.shape(release, step);
+    let pods = shape.size - shape.partition.partition_pods(shape.size);
+    format!(
+        "{} enters step {step} of {} of {}: {} of {}",
+        facts.id,
+        release.last_step(),
+        holds::named(release),
+        holds::pods(pods),
+        facts.wanted_size()
+    )
+}
+
+/// Rows l to q: the entered release is the desired one.
+fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
+    let memory = facts.memory;
+    let episode = head.intent.episode.as_ref().map(|it| it.first);
+    if episode.is_some() && episode != memory.episode && !facts.is_proven() {
+        let message = format!("{} was released again; approvals of before no longer count", facts.id);
+        return facts.note('k', Decision::Note, Memory { episode, ..memory.clone() }, message);
+    }
+    if facts.is_proven() && memory.step_reached.is_none() {
+        return Outcome::hold('l', vec![holds::rolling_back(facts)]);
+    }
+    let complete = facts.top().is_some_and(|top| top.digest == memory.digest);
+    if complete && memory.step == facts.last_step() {
+        return rest(facts);
+    }
+    if memory.step_reached.is_none() || !facts.step_done() {
+        return Outcome::hold('n', vec![holds::pods_not_ready(facts)]);
+    }
+    let next = memory.step + 1;
+    let (closed, wake) = gates(facts, head, next);
+    if !closed.is_empty() {
+        return Outcome::hold('o', closed).waking(wake);
+    }
+    if memory.step >= facts.last_step() {
+        return completed(facts, episode);
+    }
+    let release = head.release();
+    let memory = Memory { step: next, step_entered: facts.now(), step_reached: None, ..memory.clone() };
+    facts.enter('q', release, next, memory, entering(facts, release, next))
+}
+
+/// Every gate between the entered step and the next, and when time alone opens one.
+fn gates(facts: &Facts<'_>, head: &Head<'_>, next: u32) -> (Vec<Hold>, Option<Timestamp>) {
+    let mut closed = Vec::new();
+    let mut wake = None;
+    let soaked = facts.soaked_at().filter(|at| *at > facts.now());
+    if let (Some(until), false, false) = (soaked, facts.is_proven(), head.permitted.skip) {
+        closed.push(holds::soaking(facts, until));
+        wake = Some(until);
+    }
+    if next > facts.last_step() {
+        return (closed, wake);
+    }
+    if head.closed().is_some() {
+        closed.extend(holds::closed(facts.id, head));
+        wake = [wake, head.freeze.and_then(|freeze| freeze.until)].into_iter().flatten().min();
+    }
+    if next > head.permitted.furthest {
+        let since = facts.memory.step_reached.map(|reached| reached.at);
+        closed.extend(holds::not_permitted(facts.id, head, next, facts.wanted_size(), since));
+    }
+    (closed, wake)
+}
+
+/// Row m: complete. What Git dropped is pruned.
+fn rest(facts: &Facts<'_>) -> Outcome {
+    let mut outcome = Outcome::of('m', Decision::Rest, String::new());
+    outcome.writes = prunes(facts.world, facts.id, facts.case);
+    outcome
+}
+
+/// Row p: the release is proven.
+fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
+    let memory = facts.memory;
+    let mut proven = memory.proven.clone();
+    if facts.is_proven() {
+        proven.pop();
+    }
+    let version = memory.version.clone();
+    proven.push(Proof { template: memory.template, digest: memory.digest, commit: episode, version });
+    // One entry always stays: without it a failed release could not be taken back.
+    let depth = facts.policy().proven_depth.max(1);
+    proven.drain(..proven.len().saturating_sub(depth));
+    let failed = memory.failed.filter(|failed| failed.template != memory.template);
+    let message = format!("{} is complete: every pod is on {}", facts.id, memory.version);
+    let memory = Memory { proven, failed, episode, ..memory.clone() };
+    let mut outcome = facts.note('p', Decision::Complete, memory, message);
+    outcome.writes.extend(prunes(facts.world, facts.id, facts.case));
+    outcome
+}

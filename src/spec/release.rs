@@ -1,0 +1,128 @@
+//! The checked types: what a release says once nothing is wrong with it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::model::{Amount, Digest, ReleaseId, TemplateHash};
+use crate::objects::{Kind, ObjectKey};
+
+/// One step of a strategy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Pods on the new revision at this step.
+    pub replicas: Amount,
+    /// Seconds that it stays healthy before it is left.
+    pub soak: u32,
+    /// Who must approve before it is entered.
+    pub approval: Option<Approval>,
+}
+
+/// What a step asks for before it is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Markers that it takes; at least 1.
+    pub count: u32,
+    /// Whether writers of the spec do not count.
+    pub not_author: bool,
+}
+
+/// How many pods the very first create makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initial {
+    /// All at once: there is nothing to compare with.
+    All,
+    /// By the steps, too.
+    Steps,
+}
+
+/// What follows when a step fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Every pod goes back to the proven release.
+    Rollback,
+    /// The rollout stays where it is.
+    Hold,
+}
+
+/// How a release is rolled out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strategy {
+    /// As written, never empty: without steps it is one of 100 %.
+    pub steps: Vec<Step>,
+    /// Whether steps were written.
+    pub stepped: bool,
+    /// How the first create is made.
+    pub initial: Initial,
+    /// Seconds after which a step that is not healthy has failed.
+    pub deadline: u32,
+    /// What follows when a step fails.
+    pub on_failure: OnFailure,
+}
+
+/// One object as written in Git; a CloneSet without `replicas`, `partition` and `paused`, which the rollout writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Body {
+    /// Which object.
+    pub key: ObjectKey,
+    /// The document.
+    pub value: Arc<Value>,
+}
+
+/// An object that is applied with a release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Companion {
+    /// The object.
+    pub body: Body,
+}
+
+impl Companion {
+    /// Whether it belongs to the digest: an autoscaler does not.
+    #[must_use]
+    pub fn is_autoscaler(&self) -> bool {
+        self.body.key.kind == Kind::HorizontalPodAutoscaler
+    }
+}
+
+/// One release, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// Its name.
+    pub id: ReleaseId,
+    /// The file with its `Release` document, from the repository's top; empty where it was read from the record.
+    pub path: String,
+    /// How it is rolled out.
+    pub strategy: Strategy,
+    /// `spec.step`: Git permits no step beyond it.
+    pub cap: Option<u32>,
+    /// `spec.suspend`.
+    pub suspend: bool,
+    /// `spec.attempt`, from 1.
+    pub attempt: u32,
+    /// Whether a CloneSet that exists may be taken over.
+    pub adopt: bool,
+    /// Whether its objects stay when its file is deleted.
+    pub orphan: bool,
+    /// *D*.
+    pub digest: Digest,
+    /// *T*.
+    pub template: TemplateHash,
+    /// The bytes that hash to the digest; [`Release::from_documents`] reads them again.
+    pub documents: Arc<[u8]>,
+    /// Image tag of the first container, for people; the whole image where it has no tag.
+    pub version: String,
+    /// `replicas`, where Git owns them.
+    pub replicas: Option<u32>,
+    /// The CloneSet.
+    pub cloneset: Body,
+    /// Everything else, in the order in which it is applied.
+    pub companions: Vec<Companion>,
+}
+
+impl Release {
+    /// Number of its last step.
+    #[must_use]
+    pub fn last_step(&self) -> u32 {
+        u32::try_from(self.strategy.steps.len()).unwrap_or(u32::MAX)
+    }
+}

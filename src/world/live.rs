@@ -1,0 +1,126 @@
+//! What the cluster has: projections of the objects of a release.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::fields::FieldChange;
+use crate::model::{Amount, ResourceVersion, Uid};
+use crate::objects::record::ReleaseStatus;
+use crate::world::memory::Memory;
+
+/// The status of a CloneSet (Kruise, `cloneset_status.go:calculateStatus`); absent counters are 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CounterStatus {
+    /// Generation that the controller had seen; `None` where there is no status yet.
+    pub observed_generation: Option<i64>,
+    /// Active pods, surge included.
+    pub replicas: u32,
+    /// Pods that are ready.
+    pub ready: u32,
+    /// Pods that are available.
+    pub available: u32,
+    /// Pods on the update revision.
+    pub updated: u32,
+    /// Of these, available.
+    pub updated_available: u32,
+    /// Replicas less partition, as the controller rounds.
+    pub expected_updated: u32,
+    /// The revision that scaling and replacements use below the partition.
+    pub current_revision: String,
+    /// The revision of the template.
+    pub update_revision: String,
+}
+
+/// How the live object differs from the entered release (where nothing is entered, from the desired one), but for
+/// what the planner compares itself: replicas, partition, paused and memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drift {
+    /// Field by field.
+    pub changes: Arc<[FieldChange]>,
+    /// Whether the pod template is another one.
+    pub template: bool,
+}
+
+/// A CloneSet in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// Its UID.
+    pub uid: Uid,
+    /// The version that was seen.
+    pub version: ResourceVersion,
+    /// Bumped by every change of the spec.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// `spec.updateStrategy.partition`; absent is 0.
+    pub partition: Amount,
+    /// `spec.updateStrategy.paused`.
+    pub paused: bool,
+    /// Another manager that owns `spec.replicas`, an autoscaler for one.
+    pub replicas_owner: Option<String>,
+    /// The annotation `triton.io/suspend`.
+    pub suspend: Option<String>,
+    /// The annotation `triton.io/rollback`.
+    pub rollback: Option<String>,
+    /// The annotation `triton.io/root`: which root it belongs to.
+    pub root: Option<String>,
+    /// Another tool that applies it too, as its marks say: `Flux Kustomization flux-system/apps`.
+    pub other_owner: Option<String>,
+    /// Its memory, whatever UID that names.
+    pub memory: Option<Memory>,
+    /// Its status.
+    pub status: CounterStatus,
+    /// Labels, annotations other than memory, and spec as they stand.
+    pub body: Arc<Value>,
+    /// How it differs from the entered release; empty where the documents of that are not to be had.
+    pub drift: Drift,
+}
+
+impl Live {
+    /// Whether the status speaks of the spec as it stands (`reference`: Kruise writes observedGeneration last).
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.status.observed_generation == Some(self.generation)
+    }
+
+    /// Pods that the partition keeps on the old revision.
+    #[must_use]
+    pub fn kept(&self) -> u32 {
+        self.partition.partition_pods(self.replicas)
+    }
+}
+
+/// A companion in the cluster that carries our label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompanionLive {
+    /// Its UID.
+    pub uid: Uid,
+    /// The version that was seen.
+    pub version: ResourceVersion,
+    /// The release that it names, `namespace/name`.
+    pub release: String,
+    /// How it differs from what the entered release says; empty where that says nothing of it.
+    pub drift: Arc<[FieldChange]>,
+}
+
+/// The record in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordLive {
+    /// Its UID.
+    pub uid: Uid,
+    /// The version that was seen.
+    pub version: ResourceVersion,
+    /// Bumped by every change of its spec.
+    pub generation: i64,
+    /// The annotation `triton.io/root`.
+    pub root: Option<String>,
+    /// Its status; documents may be left out of it where they were moved to the cache.
+    pub status: Arc<ReleaseStatus>,
+    /// Memory of the CloneSet, as the record has it.
+    pub memory: Option<Memory>,
+    /// Size at the last write, for a CloneSet that is made again.
+    pub replicas: u32,
+}

@@ -1,0 +1,214 @@
+//! Memory: what the CloneSet carries of its own rollout, in annotations, in every write.
+//!
+//! Memory restricts, it never permits: no write goes past what Git permits at HEAD.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CommitId, Digest, TemplateHash, Uid};
+use crate::objects::keys;
+
+/// One proven release: its template completed a rollout, or was adopted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What was proven.
+    pub template: TemplateHash,
+    /// The release that it stands for now.
+    pub digest: Digest,
+    /// First commit of that release's episode, where it came from Git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
+    /// Image tag, for people.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// A try: failure belongs to a template and an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// What was tried.
+    pub template: TemplateHash,
+    /// Which time.
+    pub attempt: u32,
+}
+
+impl Try {
+    /// Whether a try of `template` at `attempt` has failed, if this one is the last that failed: the same template
+    /// and no higher an attempt.
+    #[must_use]
+    pub fn covers(&self, template: TemplateHash, attempt: u32) -> bool {
+        self.template == template && attempt <= self.attempt
+    }
+}
+
+/// That a step was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// When.
+    pub at: Timestamp,
+    /// With how many pods on the new revision.
+    pub pods: u32,
+}
+
+/// Memory of one CloneSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The object that it is about; none right after a create, which cannot know it.
+    pub uid: Option<Uid>,
+    /// *D* of the entered release.
+    pub digest: Digest,
+    /// *T* of the entered release.
+    pub template: TemplateHash,
+    /// *S*: first commit of the entered episode; none after a rollback to a release that is not HEAD's.
+    pub episode: Option<CommitId>,
+    /// Image tag of the entered release, for people.
+    pub version: String,
+    /// The entered step; 0 is before step 1.
+    pub step: u32,
+    /// When it was entered.
+    pub step_entered: Timestamp,
+    /// That it was reached.
+    pub step_reached: Option<Reached>,
+    /// The CloneSet revision that the entered template became, once it is known.
+    pub revision: Option<String>,
+    /// The last try that failed.
+    pub failed: Option<Try>,
+    /// The proven stack, newest last.
+    pub proven: Vec<Proof>,
+}
+
+impl Memory {
+    /// The newest proven release.
+    #[must_use]
+    pub fn top(&self) -> Option<&Proof> {
+        self.proven.last()
+    }
+
+    /// Whether the entered template is the newest proven one.
+    #[must_use]
+    pub fn entered_is_proven(&self) -> bool {
+        self.top().is_some_and(|top| top.template == self.template)
+    }
+
+    /// As annotations; those that are not set are left out.
+    #[must_use]
+    pub fn to_annotations(&self) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        let mut put = |key: &str, value: String| out.insert(key.to_owned(), value);
+        if let Some(uid) = &self.uid {
+            put(keys::UID, uid.to_string());
+        }
+        put(keys::DIGEST, self.digest.to_string());
+        put(keys::TEMPLATE, self.template.to_string());
+        if let Some(commit) = &self.episode {
+            put(keys::EPISODE, commit.to_string());
+        }
+        put(keys::RELEASE_VERSION, self.version.clone());
+        put(keys::STEP, self.step.to_string());
+        put(keys::STEP_ENTERED, self.step_entered.to_string());
+        if let Some(reached) = &self.step_reached {
+            put(keys::STEP_REACHED, format!("{} {}", reached.at, reached.pods));
+        }
+        if let Some(revision) = &self.revision {
+            put(keys::REVISION, revision.clone());
+        }
+        if let Some(failed) = &self.failed {
+            put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
+        }
+        if !self.proven.is_empty() {
+            put(keys::PROVEN, serde_json::to_string(&self.proven).expect("plain data becomes JSON"));
+        }
+        out
+    }
+
+    /// Reads annotations; `None` where there is no memory or it makes no sense, which is the same: memory lost.
+    #[must_use]
+    pub fn from_annotations(annotations: &BTreeMap<String, String>) -> Option<Self> {
+        let get = |key: &str| annotations.get(key).map(String::as_str);
+        // A value that is there but cannot be read spoils the whole.
+        let maybe = |key: &str| get(key).map_or(Some(None), |text| text.parse().ok().map(Some));
+        let pair = |key: &str| get(key).map(|text| text.split_once(' '));
+        let reached = match pair(keys::STEP_REACHED) {
+            None => None,
+            Some(text) => {
+                let (at, pods) = text?;
+                Some(Reached { at: at.parse().ok()?, pods: pods.parse().ok()? })
+            }
+        };
+        let failed = match pair(keys::FAILED) {
+            None => None,
+            Some(text) => {
+                let (template, attempt) = text?;
+                Some(Try { template: template.parse().ok()?, attempt: attempt.parse().ok()? })
+            }
+        };
+        Some(Self {
+            uid: get(keys::UID).map(Uid::new),
+            digest: get(keys::DIGEST)?.parse().ok()?,
+            template: get(keys::TEMPLATE)?.parse().ok()?,
+            episode: maybe(keys::EPISODE)?,
+            version: get(keys::RELEASE_VERSION).unwrap_or_default().to_owned(),
+            step: get(keys::STEP)?.parse().ok()?,
+            step_entered: get(keys::STEP_ENTERED)?.parse().ok()?,
+            step_reached: reached,
+            revision: get(keys::REVISION).map(str::to_owned),
+            failed,
+            proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> Memory {
+        let template = TemplateHash::of(b"t");
+        let commit = CommitId::from_bytes([7; 20]);
+        Memory {
+            uid: Some(Uid::new("u-1")),
+            digest: Digest::of(b"d"),
+            template,
+            episode: Some(commit),
+            version: "2.4.1".to_owned(),
+            step: 2,
+            step_entered: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+            step_reached: Some(Reached { at: "2026-01-02T03:05:05Z".parse().unwrap(), pods: 5 }),
+            revision: Some("checkout-abc".to_owned()),
+            failed: Some(Try { template, attempt: 2 }),
+            proven: vec![Proof {
+                template,
+                digest: Digest::of(b"d"),
+                commit: Some(commit),
+                version: "2.4.0".into(),
+            }],
+        }
+    }
+
+    #[test]
+    fn memory_survives_its_annotations() {
+        let full = memory();
+        assert_eq!(Memory::from_annotations(&full.to_annotations()), Some(full.clone()));
+        let bare = Memory {
+            uid: None,
+            episode: None,
+            step_reached: None,
+            revision: None,
+            failed: None,
+            proven: vec![],
+            ..full
+        };
+        assert_eq!(Memory::from_annotations(&bare.to_annotations()), Some(bare));
+    }
+
+    #[test]
+    fn memory_edited_into_nonsense_is_memory_lost() {
+        for key in [keys::STEP, keys::STEP_REACHED, keys::FAILED, keys::PROVEN, keys::DIGEST, keys::EPISODE] {
+            let mut annotations = memory().to_annotations();
+            annotations.insert(key.to_owned(), "nonsense".to_owned());
+            assert_eq!(Memory::from_annotations(&annotations), None, "{key}");
+        }
+    }
+}

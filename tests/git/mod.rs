@@ -1,0 +1,5 @@
+//! The Git room against real repositories, with the `git` program as the oracle.
+
+mod history;
+mod mirror;
+mod network;
