@@ -73,7 +73,7 @@ pub fn check_strategy(
         && let Some((index, pods, before)) = strategy::falls_at(&strategy.strategy, replicas)
     {
         let message = format!(
-            "steps never fall: at {replicas} replicas step {} ({}) is {pods} pods, after {before}",
+            "steps never fall: of {replicas} pods, step {} ({}) is {pods}, after {before}",
             index + 1,
             steps[index].replicas
         );

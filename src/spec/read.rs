@@ -21,12 +21,9 @@ impl<'n> Fields<'n> {
     /// `known`. `None` where it is no map.
     pub fn open(node: &'n Node, path: &str, known: &[&str], report: &mut Report) -> Option<Self> {
         if !matches!(node.tree, Tree::Map(_)) {
-            let name = if path.is_empty() { "the document" } else { path };
-            report.error(
-                node.at,
-                format!("`{name}` must be a map, not {}", node.what()),
-                "write its fields below it",
-            );
+            let name = if path.is_empty() { "the document".to_owned() } else { format!("`{path}`") };
+            let message = format!("{name} must be a map, not {}", node.what());
+            report.error(node.at, message, "write its fields below it");
             return None;
         }
         let fields = Self { node, path: path.to_owned() };

@@ -70,7 +70,9 @@ fn number(text: &str) -> Result<Tree, Ambiguous> {
         return number.ok_or_else(|| quoted("the number does not fit into 64 bits".to_owned()));
     }
     if unsigned.contains('_') && digits(&unsigned.replace('_', "")) && !unsigned.starts_with('_') {
-        return Err(quoted(format!("`{text}` is a number for YAML 1.1 and text for YAML 1.2")));
+        let message = format!("`{text}` is a number for YAML 1.1 and text for YAML 1.2");
+        let cure = format!("write {}, or \"{text}\" if text is meant", text.replace('_', ""));
+        return Err(Ambiguous { message, cure });
     }
     if is_float(unsigned) {
         let float = text.parse::<f64>().ok().and_then(Number::from_f64);
