@@ -149,7 +149,7 @@ fn refuse(version: &str, kind: &str, at: Spot, report: &mut Report) -> Option<Ki
         let kinds: Vec<&str> = known().map(|it| it.api().kind).collect();
         let cure = match nearest(kind, &kinds) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("apply it by other means; a release has {}", kinds.join(", ")),
+            None => format!("apply it by other means (a release has only {})", kinds.join(", ")),
         };
         report.error(at, format!("a {shown} cannot be part of a release"), cure);
     }

@@ -196,7 +196,7 @@ pub fn unknown_cure(key: &str, known: &[&str]) -> String {
     if let Some(near) = nearest(key, known) {
         return format!("did you mean `{near}`?");
     }
-    format!("delete it; there are {}", known.join(", "))
+    format!("delete it (there are only {})", known.join(", "))
 }
 
 /// The word of `known` that `word` was probably meant to be.

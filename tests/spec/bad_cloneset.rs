@@ -102,6 +102,10 @@ fn the_update_strategy_can_move_pods() {
        |                                                                     ^
        = did you mean `maxUnavailable`?
     "#);
+}
+
+#[test]
+fn limits_of_speed_are_counts_or_whole_percentages() {
     let text = wrong_after(&[("maxUnavailable: 20%", "maxUnavailable: 12.5%, maxSurge: \"5\"")]);
     insta::assert_snapshot!(text, @r#"
     error: `spec.updateStrategy.maxUnavailable` is neither a count of pods nor a whole percentage
@@ -193,6 +197,10 @@ fn the_selector_selects_the_pods_of_the_template() {
        |             ^
        = add `matchLabels: { app: … }`, as in the template
     ");
+}
+
+#[test]
+fn expressions_of_a_selector_are_checked() {
     let expressions = |text: &str| {
         wrong_after(&[(
             "selector: { matchLabels: { app: checkout } }",

@@ -116,7 +116,7 @@ fn configuration_data_and_selectors_are_text() {
        |               ^
        = quote it
 
-    error: `data.empty` must be text, not empty: Kubernetes refuses it
+    error: `data.empty` must be text, not nothing: Kubernetes refuses it
       --> releases/shop/checkout.yaml:40:24
     38 | kind: ConfigMap
     39 | metadata: { namespace: shop, name: a }

@@ -1,10 +1,11 @@
 //! Mistakes in the daemon's configuration and in `freeze.yaml`.
 
-use triton::spec::{Diagnostic, read_configuration, read_freeze};
+use triton::spec::{read_configuration, read_freeze};
+
+use crate::spec::{lines, render};
 
 fn wrong(text: &str) -> String {
-    let diagnostics = read_configuration("triton-config.yaml", text.as_bytes()).unwrap_err();
-    diagnostics.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")
+    render(&read_configuration("config.yaml", text.as_bytes()).unwrap_err())
 }
 
 fn wrong_fields(fields: &str) -> String {
@@ -15,32 +16,32 @@ fn wrong_fields(fields: &str) -> String {
 fn a_configuration_is_whole_or_refused() {
     insta::assert_snapshot!(wrong(""), @"
     error: the file has no document
-     --> triton-config.yaml:1:1
+     --> config.yaml:1:1
       = write `apiVersion: triton.io/v1` and `kind: Configuration`
     ");
     insta::assert_snapshot!(wrong("kind: Config\n"), @"
     error: `apiVersion` must be `triton.io/v1` here
-     --> triton-config.yaml:1:1
+     --> config.yaml:1:1
     1 | kind: Config
       | ^
       = write `apiVersion: triton.io/v1`
 
     error: `kind` must be `Configuration` here
-     --> triton-config.yaml:1:7
+     --> config.yaml:1:7
     1 | kind: Config
       |       ^
       = write `kind: Configuration`
     ");
     insta::assert_snapshot!(wrong("a: [\n"), @"
     error: this is not YAML: unclosed bracket '['
-     --> triton-config.yaml:1:4
+     --> config.yaml:1:4
     1 | a: [
       |    ^
       = close the bracket
     ");
     insta::assert_snapshot!(wrong_fields("---\na: b\n"), @"
     error: the file has more than one document
-     --> triton-config.yaml:4:1
+     --> config.yaml:4:1
     2 | kind: Configuration
     3 | ---
     4 | a: b
@@ -51,133 +52,42 @@ fn a_configuration_is_whole_or_refused() {
 
 #[test]
 fn every_mistake_of_a_configuration_is_told() {
-    let text = wrong_fields(
-        "git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
+    let text = "apiVersion: triton.io/v1
+kind: Configuration
+git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
 allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-people: { from: signatures }
+people: { from: signatures, bots: [7] }
 signers: []
 skip: never
 provenDepth: 50
 removal: { releases: -1, percent: 101 }
-",
-    );
-    insta::assert_snapshot!(text, @"
-    error: `git.passwordFile` has no user
-     --> triton-config.yaml:3:6
-    1 | apiVersion: triton.io/v1
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-      |      ^
-      = add `usernameFile:`
-
-    error: unknown field `git.token`
-     --> triton-config.yaml:3:8
-    1 | apiVersion: triton.io/v1
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-      |        ^
-      = delete it; there are tokenFile, usernameFile, passwordFile, sshKeyFile, knownHostsFile, acceptHead
-
-    error: `git.tokenFile` and `git.passwordFile` are both given
-     --> triton-config.yaml:3:33
-    1 | apiVersion: triton.io/v1
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-      |                                 ^
-      = keep one of them
-
-    error: `git.acceptHead` is not the full id of a commit
-     --> triton-config.yaml:3:63
-    1 | apiVersion: triton.io/v1
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-      |                                                               ^
-      = write all 40 hexadecimal digits, as `git rev-parse` prints them
-
-    error: `allow.namespaces`: `Shop` is not a valid name: only lower-case letters, digits and `-` are allowed
-     --> triton-config.yaml:4:23
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-    4 | allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-      |                       ^
-      = write the whole name of a namespace
-
-    error: `allow.namespaces[1]` must be text, not a number
-     --> triton-config.yaml:4:29
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-    4 | allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-      |                             ^
-      = quote it
-
-    error: `allow.kinds`: a release cannot have a companion `Servise`
-     --> triton-config.yaml:4:50
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-    4 | allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-      |                                                  ^
-      = did you mean `Service`?
-
-    error: `allow.kinds`: a release cannot have a companion `Deployment`
-     --> triton-config.yaml:4:59
-    2 | kind: Configuration
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-    4 | allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-      |                                                           ^
-      = delete it; there are ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, Ingress, HorizontalPodAutoscaler
-
-    error: `people.from: signatures`: this version verifies no signatures
-     --> triton-config.yaml:5:17
-    3 | git: { token: x, tokenFile: /t, passwordFile: /p, acceptHead: abc }
-    4 | allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-    5 | people: { from: signatures }
-      |                 ^
-      = write commit-authors where the forge vouches for them, or leave `people` out
-
-    error: unknown field `signers`
-     --> triton-config.yaml:6:1
-    4 | allow: { namespaces: [Shop, 5], kinds: [Service, Servise, Deployment] }
-    5 | people: { from: signatures }
-    6 | signers: []
-      | ^
-      = delete it; there are apiVersion, kind, git, allow, people, skip, provenDepth, removal
-
-    error: `skip` must be true or false, not text
-     --> triton-config.yaml:7:7
-    5 | people: { from: signatures }
-    6 | signers: []
-    7 | skip: never
-      |       ^
-      = write true or false, without quotes
-
-    error: `provenDepth` must be a whole number from 0 to 20
-     --> triton-config.yaml:8:14
-    6 | signers: []
-    7 | skip: never
-    8 | provenDepth: 50
-      |              ^
-      = write such a number, without quotes
-
-    error: `removal.releases` must be a whole number from 0 to 1000000
-     --> triton-config.yaml:9:22
-    7 | skip: never
-    8 | provenDepth: 50
-    9 | removal: { releases: -1, percent: 101 }
-      |                      ^
-      = write such a number, without quotes
-
-    error: `removal.percent` must be a whole number from 0 to 100
-     --> triton-config.yaml:9:35
-    7 | skip: never
-    8 | provenDepth: 50
-    9 | removal: { releases: -1, percent: 101 }
-      |                                   ^
-      = write such a number, without quotes
+";
+    let diagnostics = read_configuration("config.yaml", text.as_bytes()).unwrap_err();
+    insta::assert_snapshot!(lines(&diagnostics), @"
+    config.yaml:3:6: `git.passwordFile` has no user; add `usernameFile:`
+    config.yaml:3:8: unknown field `git.token`; delete it (there are only tokenFile, usernameFile, passwordFile, sshKeyFile, knownHostsFile, acceptHead)
+    config.yaml:3:33: `git.tokenFile` and `git.passwordFile` are both given; keep one of them
+    config.yaml:3:63: `git.acceptHead` is not the full id of a commit; write all 40 hexadecimal digits, as `git rev-parse` prints them
+    config.yaml:4:23: `allow.namespaces`: `Shop` is not a valid name: only lower-case letters, digits and `-` are allowed; write the whole name of a namespace
+    config.yaml:4:29: `allow.namespaces[1]` must be text, not a number; quote it
+    config.yaml:4:50: `allow.kinds`: a release cannot have a companion `Servise`; did you mean `Service`?
+    config.yaml:4:59: `allow.kinds`: a release cannot have a companion `Deployment`; delete it (there are only ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, Ingress, HorizontalPodAutoscaler)
+    config.yaml:5:17: `people.from: signatures`: this version verifies no signatures; write commit-authors where the forge vouches for them, or leave `people` out
+    config.yaml:5:36: `people.bots[0]` must be text, not a number; quote it
+    config.yaml:6:1: unknown field `signers`; delete it (there are only apiVersion, kind, git, allow, people, skip, provenDepth, removal)
+    config.yaml:7:7: `skip` must be true or false, not text; write true or false, without quotes
+    config.yaml:8:14: `provenDepth` must be a whole number from 0 to 20; write such a number, without quotes
+    config.yaml:9:22: `removal.releases` must be a whole number from 0 to 1000000; write such a number, without quotes
+    config.yaml:9:35: `removal.percent` must be a whole number from 0 to 100; write such a number, without quotes
     ");
-    let text = wrong_fields("git: [1]\nallow: { namespaces: shop }\npeople: { bots: [7] }\n");
+}
+
+#[test]
+fn fields_of_a_configuration_have_their_types() {
+    let text = wrong_fields("git: [1]\nallow: { namespaces: shop }\npeople: { bots: [] }\n");
     insta::assert_snapshot!(text, @"
     error: `git` must be a map, not a list
-     --> triton-config.yaml:3:6
+     --> config.yaml:3:6
     1 | apiVersion: triton.io/v1
     2 | kind: Configuration
     3 | git: [1]
@@ -185,7 +95,7 @@ removal: { releases: -1, percent: 101 }
       = write its fields below it
 
     error: `allow.namespaces` must be a list, not text
-     --> triton-config.yaml:4:22
+     --> config.yaml:4:22
     2 | kind: Configuration
     3 | git: [1]
     4 | allow: { namespaces: shop }
@@ -193,24 +103,16 @@ removal: { releases: -1, percent: 101 }
       = write `[a, b]`
 
     error: `people.from` is missing
-     --> triton-config.yaml:5:9
+     --> config.yaml:5:9
     3 | git: [1]
     4 | allow: { namespaces: shop }
-    5 | people: { bots: [7] }
+    5 | people: { bots: [] }
       |         ^
       = add `from:`
-
-    error: `people.bots[0]` must be text, not a number
-     --> triton-config.yaml:5:18
-    3 | git: [1]
-    4 | allow: { namespaces: shop }
-    5 | people: { bots: [7] }
-      |                  ^
-      = quote it
     ");
     insta::assert_snapshot!(wrong_fields("people: { from: everyone }\n"), @"
     error: `people.from` cannot be `everyone`
-     --> triton-config.yaml:3:17
+     --> config.yaml:3:17
     1 | apiVersion: triton.io/v1
     2 | kind: Configuration
     3 | people: { from: everyone }
@@ -223,7 +125,7 @@ removal: { releases: -1, percent: 101 }
 fn a_broken_freeze_shows_its_mistakes() {
     let wrong = |text: &str| {
         let (_, diagnostics) = read_freeze("freeze.yaml", text.as_bytes());
-        diagnostics.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")
+        render(&diagnostics)
     };
     insta::assert_snapshot!(wrong("until: tomorrow\nresaon: x\n"), @"
     error: `reason` is missing

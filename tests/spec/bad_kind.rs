@@ -1,6 +1,6 @@
 //! Documents that are none of ours.
 
-use crate::spec::wrong;
+use crate::spec::{lines, read, wrong};
 
 #[test]
 fn a_document_says_what_it_is() {
@@ -57,77 +57,15 @@ fn kinds_that_are_not_read_have_their_cure() {
     .iter()
     .map(|(version, kind)| format!("---\napiVersion: {version}\nkind: {kind}\n"))
     .collect();
-    insta::assert_snapshot!(wrong(&[("releases/a.yaml", &documents)]), @"
-    error: triton.io/v2 Release is not read
-     --> releases/a.yaml:3:7
-    1 | ---
-    2 | apiVersion: triton.io/v2
-    3 | kind: Release
-      |       ^
-      = write `apiVersion: triton.io/v1`
-
-    error: there is no kind `Relaese` in triton.io
-     --> releases/a.yaml:6:7
-    4 | ---
-    5 | apiVersion: triton.io/v1
-    6 | kind: Relaese
-      |       ^
-      = did you mean `Release`?
-
-    error: there is no kind `Rollout` in triton.io
-     --> releases/a.yaml:9:7
-    7 | ---
-    8 | apiVersion: triton.io/v1
-    9 | kind: Rollout
-      |       ^
-      = write `kind: Release`
-
-    error: a Repository stands in triton.yaml
-      --> releases/a.yaml:12:7
-    10 | ---
-    11 | apiVersion: triton.io/v1
-    12 | kind: Repository
-       |       ^
-       = move it there
-
-    error: apps.kruise.io/v1beta1 CloneSet is not read
-      --> releases/a.yaml:15:7
-    13 | ---
-    14 | apiVersion: apps.kruise.io/v1beta1
-    15 | kind: CloneSet
-       |       ^
-       = write `apiVersion: apps.kruise.io/v1alpha1`
-
-    error: autoscaling/v1 HorizontalPodAutoscaler is not read
-      --> releases/a.yaml:18:7
-    16 | ---
-    17 | apiVersion: autoscaling/v1
-    18 | kind: HorizontalPodAutoscaler
-       |       ^
-       = write `apiVersion: autoscaling/v2`
-
-    error: a List is not read
-      --> releases/a.yaml:21:7
-    19 | ---
-    20 | apiVersion: v1
-    21 | kind: List
-       |       ^
-       = write each of its items as a document
-
-    error: a Deployment cannot be part of a release
-      --> releases/a.yaml:24:7
-    22 | ---
-    23 | apiVersion: apps/v1
-    24 | kind: Deployment
-       |       ^
-       = apply it by other means; a release has CloneSet, ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, Ingress, HorizontalPodAutoscaler
-
-    error: a Serivce cannot be part of a release
-      --> releases/a.yaml:27:7
-    25 | ---
-    26 | apiVersion: v1
-    27 | kind: Serivce
-       |       ^
-       = did you mean `Service`?
+    insta::assert_snapshot!(lines(&read(&[("releases/a.yaml", &documents)]).diagnostics), @"
+    releases/a.yaml:3:7: triton.io/v2 Release is not read; write `apiVersion: triton.io/v1`
+    releases/a.yaml:6:7: there is no kind `Relaese` in triton.io; did you mean `Release`?
+    releases/a.yaml:9:7: there is no kind `Rollout` in triton.io; write `kind: Release`
+    releases/a.yaml:12:7: a Repository stands in triton.yaml; move it there
+    releases/a.yaml:15:7: apps.kruise.io/v1beta1 CloneSet is not read; write `apiVersion: apps.kruise.io/v1alpha1`
+    releases/a.yaml:18:7: autoscaling/v1 HorizontalPodAutoscaler is not read; write `apiVersion: autoscaling/v2`
+    releases/a.yaml:21:7: a List is not read; write each of its items as a document
+    releases/a.yaml:24:7: a Deployment cannot be part of a release; apply it by other means (a release has only CloneSet, ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, Ingress, HorizontalPodAutoscaler)
+    releases/a.yaml:27:7: a Serivce cannot be part of a release; did you mean `Service`?
     ");
 }

@@ -15,7 +15,7 @@ fn unknown_fields_are_refused_with_what_was_meant() {
     2 | kind: Release
     3 | metadata: { namespace: shop, name: checkout, uid: x }
       |                                              ^
-      = delete it; there are namespace, name, labels, annotations
+      = delete it (there are only namespace, name, labels, annotations)
 
     error: unknown field `status`
      --> releases/shop/checkout.yaml:4:1
@@ -23,7 +23,7 @@ fn unknown_fields_are_refused_with_what_was_meant() {
     3 | metadata: { namespace: shop, name: checkout, uid: x }
     4 | status: {}
       | ^
-      = delete it; there are apiVersion, kind, metadata, spec
+      = delete it (there are only apiVersion, kind, metadata, spec)
 
     error: unknown field `spec.window`
      --> releases/shop/checkout.yaml:6:3
@@ -31,7 +31,7 @@ fn unknown_fields_are_refused_with_what_was_meant() {
     5 | spec:
     6 |   window: night
       |   ^
-      = delete it; there are strategy, step, suspend, attempt
+      = delete it (there are only strategy, step, suspend, attempt)
 
     error: unknown field `spec.atempt`
      --> releases/shop/checkout.yaml:7:3
@@ -101,6 +101,10 @@ fn fields_of_the_wrong_type_are_refused() {
       |            ^
       = write such a number, without quotes
     "#);
+}
+
+#[test]
+fn spec_and_strategy_are_maps() {
     let head = "apiVersion: triton.io/v1\nkind: Release\nmetadata: { namespace: shop, name: x }\n";
     insta::assert_snapshot!(wrong(&[("releases/a.yaml", &format!("{head}spec: [1]\n"))]), @"
     error: the release has no CloneSet

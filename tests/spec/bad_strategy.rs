@@ -1,6 +1,6 @@
 //! Mistakes in strategies and in `triton.yaml`.
 
-use crate::spec::{CHECKOUT, edited, one, read, wrong, wrong_after};
+use crate::spec::{CHECKOUT, edited, lines, one, read, wrong, wrong_after};
 
 fn with_steps(steps: &str) -> String {
     let (head, rest) = CHECKOUT.split_once("    steps:\n").unwrap();
@@ -86,119 +86,27 @@ fn every_mistake_of_a_step_is_told() {
       approval: { count: 0, notAuthor: maybe, by: ann }
     - fast
 ";
-    insta::assert_snapshot!(wrong_steps(steps), @r#"
-    error: `spec.strategy.steps[0].replicas` is neither a count of pods nor a percentage
-     --> releases/a.yaml:7:17
-    5 |   strategy:
-    6 |     steps:
-    7 |     - replicas: one
-      |                 ^
-      = write a count as 3, or a percentage from 0% to 100%
+    let diagnostics = read(&[("releases/a.yaml", &with_steps(steps))]).diagnostics;
+    insta::assert_snapshot!(lines(&diagnostics), @"
+    releases/a.yaml:7:17: `spec.strategy.steps[0].replicas` is neither a count of pods nor a percentage; write a count as 3, or a percentage from 0% to 100%
+    releases/a.yaml:8:13: `spec.strategy.steps[0].soak` must be a duration, not a number; write it as 90s, 10m or 1h30m
+    releases/a.yaml:9:7: `spec.strategy.steps[1].replicas` is missing; add `replicas:`
+    releases/a.yaml:9:13: `spec.strategy.steps[1].soak`: `1d` is not a duration; write it as 90s, 10m or 1h30m
+    releases/a.yaml:10:7: unknown field `spec.strategy.steps[1].weight`; delete it (there are only replicas, soak, approval)
+    releases/a.yaml:11:17: `spec.strategy.steps[2].replicas` is neither a count of pods nor a percentage; write a count as 3, or a percentage from 0% to 100%
+    releases/a.yaml:12:13: `spec.strategy.steps[2].soak` must be from 0s to 720h; write it as 90s, 10m or 1h30m
+    releases/a.yaml:13:7: `spec.strategy.steps[2].approval` is empty; write `approval: {}`, or delete the line
+    releases/a.yaml:15:17: `spec.strategy.steps[3].approval` must be a map, not true or false; write `approval: {}`, or `approval: { count: 2 }`
+    releases/a.yaml:16:17: `spec.strategy.steps[4].replicas` is neither a count of pods nor a percentage; write a count as 3, or a percentage from 0% to 100%
+    releases/a.yaml:17:26: `spec.strategy.steps[4].approval.count` must be a whole number from 1 to 10; write such a number, without quotes
+    releases/a.yaml:17:40: `spec.strategy.steps[4].approval.notAuthor` must be true or false, not text; write true or false, without quotes
+    releases/a.yaml:17:47: unknown field `spec.strategy.steps[4].approval.by`; delete it (there are only count, notAuthor)
+    releases/a.yaml:18:7: `spec.strategy.steps[5]` must be a map, not text; write its fields below it
+    ");
+}
 
-    error: `spec.strategy.steps[0].soak` must be a duration, not a number
-     --> releases/a.yaml:8:13
-    6 |     steps:
-    7 |     - replicas: one
-    8 |       soak: 10
-      |             ^
-      = write it as 90s, 10m or 1h30m
-
-    error: `spec.strategy.steps[1].replicas` is missing
-     --> releases/a.yaml:9:7
-    7 |     - replicas: one
-    8 |       soak: 10
-    9 |     - soak: 1d
-      |       ^
-      = add `replicas:`
-
-    error: `spec.strategy.steps[1].soak`: `1d` is not a duration
-     --> releases/a.yaml:9:13
-    7 |     - replicas: one
-    8 |       soak: 10
-    9 |     - soak: 1d
-      |             ^
-      = write it as 90s, 10m or 1h30m
-
-    error: unknown field `spec.strategy.steps[1].weight`
-      --> releases/a.yaml:10:7
-     8 |       soak: 10
-     9 |     - soak: 1d
-    10 |       weight: 5
-       |       ^
-       = delete it; there are replicas, soak, approval
-
-    error: `spec.strategy.steps[2].replicas` is neither a count of pods nor a percentage
-      --> releases/a.yaml:11:17
-     9 |     - soak: 1d
-    10 |       weight: 5
-    11 |     - replicas: 101%
-       |                 ^
-       = write a count as 3, or a percentage from 0% to 100%
-
-    error: `spec.strategy.steps[2].soak` must be from 0s to 720h
-      --> releases/a.yaml:12:13
-    10 |       weight: 5
-    11 |     - replicas: 101%
-    12 |       soak: 9999h
-       |             ^
-       = write it as 90s, 10m or 1h30m
-
-    error: `spec.strategy.steps[2].approval` is empty
-      --> releases/a.yaml:13:7
-    11 |     - replicas: 101%
-    12 |       soak: 9999h
-    13 |       approval:
-       |       ^
-       = write `approval: {}`, or delete the line
-
-    error: `spec.strategy.steps[3].approval` must be a map, not true or false
-      --> releases/a.yaml:15:17
-    13 |       approval:
-    14 |     - replicas: 100%
-    15 |       approval: true
-       |                 ^
-       = write `approval: {}`, or `approval: { count: 2 }`
-
-    error: `spec.strategy.steps[4].replicas` is neither a count of pods nor a percentage
-      --> releases/a.yaml:16:17
-    14 |     - replicas: 100%
-    15 |       approval: true
-    16 |     - replicas: "3"
-       |                 ^
-       = write a count as 3, or a percentage from 0% to 100%
-
-    error: `spec.strategy.steps[4].approval.count` must be a whole number from 1 to 10
-      --> releases/a.yaml:17:26
-    15 |       approval: true
-    16 |     - replicas: "3"
-    17 |       approval: { count: 0, notAuthor: maybe, by: ann }
-       |                          ^
-       = write such a number, without quotes
-
-    error: `spec.strategy.steps[4].approval.notAuthor` must be true or false, not text
-      --> releases/a.yaml:17:40
-    15 |       approval: true
-    16 |     - replicas: "3"
-    17 |       approval: { count: 0, notAuthor: maybe, by: ann }
-       |                                        ^
-       = write true or false, without quotes
-
-    error: unknown field `spec.strategy.steps[4].approval.by`
-      --> releases/a.yaml:17:47
-    15 |       approval: true
-    16 |     - replicas: "3"
-    17 |       approval: { count: 0, notAuthor: maybe, by: ann }
-       |                                               ^
-       = delete it; there are count, notAuthor
-
-    error: `spec.strategy.steps[5]` must be a map, not text
-      --> releases/a.yaml:18:7
-    16 |     - replicas: "3"
-    17 |       approval: { count: 0, notAuthor: maybe, by: ann }
-    18 |     - fast
-       |       ^
-       = write its fields below it
-    "#);
+#[test]
+fn steps_are_a_list_that_ends() {
     insta::assert_snapshot!(wrong_after(&[("    steps:\n", "    steps: 3\n    stpes:\n")]), @"
     error: `spec.strategy.steps` must be a list, not a number
      --> releases/shop/checkout.yaml:6:12
@@ -402,13 +310,14 @@ fn an_unreadable_triton_yaml_harms_those_who_need_it() {
     ");
 }
 
+const HEAD: &str = "apiVersion: triton.io/v1\nkind: Repository\n";
+
 fn wrong_repository(text: &str) -> String {
     wrong(&[("triton.yaml", text)])
 }
 
 #[test]
 fn triton_yaml_is_checked_as_a_whole() {
-    const HEAD: &str = "apiVersion: triton.io/v1\nkind: Repository\n";
     insta::assert_snapshot!(wrong_repository(""), @"
     error: the file has no document
      --> triton.yaml:1:1
@@ -428,6 +337,10 @@ fn triton_yaml_is_checked_as_a_whole() {
       |       ^
       = write `kind: Repository`
     ");
+}
+
+#[test]
+fn fields_of_triton_yaml_have_their_types() {
     insta::assert_snapshot!(wrong_repository(&format!("{HEAD}spec: [1]\n")), @"
     error: `spec` must be a map, not a list
      --> triton.yaml:3:7

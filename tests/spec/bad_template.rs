@@ -1,6 +1,6 @@
 //! Mistakes in the pod template and in metadata.
 
-use crate::spec::{CHECKOUT, wrong, wrong_after};
+use crate::spec::{CHECKOUT, edited, lines, read, wrong, wrong_after};
 
 #[test]
 fn a_template_has_containers_with_images() {
@@ -33,6 +33,10 @@ fn a_template_has_containers_with_images() {
        |         ^
        = write true, or "y" if text is meant
     "#);
+}
+
+#[test]
+fn a_container_has_an_image_that_stays_the_same() {
     insta::assert_snapshot!(wrong_after(&[("        image: shop/checkout:2.4.1\n", "")]), @"
     error: `spec.template.spec.containers[0].image` is missing
       --> releases/shop/checkout.yaml:27:9
@@ -69,6 +73,10 @@ fn a_template_has_containers_with_images() {
        |                ^
        = give it a tag that is never moved, or a digest
     ");
+}
+
+#[test]
+fn a_cloneset_has_spec_and_template() {
     let head = "apiVersion: apps.kruise.io/v1alpha1\nkind: CloneSet\nmetadata: { namespace: shop, name: checkout }\n";
     let (release, _) = CHECKOUT.split_once("---\n").unwrap();
     insta::assert_snapshot!(wrong(&[("releases/a.yaml", &format!("{release}---\n{head}"))]), @"
@@ -136,8 +144,8 @@ fn only_text_stands_where_kubernetes_wants_text() {
 
     error: `metadata.annotations` must be a map of text, not a list
       --> releases/shop/checkout.yaml:18:101
-    16 |
-    17 |
+    16 | apiVersion: apps.kruise.io/v1alpha1
+    17 | kind: CloneSet
     18 | s: { app: checkout, version: 1.10 }, annotations: [a] }
        |                                                   ^
        = write `key: value` below it
@@ -186,7 +194,7 @@ fn only_text_stands_where_kubernetes_wants_text() {
 
 #[test]
 fn what_the_cluster_owns_is_not_in_git() {
-    let text = wrong_after(&[(
+    let text = edited(&[(
         "metadata: { namespace: shop, name: checkout, labels: { app: checkout } }\nspec:",
         "metadata:
   namespace: shop
@@ -208,111 +216,22 @@ fn what_the_cluster_owns_is_not_in_git() {
 status: { replicas: 3 }
 spec:",
     )]);
-    insta::assert_snapshot!(text, @r#"
-    error: `metadata.uid` is the API server's to write
-      --> releases/shop/checkout.yaml:21:3
-    19 |   namespace: shop
-    20 |   name: checkout
-    21 |   uid: 5f1c
-       |   ^
-       = delete it
-
-    error: `metadata.resourceVersion` is the API server's to write
-      --> releases/shop/checkout.yaml:22:3
-    20 |   name: checkout
-    21 |   uid: 5f1c
-    22 |   resourceVersion: "7"
-       |   ^
-       = delete it
-
-    error: `metadata.generation` is the API server's to write
-      --> releases/shop/checkout.yaml:23:3
-    21 |   uid: 5f1c
-    22 |   resourceVersion: "7"
-    23 |   generation: 3
-       |   ^
-       = delete it
-
-    error: `metadata.managedFields` is the API server's to write
-      --> releases/shop/checkout.yaml:25:3
-    23 |   generation: 3
-    24 |   creationTimestamp: null
-    25 |   managedFields: []
-       |   ^
-       = delete it
-
-    warning: the label `app.kubernetes.io/managed-by` becomes `triton`
-      --> releases/shop/checkout.yaml:26:13
-    24 |   creationTimestamp: null
-    25 |   managedFields: []
-    26 |   labels: { app.kubernetes.io/managed-by: Helm }
-       |             ^
-       = delete it, or write that value
-
-    error: the annotation `triton.io/digest` lives in the cluster, not in Git
-      --> releases/shop/checkout.yaml:28:5
-    26 |   labels: { app.kubernetes.io/managed-by: Helm }
-    27 |   annotations:
-    28 |     triton.io/digest: x
-       |     ^
-       = delete it
-
-    error: the annotation `triton.io/step` lives in the cluster, not in Git
-      --> releases/shop/checkout.yaml:29:5
-    27 |   annotations:
-    28 |     triton.io/digest: x
-    29 |     triton.io/step: "2"
-       |     ^
-       = delete it
-
-    error: the annotation `triton.io/root` lives in the cluster, not in Git
-      --> releases/shop/checkout.yaml:30:5
-    28 |     triton.io/digest: x
-    29 |     triton.io/step: "2"
-    30 |     triton.io/root: x
-       |     ^
-       = delete it
-
-    error: the annotation `triton.io/suspend` lives in the cluster, not in Git
-      --> releases/shop/checkout.yaml:31:5
-    29 |     triton.io/step: "2"
-    30 |     triton.io/root: x
-    31 |     triton.io/suspend: ""
-       |     ^
-       = delete it, and write `spec.suspend: true` in the Release
-
-    error: the annotation `triton.io/rollback` lives in the cluster, not in Git
-      --> releases/shop/checkout.yaml:32:5
-    30 |     triton.io/root: x
-    31 |     triton.io/suspend: ""
-    32 |     triton.io/rollback: x
-       |     ^
-       = delete it, and revert the commit
-
-    error: the annotation `triton.io/adopt` has no effect on a CloneSet
-      --> releases/shop/checkout.yaml:33:5
-    31 |     triton.io/suspend: ""
-    32 |     triton.io/rollback: x
-    33 |     triton.io/adopt: "true"
-       |     ^
-       = move it to the Release document
-
-    error: there is no annotation `triton.io/nothing`
-      --> releases/shop/checkout.yaml:34:5
-    32 |     triton.io/rollback: x
-    33 |     triton.io/adopt: "true"
-    34 |     triton.io/nothing: x
-       |     ^
-       = delete it
-
-    error: `status` is the cluster's to write
-      --> releases/shop/checkout.yaml:35:1
-    33 |     triton.io/adopt: "true"
-    34 |     triton.io/nothing: x
-    35 | status: { replicas: 3 }
-       | ^
-       = delete it
-    "#);
+    let diagnostics = read(&[("releases/a.yaml", &text)]).diagnostics;
+    insta::assert_snapshot!(lines(&diagnostics), @"
+    releases/a.yaml:21:3: `metadata.uid` is the API server's to write; delete it
+    releases/a.yaml:22:3: `metadata.resourceVersion` is the API server's to write; delete it
+    releases/a.yaml:23:3: `metadata.generation` is the API server's to write; delete it
+    releases/a.yaml:25:3: `metadata.managedFields` is the API server's to write; delete it
+    releases/a.yaml:26:13: the label `app.kubernetes.io/managed-by` becomes `triton`; delete it, or write that value
+    releases/a.yaml:28:5: the annotation `triton.io/digest` lives in the cluster, not in Git; delete it
+    releases/a.yaml:29:5: the annotation `triton.io/step` lives in the cluster, not in Git; delete it
+    releases/a.yaml:30:5: the annotation `triton.io/root` lives in the cluster, not in Git; delete it
+    releases/a.yaml:31:5: the annotation `triton.io/suspend` lives in the cluster, not in Git; delete it, and write `spec.suspend: true` in the Release
+    releases/a.yaml:32:5: the annotation `triton.io/rollback` lives in the cluster, not in Git; delete it, and revert the commit
+    releases/a.yaml:33:5: the annotation `triton.io/adopt` has no effect on a CloneSet; move it to the Release document
+    releases/a.yaml:34:5: there is no annotation `triton.io/nothing`; delete it
+    releases/a.yaml:35:1: `status` is the cluster's to write; delete it
+    ");
 }
 
 #[test]

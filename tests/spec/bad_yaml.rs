@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use triton::spec::parse_file;
 
-use crate::spec::{CHECKOUT, read, wrong, wrong_after};
+use crate::spec::{CHECKOUT, read, render, wrong, wrong_after};
 
 fn wrong_file(text: &str) -> String {
     wrong(&[("releases/a.yaml", text)])
@@ -14,7 +14,7 @@ fn wrong_file(text: &str) -> String {
 fn wrong_bytes(bytes: &[u8]) -> String {
     let files = [("releases/a.yaml".to_owned(), std::sync::Arc::new(parse_file(bytes)))];
     let read = triton::spec::assemble(&files.into(), &triton::spec::RepositoryFile::default());
-    read.diagnostics.iter().map(triton::spec::Diagnostic::render).collect::<Vec<_>>().join("\n")
+    render(&read.diagnostics)
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn scalars_that_yaml_1_1_reads_differently_are_refused() {
         ("memory: 64Mi", "memory: .inf"),
     ]);
     insta::assert_snapshot!(text, @r#"
-    error: `010` is octal for YAML 1.1 and text for YAML 1.2
+    error: a number that begins with 0 is octal for YAML 1.1 and text for YAML 1.2
       --> releases/shop/checkout.yaml:21:20
     19 | spec:
     20 |   replicas: 10
@@ -192,15 +192,15 @@ fn scalars_that_yaml_1_1_reads_differently_are_refused() {
     30 |         - { name: RATIO, value: yes }
     31 |         resources: { limits: { cpu: 0.5, memory: .inf } }
        |                                                  ^
-       = quote it: ".inf"
+       = quote it
 
-    error: `8_080` is a number for YAML 1.1 and text for YAML 1.2
+    error: digits with `_` between them are a number for YAML 1.1 and text for YAML 1.2
       --> releases/shop/checkout.yaml:39:35
     37 | spec:
     38 |   selector: { app: checkout }
     39 |   ports: [{ port: 80, targetPort: 8_080 }]
        |                                   ^
-       = write 8080, or "8_080" if text is meant
+       = leave the `_` out, or quote it
     "#);
 }
 

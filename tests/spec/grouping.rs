@@ -1,6 +1,6 @@
 //! Which document belongs to which release.
 
-use triton::spec::Assembled;
+use triton::spec::{Assembled, Place};
 
 use crate::spec::{CHECKOUT, one, read, wrong};
 
@@ -200,4 +200,38 @@ fn a_release_whose_name_cannot_be_read_is_known_by_its_cloneset() {
 fn an_empty_file_is_nothing() {
     let read = read(&[("releases/a.yaml", "# later\n---\n---\n"), ("releases/b.yaml", "")]);
     assert!(read.releases.is_empty() && read.diagnostics.is_empty());
+}
+
+#[test]
+fn the_examples_are_right() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/repo");
+    let mut files = Vec::new();
+    let mut waiting = vec![top.clone()];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let name = path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
+        if matches!(triton::spec::place("", &name), Place::Release | Place::Repository) {
+            files.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    assert_eq!(wrong(&files), "");
+    assert!(read(&files).releases.len() >= 5);
+}
+
+/// Values of an environment may be secret: a line for the log never has them.
+#[test]
+fn no_line_for_the_log_quotes_an_environment() {
+    for value in
+        ["0123456789", "12345678901234567890123", "123_456_789", "true", "1e999", "[hunter2]", "{hunter2: x}"]
+    {
+        let text = CHECKOUT.replace("value: \"0.50\"", &format!("value: {value}"));
+        let lines = crate::spec::lines(&read(&[("releases/a.yaml", &text)]).diagnostics);
+        assert!(!lines.is_empty(), "{value}");
+        assert!(value == "true" || !lines.contains(value.trim_matches(['[', ']'])), "{lines}");
+        assert!(!lines.contains("hunter2"), "{lines}");
+    }
 }

@@ -15,7 +15,7 @@ mod stability;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use triton::spec::{Assembled, Release, assemble, parse_file, parse_repository};
+use triton::spec::{Assembled, Diagnostic, Release, assemble, parse_file, parse_repository};
 
 /// A release with everything that matters to a digest.
 pub const CHECKOUT: &str = include_str!("checkout.yaml");
@@ -52,7 +52,17 @@ pub fn wrong(files: &[(&str, &str)]) -> String {
             assert!(read.diagnostics.contains(error), "{id}: {error}");
         }
     }
-    read.diagnostics.iter().map(triton::spec::Diagnostic::render).collect::<Vec<_>>().join("\n")
+    render(&read.diagnostics)
+}
+
+/// Diagnostics as a terminal shows them.
+pub fn render(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(Diagnostic::render).collect::<Vec<_>>().join("\n")
+}
+
+/// Diagnostics as a log has them: a line each.
+pub fn lines(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// [`CHECKOUT`] with some of its text changed.
