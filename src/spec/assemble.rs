@@ -154,20 +154,13 @@ fn settle(releases: &mut BTreeMap<ReleaseId, Checked>, id: ReleaseId, checked: C
 
 /// The releases that a file without a Release seems to be about: they must not look as if they were gone.
 fn held_by(file: &ParsedFile) -> Vec<ReleaseId> {
-    let clonesets = file.documents.iter().filter_map(|document| match document {
-        Document::CloneSet(cloneset) => cloneset.key.as_ref(),
-        Document::Head(_) | Document::Companion(_) | Document::Other(..) => None,
-    });
+    let clonesets = file.documents.iter().filter_map(|document| document.cloneset()?.key.as_ref());
     let ids = clonesets.map(|key| ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() });
     ids.chain(file.suspected.iter().cloned()).collect()
 }
 
 fn heads(file: &ParsedFile) -> Vec<&Head> {
-    let head = |document| match document {
-        &Document::Head(ref head) => Some(head.as_ref()),
-        Document::CloneSet(_) | Document::Companion(_) | Document::Other(..) => None,
-    };
-    file.documents.iter().filter_map(head).collect()
+    file.documents.iter().filter_map(Document::head).collect()
 }
 
 /// Gives every document to its release; files whose documents belong to none come with the reason.
@@ -271,17 +264,11 @@ impl<'f> Draft<'f> {
     }
 
     fn clonesets(&self) -> impl Iterator<Item = (&'f str, &'f CloneSet)> {
-        self.members.iter().filter_map(|(path, document)| match document {
-            Document::CloneSet(cloneset) => Some((*path, cloneset.as_ref())),
-            Document::Head(_) | Document::Companion(_) | Document::Other(..) => None,
-        })
+        self.members.iter().filter_map(|(path, document)| Some((*path, document.cloneset()?)))
     }
 
     fn companions(&self) -> impl Iterator<Item = (&'f str, &'f Accompanying)> {
-        self.members.iter().filter_map(|(path, document)| match document {
-            Document::Companion(companion) => Some((*path, companion.as_ref())),
-            Document::Head(_) | Document::CloneSet(_) | Document::Other(..) => None,
-        })
+        self.members.iter().filter_map(|(path, document)| Some((*path, document.companion()?)))
     }
 
     fn build(&mut self, repository: &RepositoryFile) -> Option<Release> {
@@ -377,13 +364,9 @@ fn finish(
     }
     if several {
         let file = &files[draft.path];
-        let own = |document: &&Document| match document {
-            Document::Head(head) => head.at == draft.head.at,
-            // They could be of any Release in the file; the first one names them.
-            Document::CloneSet(_) | Document::Companion(_) | Document::Other(..) => {
-                heads(file).first().is_some_and(|first| first.at == draft.head.at)
-            }
-        };
+        // The others could be of any Release in the file; the first one names them.
+        let is_first = heads(file).first().is_some_and(|first| first.at == draft.head.at);
+        let own = |document: &&Document| document.head().map_or(is_first, |head| head.at == draft.head.at);
         let documents = file.documents.iter().filter(own);
         out.claims.extend(documents.filter_map(|document| claim(document, id.as_ref(), draft.path, file)));
     }

@@ -94,6 +94,8 @@ fn yaml(documents: &[Value]) -> String {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn the_way_of_writing_is_not_in_the_digest(seed in prop::collection::vec(any::<Index>(), 400), turn in 0usize..3) {
         let mut documents = documents();
