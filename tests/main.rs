@@ -5,8 +5,10 @@
 mod crd;
 mod git;
 mod house;
+mod guard;
 mod readme;
 mod repo;
 mod screens;
 mod spec;
 mod support;
+mod traces;
