@@ -92,10 +92,14 @@ impl Catalog {
             last.assembled = last.snapshot.assemble(&self.root);
         }
         let (old, new) = ((last.head, &before), (question.head, &last.snapshot));
-        last.episodes.advance(repository, &self.root, old, new, question.seen)?;
+        let brought = last.episodes.advance(repository, &self.root, old, new, question.seen)?;
         last.episodes.forget_markers(|path| Ok(repository.entry(tree, path)?.is_none()))?;
         (last.head, last.tree) = (question.head, tree);
-        last.judged.retain(|release, judged| last.episodes.run(release) == Some(&judged.run));
+        last.judged.retain(|release, judged| {
+            let folder = format!("{}/", self.root.approvals_of(release));
+            let is_same = last.episodes.run(release) == Some(&judged.run);
+            is_same && !brought.iter().any(|path| path.starts_with(&folder))
+        });
         Ok(last)
     }
 
@@ -123,7 +127,8 @@ impl Catalog {
             let desired = match checked {
                 Err(diagnostics) => Desired::Broken(Arc::clone(diagnostics)),
                 Ok(release) => {
-                    let markers = self.markers(last.tree, &last.episodes, &mut last.judged, release, question)?;
+                    let markers =
+                        self.markers(last.tree, &last.episodes, &mut last.judged, release, question)?;
                     let intent = Intent {
                         release: Arc::clone(release),
                         episode: self.episode(&last.episodes, id, question)?,

@@ -11,8 +11,8 @@ use crate::spec::node::Spot;
 use crate::spec::report::Flaw;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{
-    Assembled, Diagnostic, Group, ParsedFile, Place, RepositoryFile, Severity, assemble_group, directory, merge,
-    parse_file, parse_repository,
+    Assembled, Diagnostic, Group, ParsedFile, Place, RepositoryFile, Severity, assemble_group, directory,
+    merge, parse_file, parse_repository,
 };
 
 /// Files in one folder above which people are warned: each commit that touches the folder looks at all of them.
@@ -41,6 +41,8 @@ pub struct Snapshot {
     /// Folders below `releases/` that begin another root.
     nested: BTreeSet<String>,
     folders: BTreeMap<String, Arc<Folder>>,
+    /// Links and submodules, behind which releases may lie.
+    closed: BTreeMap<String, Kind>,
     /// What the files say: by file where each of a folder has a Release of its own, else by folder.
     groups: BTreeMap<String, Arc<Group>>,
     /// The groups that name a release.
@@ -129,17 +131,32 @@ impl Snapshot {
                     step.folders.entry(directory(path).to_owned()).or_insert_with(|| Arc::clone(here));
                     let folder = Arc::make_mut(here);
                     match entry {
-                        Some(entry) => folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?)),
+                        Some(entry) => {
+                            folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?))
+                        }
                         None => folder.files.remove(path),
                     };
                 }
-                Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } | Place::Other => {}
+                Place::Other => self.note_closed(path, entry),
+                Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } => {}
             }
         }
         for (path, before) in std::mem::take(&mut step.folders) {
             self.regroup(&path, &before, &mut step);
         }
         Ok(step.releases)
+    }
+
+    /// A folder of releases may have become a link: then they are not gone, they are out of sight.
+    fn note_closed(&mut self, path: &str, entry: Option<&Entry>) {
+        match entry.map(|entry| entry.kind) {
+            Some(kind @ (Kind::Symlink | Kind::Submodule | Kind::Odd)) => {
+                self.closed.insert(path.to_owned(), kind);
+            }
+            Some(Kind::File | Kind::Executable | Kind::Directory) | None => {
+                self.closed.remove(path);
+            }
+        }
     }
 
     /// Marks folders as touched.
@@ -160,13 +177,16 @@ impl Snapshot {
             self.replace(name, None, step);
         }
         for name in &names {
-            let same = |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
+            let same =
+                |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
             let is_kept = is_split && before.is_split && !step.is_new_settings;
             if is_kept && self.groups.contains_key(name) && folder.files.get(name).is_some_and(same) {
                 continue;
             }
             let group = match folder.files.get(name) {
-                Some(file) => assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings),
+                Some(file) => {
+                    assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings)
+                }
                 None => assemble_group(&folder.files, &self.settings),
             };
             self.replace(name, Some(Arc::new(group)), step);
@@ -238,7 +258,8 @@ impl Snapshot {
         let opaque = files.filter(|(_, file)| !has_release(file));
         let flaws = opaque.flat_map(|(path, file)| file.flaws.iter().map(move |flaw| (path, file, flaw)));
         let errors = flaws.filter(|(_, _, flaw)| flaw.severity == Severity::Error);
-        errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text)).collect()
+        let told = errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text));
+        told.chain(self.closed.iter().map(|(path, &kind)| not_read(kind).in_file(path, ""))).collect()
     }
 }
 
@@ -253,7 +274,10 @@ fn crowded(path: &str, folder: &Folder) -> Option<Diagnostic> {
         path: path.to_owned(),
         line: 0,
         column: 0,
-        message: format!("the folder has {} files; above {FOLDER_MAX}, reading history is slow", folder.files.len()),
+        message: format!(
+            "the folder has {} files; above {FOLDER_MAX}, reading history is slow",
+            folder.files.len()
+        ),
         cure: "spread them over more folders".to_owned(),
         snippet: String::new(),
     })
@@ -276,27 +300,31 @@ fn file(repository: &Repository, entry: &Entry) -> Result<ParsedFile> {
 }
 
 /// The bytes of a file, or why it is not read.
-pub(crate) fn content(
-    repository: &Repository,
-    entry: &Entry,
-) -> Result<std::result::Result<Vec<u8>, Flaw>> {
-    let flaw = |message: &str, cure: &str| {
-        let (message, cure) = (message.to_owned(), cure.to_owned());
-        Ok(Err(Flaw { severity: Severity::Error, at: Spot::default(), message, cure }))
-    };
-    match entry.kind {
-        Kind::File | Kind::Executable => {}
-        Kind::Symlink => {
-            return flaw("it is a symbolic link, which is not followed", "commit the file in its place");
-        }
-        Kind::Submodule => return flaw("it is a submodule, which is not fetched", "commit the files in its place"),
-        Kind::Directory | Kind::Odd => return flaw("it is no regular file", "give it a plain name and a plain mode"),
+pub(crate) fn content(repository: &Repository, entry: &Entry) -> Result<std::result::Result<Vec<u8>, Flaw>> {
+    if !entry.kind.is_file() {
+        return Ok(Err(not_read(entry.kind)));
     }
     match repository.blob(entry.id, FILE_BYTES_MAX as u64) {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(Error::BlobTooLarge { size, limit }) => {
-            flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")
+            Ok(Err(flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why something that is no regular file is not read.
+fn not_read(kind: Kind) -> Flaw {
+    match kind {
+        Kind::Symlink => flaw("it is a symbolic link, which is not followed", "commit the file in its place"),
+        Kind::Submodule => flaw("it is a submodule, which is not fetched", "commit the files in its place"),
+        Kind::Odd | Kind::File | Kind::Executable | Kind::Directory => {
+            flaw("it is no regular file with a name in UTF-8", "give it a plain name and a plain mode")
+        }
+    }
+}
+
+fn flaw(message: &str, cure: &str) -> Flaw {
+    let (message, cure) = (message.to_owned(), cure.to_owned());
+    Flaw { severity: Severity::Error, at: Spot::default(), message, cure }
 }
