@@ -83,7 +83,8 @@ impl Episodes {
         let digests: BTreeMap<_, _> = digests.collect();
         let is_gone = |release: &&ReleaseId| after.standing(release) == Standing::Absent;
         let gone: BTreeSet<ReleaseId> = before.releases().filter(is_gone).cloned().collect();
-        let sought = Sought { digests: digests.clone(), gone: gone.clone(), until: Some(old), ..Sought::default() };
+        let sought =
+            Sought { digests: digests.clone(), gone: gone.clone(), until: Some(old), ..Sought::default() };
         let line = match seen {
             Some(seen) if repository.descends(seen, old)? => repository.line(head, &[seen, old])?,
             Some(_) | None => repository.line(head, &[old])?,

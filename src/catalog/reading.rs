@@ -123,7 +123,8 @@ impl Catalog {
             let desired = match checked {
                 Err(diagnostics) => Desired::Broken(Arc::clone(diagnostics)),
                 Ok(release) => {
-                    let markers = self.markers(last.tree, &last.episodes, &mut last.judged, release, question)?;
+                    let markers =
+                        self.markers(last.tree, &last.episodes, &mut last.judged, release, question)?;
                     let intent = Intent {
                         release: Arc::clone(release),
                         episode: self.episode(&last.episodes, id, question)?,

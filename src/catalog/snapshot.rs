@@ -11,8 +11,8 @@ use crate::spec::node::Spot;
 use crate::spec::report::Flaw;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{
-    Assembled, Diagnostic, Group, ParsedFile, Place, RepositoryFile, Severity, assemble_group, directory, merge,
-    parse_file, parse_repository,
+    Assembled, Diagnostic, Group, ParsedFile, Place, RepositoryFile, Severity, assemble_group, directory,
+    merge, parse_file, parse_repository,
 };
 
 /// Files in one folder above which people are warned: each commit that touches the folder looks at all of them.
@@ -129,11 +129,17 @@ impl Snapshot {
                     step.folders.entry(directory(path).to_owned()).or_insert_with(|| Arc::clone(here));
                     let folder = Arc::make_mut(here);
                     match entry {
-                        Some(entry) => folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?)),
+                        Some(entry) => {
+                            folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?))
+                        }
                         None => folder.files.remove(path),
                     };
                 }
-                Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } | Place::Other => {}
+                Place::Freeze(_)
+                | Place::Marker(_)
+                | Place::Removal(_)
+                | Place::Malformed { .. }
+                | Place::Other => {}
             }
         }
         for (path, before) in std::mem::take(&mut step.folders) {
@@ -160,13 +166,16 @@ impl Snapshot {
             self.replace(name, None, step);
         }
         for name in &names {
-            let same = |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
+            let same =
+                |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
             let is_kept = is_split && before.is_split && !step.is_new_settings;
             if is_kept && self.groups.contains_key(name) && folder.files.get(name).is_some_and(same) {
                 continue;
             }
             let group = match folder.files.get(name) {
-                Some(file) => assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings),
+                Some(file) => {
+                    assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings)
+                }
                 None => assemble_group(&folder.files, &self.settings),
             };
             self.replace(name, Some(Arc::new(group)), step);
@@ -253,7 +262,10 @@ fn crowded(path: &str, folder: &Folder) -> Option<Diagnostic> {
         path: path.to_owned(),
         line: 0,
         column: 0,
-        message: format!("the folder has {} files; above {FOLDER_MAX}, reading history is slow", folder.files.len()),
+        message: format!(
+            "the folder has {} files; above {FOLDER_MAX}, reading history is slow",
+            folder.files.len()
+        ),
         cure: "spread them over more folders".to_owned(),
         snippet: String::new(),
     })
@@ -276,10 +288,7 @@ fn file(repository: &Repository, entry: &Entry) -> Result<ParsedFile> {
 }
 
 /// The bytes of a file, or why it is not read.
-pub(crate) fn content(
-    repository: &Repository,
-    entry: &Entry,
-) -> Result<std::result::Result<Vec<u8>, Flaw>> {
+pub(crate) fn content(repository: &Repository, entry: &Entry) -> Result<std::result::Result<Vec<u8>, Flaw>> {
     let flaw = |message: &str, cure: &str| {
         let (message, cure) = (message.to_owned(), cure.to_owned());
         Ok(Err(Flaw { severity: Severity::Error, at: Spot::default(), message, cure }))
@@ -289,8 +298,12 @@ pub(crate) fn content(
         Kind::Symlink => {
             return flaw("it is a symbolic link, which is not followed", "commit the file in its place");
         }
-        Kind::Submodule => return flaw("it is a submodule, which is not fetched", "commit the files in its place"),
-        Kind::Directory | Kind::Odd => return flaw("it is no regular file", "give it a plain name and a plain mode"),
+        Kind::Submodule => {
+            return flaw("it is a submodule, which is not fetched", "commit the files in its place");
+        }
+        Kind::Directory | Kind::Odd => {
+            return flaw("it is no regular file", "give it a plain name and a plain mode");
+        }
     }
     match repository.blob(entry.id, FILE_BYTES_MAX as u64) {
         Ok(bytes) => Ok(Ok(bytes)),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cluster::SeenCloneSet;
 use crate::cluster::project::{self, Stand};
 use crate::fields::{FieldChange, Fingerprint, compare, drift};
+use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::spec::{Body, Release};
@@ -62,7 +63,8 @@ impl Echoes {
     /// How `key` differs from `wanted`.
     fn drift(&self, key: &ObjectKey, wanted: &Value, stand: &Stand) -> Vec<FieldChange> {
         let mut changes = differences(wanted, stand);
-        let echo = self.0.get(key).filter(|echo| !changes.is_empty() && echo.wanted == Fingerprint::of(wanted));
+        let echo =
+            self.0.get(key).filter(|echo| !changes.is_empty() && echo.wanted == Fingerprint::of(wanted));
         if let Some(echo) = echo {
             let known = |change: &FieldChange| {
                 echo.differences.iter().any(|it| it.path == change.path && it.found == change.found)
@@ -88,7 +90,9 @@ impl Echoes {
         let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.stand);
         let live = &seen.live;
         let is_known = live.is_fresh()
-            && memory.and_then(|it| it.revision.as_ref()).is_some_and(|it| *it == live.status.update_revision);
+            && memory
+                .and_then(|it| it.revision.as_ref())
+                .is_some_and(|it| *it == live.status.update_revision);
         if is_known {
             changes.retain(|change| !is_template(change) || change.found.as_ref() == Some(&change.wanted));
         }
@@ -98,8 +102,14 @@ impl Echoes {
 
     /// How a companion differs from what Git says of it.
     #[must_use]
-    pub fn companion(&self, written: &Body, release: &Release, stand: &Stand, policy: &Policy) -> Arc<[FieldChange]> {
-        let wanted = body::companion(written, &release.id, policy);
+    pub fn companion(
+        &self,
+        written: &Body,
+        id: &ReleaseId,
+        stand: &Stand,
+        policy: &Policy,
+    ) -> Arc<[FieldChange]> {
+        let wanted = body::companion(written, id, policy);
         self.drift(&written.key, &wanted, stand).into()
     }
 }

@@ -1,1 +1,47 @@
 //! An in-process Kubernetes API with an imitation of the CloneSet controller and of kubelets.
+
+pub mod clock;
+pub mod ids;
+pub mod refusal;
+pub mod schema;
+pub mod notation;
+pub mod openapi;
+pub mod normal;
+pub mod kinds;
+pub mod builtin;
+pub mod crd;
+pub mod fieldset;
+pub mod typed;
+pub mod managed;
+pub mod ownership;
+pub mod custom;
+pub mod meta;
+pub mod rules;
+pub mod decode;
+pub mod store;
+pub mod writes;
+pub mod deletes;
+pub mod events;
+pub mod patch;
+pub mod selectors;
+pub mod knobs;
+pub mod body;
+pub mod request;
+pub mod table;
+pub mod reply;
+pub mod list;
+pub mod watching;
+pub mod modify;
+pub mod scaling;
+pub mod removal;
+pub mod discovery;
+pub mod server;
+pub mod cluster;
+
+pub use clock::Clock;
+pub use cluster::{DevCluster, Options};
+pub use deletes::{DeleteHow, Deleted, Propagation};
+pub use events::EventType;
+pub use knobs::{Denial, Failure, Faults, Knobs, Write};
+pub use refusal::Refusal;
+pub use store::{Admission, Change, Object, Store};

@@ -116,7 +116,9 @@ impl Repository {
         let limit = SINCE_MAX + 1;
         let commits: Vec<_> = walk.take(limit).collect::<std::result::Result<_, _>>().map_err(failed)?;
         if commits.len() == limit {
-            return Err(Error::TreeTooLarge { why: format!("{} brings more than {SINCE_MAX} commits", commit.short()) });
+            return Err(Error::TreeTooLarge {
+                why: format!("{} brings more than {SINCE_MAX} commits", commit.short()),
+            });
         }
         Ok(commits.into_iter().map(commit_id).collect())
     }
