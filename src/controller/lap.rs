@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, project};
+use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Executor};
 use crate::controller::observe::Observer;
-use crate::controller::report::{self, Story, Told};
+use crate::controller::record::{self, Outcome};
+use crate::controller::report::{self, Told};
 use crate::guard;
 use crate::model::{Hold, ReleaseId};
 use crate::objects::record::{Pending, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
-use crate::world::{Decision, Memory, Plan, World};
+use crate::world::{Case, Decision, Memory, Plan, World};
 
 /// What of a move is told, as it was at the last lap.
 type Shown = (View, Option<Memory>, Option<Pending>, Option<Hold>);
@@ -133,25 +134,24 @@ impl Laps {
             self.shown.insert(id.clone(), shown);
             let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
             let before = self.told.before(id, case);
-            let (now, head) = (world.now, world.source.head);
-            let story = Story { id, case, plan: it, done, violation, before: &before, now, head };
-            self.tell_one(world, &story);
+            let violation = violation.as_ref();
+            self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before });
         }
     }
 
-    fn tell_one(&mut self, world: &World, story: &Story<'_>) {
-        let id = story.id;
-        log(story);
+    fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
+        log(id, outcome);
         let Some(executor) = &self.executor else { return };
         if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
             return;
         }
         let seen = executor.cache.record(id);
-        let about = story.case.live.as_ref().map(|live| live.uid.clone());
-        if let Some(note) = story.note(about, &self.holder) {
+        let about = case.live.as_ref().map(|live| live.uid.clone());
+        if let Some(note) = report::note(world, id, outcome, about, &self.holder) {
             executor.lane.note(id, note);
         }
-        if story.plan.decision == Decision::Remove && story.done && story.violation.is_none() {
+        let removed = outcome.decided.decision == Decision::Remove && outcome.violation.is_none();
+        if removed && outcome.done {
             if seen.is_some() {
                 executor.lane.forget(id);
             }
@@ -159,12 +159,16 @@ impl Laps {
             return;
         }
         let kept = seen.as_ref().map(|seen| seen.documents.clone()).unwrap_or_default();
-        let pack = |digest: &_| self.observer.packed(digest).map(|text| text.to_string());
-        let documents = report::documents(story.plan, story.case, &kept, pack);
-        let spec = seen.map(|seen| seen.stand.object()["spec"].clone());
-        let telling = story.telling(&world.policy.root, documents, spec);
-        self.told.note(id, &telling.status);
-        executor.lane.tell(id, telling);
+        let observer = &mut self.observer;
+        let pack = |digest: &_| observer.packed(digest).map(|text| text.to_string());
+        let documents = match outcome.memory(case) {
+            Some(memory) => record::documents(memory, case.recorded_memory(), &kept, pack),
+            None => kept,
+        };
+        let spec = report::spec(case, seen.map(|seen| seen.stand.object()["spec"].clone()));
+        let status = record::status(world, case, outcome, documents);
+        self.told.note(id, &status);
+        executor.lane.tell(id, Telling { spec, root: world.policy.root.clone(), status });
     }
 }
 
@@ -173,17 +177,16 @@ fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
     cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
 }
 
-fn log(story: &Story<'_>) {
-    let (id, plan) = (story.id, story.plan);
-    let (row, decision) = (plan.row, plan.decision.word());
-    if let Some(violation) = &story.violation {
+fn log(id: &ReleaseId, outcome: &Outcome<'_>) {
+    let decided = outcome.decided;
+    let (row, decision) = (decided.row, decided.decision.word());
+    if let Some(violation) = outcome.violation {
         tracing::error!(release = %id, row = %row, decision, "{}", violation.message);
-    } else if story.is_transition() {
-        tracing::info!(release = %id, row = %row, decision, "{}", plan.message);
+    } else if outcome.is_told() {
+        tracing::info!(release = %id, row = %row, decision, "{}", decided.message);
     }
-    let view: &View = &plan.view;
-    if story.done && view.phase != story.before.view.phase {
-        let why = view.holds.first().map(|hold| hold.message.as_str()).unwrap_or_default();
-        tracing::info!(release = %id, phase = ?view.phase, "{why}");
+    if outcome.done && decided.view.phase != outcome.before.view.phase {
+        let why = decided.view.holds.first().map(|hold| hold.message.as_str()).unwrap_or_default();
+        tracing::info!(release = %id, phase = ?decided.view.phase, "{why}");
     }
 }

@@ -11,6 +11,7 @@ pub mod refusals;
 pub mod source;
 pub mod observe;
 pub mod execute;
+pub mod record;
 pub mod report;
 pub mod lap;
 pub mod run;

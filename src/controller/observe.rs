@@ -14,7 +14,7 @@ use crate::controller::source::Sought;
 use crate::model::{CommitId, Digest, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Memory, Policy, Source, World};
+use crate::world::{Case, Desired, Drift, Live, Policy, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
@@ -291,11 +291,10 @@ impl Observer {
 fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     let Some(memory) = case.memory().or_else(|| case.recorded_memory()) else { return BTreeMap::new() };
     let asked = case.live.as_ref().is_some_and(|live: &Live| live.rollback.is_some());
-    let depth = if asked { memory.proven.len() } else { 1 };
-    let proven = memory.proven.iter().rev().take(depth).map(|proof| (proof.digest, proof.commit));
-    let mut named: BTreeMap<_, _> = proven.collect();
-    let entered: &Memory = memory;
-    named.entry(entered.digest).or_insert(entered.episode);
+    let needed = |digest| asked || memory.top().is_some_and(|top| top.digest == digest);
+    let proven = memory.proven.iter().filter(|proof| needed(proof.digest));
+    let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
+    named.entry(memory.digest).or_insert(memory.episode);
     named
 }
 
