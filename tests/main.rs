@@ -14,5 +14,6 @@ mod screens;
 mod spec;
 mod support;
 mod tokens;
+mod vectors;
 mod traces;
 mod vectors;
