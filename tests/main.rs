@@ -9,4 +9,6 @@ mod guard;
 mod readme;
 mod repo;
 mod screens;
+mod spec;
 mod support;
+mod traces;
