@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod crd;
+mod exclusions;
 mod git;
 mod house;
 mod guard;
@@ -11,4 +12,6 @@ mod repo;
 mod screens;
 mod spec;
 mod support;
+mod tokens;
+mod vectors;
 mod traces;
