@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod check;
+mod clone;
 mod crd;
 mod git;
 mod house;

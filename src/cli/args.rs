@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{check, history, rollback, status, why};
+use crate::cli::{approve, check, history, rollback, status, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -27,6 +27,7 @@ pub enum Command {
     Status(status::StatusArgs),
     Why(why::WhyArgs),
     History(history::HistoryArgs),
+    Approve(approve::ApproveArgs),
     Rollback(rollback::RollbackArgs),
 }
 
@@ -56,6 +57,7 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
+        Command::Approve(args) => approve::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
     }
 }

@@ -14,6 +14,7 @@ pub mod worktree;
 pub mod check;
 pub mod clone;
 pub mod locate;
+pub mod approve;
 pub mod rollback;
 pub mod example;
 pub mod args;

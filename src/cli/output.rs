@@ -117,6 +117,7 @@ pub struct Printer {
     pub paint: Paint,
     err: Paint,
     live: bool,
+    silent: bool,
 }
 
 impl Default for Printer {
@@ -130,6 +131,9 @@ impl Default for Printer {
 }
 
 impl Printer {
+    /// One that writes nothing, for callers that look at what was done instead.
+    pub const SILENT: Self = Self { paint: Paint::NONE, err: Paint::NONE, live: false, silent: true };
+
     /// Whether stdout is a terminal, where a screen can be drawn again in its place.
     #[must_use]
     pub const fn is_live(&self) -> bool {
@@ -141,6 +145,9 @@ impl Printer {
     /// # Errors
     /// Where stdout is gone.
     pub fn say(&self, text: impl Display) -> io::Result<()> {
+        if self.silent {
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         writeln!(out, "{text}")?;
         out.flush()
@@ -171,6 +178,14 @@ impl Printer {
     pub fn note(&self, text: impl Display) {
         // Progress is a courtesy: a closed stderr stops nothing.
         let _ = writeln!(io::stderr().lock(), "{}", self.err.tint(Tint::Faint, &text.to_string()));
+    }
+
+    /// Shows on a terminal what is waited for, in the place of what it showed before; nothing takes it away.
+    pub fn progress(&self, text: &str) {
+        if self.live && !self.silent && io::stderr().is_terminal() {
+            // Progress is a courtesy: a closed stderr stops nothing.
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", self.err.tint(Tint::Faint, text));
+        }
     }
 
     /// Says on stderr why the command ended, and tells its exit code.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::clone::PublishArgs;
-use crate::cli::locate::{Located, files_at};
+use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::cli::records::ClusterArgs;
 use crate::model::{CommitId, ReleaseId};
@@ -58,21 +58,21 @@ pub async fn run(args: &RollbackArgs, printer: &Printer) -> Result<Exit> {
         }
     };
     let head = located.clone.head()?;
-    let then = files_at(&located.repository, &located.root, to, id)?;
+    let then = located.at(to)?.files_of(id);
     if then.is_empty() {
         return Err(Refusal::new(format!("commit {} has no release {id}", to.short())).into());
     }
-    let now = files_at(&located.repository, &located.root, head, id)?;
+    let now = located.at(head)?.files_of(id);
     let paths: Vec<String> = then.into_iter().chain(now).collect::<BTreeSet<_>>().into_iter().collect();
     refuse_if_idle(&located, id, to, &paths, &proven)?;
-    let version = proven.last().map(|proof| format!("{} ", proof.version)).unwrap_or_default();
+    let version = located.at(to)?.release(id).map(|release| release.version.clone());
+    let version = version.unwrap_or_else(|_| to.short());
     let branch = format!("triton/rollback-{}-{}-{}", id.namespace, id.name, to.short());
     located.clone.publish(&args.publish, &branch, printer, || {
         let source = format!("--source={to}");
         let restore = ["restore", source.as_str(), "--staged", "--worktree", "--"];
         located.clone.git(restore.into_iter().chain(paths.iter().map(String::as_str)))?;
-        let message =
-            format!("Roll {id} back to {version}({})\n\nBrings its files back as of {to}.", to.short());
+        let message = format!("Roll {id} back to {version}\n\nBrings its files back as of {to}.");
         located.clone.commit(&paths, &message)
     })?;
     for path in &paths {
