@@ -122,11 +122,8 @@ pub struct Printer {
 
 impl Default for Printer {
     fn default() -> Self {
-        Self {
-            paint: Paint::of(&io::stdout()),
-            err: Paint::of(&io::stderr()),
-            live: io::stdout().is_terminal(),
-        }
+        let (out, err) = (io::stdout(), io::stderr());
+        Self { paint: Paint::of(&out), err: Paint::of(&err), live: out.is_terminal(), silent: false }
     }
 }
 
