@@ -12,3 +12,4 @@ mod repo;
 mod screens;
 mod spec;
 mod support;
+mod traces;
