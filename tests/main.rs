@@ -13,3 +13,8 @@ mod screens;
 mod spec;
 mod support;
 mod traces;
+//! The integration tests: one binary.
+
+mod exclusions;
+mod tokens;
+mod vectors;

@@ -244,3 +244,26 @@ pub fn drop_times(object: &mut Value, manager: &str, subresource: &str) {
         }
     }
 }
+
+/// Whether any manager owns the field at a JSON pointer.
+#[must_use]
+pub fn is_owned(object: &Value, pointer: &str) -> bool {
+    let managed = Managed::read(object).unwrap_or_default();
+    managed.0.values().any(|entry| {
+        let mut set = Some(&entry.set);
+        for part in pointer.split('/').skip(1) {
+            set = set.and_then(|set| set.below.get(&format!("f:{part}")));
+        }
+        set.is_some()
+    })
+}
+
+/// Takes the field at a JSON pointer from every manager.
+pub fn disown(object: &mut Value, pointer: &str) {
+    let path: Vec<String> = pointer.split('/').skip(1).map(|part| format!("f:{part}")).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut managed = Managed::read(object).unwrap_or_default();
+    managed.0.values_mut().for_each(|entry| entry.set.cut(&path));
+    managed.strip();
+    managed.write(object);
+}

@@ -8,7 +8,7 @@ use crate::devcluster::custom;
 use crate::devcluster::decode::settle;
 use crate::devcluster::kinds::Kind;
 use crate::devcluster::meta;
-use crate::devcluster::ownership::{Writer, apply, drop_times, track};
+use crate::devcluster::ownership::{Writer, apply, drop_times, is_owned, track};
 use crate::devcluster::refusal::{Cause, Refusal};
 use crate::devcluster::rules;
 use crate::devcluster::store::{Object, State, Store};
@@ -216,7 +216,10 @@ impl State {
         new["kind"] = json!(kind.kind);
         keep_server_fields(live, &mut new);
         let empty = kind.empty(by.version);
-        self.with_writer(kind, by, |writer| track(Some(live), &empty, &mut new, &kind.schema, writer));
+        let replicas = kind.scale.as_ref().map_or("", |scale| &scale.spec_replicas);
+        if by.part != Part::Scale || is_owned(&new, replicas) {
+            self.with_writer(kind, by, |writer| track(Some(live), &empty, &mut new, &kind.schema, writer));
+        }
         if by.part == Part::Scale {
             drop_times(&mut new, by.manager, "scale");
         }
