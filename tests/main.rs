@@ -5,6 +5,8 @@
 mod check;
 mod clone;
 mod crd;
+mod embedded;
+mod exclusions;
 mod git;
 mod house;
 mod readme;
@@ -12,9 +14,6 @@ mod repo;
 mod screens;
 mod spec;
 mod support;
-mod traces;
-//! The integration tests: one binary.
-
-mod exclusions;
 mod tokens;
+mod traces;
 mod vectors;

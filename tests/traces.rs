@@ -43,7 +43,11 @@ fn the_imitation_goes_where_the_real_controller_went() {
             Ok(faults) if faults.is_empty() => {}
             Ok(faults) => {
                 bad += 1;
-                println!("== {name}: {}\n{}", faults.len(), if only.is_some() { faults.join("\n") } else { faults[0].clone() });
+                println!(
+                    "== {name}: {}\n{}",
+                    faults.len(),
+                    if only.is_some() { faults.join("\n") } else { faults[0].clone() }
+                );
             }
             Err(_) => {
                 bad += 1;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{approve, check, history, rollback, status, why};
+use crate::cli::{approve, check, devcluster, history, rollback, status, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -23,6 +23,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "a doc comment here would take the place of the help")]
 pub enum Command {
+    Devcluster(devcluster::DevclusterArgs),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
@@ -53,6 +54,7 @@ fn run(command: Command, printer: &Printer) -> Result<Exit> {
 
 async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
     match command {
+        Command::Devcluster(args) => devcluster::run(&args, printer).await,
         Command::Check(args) => check::run(&args, printer),
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,

@@ -16,5 +16,7 @@ pub mod clone;
 pub mod locate;
 pub mod approve;
 pub mod rollback;
+pub mod embedded;
+pub mod devcluster;
 pub mod example;
 pub mod args;

@@ -202,6 +202,19 @@ impl Printer {
     }
 }
 
+/// Waits until somebody asks the program to end: Ctrl-C, or SIGTERM as a supervisor sends it.
+///
+/// # Errors
+/// Where the system lets nobody listen for signals.
+pub async fn interrupted() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        biased;
+        signal = tokio::signal::ctrl_c() => signal,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
 /// Whether the reader of our output has gone, as `| head` does: no trouble of ours.
 fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

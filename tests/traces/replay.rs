@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use triton::devcluster::cloneset::{CLONESETS, CloneSet};
+use triton::devcluster::deletes::Propagation;
 use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::machine::after;
 use triton::devcluster::pods::{PODS, Pod, State};
 use triton::devcluster::revision::REVISIONS;
 use triton::devcluster::sim::{Refused, Seen, Sim};
-use triton::devcluster::deletes::Propagation;
 
 use crate::traces::flow;
 use crate::traces::picture::{self, Letters, Pods};
@@ -164,9 +164,9 @@ impl Replay {
         match told {
             Value::Array(parts) => parts.iter().for_each(|part| self.compare_note(part, note)),
             Value::String(line) if line.contains("| r=") => {
-                let line = line.rsplit_once("restarts ").map_or(line.as_str(), |(_, rest)| {
-                    rest.split_once(", ").map_or(rest, |(_, line)| line)
-                });
+                let line = line
+                    .rsplit_once("restarts ")
+                    .map_or(line.as_str(), |(_, rest)| rest.split_once(", ").map_or(rest, |(_, line)| line));
                 let mine = picture::note(&self.sim, &self.body());
                 if mine != line {
                     self.faults.push(format!("note {note}:\n  want {line}\n  have {mine}"));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use triton::devcluster::pods::{Pod, State};
 use triton::devcluster::deletes::Propagation;
+use triton::devcluster::pods::{Pod, State};
 
 use crate::traces::flow;
 use crate::traces::picture;
@@ -27,7 +27,9 @@ impl Replay {
             self.sim.change_pod(NAMESPACE, &pod, |pod| pod.set_condition("triton.io/serving", holds, now));
         } else if let Some(label) = what.strip_prefix("pod label ") {
             self.label_pod(label, trace, index);
-        } else if let Some(image) = what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed")) {
+        } else if let Some(image) =
+            what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed"))
+        {
             let pod = self.pod(|pod| tag(pod) == image && pod.is_active());
             self.sim.change_pod(NAMESPACE, &pod, |pod| pod.body["status"]["phase"] = json!("Failed"));
         } else {
@@ -78,7 +80,8 @@ impl Replay {
                 return self.write_body(|body| container(body)["imagePullPolicy"] = json!("IfNotPresent"));
             }
             "resources" => {
-                return self.write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
+                return self
+                    .write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
             }
             "init image" => {
                 let init = |body: &mut Value| {
@@ -128,7 +131,9 @@ impl Replay {
                 };
                 let (letter, _) = marked
                     .iter()
-                    .find(|(letter, entry)| count(&marked, letter) > count(&mine, letter) || entry.contains_key("T"))
+                    .find(|(letter, entry)| {
+                        count(&marked, letter) > count(&mine, letter) || entry.contains_key("T")
+                    })
                     .expect("a revision with a marked pod");
                 let letter = letter.clone();
                 let letters = &self.letters;
@@ -162,11 +167,13 @@ impl Replay {
             // The note tells text from a number.
             fields = fields.replace(':', ":\u{201d}");
         }
-        let mut fields = if what.contains(' ') && what.contains(':') { flow::fields(&fields) } else { json!({}) };
+        let mut fields =
+            if what.contains(' ') && what.contains(':') { flow::fields(&fields) } else { json!({}) };
         unquote(&mut fields);
         let before = (self.set.clone(), self.sim.get("", "", ""));
         let result = if what.starts_with("create") {
-            let name = wanted.1.split('"').nth(1).filter(|_| wanted.1.starts_with("CloneSet")).unwrap_or("refused");
+            let name =
+                wanted.1.split('"').nth(1).filter(|_| wanted.1.starts_with("CloneSet")).unwrap_or("refused");
             let mut body = flow::base(NAMESPACE, name);
             flow::apply(&mut body, &fields);
             self.sim.create(body)
@@ -176,8 +183,11 @@ impl Replay {
         self.set = before.0;
         let wanted_code = wanted.0.and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
         match result {
-            Err(refused) if refused.code == wanted_code && (wanted_code == 500 || refused.message == wanted.1) => {}
-            other => self.faults.push(format!("{what}:\n  want {} {}\n  have {other:?}", wanted_code, wanted.1)),
+            Err(refused)
+                if refused.code == wanted_code && (wanted_code == 500 || refused.message == wanted.1) => {}
+            other => {
+                self.faults.push(format!("{what}:\n  want {} {}\n  have {other:?}", wanted_code, wanted.1))
+            }
         }
     }
 }
