@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod catalog;
+mod check;
+mod clone;
 mod crd;
+mod embedded;
 mod exclusions;
 mod git;
 mod house;
@@ -14,6 +17,7 @@ mod screens;
 mod spec;
 mod support;
 mod tokens;
+mod traces;
 mod vectors;
 mod traces;
 mod vectors;
