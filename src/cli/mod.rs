@@ -10,4 +10,6 @@ pub mod records;
 pub mod status;
 pub mod why;
 pub mod history;
+pub mod clone;
+pub mod example;
 pub mod args;

@@ -1,1 +1,4 @@
 //! The loop: wake → observe → plan → guard → execute → report.
+
+pub mod documents;
+pub mod record;

@@ -108,9 +108,9 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     whole(scene.case.live.is_none() || scene.case.memory().is_some(), "the CloneSet is not ours")?;
     let sent = Sent::read(body)?;
     let motion = Motion::of(scene, &sent)?;
-    claim::check(&motion)?;
     forward::check(&motion)?;
     exposure::check(&motion)?;
+    claim::check(&motion)?;
     let marked = write.forward || !motion.exposes();
     require(marked, Rule::Forward, || {
         "a write forward is not marked as one: an old leader could send it".to_owned()

@@ -95,7 +95,10 @@ fn check_reached(motion: &Motion<'_>) -> Result<(), Violation> {
     let last = motion.release.is_some_and(|release| memory.step >= release.last_step());
     reached(motion.same_template, "a step is called reached for a template that does not stand yet")?;
     reached(motion.proven || live.replicas > 0, "nothing is reached at zero replicas")?;
-    reached(is_done(live, memory, last), "a step is called reached, and the status does not prove it")
+    let held =
+        motion.pods_of(memory.step).is_none_or(|pods| pods <= live.replicas - live.kept().min(live.replicas));
+    let done = held && is_done(live, memory, last);
+    reached(done, "a step is called reached, and the status does not prove it")
 }
 
 /// Whether the live status proves that as many pods as the live partition lets go are updated and available; at the
