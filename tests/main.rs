@@ -8,6 +8,7 @@ mod clone;
 mod crd;
 mod embedded;
 mod exclusions;
+mod explore;
 mod git;
 mod house;
 mod guard;
