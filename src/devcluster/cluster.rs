@@ -87,7 +87,7 @@ impl DevCluster {
 
     /// A kubeconfig for a cluster that is served at `address`, in YAML.
     #[must_use]
-    pub fn kubeconfig(&self, address: SocketAddr) -> String {
+    pub fn kubeconfig(address: SocketAddr) -> String {
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: devcluster\n  cluster:\n    server: http://{address}\n\
              users:\n- name: devcluster\n  user: {{}}\ncontexts:\n- name: devcluster\n  context:\n    cluster: devcluster\n    \
