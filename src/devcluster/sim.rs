@@ -413,10 +413,10 @@ impl Sim {
     }
 
     fn admit(&self, body: &mut Value, old: Option<&Value>) -> Result<(), Refused> {
-        if self.machine.is_down() && self.webhooks_may_fail {
+        if self.machine.is_down(self.now()) && self.webhooks_may_fail {
             return Ok(());
         }
-        if self.machine.is_down() {
+        if self.machine.is_down(self.now()) {
             let message = "Internal error occurred: failed calling webhook \"mcloneset.kb.io\"".to_owned();
             return Err(Refused { code: 500, message });
         }
