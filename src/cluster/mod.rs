@@ -1,1 +1,23 @@
 //! The Kubernetes API: watches into projections, server-side apply, the lease. Decides nothing.
+//!
+//! **Invariant:** one function of the program writes to the cluster ([`Cluster::send`]), as one field manager, with
+//! the UID and the resourceVersion that the write was planned from. Every call has a time-out and is tried once;
+//! who asked decides about another try.
+
+pub mod error;
+pub mod connect;
+pub mod apply;
+pub mod project;
+pub mod cache;
+pub mod watch;
+pub mod lane;
+pub mod lease;
+
+pub use apply::{REQUEST_TIMEOUT, Target};
+pub use cache::{Cache, Feed, FeedState, Seen};
+pub use connect::{Cluster, Options};
+pub use error::Error;
+pub use lane::{Lane, Note, Telling, write_record};
+pub use lease::{Lease, Now, Standing};
+pub use project::{SeenCloneSet, SeenCompanion, SeenRecord};
+pub use watch::watch;

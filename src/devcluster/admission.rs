@@ -82,12 +82,7 @@ fn check_change(new: &Value, old: &Value, errors: &mut Vec<String>) {
     }
 }
 
-fn check_spec(
-    new: &Value,
-    old: Option<&Value>,
-    has_pod: &dyn Fn(&str) -> bool,
-    errors: &mut Vec<String>,
-) {
+fn check_spec(new: &Value, old: Option<&Value>, has_pod: &dyn Fn(&str) -> bool, errors: &mut Vec<String>) {
     let spec = &new["spec"];
     let selector = Selector::read(&spec["selector"]);
     let labels = spec.pointer("/template/metadata/labels");
@@ -95,8 +90,9 @@ fn check_spec(
         let sentence = "empty selector is not valid for cloneset.";
         errors.push(format!("spec.selector: Invalid value: v1.LabelSelector{{}}: {sentence}"));
     } else if !selector.matches(labels) {
-        let printed: Vec<String> =
-            strings(spec, "/template/metadata/labels").map(|(key, value)| format!("{key:?}:{value:?}")).collect();
+        let printed: Vec<String> = strings(spec, "/template/metadata/labels")
+            .map(|(key, value)| format!("{key:?}:{value:?}"))
+            .collect();
         errors.push(format!(
             "spec.template.metadata.labels: Invalid value: map[string]string{{{}}}: `selector` does not match template `labels`",
             printed.join(", ")
@@ -121,12 +117,13 @@ fn check_pod_spec(spec: &Value, errors: &mut Vec<String>) {
     }
     let policy = text(spec, "/restartPolicy");
     if policy != "Always" {
-        errors.push(format!(
-            "{at}.restartPolicy: Unsupported value: {policy:?}: supported values: \"Always\""
-        ));
+        errors
+            .push(format!("{at}.restartPolicy: Unsupported value: {policy:?}: supported values: \"Always\""));
     }
     if !spec["activeDeadlineSeconds"].is_null() {
-        errors.push(format!("{at}.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in cloneset is not Supported"));
+        errors.push(format!(
+            "{at}.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in cloneset is not Supported"
+        ));
     }
 }
 
@@ -168,7 +165,9 @@ fn check_strategy(strategy: &Value, replicas: i64, errors: &mut Vec<String>) {
     let amount = |field: &str| IntOrString::read(strategy.get(field)).unwrap_or(IntOrString::Int(0));
     let refused = |field: &str, amount: &IntOrString, error: &str| {
         let value = amount.text();
-        format!("{at}.{field}: Invalid value: {value:?}: failed getValueFromIntOrPercent for {field}: {error}")
+        format!(
+            "{at}.{field}: Invalid value: {value:?}: failed getValueFromIntOrPercent for {field}: {error}"
+        )
     };
     let partition = amount("partition");
     match scaled_with_decimals(&partition, replicas) {

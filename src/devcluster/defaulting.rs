@@ -171,7 +171,18 @@ fn default_container(container: &mut Map<String, Value>) {
     keep_only(container, &CONTAINER);
     drop_empty(
         container,
-        &["command", "args", "workingDir", "ports", "envFrom", "env", "volumeMounts", "stdin", "stdinOnce", "tty"],
+        &[
+            "command",
+            "args",
+            "workingDir",
+            "ports",
+            "envFrom",
+            "env",
+            "volumeMounts",
+            "stdin",
+            "stdinOnce",
+            "tty",
+        ],
     );
     set(container, "imagePullPolicy", json!("Always"));
     set(container, "resources", json!({}));

@@ -93,7 +93,8 @@ pub fn diffs(set: &CloneSet, pods: &[Pod], update_revision: &str, now: Timestamp
         (max_surge.min(surge_for_update), 0)
     };
 
-    let left_out = if spec.exclude_preparing_delete { (preparing_delete, old.preparing_delete) } else { (0, 0) };
+    let left_out =
+        if spec.exclude_preparing_delete { (preparing_delete, old.preparing_delete) } else { (0, 0) };
     let present = new.all + old.all - left_out.0;
     let present_old = old.all - left_out.1;
     let expected = replicas + surge;

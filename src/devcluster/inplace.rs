@@ -156,7 +156,8 @@ pub fn is_complete(pod: &Pod) -> bool {
         let wanted = items(&pod.body, "/spec/containers").find(|one| one["name"] == name.as_str());
         let runs = items(&pod.body, "/status/containerStatuses").find(|one| one["name"] == name.as_str());
         runs.is_some_and(|runs| {
-            runs["imageID"] != last["imageID"] || wanted.is_some_and(|wanted| wanted["image"] == runs["image"])
+            runs["imageID"] != last["imageID"]
+                || wanted.is_some_and(|wanted| wanted["image"] == runs["image"])
         })
     })
 }

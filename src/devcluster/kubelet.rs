@@ -173,7 +173,8 @@ fn run_containers(pod: &mut Pod, knobs: &Knobs, now: Timestamp) {
     let healthy = is_healthy(pod, knobs);
     let statuses: Vec<Value> = items(&pod.body, "/spec/containers")
         .map(|container| {
-            let was = items(&pod.body, "/status/containerStatuses").find(|one| one["name"] == container["name"]);
+            let was =
+                items(&pod.body, "/status/containerStatuses").find(|one| one["name"] == container["name"]);
             let restarts = was.map_or(0, |was| {
                 was["restartCount"].as_i64().unwrap_or(0) + i64::from(was["image"] != container["image"])
             });
@@ -218,7 +219,11 @@ mod tests {
     #[test]
     fn a_bad_image_and_a_pod_held_unready_never_get_ready() {
         assert_eq!(walk("r/app:bad-1", &Knobs::default()).0.last(), Some(&Step::Start));
-        assert_eq!(walk("r/bad/app:A", &Knobs::default()).0.last(), Some(&Step::Ready), "only the tag counts");
+        assert_eq!(
+            walk("r/bad/app:A", &Knobs::default()).0.last(),
+            Some(&Step::Ready),
+            "only the tag counts"
+        );
         let held = Knobs { unready: BTreeSet::from(["web-x".to_owned()]), ..Knobs::default() };
         assert_eq!(walk("r/app:A", &held).0.last(), Some(&Step::Start));
     }

@@ -172,8 +172,10 @@ impl Machine {
         for body in before.into_iter().chain(after) {
             let namespace = text(body, "/metadata/namespace");
             let owners = crate::devcluster::json::items(body, "/metadata/ownerReferences");
-            let names: Vec<String> =
-                owners.filter(|owner| owner["kind"] == "CloneSet").map(|owner| text(owner, "/name").to_owned()).collect();
+            let names: Vec<String> = owners
+                .filter(|owner| owner["kind"] == "CloneSet")
+                .map(|owner| text(owner, "/name").to_owned())
+                .collect();
             for name in names {
                 let key = (namespace.to_owned(), name);
                 if self.sets.contains_key(&key) {
@@ -301,8 +303,7 @@ impl Machine {
         };
         let pods = read(PODS, set.uid()).into_iter().map(|body| Pod { body }).collect();
         let orphans = read(REVISIONS, &key.0).into_iter();
-        let orphans =
-            orphans.filter(|body| set.spec.selector.matches(body["metadata"].get("labels")));
+        let orphans = orphans.filter(|body| set.spec.selector.matches(body["metadata"].get("labels")));
         let revisions = read(REVISIONS, set.uid()).into_iter().chain(orphans).map(Revision::read).collect();
         Some(Pass::begin(set, pods, revisions))
     }

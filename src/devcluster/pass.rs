@@ -257,7 +257,11 @@ impl Pass {
         let gone = || format!("pods {name:?} not found");
         let mut pod = Pod { body: objects.get(PODS, self.set.namespace(), name).ok_or_else(gone)? };
         change.apply(&mut pod, now);
-        if change.is_of_status() { objects.update_status(PODS, pod.body) } else { objects.update(PODS, pod.body) }
+        if change.is_of_status() {
+            objects.update_status(PODS, pod.body)
+        } else {
+            objects.update(PODS, pod.body)
+        }
     }
 
     /// Writes the status onto the object as it stands, where it differs from the one that the pass began with.
@@ -298,9 +302,8 @@ impl Pass {
 
     fn outcome(&self, now: Timestamp) -> Outcome {
         let min_ready = self.set.spec.min_ready_seconds;
-        let waits = self.pods.iter().any(|pod| {
-            pod.is_update_ready(0, now) != pod.is_available(min_ready, now)
-        });
+        let waits =
+            self.pods.iter().any(|pod| pod.is_update_ready(0, now) != pod.is_available(min_ready, now));
         let settle = (min_ready > 0 && waits).then_some(min_ready);
         let again_in = [settle, self.wait].into_iter().flatten().min();
         Outcome { again_in, failed: !self.failures.is_empty() }

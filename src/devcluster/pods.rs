@@ -310,10 +310,12 @@ mod tests {
 
     #[test]
     fn a_new_pod_carries_both_hashes_its_owner_and_both_gates() {
-        let template =
-            json!({"metadata": {"labels": {"app": "web"}, "creationTimestamp": null}, "spec": {"containers": []}});
+        let template = json!({"metadata": {"labels": {"app": "web"}, "creationTimestamp": null}, "spec": {"containers": []}});
         let pod = new_pod(&web(), &template, "web-764b8b9977", "5jzqm", at(0));
-        assert_eq!((pod.name(), pod.revision(), pod.state()), ("web-5jzqm", "764b8b9977", State::PreparingNormal));
+        assert_eq!(
+            (pod.name(), pod.revision(), pod.state()),
+            ("web-5jzqm", "764b8b9977", State::PreparingNormal)
+        );
         assert_eq!(pod.label(TEMPLATE_HASH), Some("764b8b9977"));
         assert_eq!(pod.gates().collect::<Vec<_>>(), ["InPlaceUpdateReady", "KruisePodReady"]);
         assert_eq!(controller_uid(&pod.body), "u");
@@ -324,7 +326,9 @@ mod tests {
         let mut pod = new_pod(&web(), &json!({"spec": {}}), "web-a", "x", at(0));
         pod.body["status"]["phase"] = json!("Running");
         pod.set_condition("Ready", true, at(0));
-        assert!(pod.is_update_ready(0, at(0)) && !pod.is_update_ready(4, at(4)) && pod.is_update_ready(4, at(5)));
+        assert!(
+            pod.is_update_ready(0, at(0)) && !pod.is_update_ready(4, at(4)) && pod.is_update_ready(4, at(5))
+        );
         assert!(!pod.is_available(0, at(0)), "PreparingNormal");
         pod.set_label(STATE, "Normal");
         assert!(pod.is_available(0, at(0)));

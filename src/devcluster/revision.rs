@@ -141,8 +141,13 @@ pub fn hash(data: &str, collisions: i64) -> String {
 pub fn go_json(value: &Value) -> String {
     let mut out = String::new();
     write_sorted(value, &mut out);
-    let escapes =
-        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
+    let escapes = [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
     escapes.iter().fold(out, |out, (letter, escape)| out.replace(*letter, escape))
 }
 
@@ -168,7 +173,9 @@ fn write_sorted(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string())
+        }
     }
 }
 
@@ -178,7 +185,9 @@ fn write_sorted(value: &Value, out: &mut String) {
 pub fn surplus(set: &CloneSet, pods: &[Pod], revisions: &[Revision], active: &Active) -> Vec<String> {
     let unused: Vec<&Revision> = revisions
         .iter()
-        .filter(|revision| revision.name() != active.current.name() && revision.name() != active.update.name())
+        .filter(|revision| {
+            revision.name() != active.current.name() && revision.name() != active.update.name()
+        })
         .filter(|revision| !pods.iter().any(|pod| pod.revision() == revision.short_hash()))
         .collect();
     let over = unused.len().saturating_sub(set.spec.history_limit);
@@ -222,8 +231,10 @@ mod tests {
         let a = active(&web("r/app:A", json!({"c": "1"}), json!({})), &[]).update;
         assert_eq!((a.number(), a.current_annotation()), (1, Some("1")));
         let b = active(&web("r/app:B", json!({}), json!({})), std::slice::from_ref(&a)).update;
-        let back =
-            active(&web("r/app:A", json!({"c": "2"}), json!({"currentRevision": b.name()})), &[a.clone(), b.clone()]);
+        let back = active(
+            &web("r/app:A", json!({"c": "2"}), json!({"currentRevision": b.name()})),
+            &[a.clone(), b.clone()],
+        );
         assert!(matches!(&back.step, Step::Renumber(one) if one.name() == a.name() && one.number() == 3));
         assert_eq!(back.update.current_annotation(), Some("1"), "not copied onto a reused one");
         assert_eq!(back.current.name(), b.name());

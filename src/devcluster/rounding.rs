@@ -73,11 +73,10 @@ pub fn scaled_with_decimals(value: &IntOrString, total: i64) -> Result<i64, Stri
         IntOrString::Text(text) => text,
     };
     let not_a_percentage = || "invalid type: string is not a percentage".to_owned();
-    let percent: f64 = text
-        .strip_suffix('%')
-        .ok_or_else(not_a_percentage)?
-        .parse()
-        .map_err(|_error| format!("invalid value {text:?}: strconv.ParseFloat: parsing: invalid syntax"))?;
+    let percent: f64 =
+        text.strip_suffix('%').ok_or_else(not_a_percentage)?.parse().map_err(|_error| {
+            format!("invalid value {text:?}: strconv.ParseFloat: parsing: invalid syntax")
+        })?;
     Ok((percent * total as f64 / 100.0).ceil() as i64)
 }
 

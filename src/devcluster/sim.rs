@@ -14,6 +14,7 @@ use crate::devcluster::admission::{WEBHOOK, check, check_schema};
 use crate::devcluster::clock::second;
 use crate::devcluster::cloneset::CLONESETS;
 use crate::devcluster::defaulting::default_cloneset;
+use crate::devcluster::deletes::Propagation;
 use crate::devcluster::ids::Ids;
 use crate::devcluster::json::{items, map, strings, text};
 use crate::devcluster::kubelet::Knobs;
@@ -21,7 +22,6 @@ use crate::devcluster::machine::{Machine, after};
 use crate::devcluster::pass::Objects;
 use crate::devcluster::pods::{PODS, Pod, controller_uid};
 use crate::devcluster::revision::REVISIONS;
-use crate::devcluster::deletes::Propagation;
 
 /// Longest value of a label.
 const LABEL_LIMIT: usize = 63;
@@ -109,7 +109,9 @@ impl Shelf {
         let long = strings(object, "/metadata/labels").find(|(_, value)| value.len() > LABEL_LIMIT);
         if let Some((_, value)) = long {
             let limit = format!("must be no more than {LABEL_LIMIT} characters");
-            return Some(format!("Pod {name:?} is invalid: metadata.labels: Invalid value: {value:?}: {limit}"));
+            return Some(format!(
+                "Pod {name:?} is invalid: metadata.labels: Invalid value: {value:?}: {limit}"
+            ));
         }
         let image = items(object, "/spec/containers").find_map(|container| container["image"].as_str());
         let refused = resource == PODS && image.is_some_and(|image| self.refused_images.contains(image));

@@ -64,13 +64,7 @@ pub fn status(
     differs.then_some(new)
 }
 
-fn calculate(
-    set: &CloneSet,
-    pods: &[Pod],
-    active: &Active,
-    failures: &[Failure],
-    now: Timestamp,
-) -> Value {
+fn calculate(set: &CloneSet, pods: &[Pod], active: &Active, failures: &[Failure], now: Timestamp) -> Value {
     let target = active.update.short_hash();
     let min_ready = set.spec.min_ready_seconds;
     let count = |test: &dyn Fn(&Pod) -> bool| pods.iter().filter(|pod| test(pod)).count() as i64;

@@ -1,5 +1,19 @@
-//! Owned field paths, comparison as field changes, fingerprints. Fields we do not own are invisible.
+//! Owned field paths, comparison as field changes, fingerprints.
+//!
+//! What we sent is compared with what is there, by the rules of server-side apply: a field that we did not send is
+//! invisible, a field that we sent and no longer own is a change even if its value is still the same.
+//!
+//! **Invariant:** pure; never a difference where Kubernetes only wrote the same thing in another way.
 
 pub mod change;
+pub mod canonical;
+pub mod quantity;
+pub mod owned;
+pub mod compare;
+pub mod extract;
 
+pub use canonical::{Fingerprint, canonical};
 pub use change::FieldChange;
+pub use compare::{compare, drift};
+pub use extract::extract;
+pub use owned::Ownership;

@@ -11,6 +11,9 @@ use crate::model::CommitId;
 /// (`acceptHead`); at 20 bytes each the set of them stays under 10 MiB.
 const GAP_MAX: usize = 200_000;
 
+/// Commits that one commit of the line may bring. A branch of more has no author that anybody could name.
+const SINCE_MAX: usize = 10_000;
+
 /// A commit of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineCommit {
@@ -102,6 +105,24 @@ impl Iterator for Line<'_> {
 }
 
 impl Repository {
+    /// Every commit that `commit` has in its history, itself included, and `before` has not.
+    pub fn commits_since(&self, commit: CommitId, before: Option<CommitId>) -> Result<Vec<CommitId>> {
+        let failed = |source| history(commit, source);
+        let mut walk = self.inner().revwalk().map_err(failed)?;
+        walk.push(commit_oid(commit)).map_err(failed)?;
+        if let Some(before) = before {
+            walk.hide(commit_oid(before)).map_err(failed)?;
+        }
+        let limit = SINCE_MAX + 1;
+        let commits: Vec<_> = walk.take(limit).collect::<std::result::Result<_, _>>().map_err(failed)?;
+        if commits.len() == limit {
+            return Err(Error::TreeTooLarge {
+                why: format!("{} brings more than {SINCE_MAX} commits", commit.short()),
+            });
+        }
+        Ok(commits.into_iter().map(commit_id).collect())
+    }
+
     /// `target` and every ancestor of `from` that descends from it: one walk over what `target` has not.
     fn commits_leading(&self, from: CommitId, target: CommitId) -> Result<BTreeSet<CommitId>> {
         let mut leading = BTreeSet::from([target]);

@@ -41,8 +41,15 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
         let first = after.step <= 1 && permit::furthest(intent, &motion.scene.world.policy) >= after.step;
         return require(first, Rule::Reached, || format!("a new template begins at step {}", after.step));
     }
-    let still = motion.proven || motion.exposed <= motion.already;
-    require(still, Rule::Forward, || "another release with the same template moves pods".to_owned())
+    if other_digest {
+        let resized = motion.sent.replicas.is_some_and(|replicas| replicas != live.replicas);
+        let still = motion.proven || resized || motion.exposed <= motion.already;
+        return require(still, Rule::Forward, || {
+            "another release with the same template moves pods".to_owned()
+        });
+    }
+    let pods = motion.exposed;
+    require(false, Rule::Exposure, || format!("{pods} pods are let go, more than the entered step holds"))
 }
 
 /// Pods that the entered step holds, or the live partition lets go: a repair goes no further.

@@ -65,3 +65,8 @@ pub const MEMORY: [&str; 11] = [
     FAILED,
     PROVEN,
 ];
+
+/// On the lease: the head of the branch that was seen last, written before it is used.
+pub const HEAD: &str = "triton.io/head";
+/// On the lease: when Git was last asked with success.
+pub const POLLED_AT: &str = "triton.io/polled-at";

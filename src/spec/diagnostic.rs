@@ -1,6 +1,6 @@
 //! A mistake in a file, for the person who can mend it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Whether a mistake stops the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,6 +9,17 @@ pub enum Severity {
     Error,
     /// The release goes on.
     Warning,
+}
+
+impl Severity {
+    /// In a word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// One mistake: where it is, what is wrong, how to cure it. Data, never an `Err`.
@@ -30,17 +41,34 @@ pub struct Diagnostic {
     pub snippet: String,
 }
 
+impl Diagnostic {
+    /// `path:line:column`, as far as it is known.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match (self.line, self.column) {
+            (0, _) => self.path.clone(),
+            (line, 0) => format!("{}:{line}", self.path),
+            (line, column) => format!("{}:{line}:{column}", self.path),
+        }
+    }
+
+    /// For terminals, without colours: what is wrong, where, the lines around it, the cure.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let gutter = " ".repeat(self.line.to_string().len());
+        let mut out = format!("{}: {}\n{gutter}--> {}\n", self.severity.word(), self.message, self.place());
+        out.push_str(&self.snippet);
+        if !self.cure.is_empty() {
+            let _ = writeln!(out, "{gutter} = {}", self.cure);
+        }
+        out
+    }
+}
+
 impl fmt::Display for Diagnostic {
     /// `path:line:column: message; cure`, without the snippet.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-        }
-        if self.column > 0 {
-            write!(f, ":{}", self.column)?;
-        }
-        write!(f, ": {}", self.message)?;
+        write!(f, "{}: {}", self.place(), self.message)?;
         if self.cure.is_empty() { Ok(()) } else { write!(f, "; {}", self.cure) }
     }
 }

@@ -4,6 +4,32 @@
 
 pub mod diagnostic;
 pub mod release;
+pub mod node;
+pub mod report;
+pub mod scalar;
+pub mod yaml;
+pub mod read;
+pub mod strategy;
+pub mod canonical;
+pub mod texts;
+pub mod object;
+pub mod image;
+pub mod selector;
+pub mod cloneset;
+pub mod head;
+pub mod document;
+pub mod file;
+pub mod build;
+pub mod assemble;
+pub mod place;
+pub mod marker;
+pub mod configuration;
 
+pub use assemble::{Assembled, Checked, Group, assemble, assemble_group, directory, merge};
+pub use build::DocumentsError;
+pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration};
 pub use diagnostic::{Diagnostic, Severity};
+pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
+pub use marker::{FrozenBy, read_freeze, read_marker};
+pub use place::{MarkerPath, Permission, Place, place};
 pub use release::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};

@@ -60,12 +60,12 @@ pub struct Strategy {
     pub on_failure: OnFailure,
 }
 
-/// One object as written in Git.
+/// One object as written in Git; a CloneSet without `replicas`, `partition` and `paused`, which the rollout writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
     /// Which object.
     pub key: ObjectKey,
-    /// The document, as written.
+    /// The document.
     pub value: Arc<Value>,
 }
 
@@ -107,13 +107,13 @@ pub struct Release {
     pub digest: Digest,
     /// *T*.
     pub template: TemplateHash,
-    /// The bytes that hash to the digest; [`Release::from_documents`](crate::spec) reads them again.
+    /// The bytes that hash to the digest; [`Release::from_documents`] reads them again.
     pub documents: Arc<[u8]>,
     /// Image tag of the first container, for people; the whole image where it has no tag.
     pub version: String,
     /// `replicas`, where Git owns them.
     pub replicas: Option<u32>,
-    /// The CloneSet, as written.
+    /// The CloneSet.
     pub cloneset: Body,
     /// Everything else, in the order in which it is applied.
     pub companions: Vec<Companion>,

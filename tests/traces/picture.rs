@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use triton::devcluster::pods::{PODS, POD_READY, Pod, SPECIFIED_DELETE, State, controller_uid, short_hash};
+use triton::devcluster::pods::{POD_READY, PODS, Pod, SPECIFIED_DELETE, State, controller_uid, short_hash};
 use triton::devcluster::sim::Sim;
 
 /// Pods: by letter of their revision `active/ready/available`, the counts beside, and how many are terminating.
@@ -45,7 +45,8 @@ pub fn read(line: &str) -> Pods {
         }
         let (numbers, terminating) = rest.split_once(" T ").unwrap_or((rest, ""));
         let mut words = numbers.split(' ');
-        let counts = words.next().expect("three counts").split('/').map(|count| count.parse().expect("a count"));
+        let counts =
+            words.next().expect("three counts").split('/').map(|count| count.parse().expect("a count"));
         let entry = pods.entry(letter.to_owned()).or_default();
         entry.extend(["active", "ready", "available"].map(str::to_owned).into_iter().zip(counts));
         for word in words {

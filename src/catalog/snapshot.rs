@@ -1,0 +1,330 @@
+//! The release files of a root at one commit, kept so that the next commit costs only what it touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::catalog::root::{Root, is_below};
+use crate::git::{Change, Entry, Error, Kind, ObjectId, Repository, error::Result};
+use crate::model::{Digest, ReleaseId};
+use crate::spec::document::Document;
+use crate::spec::node::Spot;
+use crate::spec::report::Flaw;
+use crate::spec::yaml::FILE_BYTES_MAX;
+use crate::spec::{
+    Assembled, Diagnostic, Group, ParsedFile, Place, RepositoryFile, Severity, assemble_group, directory,
+    merge, parse_file, parse_repository,
+};
+
+/// Files in one folder above which people are warned: each commit that touches the folder looks at all of them.
+const FOLDER_MAX: usize = 1_000;
+
+/// How a release stands in a snapshot, as far as history asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not there.
+    Absent,
+    /// It has mistakes, or stands in more than one place.
+    Broken,
+    /// It is there.
+    At {
+        /// *D*.
+        digest: Digest,
+        /// `spec.step`.
+        cap: Option<u32>,
+    },
+}
+
+/// The files below `releases/`, parsed, and the releases in them. Cloning shares what is parsed.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    settings: Arc<RepositoryFile>,
+    /// Folders below `releases/` that begin another root.
+    nested: BTreeSet<String>,
+    folders: BTreeMap<String, Arc<Folder>>,
+    /// Links and submodules, behind which releases may lie.
+    closed: BTreeMap<String, Kind>,
+    /// What the files say: by file where each of a folder has a Release of its own, else by folder.
+    groups: BTreeMap<String, Arc<Group>>,
+    /// The groups that name a release.
+    holders: BTreeMap<ReleaseId, BTreeSet<String>>,
+}
+
+/// The files of one folder.
+#[derive(Clone, Default)]
+struct Folder {
+    files: BTreeMap<String, Arc<ParsedFile>>,
+    /// Whether each file is a group of its own.
+    is_split: bool,
+}
+
+impl Folder {
+    /// Names of its groups: paths of its files, or its own with a slash.
+    fn groups(&self, path: &str) -> BTreeSet<String> {
+        match (self.files.is_empty(), self.is_split) {
+            (true, _) => BTreeSet::new(),
+            (false, true) => self.files.keys().cloned().collect(),
+            (false, false) => BTreeSet::from([format!("{path}/")]),
+        }
+    }
+}
+
+/// What a step touches, while it is taken.
+#[derive(Default)]
+struct Step {
+    /// Folders as they were.
+    folders: BTreeMap<String, Arc<Folder>>,
+    /// Whether strategies changed, so that no file means what it meant.
+    is_new_settings: bool,
+    /// Releases as they stood.
+    releases: BTreeMap<ReleaseId, Standing>,
+}
+
+impl Snapshot {
+    /// Reads a root whole.
+    pub fn read(repository: &Repository, root: &Root, tree: ObjectId) -> Result<Self> {
+        let mut snapshot = Self::default();
+        let changes = repository.compare(None, Some(tree), &[&root.releases(), &root.settings()])?;
+        snapshot.step_forward(repository, root, &changes)?;
+        Ok(snapshot)
+    }
+
+    /// Takes in what a commit changed.
+    pub fn step_forward(&mut self, repository: &Repository, root: &Root, changes: &[Change]) -> Result<()> {
+        let entries = changes.iter().map(|change| (change.path.as_str(), change.after.as_ref()));
+        self.step(repository, root, entries).map(|_| ())
+    }
+
+    /// Takes back what a commit changed. Returns the releases that this may have touched, as they stood before.
+    pub fn step_back(
+        &mut self,
+        repository: &Repository,
+        root: &Root,
+        changes: &[Change],
+    ) -> Result<BTreeMap<ReleaseId, Standing>> {
+        let entries = changes.iter().map(|change| (change.path.as_str(), change.before.as_ref()));
+        self.step(repository, root, entries)
+    }
+
+    fn step<'c>(
+        &mut self,
+        repository: &Repository,
+        root: &Root,
+        entries: impl Iterator<Item = (&'c str, Option<&'c Entry>)>,
+    ) -> Result<BTreeMap<ReleaseId, Standing>> {
+        let mut step = Step::default();
+        for (path, entry) in entries {
+            match root.place(path) {
+                Place::Repository => {
+                    self.settings = Arc::new(settings(repository, entry)?);
+                    step.is_new_settings = true;
+                    self.touch(&mut step, |_| true);
+                }
+                Place::NestedRoot(here) => {
+                    match entry {
+                        Some(_) => self.nested.insert(here.clone()),
+                        None => self.nested.remove(&here),
+                    };
+                    self.touch(&mut step, |folder| folder == here || is_below(folder, &here));
+                }
+                Place::Release => {
+                    let here = self.folders.entry(directory(path).to_owned()).or_default();
+                    step.folders.entry(directory(path).to_owned()).or_insert_with(|| Arc::clone(here));
+                    let folder = Arc::make_mut(here);
+                    match entry {
+                        Some(entry) => {
+                            folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?))
+                        }
+                        None => folder.files.remove(path),
+                    };
+                }
+                Place::Other => self.note_closed(path, entry),
+                Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } => {}
+            }
+        }
+        for (path, before) in std::mem::take(&mut step.folders) {
+            self.regroup(&path, &before, &mut step);
+        }
+        Ok(step.releases)
+    }
+
+    /// A folder of releases may have become a link: then they are not gone, they are out of sight.
+    fn note_closed(&mut self, path: &str, entry: Option<&Entry>) {
+        match entry.map(|entry| entry.kind) {
+            Some(kind @ (Kind::Symlink | Kind::Submodule | Kind::Odd)) => {
+                self.closed.insert(path.to_owned(), kind);
+            }
+            Some(Kind::File | Kind::Executable | Kind::Directory) | None => {
+                self.closed.remove(path);
+            }
+        }
+    }
+
+    /// Marks folders as touched.
+    fn touch(&self, step: &mut Step, is_touched: impl Fn(&str) -> bool) {
+        for (path, folder) in self.folders.iter().filter(|(path, _)| is_touched(path)) {
+            step.folders.entry(path.clone()).or_insert_with(|| Arc::clone(folder));
+        }
+    }
+
+    /// Groups the files of a folder anew; what has not changed keeps its group.
+    fn regroup(&mut self, path: &str, before: &Folder, step: &mut Step) {
+        let mut folder = self.folders.remove(path).unwrap_or_default();
+        let is_split = folder.files.values().all(|file| has_release(file) || file.is_empty());
+        Arc::make_mut(&mut folder).is_split = is_split;
+        let is_foreign = self.nested.iter().any(|nested| path == nested || is_below(path, nested));
+        let names = if is_foreign { BTreeSet::new() } else { folder.groups(path) };
+        for name in before.groups(path).difference(&names) {
+            self.replace(name, None, step);
+        }
+        for name in &names {
+            let same =
+                |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
+            let is_kept = is_split && before.is_split && !step.is_new_settings;
+            if is_kept && self.groups.contains_key(name) && folder.files.get(name).is_some_and(same) {
+                continue;
+            }
+            let group = match folder.files.get(name) {
+                Some(file) => {
+                    assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings)
+                }
+                None => assemble_group(&folder.files, &self.settings),
+            };
+            self.replace(name, Some(Arc::new(group)), step);
+        }
+        if !folder.files.is_empty() {
+            self.folders.insert(path.to_owned(), folder);
+        }
+    }
+
+    /// Puts a group in the place of another, and keeps how the releases of both stood.
+    fn replace(&mut self, name: &str, group: Option<Arc<Group>>, step: &mut Step) {
+        let before = self.groups.get(name).cloned();
+        let releases = |group: &Option<Arc<Group>>| -> Vec<ReleaseId> {
+            group.iter().flat_map(|group| group.releases().keys().cloned()).collect()
+        };
+        let (old, new) = (releases(&before), releases(&group));
+        for release in old.iter().chain(&new) {
+            if !step.releases.contains_key(release) {
+                step.releases.insert(release.clone(), self.standing(release));
+            }
+        }
+        for release in old {
+            if let Some(holders) = self.holders.get_mut(&release) {
+                holders.remove(name);
+                if holders.is_empty() {
+                    self.holders.remove(&release);
+                }
+            }
+        }
+        for release in new {
+            self.holders.entry(release).or_default().insert(name.to_owned());
+        }
+        match group {
+            Some(group) => self.groups.insert(name.to_owned(), group),
+            None => self.groups.remove(name),
+        };
+    }
+
+    /// Every release that is named.
+    pub fn releases(&self) -> impl Iterator<Item = &ReleaseId> {
+        self.holders.keys()
+    }
+
+    /// How a release stands.
+    #[must_use]
+    pub fn standing(&self, release: &ReleaseId) -> Standing {
+        let Some(holders) = self.holders.get(release) else { return Standing::Absent };
+        let mut holders = holders.iter().filter_map(|name| self.groups.get(name)?.releases().get(release));
+        match (holders.next(), holders.next()) {
+            (Some(Ok(release)), None) => Standing::At { digest: release.digest, cap: release.cap },
+            (Some(_), _) => Standing::Broken,
+            (None, _) => Standing::Absent,
+        }
+    }
+
+    /// The whole root, with the rule that nothing stands twice.
+    #[must_use]
+    pub fn assemble(&self, root: &Root) -> Assembled {
+        let mut assembled = merge(self.groups.values().map(Arc::as_ref));
+        assembled.diagnostics.extend(self.settings.diagnostics(&root.settings()));
+        assembled.diagnostics.extend(self.folders.iter().filter_map(|(path, folder)| crowded(path, folder)));
+        assembled
+    }
+
+    /// The mistakes of files of which nobody can say which release they hold. While there is one, nothing is gone.
+    #[must_use]
+    pub fn opaque(&self) -> Vec<Diagnostic> {
+        let files = self.folders.values().flat_map(|folder| &folder.files);
+        let opaque = files.filter(|(_, file)| !has_release(file));
+        let flaws = opaque.flat_map(|(path, file)| file.flaws.iter().map(move |flaw| (path, file, flaw)));
+        let errors = flaws.filter(|(_, _, flaw)| flaw.severity == Severity::Error);
+        let told = errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text));
+        told.chain(self.closed.iter().map(|(path, &kind)| not_read(kind).in_file(path, ""))).collect()
+    }
+}
+
+fn has_release(file: &ParsedFile) -> bool {
+    file.documents.iter().any(|document| matches!(document, Document::Head(_)))
+}
+
+/// The warning about a folder with very many files.
+fn crowded(path: &str, folder: &Folder) -> Option<Diagnostic> {
+    (folder.files.len() > FOLDER_MAX).then(|| Diagnostic {
+        severity: Severity::Warning,
+        path: path.to_owned(),
+        line: 0,
+        column: 0,
+        message: format!(
+            "the folder has {} files; above {FOLDER_MAX}, reading history is slow",
+            folder.files.len()
+        ),
+        cure: "spread them over more folders".to_owned(),
+        snippet: String::new(),
+    })
+}
+
+/// Reads `triton.yaml`. One that cannot be read is not the same as none: its strategies are unknown.
+fn settings(repository: &Repository, entry: Option<&Entry>) -> Result<RepositoryFile> {
+    let Some(entry) = entry else { return Ok(RepositoryFile::default()) };
+    Ok(match content(repository, entry)? {
+        Ok(bytes) => parse_repository(&bytes),
+        Err(flaw) => RepositoryFile { flaws: vec![flaw], unreadable: true, ..RepositoryFile::default() },
+    })
+}
+
+fn file(repository: &Repository, entry: &Entry) -> Result<ParsedFile> {
+    Ok(match content(repository, entry)? {
+        Ok(bytes) => parse_file(&bytes),
+        Err(flaw) => ParsedFile { flaws: vec![flaw], ..ParsedFile::default() },
+    })
+}
+
+/// The bytes of a file, or why it is not read.
+pub(crate) fn content(repository: &Repository, entry: &Entry) -> Result<std::result::Result<Vec<u8>, Flaw>> {
+    if !entry.kind.is_file() {
+        return Ok(Err(not_read(entry.kind)));
+    }
+    match repository.blob(entry.id, FILE_BYTES_MAX as u64) {
+        Ok(bytes) => Ok(Ok(bytes)),
+        Err(Error::BlobTooLarge { size, limit }) => {
+            Ok(Err(flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Why something that is no regular file is not read.
+fn not_read(kind: Kind) -> Flaw {
+    match kind {
+        Kind::Symlink => flaw("it is a symbolic link, which is not followed", "commit the file in its place"),
+        Kind::Submodule => flaw("it is a submodule, which is not fetched", "commit the files in its place"),
+        Kind::Odd | Kind::File | Kind::Executable | Kind::Directory => {
+            flaw("it is no regular file with a name in UTF-8", "give it a plain name and a plain mode")
+        }
+    }
+}
+
+fn flaw(message: &str, cure: &str) -> Flaw {
+    let (message, cure) = (message.to_owned(), cure.to_owned());
+    Flaw { severity: Severity::Error, at: Spot::default(), message, cure }
+}

@@ -1,0 +1,214 @@
+//! The one function that writes to the cluster, and the few reads that are not watches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::{ApiResource, Request, Resource};
+use serde_json::Value;
+
+use crate::cluster::connect::Cluster;
+use crate::cluster::error::{Attempt, Error};
+use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
+use crate::objects::kind::Api;
+use crate::objects::record;
+use crate::world::{Action, Expect, Write};
+
+/// Longest wait for an answer. A lease lasts 15 s and is renewed by 10 s at the latest: a write that was sent while
+/// it was ours is answered, or given up, before another daemon can hold it.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// A resourceVersion that no object has: an existing object answers 409, a missing one is created (recorded).
+const NO_VERSION: &str = "1";
+
+/// The record's kind.
+pub const RECORDS: Api = Api { group: GROUP, version: VERSION, plural: record::PLURAL, kind: record::KIND };
+/// The lease's kind.
+pub const LEASES: Api = Api { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease" };
+/// The kind of events.
+pub const EVENTS: Api = Api { group: "events.k8s.io", version: "v1", plural: "events", kind: "Event" };
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Its kind.
+    pub api: Api,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Whether its status is meant.
+    pub status: bool,
+}
+
+impl Target<'_> {
+    fn attempt(&self, verb: &'static str) -> Attempt {
+        let status = if self.status { "/status" } else { "" };
+        Attempt {
+            verb,
+            resource: format!("{}{status}", self.api.plural),
+            group: self.api.group.to_owned(),
+            namespace: self.namespace.to_owned(),
+        }
+    }
+
+    fn request(&self) -> Request {
+        Request::new(DynamicObject::url_path(&resource(self.api), Some(self.namespace)))
+    }
+}
+
+/// How kube names a kind.
+#[must_use]
+pub(in crate::cluster) fn resource(api: Api) -> ApiResource {
+    ApiResource {
+        group: api.group.to_owned(),
+        version: api.version.to_owned(),
+        api_version: api.api_version(),
+        kind: api.kind.to_owned(),
+        plural: api.plural.to_owned(),
+    }
+}
+
+impl Cluster {
+    /// Carries out one write of a plan. Gives the object as the server has it then; nothing for a delete.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; [`Error::Conflict`] and [`Error::Exists`] where the write's expectation was wrong.
+    pub async fn write(&self, write: &Write) -> Result<Option<Value>, Error> {
+        let target = Target {
+            api: write.object.kind.api(),
+            namespace: write.object.namespace.as_str(),
+            name: write.object.name.as_str(),
+            status: false,
+        };
+        self.send(target, &write.action, false).await
+    }
+
+    /// What a write would make of the object, without writing it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn dry_run(&self, write: &Write) -> Result<Option<Value>, Error> {
+        let key = &write.object;
+        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+        self.send(Target { api: key.kind.api(), namespace, name, status: false }, &write.action, true).await
+    }
+
+    /// The one function that writes to the cluster.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn send(
+        &self,
+        target: Target<'_>,
+        action: &Action,
+        dry_run: bool,
+    ) -> Result<Option<Value>, Error> {
+        let broken = |error: kube::core::request::Error| Error::Malformed(error.to_string());
+        match action {
+            Action::Apply { body, expect } => {
+                let patch = Patch::Apply(with_preconditions(body, target, expect));
+                let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force() };
+                let request = target.request();
+                let request = if target.status {
+                    request.patch_subresource("status", target.name, &params, &patch)
+                } else {
+                    request.patch(target.name, &params, &patch)
+                };
+                let request = request.map_err(broken)?;
+                let sent = in_time(self.client().request(request), target.attempt("patch")).await;
+                match (sent, expect) {
+                    (Err(Error::Conflict), Expect::Absent) => Err(Error::Exists),
+                    (sent, _) => sent.map(Some),
+                }
+            }
+            Action::Delete { uid, version } => {
+                let same =
+                    Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
+                let params = DeleteParams { dry_run, ..DeleteParams::background().preconditions(same) };
+                let request = target.request().delete(target.name, &params).map_err(broken)?;
+                match in_time(self.client().request(request), target.attempt("delete")).await {
+                    // It is what was wanted.
+                    Ok(_) | Err(Error::Gone) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Reads one object; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn read(&self, target: Target<'_>) -> Result<Option<Value>, Error> {
+        let request = target.request().get(target.name, &kube::api::GetParams::default());
+        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
+        match in_time(self.client().request(request), target.attempt("get")).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// One answer, or no longer a wait than [`REQUEST_TIMEOUT`].
+async fn in_time(
+    answer: impl Future<Output = kube::Result<Value>>,
+    attempt: Attempt,
+) -> Result<Value, Error> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Error::from_kube(error, attempt)),
+        Err(_) => Err(Error::TimedOut(REQUEST_TIMEOUT.as_secs())),
+    }
+}
+
+/// The body as it is sent: with what names the object, and with what must be there.
+fn with_preconditions(body: &Arc<Value>, target: Target<'_>, expect: &Expect) -> Value {
+    let mut body = Value::clone(body);
+    body["apiVersion"] = Value::from(target.api.api_version());
+    body["kind"] = Value::from(target.api.kind);
+    let metadata = &mut body["metadata"];
+    metadata["name"] = Value::from(target.name);
+    metadata["namespace"] = Value::from(target.namespace);
+    match expect {
+        Expect::Absent => metadata["resourceVersion"] = Value::from(NO_VERSION),
+        Expect::Same(uid, version) => {
+            metadata["uid"] = Value::from(uid.as_str());
+            metadata["resourceVersion"] = Value::from(version.as_str());
+        }
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ResourceVersion, Uid};
+    use serde_json::json;
+
+    const TARGET: Target<'_> = Target { api: RECORDS, namespace: "shop", name: "web", status: false };
+
+    #[test]
+    fn a_create_expects_a_version_that_no_object_has() {
+        let body = with_preconditions(&Arc::new(json!({"spec": {}})), TARGET, &Expect::Absent);
+        let metadata = json!({"name": "web", "namespace": "shop", "resourceVersion": "1"});
+        assert_eq!(
+            body,
+            json!({"apiVersion": "triton.io/v1", "kind": "Release", "metadata": metadata, "spec": {}})
+        );
+    }
+
+    #[test]
+    fn a_change_expects_the_very_object_that_it_was_planned_from() {
+        let expect = Expect::Same(Uid::new("u"), ResourceVersion::new("7"));
+        let body =
+            with_preconditions(&Arc::new(json!({"metadata": {"labels": {"a": "b"}}})), TARGET, &expect);
+        assert_eq!(body["metadata"]["uid"], "u");
+        assert_eq!(body["metadata"]["resourceVersion"], "7");
+        assert_eq!(body["metadata"]["labels"]["a"], "b");
+    }
+}

@@ -1,0 +1,377 @@
+//! What the watches have seen, as one picture.
+//!
+//! **Invariant:** nothing is read from it before every first list is in, a kind that is not served is never an empty
+//! one, and an older version of an object never replaces a newer one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::cluster::error::Error;
+use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenRecord};
+use crate::model::{ReleaseId, ResourceVersion, Uid};
+use crate::objects::{Kind, ObjectKey};
+
+/// One watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feed {
+    /// Every CloneSet.
+    CloneSets,
+    /// The companions of one kind that carry our label.
+    Companions(Kind),
+    /// Every record.
+    Records,
+}
+
+impl Feed {
+    /// Every watch of the daemon.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let companions = Kind::COMPANIONS.into_iter().map(Self::Companions);
+        [Self::CloneSets, Self::Records].into_iter().chain(companions)
+    }
+}
+
+/// How far a watch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedState {
+    /// The first list is not in yet; with what stops it.
+    Listing(Option<Error>),
+    /// Everything is known.
+    Synced,
+    /// The cluster does not serve the kind.
+    NotServed,
+}
+
+/// One object as it was seen.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A CloneSet.
+    CloneSet(Arc<SeenCloneSet>),
+    /// A companion.
+    Companion(Arc<SeenCompanion>),
+    /// A record.
+    Record(Arc<SeenRecord>),
+}
+
+impl Seen {
+    /// Reads an object of a watch; `None` for one without UID, version or a name that we could write.
+    #[must_use]
+    pub fn of(feed: Feed, object: &Value) -> Option<(ReleaseId, Self)> {
+        let id = project::id(object)?;
+        let seen = match feed {
+            Feed::CloneSets => Self::CloneSet(Arc::new(project::cloneset(object)?)),
+            Feed::Companions(_) => Self::Companion(Arc::new(project::companion(object)?)),
+            Feed::Records => Self::Record(Arc::new(project::record(object)?)),
+        };
+        Some((id, seen))
+    }
+
+    fn identity(&self) -> (&Uid, &ResourceVersion) {
+        match self {
+            Self::CloneSet(it) => (&it.live.uid, &it.live.version),
+            Self::Companion(it) => (&it.live.uid, &it.live.version),
+            Self::Record(it) => (&it.live.uid, &it.live.version),
+        }
+    }
+
+    /// Whether `other` is an earlier version. Versions grow (Kubernetes, "Resource versions", since 1.35 by
+    /// contract and before in fact); where they cannot be compared, what comes later counts.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |seen: &Self| seen.identity().1.as_str().parse::<u64>().ok();
+        matches!((number(self), number(other)), (Some(this), Some(other)) if this > other)
+    }
+
+    /// The release that it belongs to: a companion says so, the others are named as theirs.
+    fn release(&self, id: &ReleaseId) -> Option<ReleaseId> {
+        match self {
+            Self::CloneSet(_) | Self::Record(_) => Some(id.clone()),
+            Self::Companion(it) => it.live.release.parse().ok(),
+        }
+    }
+}
+
+/// Objects of one watch by namespace and name.
+type Objects = BTreeMap<ReleaseId, Seen>;
+
+#[derive(Default)]
+struct Picture {
+    objects: BTreeMap<Feed, Objects>,
+    states: BTreeMap<Feed, FeedState>,
+    companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    changed: BTreeSet<ReleaseId>,
+}
+
+/// What the watches have seen; shared by them and the loop.
+#[derive(Clone, Default)]
+pub struct Cache {
+    picture: Arc<Mutex<Picture>>,
+    wake: Arc<Notify>,
+}
+
+impl Cache {
+    fn picture(&self) -> MutexGuard<'_, Picture> {
+        self.picture.lock().expect("nothing panics while the picture is held")
+    }
+
+    /// Waits until something changed since the last call.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The releases of which something changed since the last call.
+    #[expect(clippy::must_use_candidate, reason = "a first picture is made of everything, and forgets this")]
+    pub fn take_changed(&self) -> BTreeSet<ReleaseId> {
+        std::mem::take(&mut self.picture().changed)
+    }
+
+    /// Whether every first list is in, or its kind is not served. CloneSets must be served.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let picture = self.picture();
+        Feed::all().all(|feed| match picture.states.get(&feed) {
+            Some(FeedState::Synced) => true,
+            Some(FeedState::NotServed) => feed != Feed::CloneSets,
+            Some(FeedState::Listing(_)) | None => false,
+        })
+    }
+
+    /// How far each watch is.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<Feed, FeedState> {
+        self.picture().states.clone()
+    }
+
+    /// Whether the cluster serves the record's kind.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        self.picture().states.get(&Feed::Records) == Some(&FeedState::Synced)
+    }
+
+    /// The names of every CloneSet and every record.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<ReleaseId> {
+        let picture = self.picture();
+        let of = |feed: Feed| picture.objects.get(&feed).into_iter().flat_map(BTreeMap::keys);
+        of(Feed::CloneSets).chain(of(Feed::Records)).cloned().collect()
+    }
+
+    /// A CloneSet.
+    #[must_use]
+    pub fn cloneset(&self, id: &ReleaseId) -> Option<Arc<SeenCloneSet>> {
+        match self.picture().objects.get(&Feed::CloneSets)?.get(id)? {
+            Seen::CloneSet(seen) => Some(Arc::clone(seen)),
+            Seen::Companion(_) | Seen::Record(_) => None,
+        }
+    }
+
+    /// A record.
+    #[must_use]
+    pub fn record(&self, id: &ReleaseId) -> Option<Arc<SeenRecord>> {
+        match self.picture().objects.get(&Feed::Records)?.get(id)? {
+            Seen::Record(seen) => Some(Arc::clone(seen)),
+            Seen::Companion(_) | Seen::CloneSet(_) => None,
+        }
+    }
+
+    /// A companion that carries our label.
+    #[must_use]
+    pub fn companion(&self, key: &ObjectKey) -> Option<Arc<SeenCompanion>> {
+        let id = ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
+        match self.picture().objects.get(&Feed::Companions(key.kind))?.get(&id)? {
+            Seen::Companion(seen) => Some(Arc::clone(seen)),
+            Seen::CloneSet(_) | Seen::Record(_) => None,
+        }
+    }
+
+    /// The companions that say they belong to a release.
+    #[must_use]
+    pub fn companions_of(&self, id: &ReleaseId) -> BTreeSet<ObjectKey> {
+        self.picture().companions.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Takes what the server returned to a write of ours, before the watch tells it.
+    pub fn wrote(&self, feed: Feed, object: &Value) {
+        if let Some((id, seen)) = Seen::of(feed, object) {
+            self.put(feed, id, seen);
+        }
+    }
+
+    /// An object is as it is now.
+    pub(in crate::cluster) fn put(&self, feed: Feed, id: ReleaseId, seen: Seen) {
+        let mut picture = self.picture();
+        if picture.objects.get(&feed).and_then(|it| it.get(&id)).is_some_and(|old| old.is_newer_than(&seen)) {
+            return;
+        }
+        picture.set(feed, &id, Some(seen));
+        drop(picture);
+        self.wake.notify_one();
+    }
+
+    /// An object is gone; `seen` is its last state.
+    pub(in crate::cluster) fn remove(&self, feed: Feed, id: &ReleaseId, seen: &Seen) {
+        let mut picture = self.picture();
+        let known = picture.objects.get(&feed).and_then(|it| it.get(id));
+        let same = known.is_some_and(|it| it.identity().0 == seen.identity().0 || seen.is_newer_than(it));
+        if same {
+            picture.set(feed, id, None);
+            drop(picture);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A whole list: what it does not have is gone.
+    pub(in crate::cluster) fn replace(&self, feed: Feed, list: Objects) {
+        let mut picture = self.picture();
+        let known = picture.objects.entry(feed).or_default();
+        let gone: Vec<_> = known.keys().filter(|id| !list.contains_key(*id)).cloned().collect();
+        for id in gone {
+            picture.set(feed, &id, None);
+        }
+        for (id, seen) in list {
+            let old = picture.objects.get(&feed).and_then(|it| it.get(&id));
+            let keep = old.is_some_and(|old| old.identity() == seen.identity() || old.is_newer_than(&seen));
+            if !keep {
+                picture.set(feed, &id, Some(seen));
+            }
+        }
+        picture.states.insert(feed, FeedState::Synced);
+        drop(picture);
+        self.wake.notify_one();
+    }
+
+    /// A watch does not get on. A kind that was seen once keeps its objects, but for one that is served no more.
+    pub(in crate::cluster) fn stopped(&self, feed: Feed, error: Error) {
+        let mut picture = self.picture();
+        let state = picture.states.entry(feed).or_insert(FeedState::Listing(None));
+        let next = match (&*state, error) {
+            (_, Error::NotServed(_)) => FeedState::NotServed,
+            (FeedState::Synced, _) => FeedState::Synced,
+            (_, error) => FeedState::Listing(Some(error)),
+        };
+        if *state != next {
+            *state = next;
+            drop(picture);
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Picture {
+    /// Puts or takes one object, and notes whose it is and was.
+    fn set(&mut self, feed: Feed, id: &ReleaseId, seen: Option<Seen>) {
+        let objects = self.objects.entry(feed).or_default();
+        let now = seen.as_ref().and_then(|seen| seen.release(id));
+        let old = match seen {
+            Some(seen) => objects.insert(id.clone(), seen),
+            None => objects.remove(id),
+        };
+        let before = old.and_then(|seen| seen.release(id));
+        if let Feed::Companions(kind) = feed {
+            let key = ObjectKey { kind, namespace: id.namespace.clone(), name: id.name.clone() };
+            if let Some(release) = &before
+                && let Some(keys) = self.companions.get_mut(release)
+            {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.companions.remove(release);
+                }
+            }
+            if let Some(release) = &now {
+                self.companions.entry(release.clone()).or_default().insert(key);
+            }
+        }
+        self.changed.extend(before.into_iter().chain(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn seen(feed: Feed, name: &str, uid: &str, version: &str, release: &str) -> (ReleaseId, Seen) {
+        let object = json!({"metadata": {"namespace": "shop", "name": name, "uid": uid, "resourceVersion": version,
+            "annotations": {"triton.io/release": release}}});
+        Seen::of(feed, &object).unwrap()
+    }
+
+    fn id(text: &str) -> ReleaseId {
+        text.parse().unwrap()
+    }
+
+    fn put(cache: &Cache, feed: Feed, name: &str, uid: &str, version: &str) {
+        let (id, seen) = seen(feed, name, uid, version, "shop/web");
+        cache.put(feed, id, seen);
+    }
+
+    fn version(cache: &Cache) -> Option<String> {
+        cache.cloneset(&id("shop/web")).map(|it| it.live.version.to_string())
+    }
+
+    #[test]
+    fn nothing_counts_before_every_first_list_is_in() {
+        let cache = Cache::default();
+        for feed in Feed::all() {
+            assert!(!cache.is_synced());
+            cache.replace(feed, BTreeMap::new());
+        }
+        assert!(cache.is_synced() && cache.has_records());
+        cache.stopped(Feed::Companions(Kind::HttpRoute), Error::NotServed("httproutes".into()));
+        cache.stopped(Feed::Records, Error::NotServed("releases".into()));
+        assert!(cache.is_synced() && !cache.has_records());
+        cache.stopped(Feed::CloneSets, Error::Gone);
+        assert!(cache.is_synced(), "a watch that is interrupted has seen everything once");
+        cache.stopped(Feed::CloneSets, Error::NotServed("clonesets".into()));
+        assert!(!cache.is_synced());
+    }
+
+    #[test]
+    fn what_we_wrote_is_not_replaced_by_what_the_watch_saw_before() {
+        let cache = Cache::default();
+        put(&cache, Feed::CloneSets, "web", "u", "6");
+        put(&cache, Feed::CloneSets, "web", "u", "5");
+        assert_eq!(version(&cache).as_deref(), Some("6"));
+        cache.replace(Feed::CloneSets, [seen(Feed::CloneSets, "web", "u", "4", "")].into());
+        assert_eq!(version(&cache).as_deref(), Some("6"));
+        put(&cache, Feed::CloneSets, "web", "u", "7");
+        assert_eq!(version(&cache).as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn an_object_deleted_while_nobody_watched_is_gone_after_the_next_list() {
+        let cache = Cache::default();
+        put(&cache, Feed::CloneSets, "web", "u", "6");
+        cache.take_changed();
+        cache.replace(Feed::CloneSets, BTreeMap::new());
+        assert_eq!(version(&cache), None);
+        assert_eq!(cache.take_changed(), [id("shop/web")].into());
+    }
+
+    #[test]
+    fn a_late_deletion_does_not_take_the_object_that_came_after() {
+        let cache = Cache::default();
+        put(&cache, Feed::CloneSets, "web", "new", "9");
+        let (key, old) = seen(Feed::CloneSets, "web", "old", "8", "");
+        cache.remove(Feed::CloneSets, &key, &old);
+        assert_eq!(version(&cache).as_deref(), Some("9"));
+        let (key, new) = seen(Feed::CloneSets, "web", "new", "10", "");
+        cache.remove(Feed::CloneSets, &key, &new);
+        assert_eq!(version(&cache), None);
+    }
+
+    #[test]
+    fn a_companion_that_changes_hands_is_news_for_both() {
+        let cache = Cache::default();
+        let feed = Feed::Companions(Kind::Service);
+        let (key, mine) = seen(feed, "svc", "s", "1", "shop/web");
+        cache.put(feed, key.clone(), mine);
+        assert_eq!(cache.companions_of(&id("shop/web")).len(), 1);
+        cache.take_changed();
+        let (_, theirs) = seen(feed, "svc", "s", "2", "shop/cart");
+        cache.put(feed, key, theirs);
+        assert_eq!(cache.take_changed(), [id("shop/cart"), id("shop/web")].into());
+        assert!(cache.companions_of(&id("shop/web")).is_empty());
+    }
+}

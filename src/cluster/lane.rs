@@ -1,0 +1,318 @@
+//! The second lane of writes: records and Events, told when no workload is being written, coalesced to the newest.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::cluster::apply::{EVENTS, RECORDS, Target};
+use crate::cluster::cache::{Cache, Feed};
+use crate::cluster::connect::Cluster;
+use crate::cluster::error::Error;
+use crate::cluster::project;
+use crate::model::{ReleaseId, ResourceVersion, Uid};
+use crate::objects::keys;
+use crate::objects::record::ReleaseStatus;
+use crate::world::{Action, Expect};
+
+/// Events of one release that wait to be sent; the oldest go first. More than a handful at once tell nobody anything.
+const EVENTS_MAX: usize = 8;
+/// The first wait after a failure, doubled each time.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait after a failure.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// What is to be told of one release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telling {
+    /// The record's spec, as in Git.
+    pub spec: Value,
+    /// The root that it belongs to.
+    pub root: String,
+    /// The record's status; what speaks of the record's generation is filled in here.
+    pub status: ReleaseStatus,
+}
+
+/// One Event (events.k8s.io/v1), about a CloneSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Unique name of the Event: the same event told twice is one.
+    pub name: String,
+    /// When.
+    pub time: jiff::Timestamp,
+    /// `Normal` or `Warning`.
+    pub kind: &'static str,
+    /// One word: the decision.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// UID of the CloneSet, where there is one.
+    pub about: Option<Uid>,
+    /// Who tells it.
+    pub instance: String,
+}
+
+#[derive(Default)]
+struct Queue {
+    records: BTreeMap<ReleaseId, Option<Telling>>,
+    notes: BTreeMap<ReleaseId, VecDeque<Note>>,
+    failures: BTreeMap<ReleaseId, (Instant, Duration)>,
+}
+
+/// Where the loop leaves what is to be told.
+#[derive(Clone)]
+pub struct Lane {
+    queue: Arc<Mutex<Queue>>,
+    wake: Arc<Notify>,
+    busy: Arc<watch::Sender<bool>>,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self { queue: Arc::default(), wake: Arc::default(), busy: Arc::new(watch::Sender::new(false)) }
+    }
+}
+
+impl Lane {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("nothing panics while the queue is held")
+    }
+
+    /// Leaves the newest state of a release's record. What was left before and not yet written is dropped.
+    pub fn tell(&self, id: &ReleaseId, telling: Telling) {
+        self.queue().records.insert(id.clone(), Some(telling));
+        self.wake.notify_one();
+    }
+
+    /// The release is gone, and its record goes as well.
+    pub fn forget(&self, id: &ReleaseId) {
+        self.queue().records.insert(id.clone(), None);
+        self.wake.notify_one();
+    }
+
+    /// Leaves an Event.
+    pub fn note(&self, id: &ReleaseId, note: Note) {
+        let mut queue = self.queue();
+        let notes = queue.notes.entry(id.clone()).or_default();
+        if notes.len() == EVENTS_MAX {
+            notes.pop_front();
+        }
+        notes.push_back(note);
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Workloads are being written: this lane waits.
+    pub fn pause(&self) {
+        self.busy.send_replace(true);
+    }
+
+    /// This lane goes on.
+    pub fn resume(&self) {
+        self.busy.send_replace(false);
+    }
+
+    /// Whether everything that was left here is written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let queue = self.queue();
+        queue.records.is_empty() && queue.notes.is_empty()
+    }
+
+    /// Writes what is left here, one release after the other, for as long as the process lives.
+    pub async fn run(self, cluster: Cluster, cache: Cache) {
+        let mut busy = self.busy.subscribe();
+        loop {
+            let woken = self.wake.notified();
+            let Some((id, telling, notes)) = self.next() else {
+                match self.next_retry() {
+                    Some(at) => {
+                        let _ = tokio::time::timeout_at(at, woken).await;
+                    }
+                    None => woken.await,
+                }
+                continue;
+            };
+            // The sender lives as long as `self`.
+            let _ = busy.wait_for(|busy| !busy).await;
+            let told = tell(&cluster, &cache, &id, telling.as_ref(), notes).await;
+            self.settle(&id, telling, told);
+        }
+    }
+
+    /// The next release that does not wait after a failure, with everything about it.
+    fn next(&self) -> Option<(ReleaseId, Option<Option<Telling>>, VecDeque<Note>)> {
+        let mut queue = self.queue();
+        let now = Instant::now();
+        let waits = |id: &&ReleaseId| queue.failures.get(*id).is_some_and(|(at, _)| *at > now);
+        let id = queue.records.keys().chain(queue.notes.keys()).find(|id| !waits(id))?.clone();
+        let telling = queue.records.remove(&id);
+        let notes = queue.notes.remove(&id).unwrap_or_default();
+        Some((id, telling, notes))
+    }
+
+    fn next_retry(&self) -> Option<Instant> {
+        let queue = self.queue();
+        let left = queue.records.keys().chain(queue.notes.keys());
+        left.filter_map(|id| queue.failures.get(id)).map(|(at, _)| *at).min()
+    }
+
+    fn settle(&self, id: &ReleaseId, telling: Option<Option<Telling>>, told: Result<(), Error>) {
+        let mut queue = self.queue();
+        let Err(error) = told else {
+            queue.failures.remove(id);
+            return;
+        };
+        tracing::warn!(release = %id, category = error.category(), %error, "the record was not written");
+        let wait = queue.failures.get(id).map_or(RETRY_FIRST, |(_, wait)| RETRY_MAX.min(*wait * 2));
+        queue.failures.insert(id.clone(), (Instant::now() + wait, wait));
+        // Something newer may have been left here meanwhile.
+        if let Some(telling) = telling {
+            queue.records.entry(id.clone()).or_insert(telling);
+        }
+    }
+}
+
+async fn tell(
+    cluster: &Cluster,
+    cache: &Cache,
+    id: &ReleaseId,
+    telling: Option<&Option<Telling>>,
+    notes: VecDeque<Note>,
+) -> Result<(), Error> {
+    match telling {
+        Some(Some(telling)) => write_record(cluster, cache, id, telling).await?,
+        Some(None) => delete_record(cluster, cache, id).await?,
+        None => {}
+    }
+    for note in notes {
+        match write_note(cluster, id, &note).await {
+            // Told before, or nobody to tell.
+            Ok(()) | Err(Error::Exists | Error::NoNamespace(_)) => {}
+            // An Event is worth no second try.
+            Err(error) => tracing::debug!(release = %id, %error, "an Event was not written"),
+        }
+    }
+    Ok(())
+}
+
+fn record_target(id: &ReleaseId, status: bool) -> Target<'_> {
+    Target { api: RECORDS, namespace: id.namespace.as_str(), name: id.name.as_str(), status }
+}
+
+/// Writes a release's record: its spec where that differs, then its status where that does. Also the announcement of
+/// a create goes through here, before the create.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn write_record(
+    cluster: &Cluster,
+    cache: &Cache,
+    id: &ReleaseId,
+    telling: &Telling,
+) -> Result<(), Error> {
+    let seen = cache.record(id);
+    let spec = json!({"spec": telling.spec});
+    let stands = seen.as_ref().is_some_and(|seen| {
+        seen.live.root.as_deref() == Some(telling.root.as_str()) && seen.stand.object() == spec
+    });
+    let mut known = seen
+        .as_ref()
+        .map(|seen| (Expect::Same(seen.live.uid.clone(), seen.live.version.clone()), seen.live.generation));
+    if !stands {
+        let body = json!({
+            "metadata": {
+                "labels": {keys::MANAGED_BY: keys::MANAGED_BY_TRITON},
+                "annotations": {keys::ROOT: telling.root},
+            },
+            "spec": telling.spec,
+        });
+        let expect = known.map_or(Expect::Absent, |(expect, _)| expect);
+        let action = Action::Apply { body: Arc::new(body), expect };
+        let object = cluster.send(record_target(id, false), &action, false).await?.unwrap_or_default();
+        cache.wrote(Feed::Records, &object);
+        known = project::record(&object)
+            .map(|it| (Expect::Same(it.live.uid, it.live.version), it.live.generation));
+    }
+    let Some((expect, generation)) = known else {
+        return Err(Error::Malformed("a record without UID or resourceVersion".to_owned()));
+    };
+    let status = at_generation(&telling.status, generation);
+    if seen.is_some_and(|seen| seen.status() == status) {
+        return Ok(());
+    }
+    let status = serde_json::to_value(status).map_err(|error| Error::Malformed(error.to_string()))?;
+    let body = json!({"status": said(status)});
+    let action = Action::Apply { body: Arc::new(body), expect };
+    let object = cluster.send(record_target(id, true), &action, false).await?.unwrap_or_default();
+    cache.wrote(Feed::Records, &object);
+    Ok(())
+}
+
+fn at_generation(status: &ReleaseStatus, generation: i64) -> ReleaseStatus {
+    let mut status = status.clone();
+    status.observed_generation = generation;
+    for condition in &mut status.conditions {
+        condition.observed_generation = generation;
+    }
+    status
+}
+
+/// A value without nulls and empty maps: an apply of null is refused where the schema knows none, and an apply of an
+/// empty map where there were entries before (recorded); what is left out is removed.
+fn said(value: Value) -> Value {
+    let empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().map(|(key, value)| (key, said(value)));
+            Value::Object(kept.filter(|(_, value)| !empty(value)).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(said).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+async fn delete_record(cluster: &Cluster, cache: &Cache, id: &ReleaseId) -> Result<(), Error> {
+    let Some(seen) = cache.record(id) else { return Ok(()) };
+    let (uid, version): (Uid, ResourceVersion) = (seen.live.uid.clone(), seen.live.version.clone());
+    cluster.send(record_target(id, false), &Action::Delete { uid, version }, false).await?;
+    Ok(())
+}
+
+async fn write_note(cluster: &Cluster, id: &ReleaseId, note: &Note) -> Result<(), Error> {
+    let regarding = json!({
+        "apiVersion": crate::objects::Kind::CloneSet.api().api_version(),
+        "kind": crate::objects::Kind::CloneSet.api().kind,
+        "namespace": id.namespace.as_str(),
+        "name": id.name.as_str(),
+        "uid": note.about.as_ref().map(Uid::as_str).unwrap_or_default(),
+    });
+    let body = json!({
+        "eventTime": format!("{:.6}", note.time),
+        "type": note.kind,
+        "reason": note.reason,
+        "action": note.reason,
+        "note": note.message,
+        "reportingController": keys::GROUP,
+        "reportingInstance": note.instance,
+        "regarding": regarding,
+    });
+    let target = Target { api: EVENTS, namespace: id.namespace.as_str(), name: &note.name, status: false };
+    let action = Action::Apply { body: Arc::new(body), expect: Expect::Absent };
+    cluster.send(target, &action, false).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_sent_without_nulls_and_empty_maps() {
+        let status = json!({"a": null, "b": {"c": null}, "d": [], "e": [{"f": null, "g": 1}], "h": ""});
+        assert_eq!(said(status), json!({"d": [], "e": [{"g": 1}], "h": ""}));
+    }
+}

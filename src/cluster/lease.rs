@@ -1,0 +1,264 @@
+//! The lease: one daemon writes, and what it last saw of Git is remembered beside it.
+//!
+//! Whether it is ours is judged by the monotonic clock of this process alone, from the moment *before* a renewal was
+//! sent; the times in the object are for people.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::cluster::apply::{LEASES, REQUEST_TIMEOUT, Target};
+use crate::cluster::connect::Cluster;
+use crate::cluster::error::Error;
+use crate::model::{CommitId, ResourceVersion, Uid};
+use crate::objects::keys;
+use crate::world::{Action, Expect};
+
+/// How long a lease lasts without a renewal (Kubernetes' default for its own controllers).
+pub const DURATION: Duration = Duration::from_secs(15);
+/// How long renewals may fail before the lease counts as lost (Kubernetes' default). Together with
+/// [`REQUEST_TIMEOUT`] it is [`DURATION`].
+pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it is renewed, or asked for (Kubernetes' default).
+pub const RETRY: Duration = Duration::from_secs(2);
+
+/// The present moment, as the one clock of the program tells it.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What stands on a lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The head that was seen last.
+    pub head: Option<CommitId>,
+    /// When Git was last asked with success.
+    pub polled_at: Option<Timestamp>,
+}
+
+/// The lease of one root.
+pub struct Lease {
+    cluster: Cluster,
+    namespace: String,
+    name: String,
+    holder: String,
+    now: Now,
+    state: Mutex<State>,
+    renewed: std::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct State {
+    standing: Standing,
+    object: Option<Value>,
+    /// When the object was first seen as it is.
+    seen_at: Option<Instant>,
+    acquired_at: Option<Timestamp>,
+    transitions: i64,
+}
+
+impl Lease {
+    /// The lease `triton-<root>` in the cluster's own namespace, for `holder`: a name that no other process has.
+    #[must_use]
+    pub fn new(cluster: &Cluster, root: &str, holder: impl Into<String>, now: Now) -> Self {
+        Self {
+            namespace: cluster.namespace().to_owned(),
+            cluster: cluster.clone(),
+            name: format!("triton-{root}"),
+            holder: holder.into(),
+            now,
+            state: Mutex::default(),
+            renewed: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Waits until the lease is ours and gives what stands on it.
+    ///
+    /// # Errors
+    ///
+    /// What will not pass by itself: a missing right, a namespace that does not exist.
+    pub async fn acquire(&self) -> Result<Standing, Error> {
+        let mut told = String::new();
+        loop {
+            let waits_for = match self.try_acquire().await {
+                Ok(None) => return Ok(self.state.lock().await.standing),
+                Ok(Some(holder)) => format!("{holder} holds it"),
+                Err(error) if error.is_transient() || error == Error::Exists => error.to_string(),
+                Err(error) => return Err(error),
+            };
+            if waits_for != told {
+                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {waits_for}");
+                told = waits_for;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Takes the lease where it is free; else tells who holds it.
+    async fn try_acquire(&self) -> Result<Option<String>, Error> {
+        let mut state = self.state.lock().await;
+        let object = self.cluster.read(self.target()).await?;
+        if state.seen_at.is_none() || version(object.as_ref()) != version(state.object.as_ref()) {
+            state.seen_at = Some(Instant::now());
+        }
+        state.object = object;
+        let text =
+            |pointer: &str| state.object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
+        let holder = text("/spec/holderIdentity").unwrap_or_default().to_owned();
+        let lasts = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseDurationSeconds")?.as_u64());
+        let lasts = lasts.map_or(DURATION, Duration::from_secs);
+        let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts);
+        if !holder.is_empty() && holder != self.holder && !expired {
+            return Ok(Some(holder));
+        }
+        let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
+        let standing = Standing {
+            head: annotation(keys::HEAD).and_then(|it| it.parse().ok()),
+            polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()),
+        };
+        let transitions = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseTransitions")?.as_i64());
+        state.transitions = transitions.map_or(0, |it| it + i64::from(holder != self.holder));
+        state.standing = standing;
+        state.acquired_at = Some((self.now)());
+        self.write(&mut state, &self.holder).await?;
+        tracing::info!(lease = %self.name, namespace = %self.namespace, "the lease is ours");
+        Ok(None)
+    }
+
+    /// Renews the lease for as long as it is ours; gives why it is lost.
+    pub async fn keep(&self) -> Error {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match self.renew().await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() && self.age().is_some_and(|age| age < RENEW_DEADLINE) => {
+                    tracing::warn!(lease = %self.name, category = error.category(), %error, "renewal failed");
+                }
+                Err(error) => {
+                    *self.renewed() = None;
+                    return error;
+                }
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<(), Error> {
+        let mut state = self.state.lock().await;
+        let Err(error) = self.write(&mut state, &self.holder).await else { return Ok(()) };
+        if error != Error::Conflict {
+            return Err(error);
+        }
+        // Either a renewal of ours whose answer was lost, or another daemon.
+        let object = self.cluster.read(self.target()).await?;
+        let holder =
+            object.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")).and_then(Value::as_str);
+        match holder {
+            Some(holder) if holder == self.holder => state.object = object,
+            Some(holder) => return Err(Error::LeaseLost(holder.to_owned())),
+            None => return Err(Error::LeaseLost("nobody".to_owned())),
+        }
+        self.write(&mut state, &self.holder).await
+    }
+
+    /// Whether a write that brings something new may be sent: the lease is ours until its answer is in.
+    #[must_use]
+    pub fn allows_forward(&self) -> bool {
+        self.age().is_some_and(|age| age + REQUEST_TIMEOUT <= DURATION)
+    }
+
+    /// Writes down the head that is about to be used.
+    ///
+    /// # Errors
+    ///
+    /// Any: the head must not be used then.
+    pub async fn record_head(&self, head: CommitId) -> Result<(), Error> {
+        let mut state = self.state.lock().await;
+        if state.standing.head == Some(head) {
+            return Ok(());
+        }
+        let before = state.standing.head.replace(head);
+        let written = self.write(&mut state, &self.holder).await;
+        if written.is_err() {
+            state.standing.head = before;
+        }
+        written
+    }
+
+    /// Notes when Git was last asked with success: it is written with the next renewal.
+    pub async fn note_poll(&self, at: Timestamp) {
+        self.state.lock().await.standing.polled_at = Some(at);
+    }
+
+    /// Gives the lease back, so that the next daemon need not wait until it runs out.
+    pub async fn release(&self) {
+        if self.renewed().take().is_some() {
+            let mut state = self.state.lock().await;
+            if let Err(error) = self.write(&mut state, "").await {
+                tracing::info!(lease = %self.name, %error, "the lease was not given back");
+            }
+            *self.renewed() = None;
+        }
+    }
+
+    fn renewed(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.renewed.lock().expect("nothing panics while it is held")
+    }
+
+    /// Time since the last renewal was sent; `None` while the lease is not ours.
+    fn age(&self) -> Option<Duration> {
+        self.renewed().map(|at| at.elapsed())
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target { api: LEASES, namespace: &self.namespace, name: &self.name, status: false }
+    }
+
+    async fn write(&self, state: &mut State, holder: &str) -> Result<(), Error> {
+        let identity = state.object.as_ref().and_then(|object| {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+            Some((text("/metadata/uid")?.to_owned(), text("/metadata/resourceVersion")?.to_owned()))
+        });
+        let expect = identity.map_or(Expect::Absent, |(uid, version)| {
+            Expect::Same(Uid::new(uid), ResourceVersion::new(version))
+        });
+        let action = Action::Apply { body: Arc::new(self.body(state, holder)), expect };
+        let sent_at = Instant::now();
+        state.object = self.cluster.send(self.target(), &action, false).await?;
+        *self.renewed() = Some(sent_at);
+        Ok(())
+    }
+
+    fn body(&self, state: &State, holder: &str) -> Value {
+        let mut annotations = serde_json::Map::new();
+        if let Some(head) = state.standing.head {
+            annotations.insert(keys::HEAD.to_owned(), head.to_string().into());
+        }
+        if let Some(at) = state.standing.polled_at {
+            annotations.insert(keys::POLLED_AT.to_owned(), at.to_string().into());
+        }
+        json!({
+            "metadata": {
+                "labels": {keys::MANAGED_BY: keys::MANAGED_BY_TRITON},
+                "annotations": annotations,
+            },
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": DURATION.as_secs(),
+                "acquireTime": state.acquired_at.map(micro),
+                "renewTime": micro((self.now)()),
+                "leaseTransitions": state.transitions,
+            },
+        })
+    }
+}
+
+/// A time as Kubernetes' `MicroTime`.
+fn micro(at: Timestamp) -> String {
+    format!("{at:.6}")
+}
+
+fn version(object: Option<&Value>) -> Option<&str> {
+    object.and_then(|it| it.pointer("/metadata/resourceVersion")).and_then(Value::as_str)
+}

@@ -1,0 +1,317 @@
+//! Objects of the API as projections: what decisions look at, and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::fields::{Ownership, canonical, extract};
+use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
+use crate::objects::record::{Documents, ReleaseStatus};
+use crate::objects::{Kind, ObjectKey, keys};
+use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, RecordLive};
+
+/// What a drift is computed from: the object without status and server's metadata, and who owns its fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stand {
+    bytes: Box<[u8]>,
+    /// Who owns its fields.
+    pub ownership: Ownership,
+}
+
+impl Stand {
+    fn of(object: &Value) -> Self {
+        let bytes = canonical(object).into_boxed_slice();
+        Self { bytes, ownership: Ownership::default() }
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+}
+
+/// A CloneSet as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenCloneSet {
+    /// Its projection; `drift` is empty, and `body` is the part that we own (all of it where we own nothing).
+    pub live: Live,
+    /// What a drift is computed from.
+    pub stand: Stand,
+    /// A partition that is neither a count nor a percentage, as it stands: Kruise keeps every pod then.
+    pub odd_partition: Option<String>,
+}
+
+/// A companion as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenCompanion {
+    /// Its projection; `drift` is empty.
+    pub live: CompanionLive,
+    /// What a drift is computed from.
+    pub stand: Stand,
+}
+
+/// A record as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenRecord {
+    /// Its projection; documents are left out of its status.
+    pub live: RecordLive,
+    /// They stand here.
+    pub documents: Documents,
+    /// Its spec, as bytes.
+    pub stand: Stand,
+}
+
+impl SeenRecord {
+    /// Its status, documents included.
+    #[must_use]
+    pub fn status(&self) -> ReleaseStatus {
+        ReleaseStatus { documents: self.documents.clone(), ..ReleaseStatus::clone(&self.live.status) }
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
+    object.pointer(pointer).and_then(Value::as_str)
+}
+
+fn count(object: &Value, pointer: &str) -> u32 {
+    object.pointer(pointer).and_then(Value::as_u64).and_then(|it| it.try_into().ok()).unwrap_or(0)
+}
+
+fn map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
+    let entries = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn uid(object: &Value) -> Option<Uid> {
+    text(object, "/metadata/uid").map(Uid::new)
+}
+
+fn version(object: &Value) -> Option<ResourceVersion> {
+    text(object, "/metadata/resourceVersion").map(ResourceVersion::new)
+}
+
+/// Which release a CloneSet or a record of this namespace and name is; `None` where a name is none of ours.
+#[must_use]
+pub fn id(object: &Value) -> Option<ReleaseId> {
+    let namespace: Namespace = text(object, "/metadata/namespace")?.parse().ok()?;
+    let name: Name = text(object, "/metadata/name")?.parse().ok()?;
+    Some(ReleaseId { namespace, name })
+}
+
+/// Which object it is.
+#[must_use]
+pub fn key(kind: Kind, object: &Value) -> Option<ObjectKey> {
+    id(object).map(|id| ObjectKey { kind, namespace: id.namespace, name: id.name })
+}
+
+/// The object without status, server's metadata and memory.
+#[must_use]
+pub fn stand(object: &Value) -> Stand {
+    let mut kept = object.clone();
+    if let Some(fields) = kept.as_object_mut() {
+        fields.remove("status");
+        if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|name, _| {
+                let kept = ["name", "namespace", "labels", "annotations", "finalizers", "ownerReferences"];
+                kept.contains(&name.as_str())
+            });
+            if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.retain(|name, _| !keys::MEMORY.contains(&name.as_str()));
+            }
+        }
+    }
+    Stand { ownership: Ownership::of(object, keys::FIELD_MANAGER), ..Stand::of(&kept) }
+}
+
+/// Another tool that applies the object too, as its marks say.
+fn other_owner(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Option<String> {
+    for (prefix, tool) in [
+        ("kustomize.toolkit.fluxcd.io", "Flux Kustomization"),
+        ("helm.toolkit.fluxcd.io", "Flux HelmRelease"),
+    ] {
+        if let Some(name) = labels.get(&format!("{prefix}/name")) {
+            let namespace = labels.get(&format!("{prefix}/namespace")).map_or("", String::as_str);
+            return Some(format!("{tool} {namespace}/{name}"));
+        }
+    }
+    if let Some(tracking) = annotations.get("argocd.argoproj.io/tracking-id") {
+        // `application:group/kind:namespace/name`
+        let application = tracking.split(':').next().unwrap_or_default();
+        return Some(format!("Argo CD Application {application}"));
+    }
+    let release = annotations.get("meta.helm.sh/release-name")?;
+    Some(format!("Helm release {release}"))
+}
+
+fn status(object: &Value) -> CounterStatus {
+    let revision = |name: &str| text(object, &format!("/status/{name}")).unwrap_or_default().to_owned();
+    let count = |name: &str| count(object, &format!("/status/{name}"));
+    CounterStatus {
+        observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64),
+        replicas: count("replicas"),
+        ready: count("readyReplicas"),
+        available: count("availableReplicas"),
+        updated: count("updatedReplicas"),
+        updated_available: count("updatedAvailableReplicas"),
+        expected_updated: count("expectedUpdatedReplicas"),
+        current_revision: revision("currentRevision"),
+        update_revision: revision("updateRevision"),
+    }
+}
+
+/// `spec.updateStrategy.partition`; what cannot be read keeps every pod, as in Kruise.
+fn partition(object: &Value) -> (Amount, Option<String>) {
+    let keep_all = Amount::Percent(Percent::FULL);
+    match object.pointer("/spec/updateStrategy/partition") {
+        None | Some(Value::Null) => (Amount::Count(0), None),
+        Some(Value::Number(number)) => match number.as_u64().map(u32::try_from) {
+            Some(Ok(count)) => (Amount::Count(count), None),
+            _ => (keep_all, Some(number.to_string())),
+        },
+        Some(Value::String(text)) if text.ends_with('%') => match text.parse() {
+            Ok(amount) => (amount, None),
+            Err(_) => (keep_all, Some(text.clone())),
+        },
+        Some(other) => (keep_all, Some(other.to_string())),
+    }
+}
+
+/// A CloneSet; `None` where the object has no UID, version or name, which no server sends.
+#[must_use]
+pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
+    let labels = map(object, "/metadata/labels");
+    let annotations = map(object, "/metadata/annotations");
+    let stand = stand(object);
+    let kept = stand.object();
+    let (partition, odd_partition) = partition(object);
+    let owners = stand.ownership.owners();
+    let replicas = object.pointer("/spec/replicas").map_or(1, |_| count(object, "/spec/replicas"));
+    let live = Live {
+        uid: uid(object)?,
+        version: version(object)?,
+        generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null()),
+        replicas,
+        partition,
+        paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
+        replicas_owner: owners.other_owner(&["spec", "replicas"]).map(str::to_owned),
+        suspend: annotations.get(keys::SUSPEND).cloned(),
+        rollback: annotations.get(keys::ROLLBACK).cloned(),
+        root: annotations.get(keys::ROOT).cloned(),
+        other_owner: other_owner(&labels, &annotations),
+        memory: Memory::from_annotations(&annotations),
+        status: status(object),
+        body: Arc::new(extract(&kept, &stand.ownership).unwrap_or(kept)),
+        drift: Drift::default(),
+    };
+    Some(SeenCloneSet { live, stand, odd_partition })
+}
+
+/// A companion.
+#[must_use]
+pub fn companion(object: &Value) -> Option<SeenCompanion> {
+    let annotations = map(object, "/metadata/annotations");
+    let live = CompanionLive {
+        uid: uid(object)?,
+        version: version(object)?,
+        release: annotations.get(keys::RELEASE).cloned().unwrap_or_default(),
+        drift: Arc::default(),
+    };
+    Some(SeenCompanion { live, stand: stand(object) })
+}
+
+/// A record. A status that cannot be read is one that says nothing: the record is written again.
+#[must_use]
+pub fn record(object: &Value) -> Option<SeenRecord> {
+    let annotations = map(object, "/metadata/annotations");
+    let mut status: ReleaseStatus =
+        object.get("status").cloned().and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
+    let documents = std::mem::take(&mut status.documents);
+    let live = RecordLive {
+        uid: uid(object)?,
+        version: version(object)?,
+        generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+        root: annotations.get(keys::ROOT).cloned(),
+        memory: Memory::from_annotations(&status.memory),
+        replicas: status.view.pods.desired,
+        status: Arc::new(status),
+    };
+    let spec = json!({"spec": object.get("spec").cloned().unwrap_or_default()});
+    Some(SeenRecord { live, documents, stand: Stand::of(&spec) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> Value {
+        json!({
+            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet",
+            "metadata": {"namespace": "shop", "name": "web", "uid": "u", "resourceVersion": "7", "generation": 3,
+                "labels": {"app": "web"}, "annotations": {"triton.io/step": "2", "triton.io/suspend": "", "note": "x"},
+                "managedFields": [{"manager": "hpa", "operation": "Update", "subresource": "scale",
+                    "fieldsV1": {"f:spec": {"f:replicas": {}}}}]},
+            "spec": {"replicas": 5, "updateStrategy": {"partition": "99.5%"}, "template": {}},
+            "status": {"observedGeneration": 3, "replicas": 5, "updatedReplicas": 1, "updateRevision": "web-1"},
+        })
+    }
+
+    #[test]
+    fn a_cloneset_becomes_what_decisions_look_at() {
+        let seen = cloneset(&object()).unwrap();
+        let live = seen.live;
+        assert_eq!((live.replicas, live.partition.to_string()), (5, "99.5%".to_owned()));
+        assert_eq!(live.replicas_owner.as_deref(), Some("hpa (scale)"));
+        assert_eq!(live.suspend.as_deref(), Some(""));
+        assert!(live.is_fresh() && !live.deleting && live.memory.is_none());
+        assert_eq!(
+            (live.status.updated, live.status.expected_updated, live.status.update_revision.as_str()),
+            (1, 0, "web-1")
+        );
+        assert_eq!(live.body["metadata"]["annotations"], json!({"note": "x", "triton.io/suspend": ""}));
+        assert_eq!(live.body.get("status"), None);
+    }
+
+    #[test]
+    fn a_partition_that_cannot_be_read_keeps_every_pod() {
+        for odd in [json!("5"), json!("120%"), json!(-1), json!({})] {
+            let mut object = object();
+            object["spec"]["updateStrategy"]["partition"] = odd;
+            let seen = cloneset(&object).unwrap();
+            assert_eq!(seen.live.kept(), 5);
+            assert!(seen.odd_partition.is_some());
+        }
+        let mut bare = object();
+        bare["spec"] = json!({});
+        let seen = cloneset(&bare).unwrap();
+        assert_eq!((seen.live.replicas, seen.live.kept(), seen.odd_partition), (1, 0, None));
+    }
+
+    #[test]
+    fn other_tools_are_known_by_their_marks() {
+        let owner = |labels: Value, annotations: Value| {
+            let mut object = object();
+            object["metadata"]["labels"] = labels;
+            object["metadata"]["annotations"] = annotations;
+            cloneset(&object).unwrap().live.other_owner
+        };
+        let flux = json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux"});
+        assert_eq!(owner(flux, json!({})).as_deref(), Some("Flux Kustomization flux/apps"));
+        let argo = json!({"argocd.argoproj.io/tracking-id": "shop:apps.kruise.io/CloneSet:shop/web"});
+        assert_eq!(owner(json!({}), argo).as_deref(), Some("Argo CD Application shop"));
+        let helm = json!({"meta.helm.sh/release-name": "web"});
+        assert_eq!(owner(json!({}), helm).as_deref(), Some("Helm release web"));
+        assert_eq!(owner(json!({"app.kubernetes.io/managed-by": "triton"}), json!({})), None);
+    }
+
+    #[test]
+    fn a_record_with_a_status_that_makes_no_sense_is_a_record_without_one() {
+        let object = json!({"metadata": {"namespace": "a", "name": "b", "uid": "u", "resourceVersion": "1"},
+            "status": {"holds": 7}});
+        let seen = record(&object).unwrap();
+        assert_eq!(*seen.live.status, ReleaseStatus::default());
+        assert_eq!(seen.live.memory, None);
+    }
+}

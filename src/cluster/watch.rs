@@ -1,0 +1,133 @@
+//! The watches: one task for each kind, all feeding one cache.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::Api;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::{self, Event, watcher};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::cluster::apply::{RECORDS, resource};
+use crate::cluster::cache::{Cache, Feed, Seen};
+use crate::cluster::connect::{Cluster, WATCH_SECONDS};
+use crate::cluster::error::{Attempt, Error};
+use crate::objects::Kind;
+use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON};
+use crate::objects::kind::Api as Served;
+
+/// Objects in one page of a list: kube's own choice, half a megabyte of CloneSets.
+const PAGE: u32 = 500;
+/// The first wait after a failure, doubled each time.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// The longest wait after a failure: an API server that comes back is noticed soon, and hundreds of daemons do not
+/// keep it down.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+/// How soon a kind without which nothing works is asked for again, where the cluster does not serve it.
+const RECHECK: Duration = Duration::from_secs(10);
+/// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
+const RECHECK_COMPANION: Duration = Duration::from_secs(300);
+
+impl Feed {
+    fn served(self) -> Served {
+        match self {
+            Self::CloneSets => Kind::CloneSet.api(),
+            Self::Companions(kind) => kind.api(),
+            Self::Records => RECORDS,
+        }
+    }
+
+    fn config(self) -> watcher::Config {
+        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
+        match self {
+            Self::CloneSets | Self::Records => config,
+            Self::Companions(_) => config.labels(&format!("{MANAGED_BY}={MANAGED_BY_TRITON}")),
+        }
+    }
+
+    const fn recheck(self) -> Duration {
+        match self {
+            Self::CloneSets | Self::Records => RECHECK,
+            Self::Companions(_) => RECHECK_COMPANION,
+        }
+    }
+
+    fn attempt(self) -> Attempt {
+        let api = self.served();
+        Attempt {
+            verb: "list",
+            resource: api.plural.to_owned(),
+            group: api.group.to_owned(),
+            namespace: String::new(),
+        }
+    }
+}
+
+/// Starts every watch. They end when the set is dropped.
+#[must_use]
+pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for feed in Feed::all() {
+        tasks.spawn(follow(cluster.clone(), cache.clone(), feed));
+    }
+    tasks
+}
+
+async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
+    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource(feed.served()));
+    let mut events = pin!(watcher(api, feed.config()));
+    let mut list = BTreeMap::new();
+    let mut delay = RETRY_FIRST;
+    let mut failed_at: Option<Instant> = None;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => list.clear(),
+            Ok(Event::InitApply(object)) => list.extend(seen(feed, &object)),
+            Ok(Event::InitDone) => {
+                tracing::debug!(feed = ?feed, objects = list.len(), "listed");
+                cache.replace(feed, std::mem::take(&mut list));
+                delay = RETRY_FIRST;
+            }
+            Ok(Event::Apply(object)) => {
+                if let Some((id, seen)) = seen(feed, &object) {
+                    cache.put(feed, id, seen);
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                if let Some((id, seen)) = seen(feed, &object) {
+                    cache.remove(feed, &id, &seen);
+                }
+            }
+            Err(error) => {
+                let error = classify(error, feed);
+                if failed_at.is_some_and(|at| at.elapsed() > 2 * RETRY_MAX) {
+                    delay = RETRY_FIRST;
+                }
+                let wait = if matches!(error, Error::NotServed(_)) { feed.recheck() } else { delay };
+                tracing::debug!(feed = ?feed, category = error.category(), %error, "watch interrupted");
+                cache.stopped(feed, error);
+                tokio::time::sleep(wait).await;
+                failed_at = Some(Instant::now());
+                delay = RETRY_MAX.min(delay * 2);
+            }
+        }
+    }
+}
+
+fn seen(feed: Feed, object: &DynamicObject) -> Option<(crate::model::ReleaseId, Seen)> {
+    let value = serde_json::to_value(object).ok()?;
+    Seen::of(feed, &value)
+}
+
+fn classify(error: watcher::Error, feed: Feed) -> Error {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Error::from_kube(error, feed.attempt()),
+        watcher::Error::WatchError(status) => Error::from_kube(kube::Error::Api(status), feed.attempt()),
+        watcher::Error::NoResourceVersion => Error::Malformed("a list without a resourceVersion".to_owned()),
+    }
+}

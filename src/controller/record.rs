@@ -1,0 +1,216 @@
+//! From a move to the status of its record. No value in it ticks: equal facts give equal bytes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::model::{Digest, Gate, Hold};
+use crate::objects::record::{Condition, Documents, HISTORY_MAX, Phase, ReleaseStatus, Transition, View};
+use crate::world::{Case, Decision, Memory, Move, World};
+
+/// What became of a move.
+pub struct Outcome<'a> {
+    /// What was decided.
+    pub decided: &'a Move,
+    /// Whether its writes all went through.
+    pub done: bool,
+    /// What the checker has against it.
+    pub violation: Option<&'a Hold>,
+    /// What was told before.
+    pub before: &'a ReleaseStatus,
+}
+
+impl Outcome<'_> {
+    /// Memory as it stands after it.
+    #[must_use]
+    pub fn memory<'a>(&'a self, case: &'a Case) -> Option<&'a Memory> {
+        let standing = case.memory().or_else(|| case.recorded_memory());
+        if self.done { self.decided.memory.as_ref().or(standing) } else { standing }
+    }
+
+    /// Whether it is a transition that people are told of.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.done && self.violation.is_none() && is_told(self.decided)
+    }
+
+    /// What people see. A move that was not carried out has moved nothing: what was seen before still stands, but
+    /// for the reasons.
+    fn view(&self, now: Timestamp) -> View {
+        let planned = &self.decided.view;
+        let mut view = planned.clone();
+        if !self.done {
+            let refused = planned.holds.iter().any(|hold| hold.gate == Gate::Cluster);
+            let phase = if refused { Phase::Degraded } else { self.before.view.phase };
+            let (holds, pods) = (planned.holds.clone(), planned.pods.clone());
+            view = View { holds, pods, phase, ..self.before.view.clone() };
+        }
+        if let Some(violation) = self.violation {
+            view.holds.insert(0, violation.clone());
+            view.phase = Phase::Degraded;
+        }
+        date_holds(&mut view, &self.before.view, now);
+        view
+    }
+}
+
+/// The status that the record should have.
+#[must_use]
+pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Documents) -> ReleaseStatus {
+    let before = outcome.before;
+    let generation = case.record.as_ref().map_or(1, |record| record.generation);
+    let view = outcome.view(world.now);
+    let phase = view.phase;
+    let sentence = sentence(&view, outcome.decided);
+    let memory = outcome.memory(case);
+    ReleaseStatus {
+        observed_generation: generation,
+        conditions: conditions(phase, &sentence, &before.conditions, generation, world.now),
+        version_text: version_text(&view),
+        step_text: format!("{}/{}", view.step, view.steps.len()),
+        pods_text: format!("{}/{}", view.pods.updated_available, view.pods.desired),
+        waits_for: view.holds.first().map(|hold| word(hold.gate)).unwrap_or_default(),
+        since: view.holds.first().and_then(|hold| hold.since),
+        history: history(world, outcome),
+        memory: memory.map(Memory::to_annotations).unwrap_or_default(),
+        pending: pending(case, outcome.decided, before),
+        inventory: case.companions.keys().map(|key| format!("{}/{}", key.kind, key.name)).collect(),
+        documents,
+        view,
+    }
+}
+
+/// A hold that was there before keeps the moment at which it began.
+fn date_holds(view: &mut View, before: &View, now: Timestamp) {
+    for hold in &mut view.holds {
+        let known = before.holds.iter().find(|it| it.gate == hold.gate).and_then(|it| it.since);
+        hold.since = hold.since.or(known).or(Some(now));
+    }
+}
+
+/// A closed enum's word as JSON has it.
+fn word<T: serde::Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+fn version_text(view: &View) -> String {
+    match (&view.version.from, &view.version.to) {
+        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (from, to) => to.as_ref().or(from.as_ref()).cloned().unwrap_or_default(),
+    }
+}
+
+/// What the conditions say: the first hold, else what happens.
+fn sentence(view: &View, decided: &Move) -> String {
+    if let Some(hold) = view.holds.first() {
+        return hold.message.clone();
+    }
+    match view.phase {
+        Phase::Healthy => "every pod runs what Git says".to_owned(),
+        Phase::Progressing | Phase::Paused | Phase::RollingBack | Phase::Degraded => decided.message.clone(),
+    }
+}
+
+/// `Ready`, `Reconciling` and `Stalled` in the form of kstatus. A release that waits for a person is still
+/// reconciling: `kubectl wait` waits with it.
+fn conditions(
+    phase: Phase,
+    message: &str,
+    before: &[Condition],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let (ready, stalled) = match phase {
+        Phase::Healthy => (true, false),
+        Phase::Progressing | Phase::Paused | Phase::RollingBack => (false, false),
+        Phase::Degraded => (false, true),
+    };
+    let condition = |kind: &str, is: bool| {
+        let status = if is { "True" } else { "False" };
+        let known = before.iter().find(|it| it.kind == kind && it.status == status);
+        Condition {
+            kind: kind.to_owned(),
+            status: status.to_owned(),
+            reason: word(phase),
+            message: message.to_owned(),
+            last_transition_time: known.map_or(now, |it| it.last_transition_time),
+            observed_generation: generation,
+        }
+    };
+    vec![
+        condition("Ready", ready),
+        condition("Reconciling", !ready && !stalled),
+        condition("Stalled", stalled),
+    ]
+}
+
+const fn is_told(decided: &Move) -> bool {
+    match decided.decision {
+        Decision::Rest | Decision::Hold => false,
+        Decision::Note
+        | Decision::Create
+        | Decision::Adopt
+        | Decision::Enter(_)
+        | Decision::Repair
+        | Decision::Fail
+        | Decision::RollBack
+        | Decision::Complete
+        | Decision::Remove => !decided.message.is_empty(),
+    }
+}
+
+fn history(world: &World, outcome: &Outcome<'_>) -> Vec<Transition> {
+    let decided = outcome.decided;
+    let mut history = outcome.before.history.clone();
+    if outcome.is_told() {
+        history.push(Transition {
+            time: world.now,
+            decision: decided.decision.word().to_owned(),
+            message: decided.message.clone(),
+            digest: decided.memory.as_ref().map(|memory| memory.digest.long()),
+            step: decided.memory.as_ref().map_or(0, |memory| memory.step),
+            head: world.source.head.map(|head| head.to_string()),
+        });
+    }
+    history.drain(..history.len().saturating_sub(HISTORY_MAX));
+    history
+}
+
+/// An announced create stays announced until the object's memory knows its own UID.
+fn pending(case: &Case, decided: &Move, before: &ReleaseStatus) -> Option<crate::objects::record::Pending> {
+    if decided.pending.is_some() {
+        return decided.pending.clone();
+    }
+    let live = case.live.as_ref();
+    let settled = live.and_then(|live| live.memory.as_ref()).is_some_and(|memory| memory.uid.is_some());
+    before.pending.clone().filter(|_| !settled)
+}
+
+/// The documents that are needed when Git is away: the entered release's, and those of the release that a rollback
+/// would go to. `kept` is what the record has already; `pack` makes what it has not.
+#[must_use]
+pub fn documents(
+    memory: &Memory,
+    recorded: Option<&Memory>,
+    kept: &Documents,
+    mut pack: impl FnMut(&Digest) -> Option<String>,
+) -> Documents {
+    let mut known: BTreeMap<Digest, &String> = BTreeMap::new();
+    if let Some(recorded) = recorded {
+        let entered = kept.entered.as_ref().map(|text| (recorded.digest, text));
+        let proven = below(recorded).zip(kept.proven.as_ref());
+        known.extend(entered.into_iter().chain(proven));
+    }
+    let mut text = |digest: Digest| known.get(&digest).map(|text| (*text).clone()).or_else(|| pack(&digest));
+    Documents { entered: text(memory.digest), proven: below(memory).and_then(text) }
+}
+
+/// The release that a rollback would go to.
+#[must_use]
+pub fn below(memory: &Memory) -> Option<Digest> {
+    let other = memory.proven.iter().rev().find(|proof| proof.template != memory.template);
+    other.map(|proof| proof.digest)
+}

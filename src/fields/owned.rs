@@ -1,0 +1,221 @@
+//! Who owns which fields: `metadata.managedFields`, cut down to what a comparison asks.
+//!
+//! Format: Kubernetes, `FieldsV1`: `f:NAME` is a field, `k:{…}` an item of a list by its keys, `v:…` an item of a
+//! set; an empty object is a leaf, which owns all below it; `.` is the item or map itself.
+
+use serde_json::{Map, Value, json};
+
+/// The owners of one object's fields, as compact bytes: a cache keeps thousands of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ownership(Box<[u8]>);
+
+type Set = Map<String, Value>;
+
+/// The owners of one object's fields, opened for reading.
+#[derive(Clone, Debug, Default)]
+pub struct Owners {
+    /// What we applied.
+    applied: Option<Set>,
+    /// What a webhook changed in the course of our own apply: the API server notes that under our name too, but as
+    /// an update, and takes it out of what we applied.
+    updated: Option<Set>,
+    others: Vec<(String, Set)>,
+}
+
+impl Ownership {
+    /// Takes what matters from an object: the applied fields of `manager`, and everybody else's but those of the
+    /// status.
+    #[must_use]
+    pub fn of(object: &Value, manager: &str) -> Self {
+        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+        let (mut applied, mut updated) = (Value::Null, Value::Null);
+        let mut others = Vec::new();
+        for entry in entries.into_iter().flatten() {
+            let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+            let fields = entry.get("fieldsV1").cloned().unwrap_or_default();
+            match (text("manager"), text("operation"), text("subresource")) {
+                (_, _, "status") => {}
+                (name, "Apply", "") if name == manager => applied = fields,
+                (name, _, "") if name == manager => updated = fields,
+                (name, _, "") => others.push(json!([name, fields])),
+                (name, _, subresource) => others.push(json!([format!("{name} ({subresource})"), fields])),
+            }
+        }
+        Self(json!([applied, updated, others]).to_string().into_bytes().into_boxed_slice())
+    }
+
+    /// Opens them.
+    #[must_use]
+    pub fn owners(&self) -> Owners {
+        type Kept = (Option<Set>, Option<Set>, Vec<(String, Set)>);
+        let (applied, updated, others): Kept = serde_json::from_slice(&self.0).unwrap_or_default();
+        Owners { applied, updated, others }
+    }
+}
+
+impl Owners {
+    /// Whether we ever applied the object.
+    #[must_use]
+    pub const fn has_ours(&self) -> bool {
+        self.applied.is_some()
+    }
+
+    /// Another manager that owns the field at `path`, by the names of its fields.
+    #[must_use]
+    pub fn other_owner(&self, path: &[&str]) -> Option<&str> {
+        let owns =
+            |tree: &Set| path.iter().fold(Node::Part(tree), |node, field| node.field(field)) != Node::Nothing;
+        self.others.iter().find(|(_, tree)| owns(tree)).map(|(manager, _)| manager.as_str())
+    }
+
+    /// Where reading begins.
+    #[must_use]
+    pub fn root(&self) -> Place<'_> {
+        let ours = [&self.applied, &self.updated].map(|set| set.as_ref().map_or(Node::Nothing, Node::Part));
+        let others = self.others.iter().map(|(name, tree)| (name.as_str(), Node::Part(tree)));
+        Place { ours, others: others.collect() }
+    }
+}
+
+/// What one manager owns at one place of an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Node<'a> {
+    /// Nothing.
+    Nothing,
+    /// Some of what is below.
+    Part(&'a Set),
+    /// The field and all below it.
+    Whole,
+}
+
+impl<'a> Node<'a> {
+    fn below(found: Option<&'a Value>) -> Self {
+        match found {
+            None => Self::Nothing,
+            Some(Value::Object(map)) if !map.is_empty() => Self::Part(map),
+            Some(_) => Self::Whole,
+        }
+    }
+
+    /// The field `name` below.
+    #[must_use]
+    pub fn field(self, name: &str) -> Self {
+        match self {
+            Self::Part(map) => Self::below(map.get(&format!("f:{name}"))),
+            Self::Nothing | Self::Whole => self,
+        }
+    }
+
+    /// The item of a list: by its keys, or by its value in a set.
+    #[must_use]
+    pub fn item(self, item: &Value) -> Self {
+        let Self::Part(map) = self else { return self };
+        let fits = |name: &str| {
+            if let Some(keys) = name.strip_prefix("k:") {
+                let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+                // A key that was left out has its default, which the server wrote into the set: `protocol: TCP`.
+                return keys.iter().all(|(key, value)| item.get(key).is_none_or(|it| it == value));
+            }
+            name.strip_prefix("v:")
+                .is_some_and(|text| serde_json::from_str::<Value>(text).ok().as_ref() == Some(item))
+        };
+        map.iter().find(|(name, _)| fits(name)).map_or(Self::Nothing, |(_, below)| Self::below(Some(below)))
+    }
+}
+
+/// How much of a place is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Nothing.
+    None,
+    /// Some of what is below.
+    Some,
+    /// The field and all below it.
+    All,
+}
+
+/// One place of an object, and who owns what there.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// What we own: by apply, and by update.
+    ours: [Node<'a>; 2],
+    others: Vec<(&'a str, Node<'a>)>,
+}
+
+impl Place<'_> {
+    /// The field `name` below.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Self {
+        Self { ours: self.ours.map(|node| node.field(name)), others: self.step(|node| node.field(name)) }
+    }
+
+    /// The item of a list below.
+    #[must_use]
+    pub fn item(&self, item: &Value) -> Self {
+        Self { ours: self.ours.map(|node| node.item(item)), others: self.step(|node| node.item(item)) }
+    }
+
+    /// How much of it is ours.
+    #[must_use]
+    pub fn ours(&self) -> Share {
+        match self.ours {
+            [Node::Nothing, Node::Nothing] => Share::None,
+            [Node::Whole, _] | [_, Node::Whole] => Share::All,
+            [Node::Part(_), _] | [_, Node::Part(_)] => Share::Some,
+        }
+    }
+
+    /// Another manager that owns something here.
+    #[must_use]
+    pub fn other(&self) -> Option<&str> {
+        self.others.first().map(|(manager, _)| *manager)
+    }
+}
+
+impl<'a> Place<'a> {
+    fn step(&self, step: impl Fn(Node<'a>) -> Node<'a>) -> Vec<(&'a str, Node<'a>)> {
+        let next = self.others.iter().map(|(manager, node)| (*manager, step(*node)));
+        next.filter(|(_, node)| *node != Node::Nothing).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> Value {
+        json!({"metadata": {"managedFields": [
+            {"manager": "triton", "operation": "Apply", "fieldsV1": {"f:spec": {
+                "f:selector": {}, "f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {".": {}, "f:name": {}}}}}},
+            {"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale",
+                "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "kruise-manager", "operation": "Update", "subresource": "status",
+                "fieldsV1": {"f:status": {"f:replicas": {}}}},
+        ]}})
+    }
+
+    #[test]
+    fn an_autoscaler_is_seen_as_the_owner_of_replicas() {
+        let owners = Ownership::of(&object(), "triton").owners();
+        assert_eq!(owners.other_owner(&["spec", "replicas"]), Some("kube-controller-manager (scale)"));
+        assert_eq!(owners.other_owner(&["status", "replicas"]), None);
+        assert_eq!(owners.other_owner(&["spec", "template"]), None);
+    }
+
+    #[test]
+    fn a_leaf_owns_all_below_it_and_a_list_item_is_found_by_its_keys() {
+        let owners = Ownership::of(&object(), "triton").owners();
+        let spec = owners.root().field("spec");
+        assert_eq!(spec.field("selector").field("matchLabels").ours(), Share::All);
+        let ports = spec.field("ports");
+        assert_eq!(ports.item(&json!({"port": 80})).field("name").ours(), Share::All);
+        assert_eq!(ports.item(&json!({"port": 80})).field("targetPort").ours(), Share::None);
+        assert_eq!(ports.item(&json!({"port": 81})).ours(), Share::None);
+    }
+
+    #[test]
+    fn an_object_without_managed_fields_is_owned_by_nobody() {
+        let owners = Ownership::of(&json!({}), "triton").owners();
+        assert!(!owners.has_ours() && !Ownership::default().owners().has_ours());
+    }
+}

@@ -1,0 +1,146 @@
+//! The `Release` document: strategy, `step`, `suspend`, `attempt`, and its two annotations.
+
+use serde_json::Value;
+
+use crate::model::ReleaseId;
+use crate::objects::keys;
+use crate::spec::cloneset::without;
+use crate::spec::node::{Node, Spot, Tree};
+use crate::spec::object;
+use crate::spec::read::{Fields, unknown_cure};
+use crate::spec::report::{Report, quote};
+use crate::spec::strategy::{self, WrittenStrategy};
+use crate::spec::texts;
+
+/// Highest `spec.step` and `spec.attempt`.
+const NUMBER_MAX: u32 = 1_000_000;
+
+/// The strategy that a release asks for.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// None: the repository's default.
+    Default,
+    /// One of the repository's, by name; where the name stands.
+    Named(String, Spot),
+    /// This one.
+    Inline(WrittenStrategy),
+    /// It cannot be read.
+    Broken,
+}
+
+/// A `Release` document as far as it can be read.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Where the document begins.
+    pub at: Spot,
+    /// Where its name stands.
+    pub name_at: Spot,
+    /// Which release.
+    pub id: Option<ReleaseId>,
+    /// As written, without `spec.step`, `spec.suspend` and `spec.strategy`; no `spec` where nothing else is in it.
+    pub value: Value,
+    /// Its strategy.
+    pub wanted: Wanted,
+    /// `spec.step`.
+    pub cap: Option<u32>,
+    /// Where `spec.step` stands.
+    pub cap_at: Option<Spot>,
+    /// `spec.suspend`.
+    pub suspend: bool,
+    /// `spec.attempt`.
+    pub attempt: u32,
+    /// The annotation `triton.io/adopt`.
+    pub adopt: bool,
+    /// The annotation `triton.io/on-delete: orphan`.
+    pub orphan: bool,
+}
+
+/// Reads a `Release` document. Mistakes go to `report`.
+pub fn read(node: &Node, report: &mut Report) -> Head {
+    let names = object::names(node, report);
+    let mut head = Head {
+        at: node.at,
+        name_at: names.name_at,
+        id: names.namespace.zip(names.name).map(|(namespace, name)| ReleaseId { namespace, name }),
+        value: without(&node.to_value(), &[&["spec", "step"], &["spec", "suspend"], &["spec", "strategy"]]),
+        wanted: Wanted::Default,
+        cap: None,
+        cap_at: None,
+        suspend: false,
+        attempt: 1,
+        adopt: false,
+        orphan: false,
+    };
+    if head.value["spec"].as_object().is_some_and(serde_json::Map::is_empty) {
+        head.value = without(&head.value, &[&["spec"]]);
+    }
+    let Some(fields) = Fields::open(node, "", &["apiVersion", "kind", "metadata", "spec"], report) else {
+        return head;
+    };
+    texts::metadata(node, "", report);
+    if let Some(metadata) = node.get("metadata").filter(|metadata| matches!(metadata.tree, Tree::Map(_))) {
+        let _ = Fields::open(metadata, "metadata", &["namespace", "name", "labels", "annotations"], report);
+        let annotations = metadata.get("annotations").map_or(&[][..], Node::entries);
+        annotations.iter().for_each(|entry| annotation(&entry.key, entry.at, &entry.node, &mut head, report));
+    }
+    if let Some(spec) = fields.get("spec", report) {
+        read_spec(spec, &mut head, report);
+    }
+    head
+}
+
+fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
+    let known = ["strategy", "step", "suspend", "attempt"];
+    let Some(fields) = Fields::open(node, "spec", &known, report) else { return };
+    head.cap = fields.number("step", 0..=NUMBER_MAX, report);
+    head.cap_at = fields.key_at("step");
+    head.suspend = fields.flag("suspend", report).unwrap_or(false);
+    head.attempt = fields.number("attempt", 1..=NUMBER_MAX, report).unwrap_or(1);
+    head.wanted = match fields.get("strategy", report) {
+        None if fields.key_at("strategy").is_some() => Wanted::Broken,
+        None => Wanted::Default,
+        Some(Node { tree: Tree::Text(name), at }) => Wanted::Named(name.clone(), *at),
+        Some(node) if matches!(node.tree, Tree::Map(_)) => {
+            strategy::read(node, "spec.strategy", report).map_or(Wanted::Broken, Wanted::Inline)
+        }
+        Some(node) => {
+            let message = format!("`spec.strategy` must be a name or a map, not {}", node.what());
+            report.error(node.at, message, "write `steps:` below it, or a name from triton.yaml");
+            Wanted::Broken
+        }
+    };
+}
+
+fn annotation(key: &str, at: Spot, node: &Node, head: &mut Head, report: &mut Report) {
+    match key {
+        // That it is no text is told already.
+        keys::ADOPT | keys::ON_DELETE if node.text().is_none() => {}
+        keys::ADOPT => match node.text() {
+            Some("true") => head.adopt = true,
+            Some("false") => {}
+            Some(_) | None => {
+                report.error(
+                    node.at,
+                    format!("`{key}` must be \"true\" or \"false\""),
+                    "write \"true\", with quotes",
+                );
+            }
+        },
+        keys::ON_DELETE => match node.text() {
+            Some("orphan") => head.orphan = true,
+            Some(_) | None => {
+                let cure = "write `orphan` to leave the objects behind, or delete the line";
+                report.error(node.at, format!("`{key}` can only be `orphan`"), cure);
+            }
+        },
+        keys::SUSPEND => {
+            let message = format!("the annotation `{key}` lives in the cluster, on the CloneSet");
+            report.error(at, message, "write `spec.suspend: true`");
+        }
+        key if key.strip_prefix(keys::GROUP).is_some_and(|rest| rest.starts_with('/')) => {
+            let cure = unknown_cure(key, &[keys::ADOPT, keys::ON_DELETE]);
+            report.error(at, format!("a Release has no annotation `{}`", quote(key)), cure);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,155 @@
+//! Strategies: steps, `initial`, `deadline`, `onFailure`.
+
+use serde_json::Value;
+
+use crate::model::{Amount, Percent};
+use crate::spec::node::{Node, Spot, Tree};
+use crate::spec::read::Fields;
+use crate::spec::release::{Approval, Initial, OnFailure, Step, Strategy};
+use crate::spec::report::Report;
+
+/// Most steps of a strategy: one for each percent would be a misunderstanding.
+pub const STEPS_MAX: usize = 50;
+/// Most approvals that a step can ask for.
+pub const APPROVALS_MAX: u32 = 10;
+/// Seconds after which a step that is not healthy has failed, where nothing is written.
+const DEADLINE: u32 = 600;
+
+/// A strategy and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenStrategy {
+    /// What it says.
+    pub strategy: Strategy,
+    /// As written.
+    pub value: Value,
+    /// Where it begins.
+    pub at: Spot,
+    /// Where each step's `replicas` stands.
+    pub steps_at: Vec<Spot>,
+    /// Where `initial` stands.
+    pub initial_at: Option<Spot>,
+}
+
+impl Default for WrittenStrategy {
+    /// What is meant where nothing is written: 100 % at once.
+    fn default() -> Self {
+        let strategy = Strategy {
+            steps: vec![whole()],
+            stepped: false,
+            initial: Initial::All,
+            deadline: DEADLINE,
+            on_failure: OnFailure::Rollback,
+        };
+        Self { strategy, value: Value::Null, at: Spot::default(), steps_at: Vec::new(), initial_at: None }
+    }
+}
+
+fn whole() -> Step {
+    Step { replicas: Amount::Percent(Percent::FULL), soak: 0, approval: None }
+}
+
+/// Reads the strategy that stands at `path`.
+pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
+    let fields = Fields::open(node, path, &["steps", "initial", "deadline", "onFailure"], report)?;
+    let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
+    if let Some(list) = fields.get("steps", report) {
+        steps(list, &fields.path_of("steps"), &mut out, report);
+    }
+    let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
+    out.strategy.initial = initial.unwrap_or(out.strategy.initial);
+    out.initial_at = fields.key_at("initial");
+    out.strategy.deadline = fields.duration("deadline", 1, report).unwrap_or(DEADLINE);
+    let failures = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
+    out.strategy.on_failure = fields.word("onFailure", &failures, report).unwrap_or(OnFailure::Rollback);
+    Some(out)
+}
+
+fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report) {
+    let Tree::List(items) = &list.tree else {
+        report.error(
+            list.at,
+            format!("`{path}` must be a list, not {}", list.what()),
+            "write `- replicas: 1` below it",
+        );
+        return;
+    };
+    if items.len() > STEPS_MAX {
+        report.error(
+            items[STEPS_MAX].at,
+            format!("`{path}` has more than {STEPS_MAX} steps"),
+            "use fewer steps",
+        );
+        return;
+    }
+    let mut steps = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let step = step(item, &format!("{path}[{index}]"), report);
+        out.steps_at.push(item.get("replicas").map_or(item.at, |node| node.at));
+        // A step that cannot be read has been told of; it must not make its neighbours look wrong.
+        steps.push(step);
+    }
+    if let Some(steps) = steps.into_iter().collect::<Option<Vec<Step>>>()
+        && !steps.is_empty()
+    {
+        check_last(&steps, out, path, report);
+        check_falls(&steps, &out.steps_at, path, report);
+        out.strategy.steps = steps;
+        out.strategy.stepped = true;
+    }
+}
+
+fn step(node: &Node, path: &str, report: &mut Report) -> Option<Step> {
+    let fields = Fields::open(node, path, &["replicas", "soak", "approval"], report)?;
+    let replicas = fields.amount("replicas", report);
+    let soak = fields.duration("soak", 0, report).unwrap_or(0);
+    let approval =
+        fields.get("approval", report).and_then(|node| approval(node, &fields.path_of("approval"), report));
+    Some(Step { replicas: replicas?, soak, approval })
+}
+
+fn approval(node: &Node, path: &str, report: &mut Report) -> Option<Approval> {
+    if !matches!(node.tree, Tree::Map(_)) {
+        let message = format!("`{path}` must be a map, not {}", node.what());
+        report.error(node.at, message, "write `approval: {}`, or `approval: { count: 2 }`");
+        return None;
+    }
+    let fields = Fields::open(node, path, &["count", "notAuthor"], report)?;
+    let count = fields.number("count", 1..=APPROVALS_MAX, report).unwrap_or(1);
+    let not_author = fields.flag("notAuthor", report).unwrap_or(false);
+    Some(Approval { count, not_author })
+}
+
+fn check_last(steps: &[Step], out: &WrittenStrategy, path: &str, report: &mut Report) {
+    let last = steps.len() - 1;
+    if steps[last].replicas != Amount::Percent(Percent::FULL) {
+        let message =
+            format!("the last step, `{path}[{last}]`, is {}; a rollout ends at 100%", steps[last].replicas);
+        report.error(out.steps_at[last], message, "add a step `- replicas: 100%`");
+    }
+}
+
+/// Steps of one kind never fall, whatever the size.
+fn check_falls(steps: &[Step], places: &[Spot], path: &str, report: &mut Report) {
+    for (index, pair) in steps.windows(2).enumerate() {
+        let falls = match (pair[0].replicas, pair[1].replicas) {
+            (Amount::Count(before), Amount::Count(after)) => after < before,
+            (Amount::Percent(before), Amount::Percent(after)) => after < before,
+            (Amount::Count(_), Amount::Percent(_)) | (Amount::Percent(_), Amount::Count(_)) => false,
+        };
+        if falls {
+            let (before, after) = (pair[0].replicas, pair[1].replicas);
+            let message = format!("steps never fall: `{path}[{}]` is {after}, after {before}", index + 1);
+            report.error(places[index + 1], message, format!("write {before} or more"));
+        }
+    }
+}
+
+/// The first step that falls because a count and a percentage meet at this size: its index, its pods and those of
+/// the step before.
+#[must_use]
+pub fn falls_at(strategy: &Strategy, replicas: u32) -> Option<(usize, u32, u32)> {
+    let pods = |index: usize| strategy.steps[index].replicas.step_pods(replicas);
+    let is_count = |index: usize| matches!(strategy.steps[index].replicas, Amount::Count(_));
+    let falls = |index: &usize| is_count(*index) != is_count(index - 1) && pods(*index) < pods(index - 1);
+    (1..strategy.steps.len()).find(falls).map(|index| (index, pods(index), pods(index - 1)))
+}

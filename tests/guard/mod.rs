@@ -1,0 +1,7 @@
+//! The guard: the plans of a normal rollout pass; each rule, broken, is noticed.
+
+mod laps;
+mod pods;
+mod objects;
+mod claims;
+mod agreement;

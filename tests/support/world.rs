@@ -1,0 +1,286 @@
+//! Worlds and plans made by hand: one release, `shop/checkout`, ten pods, and what Git and the cluster say of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use triton::model::{CommitId, Digest, ReleaseId, ResourceVersion, TemplateHash, Uid};
+use triton::objects::record::{Pending, View};
+use triton::objects::{Kind, ObjectKey, keys};
+use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
+use triton::world::{
+    Action, Approver, Case, CompanionLive, CounterStatus, Decision, Desired, Drift, Episode, Expect, Intent,
+    Live, Marker, Memory, Move, Permit, Plan, Policy, Proof, Reached, Source, World, Write,
+};
+
+/// The root that every object of these worlds belongs to.
+pub const ROOT: &str = "0a1b2c3d";
+
+/// The release.
+pub fn id() -> ReleaseId {
+    "shop/checkout".parse().unwrap()
+}
+
+/// The moment at which every world stands.
+pub fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+/// So many seconds before it.
+pub fn ago(seconds: i64) -> Timestamp {
+    now() - SignedDuration::from_secs(seconds)
+}
+
+/// A commit, by a number.
+pub fn commit(number: u8) -> CommitId {
+    CommitId::from_bytes([number; 20])
+}
+
+/// A key in the release's namespace.
+pub fn key(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey { kind, namespace: id().namespace, name: name.parse().unwrap() }
+}
+
+/// A strategy: steps as `1`, `50%`; those with a `!` want an approval; each soaks a minute.
+pub fn strategy(steps: &[&str]) -> Strategy {
+    let step = |text: &&str| Step {
+        replicas: text.trim_end_matches('!').parse().unwrap(),
+        soak: 60,
+        approval: text.ends_with('!').then_some(Approval { count: 1, not_author: false }),
+    };
+    Strategy {
+        steps: steps.iter().map(step).collect(),
+        stepped: true,
+        initial: Initial::All,
+        deadline: 600,
+        on_failure: OnFailure::Rollback,
+    }
+}
+
+/// The release with this image: ten pods, one, half after an approval, all after another one; a Service.
+pub fn release(image: &str) -> Release {
+    let template = json!({
+        "metadata": { "labels": { "app": "checkout" } },
+        "spec": { "containers": [{ "name": "app", "image": image }] },
+    });
+    let cloneset = json!({
+        "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet",
+        "metadata": { "namespace": "shop", "name": "checkout" },
+        "spec": {
+            "replicas": 10,
+            "selector": { "matchLabels": { "app": "checkout" } },
+            "template": template,
+            "updateStrategy": { "type": "InPlaceIfPossible" },
+        },
+    });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": "shop", "name": "checkout" },
+        "spec": { "selector": { "app": "checkout" }, "ports": [{ "port": 80 }] },
+    });
+    let body = |kind, value| Body { key: key(kind, "checkout"), value: Arc::new(value) };
+    Release {
+        id: id(),
+        path: "releases/shop/checkout.yaml".to_owned(),
+        strategy: strategy(&["1", "50%!", "100%!"]),
+        cap: None,
+        suspend: false,
+        attempt: 1,
+        adopt: false,
+        orphan: false,
+        digest: Digest::of(image.as_bytes()),
+        template: TemplateHash::of(template.to_string().as_bytes()),
+        documents: Arc::from(image.as_bytes()),
+        version: image.to_owned(),
+        replicas: Some(10),
+        cloneset: body(Kind::CloneSet, cloneset),
+        companions: vec![Companion { body: body(Kind::Service, service) }],
+    }
+}
+
+/// HEAD has this release, since commit 2, without markers.
+pub fn intent(release: &Release) -> Intent {
+    let episode = Episode { first: commit(2), author: "Ann".into(), summary: String::new(), time: None };
+    Intent {
+        release: Arc::new(release.clone()),
+        episode: Some(episode),
+        cap: None,
+        markers: vec![],
+        freezes: vec![],
+    }
+}
+
+/// A marker of this release that counts, by this person.
+pub fn marker(release: &Release, permits: Permit, who: &str) -> Marker {
+    let name = match permits {
+        Permit::Step(step) => step.to_string(),
+        Permit::Skip => "skip".to_owned(),
+    };
+    Marker {
+        permits: Some(permits),
+        path: format!("approvals/shop/checkout/{}/{name}.{who}.yaml", release.digest.long()),
+        counts: Ok(Approver { name: who.to_owned(), email: format!("{who}@example.org"), commit: commit(3) }),
+    }
+}
+
+/// Proof of a release.
+pub fn proof(release: &Release) -> Proof {
+    let (template, digest) = (release.template, release.digest);
+    Proof { template, digest, commit: Some(commit(1)), version: release.version.clone() }
+}
+
+/// Memory of a release that is complete, with nothing else proven.
+pub fn complete(release: &Release) -> Memory {
+    Memory {
+        uid: Some(Uid::new("uid-1")),
+        digest: release.digest,
+        template: release.template,
+        episode: Some(commit(1)),
+        version: release.version.clone(),
+        step: release.last_step(),
+        step_entered: ago(9_000),
+        step_reached: Some(Reached { at: ago(8_000), pods: 10 }),
+        revision: Some(format!("checkout-{}", release.version)),
+        failed: None,
+        proven: vec![proof(release)],
+    }
+}
+
+/// Memory of `release` at `step`, reached two minutes ago where `pods` is given, over the proven `stable`.
+pub fn at_step(release: &Release, stable: &Release, step: u32, pods: Option<u32>) -> Memory {
+    Memory {
+        episode: Some(commit(2)),
+        step,
+        step_entered: ago(300),
+        step_reached: pods.map(|pods| Reached { at: ago(120), pods }),
+        revision: pods.map(|_| format!("checkout-{}", release.version)),
+        proven: vec![proof(stable)],
+        ..complete(release)
+    }
+}
+
+/// A whole body: the release, with memory, this size and this partition.
+pub fn body(release: &Release, memory: &Memory, replicas: u32, partition: &str) -> Value {
+    let mut body = (*release.cloneset.value).clone();
+    body["metadata"]["annotations"] = json!(memory.to_annotations());
+    mark(&mut body);
+    body["spec"]["replicas"] = json!(replicas);
+    body["spec"]["updateStrategy"]["partition"] = json!(partition);
+    body
+}
+
+/// Says of a body which root and which release it belongs to.
+pub fn mark(body: &mut Value) {
+    body["metadata"]["annotations"][keys::ROOT] = json!(ROOT);
+    body["metadata"]["annotations"][keys::RELEASE] = json!(id().to_string());
+}
+
+/// The CloneSet as Kruise keeps it: this release at this partition, with `updated` pods of ten on it, all available.
+pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated: u32) -> Live {
+    let partition = partition.parse().unwrap();
+    let update_revision = format!("checkout-{}", release.version);
+    let current =
+        memory.as_ref().and_then(|memory| memory.top().map(|top| format!("checkout-{}", top.version)));
+    let mut live = Live {
+        uid: Uid::new("uid-1"),
+        version: ResourceVersion::new("70"),
+        generation: 4,
+        deleting: false,
+        replicas: 10,
+        partition,
+        paused: false,
+        replicas_owner: None,
+        suspend: None,
+        rollback: None,
+        root: Some(ROOT.to_owned()),
+        other_owner: None,
+        memory,
+        status: CounterStatus {
+            observed_generation: Some(4),
+            replicas: 10,
+            ready: 10,
+            available: 10,
+            updated,
+            updated_available: updated,
+            expected_updated: 0,
+            current_revision: current.unwrap_or_else(|| update_revision.clone()),
+            update_revision,
+        },
+        body: release.cloneset.value.clone(),
+        drift: Drift::default(),
+    };
+    live.status.expected_updated = live.replicas - live.kept();
+    if updated == 10 {
+        live.status.current_revision = live.status.update_revision.clone();
+    }
+    live
+}
+
+/// A world of one release: Git is fresh, HEAD is `intent`, the CloneSet is `live`, all documents are at hand.
+pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
+    let service = CompanionLive {
+        uid: Uid::new("uid-2"),
+        version: ResourceVersion::new("71"),
+        release: id().to_string(),
+        drift: Arc::from([]),
+    };
+    let case = Case {
+        desired: Desired::Release(Arc::new(intent)),
+        live,
+        record: None,
+        documents: known.iter().map(|it| (it.digest, Arc::new((*it).clone()))).collect(),
+        companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
+        strangers: BTreeSet::new(),
+        refused: None,
+    };
+    World {
+        now: now(),
+        policy: Arc::new(Policy { root: ROOT.to_owned(), ..Policy::default() }),
+        source: Source { head: Some(commit(3)), fetched_at: Some(ago(10)), fault: None },
+        has_records: true,
+        cases: BTreeMap::from([(id(), Arc::new(case))]),
+        named: Arc::new(BTreeSet::from([key(Kind::CloneSet, "checkout"), key(Kind::Service, "checkout")])),
+    }
+}
+
+/// Changes the one case of a world.
+pub fn edit(world: &mut World, change: impl FnOnce(&mut Case)) {
+    change(Arc::make_mut(world.cases.get_mut(&id()).unwrap()));
+}
+
+/// Changes the CloneSet of a world.
+pub fn edit_live(world: &mut World, change: impl FnOnce(&mut Live)) {
+    edit(world, |case| change(case.live.as_mut().unwrap()));
+}
+
+/// Changes what HEAD says.
+pub fn edit_intent(world: &mut World, change: impl FnOnce(&mut Intent)) {
+    edit(world, |case| {
+        let Desired::Release(intent) = &mut case.desired else { panic!("HEAD has the release") };
+        change(Arc::make_mut(intent));
+    });
+}
+
+/// Applies a body to the CloneSet that is there.
+pub fn apply(body: Value, forward: bool) -> Write {
+    let expect = Expect::Same(Uid::new("uid-1"), ResourceVersion::new("70"));
+    let action = Action::Apply { body: Arc::new(body), expect };
+    Write { object: key(Kind::CloneSet, "checkout"), action, forward }
+}
+
+/// Makes the CloneSet.
+pub fn create(body: Value, forward: bool) -> Write {
+    let action = Action::Apply { body: Arc::new(body), expect: Expect::Absent };
+    Write { object: key(Kind::CloneSet, "checkout"), action, forward }
+}
+
+/// A plan of one move.
+pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> Plan {
+    let pending = memory.as_ref().filter(|memory| memory.uid.is_none()).map(|memory| Pending {
+        digest: memory.digest.to_string(),
+        episode: memory.episode.map(|commit| commit.to_string()),
+    });
+    let (view, message) = (View::default(), String::new());
+    let made = Move { decision, row: '-', message, writes, memory, pending, view, wake_at: None };
+    Plan { moves: BTreeMap::from([(id(), made)]), wake_at: None }
+}
