@@ -20,5 +20,3 @@ mod support;
 mod tokens;
 mod traces;
 mod vectors;
-mod traces;
-mod vectors;

@@ -132,12 +132,15 @@ impl Replay {
     /// same with the recorded numbers of pods.
     fn choose(self, trace: &[Value], index: usize, budget: &mut usize) -> Result<Replay, Fault> {
         let since = time(&trace[index]) - before(trace, index, "do").next().map_or(0.0, time);
-        let in_time = self.after_the_last_write(since.max(0.0));
-        let (soon, late) = if since < SOON { (Some(in_time), None) } else { (None, Some(in_time)) };
+        let in_time = Some(self.after_the_last_write(since.max(0.0)));
         let recorded = self.recorded(trace, index);
         let shown = recorded.as_ref().and_then(|(pods, cs)| self.clone().at_picture(pods, cs));
-        let counted = recorded.as_ref().and_then(|(pods, cs)| self.clone().at_counts(pods, cs));
-        let starts = [(soon, 1), (shown, STEPS), (counted, STEPS), (late, 1)];
+        let starts = if since < SOON {
+            vec![(in_time, 1), (shown, 3)]
+        } else {
+            let counted = recorded.as_ref().and_then(|(pods, cs)| self.clone().at_counts(pods, cs));
+            vec![(shown.clone(), 1), (in_time, 1), (shown, STEPS), (counted, STEPS)]
+        };
         let mut furthest = Fault { index, text: format!("no moment for {}", trace[index]) };
         for (start, steps) in starts {
             let Some(mut start) = start else { continue };

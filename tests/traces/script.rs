@@ -99,6 +99,12 @@ impl Replay {
                 });
             }
             "status-less metadata write" => "ann:{x:y}",
+            "PUT with volumeClaimTemplates" => {
+                let claims = |body: &mut Value| {
+                    body["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "v"}}]);
+                };
+                return self.sim.write(NAMESPACE, "web", claims);
+            }
             other => panic!("a line that is not known: {other}"),
         };
         self.write(fields)
