@@ -131,12 +131,7 @@ impl Pass {
     }
 
     /// Does the next write. Returns the outcome when the pass is over.
-    pub fn proceed(
-        &mut self,
-        objects: &mut impl Objects,
-        ids: &mut Ids,
-        now: Timestamp,
-    ) -> Option<Outcome> {
+    pub fn proceed(&mut self, objects: &mut impl Objects, ids: &mut Ids, now: Timestamp) -> Option<Outcome> {
         while self.stage != Stage::Over {
             if let Some(action) = self.queue.pop_front() {
                 match self.act(action, objects, now) {

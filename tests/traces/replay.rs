@@ -41,6 +41,8 @@ pub struct Replay {
     pub revisions: Vec<Value>,
     /// Every state of the CloneSets, as a `cs` line shows it.
     pub written: Vec<Value>,
+    /// Statuses that said more than the pods.
+    pub early: Vec<Value>,
     /// Names of the pods before the last write.
     pub before: Vec<String>,
     /// When the script did something last.
@@ -92,6 +94,7 @@ impl Replay {
             letters: Letters::default(),
             revisions: Vec::new(),
             written: Vec::new(),
+            early: Vec::new(),
             before: Vec::new(),
             last_write: start,
         }
@@ -216,7 +219,14 @@ impl Replay {
             } else if resource == CLONESETS
                 && let Some(body) = after
             {
-                self.written.push(picture::cs(body, &mut self.letters));
+                let mut cs = picture::cs(body, &mut self.letters);
+                if body["metadata"]["name"] != "web" {
+                    cs["name"] = body["metadata"]["name"].clone();
+                }
+                if picture::is_step_done(&cs) && !picture::has_done_step(&self.sim, body) {
+                    self.early.push(cs.clone());
+                }
+                self.written.push(cs);
             }
         }
         !all.is_empty()
@@ -231,13 +241,16 @@ impl Replay {
         let name = if self.set == "web" { Value::Null } else { json!(self.set) };
         let later = trace[index + 1..].iter().take_while(|line| line.get("do").is_none()).take_while(soon);
         let cs = later.filter(|line| line.get("cs").is_some()).last();
-        let shown = |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
+        let shown =
+            |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
         let cs = cs.or_else(|| before(trace, index, "cs").find(shown))?["cs"].clone();
         let pods = before(trace, index, "pods").next().and_then(|line| line["pods"].as_str())?;
         let mut pods = picture::read(pods);
         if before(trace, index, "do").count() == 1 {
             // Creation is recorded only where a status was written: who was pending then may run by now.
-            pods.values_mut().for_each(|entry| drop(entry.remove("pend")));
+            for entry in pods.values_mut() {
+                entry.remove("pend");
+            }
         }
         Some((pods, cs))
     }
@@ -273,8 +286,7 @@ impl Replay {
         let body = self.body();
         let (mine, status) = (self.pods(), picture::cs(&body, &mut self.letters));
         let line = &trace[index];
-        let text =
-            format!("before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}");
+        let text = format!("before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}");
         Err(Fault { index, text })
     }
 
@@ -305,9 +317,9 @@ impl Replay {
         match told {
             Value::Array(parts) => parts.iter().try_for_each(|part| self.compare_note(part, index)),
             Value::String(line) if line.contains("| r=") => {
-                let line = line.rsplit_once("restarts ").map_or(line.as_str(), |(_, rest)| {
-                    rest.split_once(", ").map_or(rest, |(_, line)| line)
-                });
+                let line = line
+                    .rsplit_once("restarts ")
+                    .map_or(line.as_str(), |(_, rest)| rest.split_once(", ").map_or(rest, |(_, line)| line));
                 let mine = picture::note(&self.sim, &self.body());
                 if mine == line { Ok(()) } else { fault(line, mine) }
             }

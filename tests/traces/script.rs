@@ -1,8 +1,8 @@
 //! The `do` lines that are about single pods, the manager, or a whole CloneSet.
 
 use serde_json::{Value, json};
-use triton::devcluster::pods::{Pod, State};
 use triton::devcluster::deletes::Propagation;
+use triton::devcluster::pods::{Pod, State};
 use triton::devcluster::sim::Refused;
 
 use crate::traces::flow;
@@ -26,7 +26,9 @@ impl Replay {
             self.sim.change_pod(NAMESPACE, &pod, |pod| pod.set_condition("triton.io/serving", holds, now));
         } else if let Some(label) = what.strip_prefix("pod label ") {
             self.label_pod(label, trace, index);
-        } else if let Some(image) = what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed")) {
+        } else if let Some(image) =
+            what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed"))
+        {
             let pod = self.pod(|pod| tag(pod) == image && pod.is_active());
             self.sim.change_pod(NAMESPACE, &pod, |pod| pod.body["status"]["phase"] = json!("Failed"));
         } else {
@@ -75,14 +77,15 @@ impl Replay {
     fn change_template(&mut self, what: &str) -> Result<(), Refused> {
         let fields = match what {
             "image" => "img:B",
-            "image+annotation" => "img:C,tann:{a:1}",
+            "image+annotation" => "img:C,tann:{k:v}",
             "env" => "env:[{name:X,value:1}]",
-            "template label" => "tmpl:{labels:{v:2}}",
+            "template label" => "tmpl:{labels:{z:1}}",
             "imagePullPolicy" => {
                 return self.write_body(|body| container(body)["imagePullPolicy"] = json!("IfNotPresent"));
             }
             "resources" => {
-                return self.write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
+                return self
+                    .write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
             }
             "init image" => {
                 let init = |body: &mut Value| {
@@ -90,7 +93,7 @@ impl Replay {
                 };
                 return self.write_body(init);
             }
-            "terminationGracePeriodSeconds" => "pod:{terminationGracePeriodSeconds:5}",
+            "terminationGracePeriodSeconds" => "pod:{terminationGracePeriodSeconds:7}",
             "new container" => {
                 return self.write_body(|body| {
                     let containers = &mut body["spec"]["template"]["spec"]["containers"];
@@ -141,7 +144,9 @@ impl Replay {
                 };
                 let (letter, _) = marked
                     .iter()
-                    .find(|(letter, entry)| count(&marked, letter) > count(&mine, letter) || entry.contains_key("T"))
+                    .find(|(letter, entry)| {
+                        count(&marked, letter) > count(&mine, letter) || entry.contains_key("T")
+                    })
                     .expect("a revision with a marked pod");
                 let letter = letter.clone();
                 let letters = &self.letters;
@@ -194,7 +199,9 @@ impl Replay {
         let code = wanted.0.and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
         match result {
             // Long sentences are cut off in the recordings.
-            Err(refused) if refused.code == code && (code == 500 || refused.message.starts_with(wanted.1)) => {
+            Err(refused)
+                if refused.code == code && (code == 500 || refused.message.starts_with(wanted.1)) =>
+            {
                 Ok(())
             }
             other => Err(format!("{what}:\n  want {code} {}\n  have {other:?}", wanted.1)),
