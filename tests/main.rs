@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod catalog;
+mod check;
+mod clone;
 mod crd;
+mod embedded;
+mod exclusions;
+mod explore;
 mod git;
 mod house;
 mod guard;
@@ -12,4 +17,6 @@ mod repo;
 mod screens;
 mod spec;
 mod support;
+mod tokens;
 mod traces;
+mod vectors;

@@ -245,7 +245,8 @@ pub async fn write_record(
     if seen.is_some_and(|seen| seen.status() == status) {
         return Ok(());
     }
-    let body = json!({"status": status});
+    let status = serde_json::to_value(status).map_err(|error| Error::Malformed(error.to_string()))?;
+    let body = json!({"status": said(status)});
     let action = Action::Apply { body: Arc::new(body), expect };
     let object = cluster.send(record_target(id, true), &action, false).await?.unwrap_or_default();
     cache.wrote(Feed::Records, &object);
@@ -259,6 +260,20 @@ fn at_generation(status: &ReleaseStatus, generation: i64) -> ReleaseStatus {
         condition.observed_generation = generation;
     }
     status
+}
+
+/// A value without nulls and empty maps: an apply of null is refused where the schema knows none, and an apply of an
+/// empty map where there were entries before (recorded); what is left out is removed.
+fn said(value: Value) -> Value {
+    let empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().map(|(key, value)| (key, said(value)));
+            Value::Object(kept.filter(|(_, value)| !empty(value)).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(said).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
 }
 
 async fn delete_record(cluster: &Cluster, cache: &Cache, id: &ReleaseId) -> Result<(), Error> {
@@ -289,4 +304,15 @@ async fn write_note(cluster: &Cluster, id: &ReleaseId, note: &Note) -> Result<()
     let target = Target { api: EVENTS, namespace: id.namespace.as_str(), name: &note.name, status: false };
     let action = Action::Apply { body: Arc::new(body), expect: Expect::Absent };
     cluster.send(target, &action, false).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_sent_without_nulls_and_empty_maps() {
+        let status = json!({"a": null, "b": {"c": null}, "d": [], "e": [{"f": null, "g": 1}], "h": ""});
+        assert_eq!(said(status), json!({"d": [], "e": [{"g": 1}], "h": ""}));
+    }
 }

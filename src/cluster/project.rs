@@ -107,7 +107,8 @@ pub fn key(kind: Kind, object: &Value) -> Option<ObjectKey> {
 }
 
 /// The object without status, server's metadata and memory.
-fn stand(object: &Value) -> Stand {
+#[must_use]
+pub fn stand(object: &Value) -> Stand {
     let mut kept = object.clone();
     if let Some(fields) = kept.as_object_mut() {
         fields.remove("status");

@@ -186,7 +186,8 @@ fn taken_over(live: &Value, schema: &Schema) -> FieldSet {
 
 fn last_applied(applied: &Value) -> Value {
     let mut record = applied.clone();
-    if let Some(annotations) = record["metadata"]["annotations"].as_object_mut() {
+    let annotations = record.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations {
         annotations.remove(LAST_APPLIED);
     }
     record
@@ -235,12 +236,36 @@ fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
     Refusal { code: 409, reason: "Conflict", message, details: Some(json!({"causes": causes})) }
 }
 
-/// Drops the times of entries whose operation has none: scale writes no times.
+/// Drops the time of a manager's entries for a subresource: those of scale have none.
 pub fn drop_times(object: &mut Value, manager: &str, subresource: &str) {
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        let mine = entry["manager"] == manager && entry["subresource"] == subresource;
-        if mine && let Some(entry) = entry.as_object_mut() {
-            entry.remove("time");
+    let mut managed = Managed::read(object).unwrap_or_default();
+    for (known, entry) in &mut managed.0 {
+        if known.name == manager && known.subresource == subresource {
+            entry.time = None;
         }
     }
+    managed.write(object);
+}
+
+/// Whether any manager owns the field at a JSON pointer.
+#[must_use]
+pub fn is_owned(object: &Value, pointer: &str) -> bool {
+    let managed = Managed::read(object).unwrap_or_default();
+    managed.0.values().any(|entry| {
+        let mut set = Some(&entry.set);
+        for part in pointer.split('/').skip(1) {
+            set = set.and_then(|set| set.below.get(&format!("f:{part}")));
+        }
+        set.is_some()
+    })
+}
+
+/// Takes the field at a JSON pointer from every manager.
+pub fn disown(object: &mut Value, pointer: &str) {
+    let path: Vec<String> = pointer.split('/').skip(1).map(|part| format!("f:{part}")).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut managed = Managed::read(object).unwrap_or_default();
+    managed.0.values_mut().for_each(|entry| entry.set.cut(&path));
+    managed.strip();
+    managed.write(object);
 }
