@@ -31,7 +31,7 @@ async fn a_step_that_asks_for_approval_waits_for_as_long_as_nobody_approves() {
     stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
     stage.release("1.1.0", GATED);
     stage.until("it waits", |it| it.waits_for() == "approval").await;
-    stage.wait(3_600).await;
+    stage.wait(600).await;
     assert_eq!(stage.pods()["example/checkout:1.1.0"], 1);
     let digest = stage.record("checkout")["status"]["digest"].as_str().unwrap().to_owned();
     stage.repo.put(&format!("approvals/shop/checkout/{digest}/2.aaaa.yaml"), "reason: looks good\n");
@@ -64,4 +64,143 @@ async fn a_bad_version_is_taken_back_by_itself() {
         .until("every pod is back", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 4)].into())
         .await;
     assert_eq!(stage.phase(), "Degraded");
+}
+
+/// A release that is complete, ready for a story.
+async fn proven(steps: &str) -> Stage {
+    let mut stage = Stage::set();
+    stage.release("1.0.0", steps);
+    stage.start();
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_changed_means_no_writes_but_the_lease() {
+    let stage = proven(STEPS).await;
+    stage.wait(60).await;
+    stage.cluster.knobs().clear_writes();
+    stage.wait(300).await;
+    let writes = stage.cluster.knobs().writes();
+    let others: Vec<_> = writes.iter().filter(|it| !it.path.contains("/leases/")).collect();
+    assert_eq!(others.len(), 0, "{others:#?}");
+    assert!((140..160).contains(&writes.len()), "{} renewals", writes.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_by_hand_is_repaired_and_its_author_named() {
+    let stage = proven(GATED).await;
+    let mut edited = stage.cloneset("checkout");
+    edited["spec"]["template"]["spec"]["containers"][0]["image"] = "example/checkout:evil".into();
+    edited["spec"]["minReadySeconds"] = 7.into();
+    stage.cluster.store().update("clonesets.apps.kruise.io", "kubectl-edit", edited).unwrap();
+    stage.until("it is repaired", |it| it.history("Repair") == 1 && it.phase() == "Healthy").await;
+    assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+    assert_eq!(stage.cloneset("checkout")["spec"]["minReadySeconds"], 7, "what we do not own is left alone");
+    let told = stage.record("checkout")["status"]["history"].to_string();
+    assert!(told.contains("kubectl-edit"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_daemon_ends_in_the_same_place() {
+    let mut stage = proven(STEPS).await;
+    stage.release("1.1.0", STEPS);
+    for _ in 0..40 {
+        tokio::time::sleep(std::time::Duration::from_millis(730)).await;
+        stage.kill().await;
+        stage.start();
+        tokio::time::sleep(std::time::Duration::from_secs(16)).await;
+    }
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+    let entered = stage.history("Enter");
+    assert_eq!(entered, 3, "{:#}", stage.record("checkout")["status"]["history"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_removed_from_git_is_deleted_with_its_record() {
+    let stage = proven(STEPS).await;
+    stage.repo.remove("releases/shop/checkout.yaml");
+    stage.repo.commit("Remove checkout");
+    stage
+        .until("it is gone", |it| it.cloneset("checkout").is_null() && it.record("checkout").is_null())
+        .await;
+    stage.wait(30).await;
+    assert!(stage.record("checkout").is_null() && stage.pods().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloneset_deleted_by_hand_comes_back_proven() {
+    let stage = proven(GATED).await;
+    stage.release("1.1.0", GATED);
+    stage.until("it waits", |it| it.waits_for() == "approval").await;
+    stage.delete("clonesets.apps.kruise.io", "checkout");
+    stage.until("it is back", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 4)].into()).await;
+    stage.until("it waits again", |it| it.waits_for() == "approval").await;
+    assert_eq!(stage.pods()["example/checkout:1.1.0"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rewritten_branch_is_not_followed() {
+    let stage = proven(STEPS).await;
+    stage.release("1.1.0", STEPS);
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+    stage.repo.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    stage.wait(60).await;
+    assert_eq!(stage.pods(), [("example/checkout:1.1.0".to_owned(), 4)].into());
+    assert_eq!(stage.waits_for(), "git");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_records_kind_nothing_new_is_made() {
+    let mut stage = Stage::set();
+    stage.delete("customresourcedefinitions.apiextensions.k8s.io", "releases.triton.io");
+    stage.release("1.0.0", STEPS);
+    stage.start();
+    stage.wait(30).await;
+    assert!(stage.cloneset("checkout").is_null());
+    stage.install_records();
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_is_named_with_the_rule_to_add() {
+    let mut stage = Stage::set();
+    let denial = triton::devcluster::Denial { verb: "patch", plural: "clonesets".into(), namespace: None };
+    stage.cluster.knobs().set(|faults| faults.denials.push(denial));
+    stage.release("1.0.0", STEPS);
+    stage.start();
+    stage.until("it is refused", |it| it.waits_for() == "cluster" && it.phase() == "Degraded").await;
+    let hold = &stage.record("checkout")["status"]["holds"][0];
+    assert!(hold["message"].as_str().unwrap().contains("add this rule to its role"), "{hold}");
+    stage.cluster.knobs().set(|faults| faults.denials.clear());
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_lost_is_found_out() {
+    let stage = proven(STEPS).await;
+    let failure = triton::devcluster::Failure {
+        verb: "patch",
+        plural: "clonesets".into(),
+        times: 3,
+        with: triton::devcluster::Refusal::internal("the connection was cut"),
+        after: true,
+    };
+    stage.cluster.knobs().set(|faults| faults.failures.push(failure));
+    stage.release("1.1.0", STEPS);
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_daemon_waits_until_the_first_is_gone() {
+    let mut stage = proven(STEPS).await;
+    let mut second = stage.beside();
+    second.start();
+    stage.wait(60).await;
+    let holder =
+        |stage: &Stage| stage.lease()["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(holder(&stage), "daemon-1");
+    stage.kill().await;
+    stage.wait(20).await;
+    assert_eq!(holder(&stage), "other-1");
 }

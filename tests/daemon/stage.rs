@@ -1,6 +1,7 @@
 //! A stage: a real repository, the embedded cluster, the daemon's own loop, and a clock that stands still while
 //! nobody waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use triton::cluster::Cluster;
 use triton::controller::{Clock, Controller, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet;
-use triton::devcluster::{DevCluster, Options};
+use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation};
 use triton::git::{Limits, Mirror, Remote};
 use triton::model::CommitId;
 use triton::objects::crd::custom_resource_definition;
@@ -26,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Everything of one story.
 pub struct Stage {
     /// The repository that people commit to.
-    pub repo: Repo,
+    pub repo: Arc<Repo>,
     /// The cluster.
     pub cluster: DevCluster,
     /// Its CloneSet controller and kubelets.
@@ -35,6 +36,7 @@ pub struct Stage {
     policy: Policy,
     clock: Clock,
     daemon: Option<Daemon>,
+    name: &'static str,
     started: u32,
 }
 
@@ -51,21 +53,64 @@ impl Stage {
         let store = cluster.store();
         let namespace = json!({"metadata": {"name": "shop"}});
         store.create("namespaces", "test", namespace).unwrap();
-        store
-            .create("customresourcedefinitions.apiextensions.k8s.io", "test", custom_resource_definition())
-            .unwrap();
         let controllers = Controllers::new(store.clone(), kubelet::Knobs::default(), 7);
         tokio::spawn(controllers.clone().run());
-        Self {
-            repo: Repo::new(),
+        let stage = Self {
+            repo: Arc::new(Repo::new()),
             cluster,
             controllers,
             state: tempfile::tempdir().unwrap(),
             policy: Policy { root: "0123abcd".into(), stale_after: 30, ..Policy::default() },
             clock: Clock::starting_at(start),
             daemon: None,
+            name: "daemon",
+            started: 0,
+        };
+        stage.install_records();
+        stage
+    }
+
+    /// Installs the record's kind.
+    pub fn install_records(&self) {
+        let store = self.cluster.store();
+        store
+            .create("customresourcedefinitions.apiextensions.k8s.io", "test", custom_resource_definition())
+            .unwrap();
+    }
+
+    /// The same stage for a second daemon.
+    pub fn beside(&self) -> Self {
+        Self {
+            repo: Arc::clone(&self.repo),
+            cluster: self.cluster.clone(),
+            controllers: self.controllers.clone(),
+            state: tempfile::tempdir().unwrap(),
+            policy: self.policy.clone(),
+            clock: self.clock,
+            daemon: None,
+            name: "other",
             started: 0,
         }
+    }
+
+    /// Deletes an object by hand.
+    pub fn delete(&self, resource: &str, name: &str) {
+        let how = DeleteHow { propagation: Some(Propagation::Background), ..DeleteHow::default() };
+        let namespace = if resource.starts_with("customresource") { "" } else { "shop" };
+        self.cluster.store().delete(resource, namespace, name, &how).unwrap();
+    }
+
+    /// The daemon's lease.
+    pub fn lease(&self) -> Value {
+        let lease = self.cluster.store().get("leases.coordination.k8s.io", "default", "triton-0123abcd");
+        lease.map(|it| Value::clone(&it)).unwrap_or_default()
+    }
+
+    /// How often the record of `checkout` tells of a decision.
+    pub fn history(&self, decision: &str) -> usize {
+        let record = self.record("checkout");
+        let history = record["status"]["history"].as_array().cloned().unwrap_or_default();
+        history.iter().filter(|it| it["decision"] == decision).count()
     }
 
     /// A way to the cluster for a client in this process.
@@ -81,9 +126,9 @@ impl Stage {
         self.started += 1;
         let settings = Settings {
             interval: INTERVAL,
-            policy: std::sync::Arc::new(self.policy.clone()),
+            policy: Arc::new(self.policy.clone()),
             accepted: None,
-            holder: format!("daemon-{}", self.started),
+            holder: format!("{}-{}", self.name, self.started),
             inline: true,
             observe: false,
         };
