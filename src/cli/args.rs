@@ -6,28 +6,30 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{history, status, why};
+use crate::cli::{approve, check, devcluster, history, rollback, status, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
 /// `git push` starts a rollout, a merged approval lets it take its next step, `git revert` takes it back.
 #[derive(Debug, Parser)]
-#[command(name = "triton", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "triton", version, max_term_width = 100)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+/// The commands. The help of each is the doc comment of its arguments.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "a doc comment here would take the place of the help")]
 pub enum Command {
-    /// Show where every release is.
+    Devcluster(devcluster::DevclusterArgs),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
-    /// Explain what a release waits for.
     Why(why::WhyArgs),
-    /// Tell what happened to a release.
     History(history::HistoryArgs),
+    Approve(approve::ApproveArgs),
+    Rollback(rollback::RollbackArgs),
 }
 
 /// Parses the command line, runs the command, and tells the exit code.
@@ -52,9 +54,13 @@ fn run(command: Command, printer: &Printer) -> Result<Exit> {
 
 async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
     match command {
+        Command::Devcluster(args) => devcluster::run(&args, printer).await,
+        Command::Check(args) => check::run(&args, printer),
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
+        Command::Approve(args) => approve::run(&args, printer),
+        Command::Rollback(args) => rollback::run(&args, printer).await,
     }
 }
 

@@ -137,26 +137,27 @@ impl LocalClone {
         make: impl FnOnce() -> Result<CommitId>,
     ) -> Result<()> {
         let home = self.branch()?;
+        let target = if publish.pr { branch } else { &home };
         if publish.pr {
             self.git(["switch", "--quiet", "--create", branch])?;
-            let made = make();
+        }
+        let made = make();
+        if publish.pr {
             self.git(["switch", "--quiet", &home])?;
-            printer.say(format!("committed {} on branch {branch}", made?.short()))?;
-            self.push(branch)?;
-            printer.say(format!("pushed {branch}: open a pull request from it into {home}"))?;
-            return Ok(());
         }
-        printer.say(format!("committed {} on {home}", make()?.short()))?;
-        if !publish.push {
+        printer.say(format!("committed {} on {target}", made?.short()))?;
+        if publish.push || publish.pr {
+            self.push(target).map_err(|error| {
+                Refusal::new(format!("the commit is made but not sent: {error:#}"))
+                    .hint(format!("git push {REMOTE} {target}:{branch}, and open a pull request into {home}"))
+            })?;
+            printer.say(format!("pushed {target} to {REMOTE}"))?;
+        } else if !self.git(["remote"])?.is_empty() {
             printer.say(format!("send it with: git push {REMOTE} {home}"))?;
-            return Ok(());
         }
-        self.push(&home).map_err(|error| {
-            Refusal::new(format!("the commit is made but not sent: {error:#}")).hint(format!(
-                "a protected branch takes a pull request: git push {REMOTE} HEAD:refs/heads/{branch}, and open one"
-            ))
-        })?;
-        printer.say(format!("pushed to {REMOTE} {home}"))?;
+        if publish.pr {
+            printer.say(format!("open a pull request from {branch} into {home}"))?;
+        }
         Ok(())
     }
 
