@@ -204,3 +204,158 @@ async fn a_second_daemon_waits_until_the_first_is_gone() {
     stage.wait(20).await;
     assert_eq!(holder(&stage), "other-1");
 }
+
+const COMPANIONS: &str = "apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: checkout}
+spec:
+  selector: {app: checkout}
+  ports: [{port: 80, name: http}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: shop, name: checkout}
+data: {color: blue}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {namespace: shop, name: checkout}
+spec:
+  minAvailable: 1
+  selector: {matchLabels: {app: checkout}}
+";
+
+/// As [`proven`], with companions in a file of their own.
+async fn accompanied() -> Stage {
+    let mut stage = Stage::set();
+    stage.repo.write("releases/shop/companions.yaml", COMPANIONS);
+    stage.release("1.0.0", STEPS);
+    stage.start();
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn companions_are_applied_repaired_and_pruned_with_the_release() {
+    let stage = accompanied().await;
+    let mut service = stage.object("services", "checkout");
+    assert_eq!(service["spec"]["ports"][0]["port"], 80);
+    service["spec"]["ports"][0]["name"] = "edited".into();
+    service["metadata"]["labels"] = serde_json::json!({});
+    stage.cluster.store().update("services", "kubectl-edit", service).unwrap();
+    let mut budget = stage.object("poddisruptionbudgets.policy", "checkout");
+    budget["spec"]["minAvailable"] = 3.into();
+    stage.cluster.store().update("poddisruptionbudgets.policy", "kubectl-edit", budget).unwrap();
+    stage
+        .until("both are repaired", |it| {
+            let service = it.object("services", "checkout");
+            service["spec"]["ports"][0]["name"] == "http"
+                && service["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "triton"
+                && it.object("poddisruptionbudgets.policy", "checkout")["spec"]["minAvailable"] == 1
+        })
+        .await;
+    stage.repo.remove("releases/shop/companions.yaml");
+    stage.repo.commit("Without companions");
+    stage
+        .until("they are pruned", |it| {
+            it.object("services", "checkout").is_null() && it.object("configmaps", "checkout").is_null()
+        })
+        .await;
+    assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_not_ours_is_not_touched() {
+    let mut stage = Stage::set();
+    let foreign = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"color": "red"},
+        "metadata": {"namespace": "shop", "name": "checkout"}});
+    stage.cluster.store().create("configmaps", "somebody", foreign).unwrap();
+    stage.repo.write("releases/shop/companions.yaml", COMPANIONS);
+    stage.release("1.0.0", STEPS);
+    stage.start();
+    stage.until("it says so", |it| it.waits_for() == "ownership").await;
+    assert_eq!(stage.object("configmaps", "checkout")["data"]["color"], "red");
+    stage.delete("configmaps", "checkout");
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+    assert_eq!(stage.object("configmaps", "checkout")["data"]["color"], "blue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloneset_that_exists_is_taken_over_only_when_its_release_says_so() {
+    let mut stage = Stage::set();
+    let spec = serde_json::json!({"replicas": 4, "selector": {"matchLabels": {"app": "checkout"}}, "template": {
+        "metadata": {"labels": {"app": "checkout"}},
+        "spec": {"containers": [{"name": "app", "image": "example/checkout:1.0.0"}]}}});
+    let live = serde_json::json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "spec": spec,
+        "metadata": {"namespace": "shop", "name": "checkout"}});
+    stage.cluster.store().create("clonesets.apps.kruise.io", "kubectl-create", live).unwrap();
+    stage.wait(10).await;
+    let pods = stage.pod_names();
+    stage.release("1.0.0", STEPS);
+    stage.start();
+    stage.until("it says so", |it| it.waits_for() == "ownership").await;
+    stage.edit_release(|text| {
+        text.replace(
+            "name: checkout}\nspec:\n  strategy",
+            "name: checkout, annotations: {triton.io/adopt: \"true\"}}\nspec:\n  strategy",
+        )
+    });
+    stage.until("it is healthy", |it| it.phase() == "Healthy").await;
+    stage.wait(30).await;
+    assert_eq!(stage.pod_names(), pods, "adopting moves no pod");
+    assert_eq!(stage.phase(), "Healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_takes_a_release_back_in_the_cluster_while_git_is_away() {
+    let stage = proven(STEPS).await;
+    stage.release("1.1.0", STEPS);
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+    let digest = stage.record("checkout")["status"]["digest"].as_str().unwrap().to_owned();
+    stage.hide_repository();
+    stage.wait(60).await;
+    stage.annotate("triton.io/rollback", &digest[..12]);
+    stage
+        .until("every pod is back", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 4)].into())
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_annotation_suspend_always_wins() {
+    let stage = proven(STEPS).await;
+    stage.annotate("triton.io/suspend", "an incident");
+    stage.release("1.1.0", STEPS);
+    stage.until("it holds", |it| it.waits_for() == "suspend").await;
+    stage.cluster.knobs().clear_writes();
+    stage.wait(120).await;
+    let writes = stage.cluster.knobs().writes();
+    assert!(!writes.iter().any(|it| it.path.contains("/clonesets/")), "{writes:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_starts_while_git_is_away_still_repairs() {
+    let mut stage = proven(STEPS).await;
+    stage.stop().await;
+    stage.start_without_git();
+    stage.wait(20).await;
+    let mut edited = stage.cloneset("checkout");
+    edited["spec"]["template"]["spec"]["containers"][0]["image"] = "example/checkout:evil".into();
+    stage.cluster.store().update("clonesets.apps.kruise.io", "kubectl-edit", edited).unwrap();
+    stage.until("it is repaired", |it| it.history("Repair") == 1).await;
+    stage
+        .until("every pod is back", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 4)].into())
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_runs_of_one_story_are_equal() {
+    let tell = async || {
+        let stage = proven(STEPS).await;
+        stage.release("1.1.0", STEPS);
+        stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+        stage.wait(30).await;
+        stage.cluster.knobs().writes()
+    };
+    let first = tell().await;
+    assert_eq!(first, tell().await);
+}

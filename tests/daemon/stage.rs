@@ -100,6 +100,39 @@ impl Stage {
         self.cluster.store().delete(resource, namespace, name, &how).unwrap();
     }
 
+    /// Annotates the CloneSet `checkout` by hand.
+    pub fn annotate(&self, key: &str, value: &str) {
+        let mut object = self.cloneset("checkout");
+        object["metadata"]["annotations"][key] = value.into();
+        self.cluster.store().update("clonesets.apps.kruise.io", "kubectl-annotate", object).unwrap();
+    }
+
+    /// Edits the file of `checkout` and commits it.
+    pub fn edit_release(&self, edit: impl Fn(String) -> String) {
+        let path = "releases/shop/checkout.yaml";
+        let before = std::fs::read_to_string(self.repo.file(path)).unwrap();
+        let after = edit(before.clone());
+        assert_ne!(before, after, "the edit changes something");
+        self.repo.put(path, &after);
+    }
+
+    /// Takes the repository away.
+    pub fn hide_repository(&self) {
+        std::fs::rename(self.repo.file(".git"), self.repo.file("hidden")).unwrap();
+    }
+
+    /// Starts the daemon with an empty state folder and a repository that is away.
+    pub fn start_without_git(&mut self) {
+        self.hide_repository();
+        self.state = tempfile::tempdir().unwrap();
+        self.start();
+    }
+
+    /// Names of the pods of `checkout`.
+    pub fn pod_names(&self) -> Vec<String> {
+        self.cluster.store().list("pods", Some("shop")).iter().map(|pod| pod.name().to_owned()).collect()
+    }
+
     /// The daemon's lease.
     pub fn lease(&self) -> Value {
         let lease = self.cluster.store().get("leases.coordination.k8s.io", "default", "triton-0123abcd");
@@ -172,7 +205,8 @@ impl Stage {
         panic!("not within two minutes: {what}\n{record}\n{:#}", self.cloneset("checkout"));
     }
 
-    fn object(&self, resource: &str, name: &str) -> Value {
+    /// An object in `shop`; null where there is none.
+    pub fn object(&self, resource: &str, name: &str) -> Value {
         self.cluster.store().get(resource, "shop", name).map(|it| Value::clone(&it)).unwrap_or_default()
     }
 
