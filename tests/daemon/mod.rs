@@ -148,6 +148,9 @@ async fn a_rewritten_branch_is_not_followed() {
     stage.wait(60).await;
     assert_eq!(stage.pods(), [("example/checkout:1.1.0".to_owned(), 4)].into());
     assert_eq!(stage.waits_for(), "git");
+    let head = stage.repo.id("HEAD");
+    stage.rules.send_modify(|rules| rules.accepted = Some(head));
+    stage.until("1.0.0 is back", |it| it.phase() == "Healthy" && it.at() == "1.0.0 3/3").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,4 +361,81 @@ async fn two_runs_of_one_story_are_equal() {
     };
     let first = tell().await;
     assert_eq!(first, tell().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_was_edited_is_put_right() {
+    let stage = proven(STEPS).await;
+    let before = stage.record("checkout");
+    let mut edited = before.clone();
+    edited["spec"]["path"] = "elsewhere.yaml".into();
+    stage.cluster.store().update("releases.triton.io", "kubectl-edit", edited).unwrap();
+    stage.until("it is put right", |it| it.record("checkout")["spec"] == before["spec"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_asks_for_it_is_left_behind() {
+    let stage = proven(STEPS).await;
+    stage.edit_release(|text| {
+        text.replace(
+            "name: checkout}\nspec:\n  strategy",
+            "name: checkout, annotations: {triton.io/on-delete: orphan}}\nspec:\n  strategy",
+        )
+    });
+    stage.wait(30).await;
+    assert_eq!(stage.phase(), "Healthy");
+    stage.repo.remove("releases/shop/checkout.yaml");
+    stage.repo.commit("Remove checkout");
+    stage.until("the record is gone", |it| it.record("checkout").is_null()).await;
+    stage.wait(30).await;
+    let left = stage.cloneset("checkout");
+    assert_eq!(left["metadata"]["labels"]["app.kubernetes.io/managed-by"], serde_json::Value::Null);
+    assert_eq!(left["metadata"]["annotations"]["triton.io/step"], serde_json::Value::Null);
+    assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_no_watch_was_open_is_seen() {
+    let stage = proven(STEPS).await;
+    let refused = triton::devcluster::Failure {
+        verb: "watch",
+        plural: "clonesets".into(),
+        times: 4,
+        with: triton::devcluster::Refusal::internal("not now"),
+        after: false,
+    };
+    stage.cluster.knobs().set(|faults| faults.failures.push(refused));
+    stage.cluster.knobs().drop_watches();
+    stage.wait(1).await;
+    stage.delete("clonesets.apps.kruise.io", "checkout");
+    stage.cluster.store().compact();
+    stage.until("it is made again", |it| it.history("Create") == 2 && it.phase() == "Healthy").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_autoscaler_keeps_the_size_that_it_gave() {
+    let mut stage = Stage::set();
+    stage.release("1.0.0", STEPS);
+    stage.edit_release(|text| text.replace("  replicas: 4\n", ""));
+    stage.start();
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+    stage.scale(6).await;
+    stage.until("six pods", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 6)].into()).await;
+    stage.edit_release(|text| text.replace("checkout:1.0.0", "checkout:1.1.0"));
+    stage.until("step 1", |it| it.at() == "1.0.0 → 1.1.0 1/3").await;
+    stage.scale(8).await;
+    stage.until("1.1.0 is healthy", |it| it.at() == "1.1.0 3/3" && it.phase() == "Healthy").await;
+    assert_eq!(stage.pods(), [("example/checkout:1.1.0".to_owned(), 8)].into());
+    assert_eq!(stage.history("Repair"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_loses_its_lease_ends() {
+    let mut stage = proven(STEPS).await;
+    let mut taken = stage.lease();
+    taken["spec"]["holderIdentity"] = "somebody".into();
+    stage.cluster.store().update("leases.coordination.k8s.io", "thief", taken).unwrap();
+    stage.wait(5).await;
+    let error = stage.ended().await.unwrap_err();
+    assert_eq!(error.to_string(), "the lease is lost: somebody holds it");
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Settings, Source};
+use triton::controller::{Clock, Controller, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation};
@@ -33,7 +33,8 @@ pub struct Stage {
     /// Its CloneSet controller and kubelets.
     pub controllers: Controllers,
     state: tempfile::TempDir,
-    policy: Policy,
+    /// The daemon's configuration.
+    pub rules: Arc<watch::Sender<Rules>>,
     clock: Clock,
     daemon: Option<Daemon>,
     name: &'static str,
@@ -55,12 +56,14 @@ impl Stage {
         store.create("namespaces", "test", namespace).unwrap();
         let controllers = Controllers::new(store.clone(), kubelet::Knobs::default(), 7);
         tokio::spawn(controllers.clone().run());
+        let policy = Policy { root: "0123abcd".into(), stale_after: 30, ..Policy::default() };
+        let rules = Rules { policy: Arc::new(policy), accepted: None };
         let stage = Self {
             repo: Arc::new(Repo::new()),
             cluster,
             controllers,
             state: tempfile::tempdir().unwrap(),
-            policy: Policy { root: "0123abcd".into(), stale_after: 30, ..Policy::default() },
+            rules: Arc::new(watch::Sender::new(rules)),
             clock: Clock::starting_at(start),
             daemon: None,
             name: "daemon",
@@ -85,7 +88,7 @@ impl Stage {
             cluster: self.cluster.clone(),
             controllers: self.controllers.clone(),
             state: tempfile::tempdir().unwrap(),
-            policy: self.policy.clone(),
+            rules: Arc::clone(&self.rules),
             clock: self.clock,
             daemon: None,
             name: "other",
@@ -159,14 +162,12 @@ impl Stage {
         self.started += 1;
         let settings = Settings {
             interval: INTERVAL,
-            policy: Arc::new(self.policy.clone()),
-            accepted: None,
             holder: format!("{}-{}", self.name, self.started),
             inline: true,
             observe: false,
         };
         let source = Source::new(mirror, "");
-        let controller = Controller::new(self.client(), source, settings, self.clock);
+        let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(controller.run(async move {
             let _ = stopped.await;
@@ -186,6 +187,24 @@ impl Stage {
         let daemon = self.daemon.take().unwrap();
         daemon.task.abort();
         let _ = daemon.task.await;
+    }
+
+    /// How the daemon ended by itself.
+    pub async fn ended(&mut self) -> Result<(), triton::cluster::Error> {
+        self.daemon.take().unwrap().task.await.unwrap()
+    }
+
+    /// Gives `checkout` another size, as an autoscaler does.
+    pub async fn scale(&self, replicas: u32) {
+        let service = self.cluster.router().into_service::<kube::client::Body>();
+        let client = kube::Client::new(service, "default");
+        let kind = kube::core::GroupVersionKind::gvk("apps.kruise.io", "v1alpha1", "CloneSet");
+        let resource = kube::core::ApiResource::from_gvk_with_plural(&kind, "clonesets");
+        let api: kube::Api<kube::core::DynamicObject> = kube::Api::namespaced_with(client, "shop", &resource);
+        let patch = kube::api::Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let params =
+            kube::api::PatchParams { field_manager: Some("autoscaler".into()), ..Default::default() };
+        api.patch_scale("checkout", &params, &patch).await.unwrap();
     }
 
     /// Lets so many seconds pass.
