@@ -7,6 +7,7 @@ mod catalog;
 mod check;
 mod clone;
 mod crd;
+mod daemon;
 mod embedded;
 mod exclusions;
 mod explore;
