@@ -239,69 +239,18 @@ impl Replay {
         // A kill takes a moment: a status on its way is still written. A delete is shown before it returns.
         let soon = |later: &&Value| text.contains("killed") && time(later) < time(line) + 0.1;
         let name = if self.set == "web" { Value::Null } else { json!(self.set) };
-<<<<<<< HEAD
         let later = trace[index + 1..].iter().take_while(|line| line.get("do").is_none()).take_while(soon);
         let cs = later.filter(|line| line.get("cs").is_some()).last();
-=======
-        let cs = trace[index..].iter().take_while(soon).filter(|line| line.get("cs").is_some()).last();
->>>>>>> cluster
         let shown =
             |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
         let cs = cs.or_else(|| before(trace, index, "cs").find(shown))?["cs"].clone();
         let pods = before(trace, index, "pods").next().and_then(|line| line["pods"].as_str())?;
-<<<<<<< HEAD
         let mut pods = picture::read(pods);
         if before(trace, index, "do").count() == 1 {
             // Creation is recorded only where a status was written: who was pending then may run by now.
             for entry in pods.values_mut() {
                 entry.remove("pend");
             }
-=======
-        Some((picture::read(pods), cs))
-    }
-
-    fn reach(&mut self, trace: &[Value], index: usize, moment: Moment) -> bool {
-        let Some((pods, cs)) = self.recorded(trace, index) else { return matches!(moment, Moment::Time) };
-        let counts = |pods: &Pods| -> BTreeMap<String, i64> {
-            let active = |entry: &BTreeMap<String, i64>| entry.get("active").copied().unwrap_or(0);
-            pods.iter()
-                .map(|(letter, entry)| (letter.clone(), active(entry)))
-                .filter(|(_, count)| *count > 0)
-                .collect()
-        };
-        let wanted = counts(&pods);
-        let steps = match moment {
-            Moment::Picture(steps) => {
-                if !self.step_until(|replay| replay.is_at(&pods, &cs)) {
-                    return false;
-                }
-                steps
-            }
-            Moment::Counts(steps) => {
-                let generation = cs["g"].clone();
-                let there = |replay: &mut Replay| {
-                    counts(&replay.pods()) == wanted && replay.body()["metadata"]["generation"] == generation
-                };
-                if !self.step_until(there) {
-                    return false;
-                }
-                steps
-            }
-            Moment::Time => {
-                let last = before(trace, index, "do").next().map_or(0.0, time);
-                let until =
-                    after(self.last_write, Duration::from_secs_f64((time(&trace[index]) - last).max(0.0)));
-                while self.sim.step(until) {
-                    self.note_seen();
-                }
-                0
-            }
-        };
-        let until = after(self.sim.now(), Duration::from_millis(500));
-        for _step in 0..steps {
-            self.sim.step(until);
-            self.note_seen();
->>>>>>> cluster
         }
         Some((pods, cs))
     }
