@@ -9,6 +9,7 @@ mod house;
 mod guard;
 mod readme;
 mod repo;
+mod scenario;
 mod screens;
 mod spec;
 mod support;
