@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
 mod crd;
+mod daemon;
 mod exclusions;
 mod git;
 mod house;

@@ -144,25 +144,26 @@ impl Controller {
                 () = self.turn() => None,
             };
             if let Some(ended) = ended {
-                self.end(ended.is_ok()).await;
+                if ended.is_ok() {
+                    finish(self.lane.clone(), self.lease.clone()).await;
+                }
                 return ended;
             }
         }
     }
+}
 
-    async fn end(&self, flush: bool) {
-        if flush {
-            let finished = async {
-                while !self.lane.is_empty() {
-                    tokio::time::sleep(GATHER).await;
-                }
-            };
-            // What is not written now is written by the next process.
-            let _ = tokio::time::timeout(FLUSH, finished).await;
-            if let Some(lease) = &self.lease {
-                lease.release().await;
-            }
+/// Ends in order: what is to be told is told, and the lease given back.
+async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
+    let told = async {
+        while !lane.is_empty() {
+            tokio::time::sleep(GATHER).await;
         }
+    };
+    // What is not written now is written by the next process.
+    let _ = tokio::time::timeout(FLUSH, told).await;
+    if let Some(lease) = lease {
+        lease.release().await;
     }
 }
 
@@ -192,7 +193,7 @@ impl Controller {
     /// Waits for something and acts on it.
     async fn turn(&mut self) {
         if !self.cache.is_synced() {
-            self.wait_for_lists().await;
+            wait_for_lists(&self.cache).await;
             return;
         }
         if self.git.is_idle()
@@ -235,21 +236,6 @@ impl Controller {
         let planned = self.wake_at.map(|at| self.clock.instant(at).max(Instant::now() + WAIT_MIN));
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
         [planned, strangers, self.laps.observer.refusals.next()].into_iter().flatten().min()
-    }
-
-    async fn wait_for_lists(&self) {
-        if tokio::time::timeout(SYNC_TOLD, self.cache.changed()).await.is_ok() {
-            return;
-        }
-        for (feed, state) in self.cache.states() {
-            match state {
-                FeedState::Listing(Some(error)) => {
-                    tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
-                }
-                FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
-                FeedState::Listing(None) | FeedState::Synced => {}
-            }
-        }
     }
 
     /// What to ask Git now, if anything.
@@ -353,6 +339,22 @@ impl Controller {
             }
         }
         source.fault = Some(fault);
+    }
+}
+
+/// Waits for the first lists, and says what they wait for.
+async fn wait_for_lists(cache: &Cache) {
+    if tokio::time::timeout(SYNC_TOLD, cache.changed()).await.is_ok() {
+        return;
+    }
+    for (feed, state) in cache.states() {
+        match state {
+            FeedState::Listing(Some(error)) => {
+                tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
+            }
+            FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
+            FeedState::Listing(None) | FeedState::Synced => {}
+        }
     }
 }
 
