@@ -16,6 +16,7 @@ mod house;
 mod guard;
 mod readme;
 mod repo;
+mod scenario;
 mod screens;
 mod spec;
 mod support;
