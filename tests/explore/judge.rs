@@ -119,7 +119,9 @@ fn fresh(act: &Act<'_>) -> Result<(), Violation> {
 fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Violation> {
     let after = act.scene.after;
     require(act.memory.uid.as_ref() == Some(&after.uid), "uid", || "memory of another object".to_owned())?;
-    if !before.applied && !after.applied {
+    let known = before.memory().is_some_and(|memory| memory.uid.as_ref() == Some(&before.uid) || memory.uid.is_none());
+    let stack = letters(&act.memory);
+    if !known && stack == [act.template] && before.generation == after.generation {
         return adopted(act, before);
     }
     permitted(ledger, act, before)?;
