@@ -186,10 +186,10 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn step_done(&self) -> bool {
         let (status, size) = (&self.live.status, self.live.replicas);
-        if size == 0 {
-            // The first release, made by steps, begins with a step of no pods.
-            let none_asked = self.is_building() && self.wanted_size() > 0 && self.is_ours();
-            return self.is_proven() || none_asked && self.status_is_ours();
+        // The first release, made by steps, may begin with a step of no pods.
+        let none_asked = self.is_building() && self.wanted_size() > 0;
+        if size == 0 && !self.is_proven() && !none_asked {
+            return false;
         }
         let asked = self.step_pods();
         self.is_ours()

@@ -74,12 +74,8 @@ pub fn desired(line: &[Arc<Commit>], id: &ReleaseId) -> Desired {
     }
     let first = episode_start(line, id);
     let start = &line[first];
-    let episode = Episode {
-        first: start.id(),
-        author: start.author.to_string(),
-        summary: String::new(),
-        time: None,
-    };
+    let episode =
+        Episode { first: start.id(), author: start.author.to_string(), summary: String::new(), time: None };
     let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
     Desired::Release(Arc::new(Intent {
         release: release(id, spec),
@@ -126,7 +122,13 @@ fn cap(episode: &[Arc<Commit>], id: &ReleaseId) -> Option<u32> {
 
 fn path(mark: &Mark) -> String {
     let what = mark.step.map_or_else(|| "skip".to_owned(), |step| step.to_string());
-    format!("approvals/{}/{}/{what}.{}-{}.yaml", mark.id, digest(&mark.id, &mark.doc).long(), mark.name, mark.by)
+    format!(
+        "approvals/{}/{}/{what}.{}-{}.yaml",
+        mark.id,
+        digest(&mark.id, &mark.doc).long(),
+        mark.name,
+        mark.by
+    )
 }
 
 fn markers(line: &[Arc<Commit>], first: usize, id: &ReleaseId) -> Vec<Marker> {
