@@ -18,4 +18,3 @@ mod support;
 mod tokens;
 mod traces;
 mod vectors;
-mod traces;
