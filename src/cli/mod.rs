@@ -16,6 +16,8 @@ pub mod clone;
 pub mod locate;
 pub mod approve;
 pub mod rollback;
+pub mod daemon;
+pub mod run;
 pub mod embedded;
 pub mod devcluster;
 pub mod example;
