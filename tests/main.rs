@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
+mod catalog;
 mod check;
 mod clone;
 mod crd;
 mod embedded;
 mod exclusions;
+mod explore;
 mod git;
 mod house;
 mod guard;

@@ -17,7 +17,23 @@ fn folder() -> PathBuf {
 
 fn read(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    straighten(&mut lines);
+    lines
+}
+
+/// A write that changed nothing has no resourceVersion of its own, and stands too early: behind it go lines that are
+/// clearly older.
+fn straighten(lines: &mut [Value]) {
+    let time = |line: &Value| line["t"].as_f64().unwrap_or(f64::MAX);
+    for index in 1..lines.len() {
+        let mut place = index;
+        let is_state = lines[place].get("cs").is_some() || lines[place].get("pods").is_some();
+        while is_state && place > 0 && lines[place - 1].get("do").is_some() && time(&lines[place]) + 0.3 < time(&lines[place - 1]) {
+            lines.swap(place - 1, place);
+            place -= 1;
+        }
+    }
 }
 
 #[test]
@@ -35,19 +51,14 @@ fn the_imitation_goes_where_the_real_controller_went() {
         }
         all += 1;
         let trace = read(path);
-        let result = std::panic::catch_unwind(|| {
-            let replay = Replay::of(&trace, 1);
-            replay.faults
-        });
+        let begun = std::time::Instant::now();
+        let result = std::panic::catch_unwind(|| Replay::of(&trace, 1));
+        let took = begun.elapsed().as_millis();
         match result {
-            Ok(faults) if faults.is_empty() => {}
-            Ok(faults) => {
+            Ok(Ok(_)) => if took > 300 { println!("-- {name} {took} ms"); },
+            Ok(Err(fault)) => {
                 bad += 1;
-                println!(
-                    "== {name}: {}\n{}",
-                    faults.len(),
-                    if only.is_some() { faults.join("\n") } else { faults[0].clone() }
-                );
+                println!("== {name}: {took} ms line {}\n{}", fault.index + 1, fault.text);
             }
             Err(_) => {
                 bad += 1;

@@ -41,6 +41,8 @@ pub struct Snapshot {
     /// Folders below `releases/` that begin another root.
     nested: BTreeSet<String>,
     folders: BTreeMap<String, Arc<Folder>>,
+    /// Links and submodules, behind which releases may lie.
+    closed: BTreeMap<String, Kind>,
     /// What the files say: by file where each of a folder has a Release of its own, else by folder.
     groups: BTreeMap<String, Arc<Group>>,
     /// The groups that name a release.
@@ -135,17 +137,26 @@ impl Snapshot {
                         None => folder.files.remove(path),
                     };
                 }
-                Place::Freeze(_)
-                | Place::Marker(_)
-                | Place::Removal(_)
-                | Place::Malformed { .. }
-                | Place::Other => {}
+                Place::Other => self.note_closed(path, entry),
+                Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } => {}
             }
         }
         for (path, before) in std::mem::take(&mut step.folders) {
             self.regroup(&path, &before, &mut step);
         }
         Ok(step.releases)
+    }
+
+    /// A folder of releases may have become a link: then they are not gone, they are out of sight.
+    fn note_closed(&mut self, path: &str, entry: Option<&Entry>) {
+        match entry.map(|entry| entry.kind) {
+            Some(kind @ (Kind::Symlink | Kind::Submodule | Kind::Odd)) => {
+                self.closed.insert(path.to_owned(), kind);
+            }
+            Some(Kind::File | Kind::Executable | Kind::Directory) | None => {
+                self.closed.remove(path);
+            }
+        }
     }
 
     /// Marks folders as touched.
@@ -247,7 +258,8 @@ impl Snapshot {
         let opaque = files.filter(|(_, file)| !has_release(file));
         let flaws = opaque.flat_map(|(path, file)| file.flaws.iter().map(move |flaw| (path, file, flaw)));
         let errors = flaws.filter(|(_, _, flaw)| flaw.severity == Severity::Error);
-        errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text)).collect()
+        let told = errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text));
+        told.chain(self.closed.iter().map(|(path, &kind)| not_read(kind).in_file(path, ""))).collect()
     }
 }
 
@@ -289,27 +301,30 @@ fn file(repository: &Repository, entry: &Entry) -> Result<ParsedFile> {
 
 /// The bytes of a file, or why it is not read.
 pub(crate) fn content(repository: &Repository, entry: &Entry) -> Result<std::result::Result<Vec<u8>, Flaw>> {
-    let flaw = |message: &str, cure: &str| {
-        let (message, cure) = (message.to_owned(), cure.to_owned());
-        Ok(Err(Flaw { severity: Severity::Error, at: Spot::default(), message, cure }))
-    };
-    match entry.kind {
-        Kind::File | Kind::Executable => {}
-        Kind::Symlink => {
-            return flaw("it is a symbolic link, which is not followed", "commit the file in its place");
-        }
-        Kind::Submodule => {
-            return flaw("it is a submodule, which is not fetched", "commit the files in its place");
-        }
-        Kind::Directory | Kind::Odd => {
-            return flaw("it is no regular file", "give it a plain name and a plain mode");
-        }
+    if !entry.kind.is_file() {
+        return Ok(Err(not_read(entry.kind)));
     }
     match repository.blob(entry.id, FILE_BYTES_MAX as u64) {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(Error::BlobTooLarge { size, limit }) => {
-            flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")
+            Ok(Err(flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why something that is no regular file is not read.
+fn not_read(kind: Kind) -> Flaw {
+    match kind {
+        Kind::Symlink => flaw("it is a symbolic link, which is not followed", "commit the file in its place"),
+        Kind::Submodule => flaw("it is a submodule, which is not fetched", "commit the files in its place"),
+        Kind::Odd | Kind::File | Kind::Executable | Kind::Directory => {
+            flaw("it is no regular file with a name in UTF-8", "give it a plain name and a plain mode")
+        }
+    }
+}
+
+fn flaw(message: &str, cure: &str) -> Flaw {
+    let (message, cure) = (message.to_owned(), cure.to_owned());
+    Flaw { severity: Severity::Error, at: Spot::default(), message, cure }
 }

@@ -13,7 +13,7 @@ use crate::devcluster::refusal::Refusal;
 pub const WRITES_KEPT: usize = 10_000;
 
 /// The user whom refusals name.
-const USER: &str = "triton";
+const USER: &str = "admin";
 
 /// Faults, as plain data. Nothing is wrong by default.
 #[derive(Clone, Debug, Default)]

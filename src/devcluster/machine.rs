@@ -38,7 +38,7 @@ enum Task {
 }
 
 /// A CloneSet's place in the queue.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Work {
     due: Option<Timestamp>,
     running: Option<Pass>,
@@ -50,6 +50,7 @@ struct Work {
 }
 
 /// The CloneSet controller, the scheduler and the kubelets.
+#[derive(Clone)]
 pub struct Machine {
     ids: Ids,
     /// How fast things go, and what goes wrong.

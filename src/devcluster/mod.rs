@@ -19,6 +19,7 @@ pub mod meta;
 pub mod rules;
 pub mod decode;
 pub mod store;
+pub mod views;
 pub mod writes;
 pub mod deletes;
 pub mod events;

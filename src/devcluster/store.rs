@@ -323,21 +323,13 @@ impl State {
     /// # Errors
     /// `Expired`, when the log does not reach back to `version`.
     pub fn changes_since(&self, resource: &str, version: u64) -> Result<Vec<Change>, Refusal> {
-        let Some(shelf) = self.shelves.get(resource) else { return self.from_the_start(version) };
+        let Some(shelf) = self.shelves.get(resource) else { return since_the_start(version) };
         let oldest = shelf.forgotten.max(FIRST_VERSION);
         if version < oldest {
             return Err(Refusal::expired(format!("too old resource version: {version} ({oldest})")));
         }
         let first = shelf.log.partition_point(|change| change.version <= version);
         Ok(shelf.log.range(first..).cloned().collect())
-    }
-
-    fn from_the_start(&self, version: u64) -> Result<Vec<Change>, Refusal> {
-        if version < FIRST_VERSION {
-            let text = format!("too old resource version: {version} ({FIRST_VERSION})");
-            return Err(Refusal::expired(text));
-        }
-        Ok(Vec::new())
     }
 
     /// Whether anything of a resource was written after `version`.
@@ -358,6 +350,12 @@ impl State {
         self.owners.note(resource, before.as_ref(), Some(&object));
         shelf.note(Change { version, before, after: Some(object.clone()) });
         object
+    }
+
+    /// Puts an object in its place under the version of the last write: another view of what was just written.
+    pub fn put_view(&mut self, resource: &str, value: Value) {
+        self.version -= 1;
+        self.put(resource, value);
     }
 
     /// Takes an object away, under the next resourceVersion. Returns what stood there.
@@ -387,6 +385,14 @@ impl State {
     pub fn is_there(&self, uid: &str) -> bool {
         self.owners.places.contains_key(uid)
     }
+}
+
+/// The changes of a resource that was never written.
+fn since_the_start(version: u64) -> Result<Vec<Change>, Refusal> {
+    if version >= FIRST_VERSION {
+        return Ok(Vec::new());
+    }
+    Err(Refusal::expired(format!("too old resource version: {version} ({FIRST_VERSION})")))
 }
 
 impl Owners {

@@ -115,7 +115,10 @@ impl Facts<'_> {
         message: String,
     ) -> Outcome {
         memory.uid = Some(self.live.uid.clone());
-        let forward = matches!(decision, Decision::Enter(_));
+        // A repair can bring pods back to a template that is not proven: it too is for the leader alone.
+        let repairs = matches!(decision, Decision::Repair)
+            && memory.top().is_none_or(|top| top.template != memory.template);
+        let forward = repairs || matches!(decision, Decision::Enter(_));
         let mut outcome = Outcome::of(row, decision, message);
         outcome.writes.push(self.cloneset_write(release, shape, &memory, forward));
         outcome.memory = Some(memory);

@@ -209,7 +209,7 @@ fn check_update(spec: &Node, report: &mut Report) {
             ),
             Some(_) | None => {
                 let message = "`spec.updateStrategy.type` is none that Kruise knows";
-                report.error(kind.at, message, format!("write {}", known.join(", ")));
+                report.error(kind.at, message, "write ReCreate, InPlaceIfPossible or InPlaceOnly");
             }
         }
     }

@@ -30,6 +30,11 @@ pub struct ParsedFile {
 }
 
 impl ParsedFile {
+    /// Whether more stands in it than could be read as documents of a release.
+    pub(crate) fn is_in_part(&self) -> bool {
+        self.unread || self.documents.iter().any(|document| matches!(document, Document::Other(..)))
+    }
+
     /// Whether nothing stands in it but comments.
     #[must_use]
     pub fn is_empty(&self) -> bool {

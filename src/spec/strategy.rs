@@ -144,11 +144,12 @@ fn check_falls(steps: &[Step], places: &[Spot], path: &str, report: &mut Report)
     }
 }
 
-/// The first step that falls only because a count and a percentage meet at this size: its index, its pods and those
-/// of the step before.
+/// The first step that falls because a count and a percentage meet at this size: its index, its pods and those of
+/// the step before.
 #[must_use]
 pub fn falls_at(strategy: &Strategy, replicas: u32) -> Option<(usize, u32, u32)> {
-    let pods: Vec<u32> = strategy.steps.iter().map(|step| step.replicas.step_pods(replicas)).collect();
-    let falls = |index: &usize| pods[*index] < pods[index - 1];
-    (1..pods.len()).find(falls).map(|index| (index, pods[index], pods[index - 1]))
+    let pods = |index: usize| strategy.steps[index].replicas.step_pods(replicas);
+    let is_count = |index: usize| matches!(strategy.steps[index].replicas, Amount::Count(_));
+    let falls = |index: &usize| is_count(*index) != is_count(index - 1) && pods(*index) < pods(index - 1);
+    (1..strategy.steps.len()).find(falls).map(|index| (index, pods(index), pods(index - 1)))
 }

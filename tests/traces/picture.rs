@@ -10,7 +10,7 @@ use triton::devcluster::sim::Sim;
 pub type Pods = BTreeMap<String, BTreeMap<String, i64>>;
 
 /// Letters of revisions by their names, in the order of their appearance.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Letters(Vec<String>);
 
 impl Letters {

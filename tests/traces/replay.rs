@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use triton::devcluster::cloneset::{CLONESETS, CloneSet};
-use triton::devcluster::deletes::Propagation;
+use triton::devcluster::cloneset::CLONESETS;
 use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::machine::after;
-use triton::devcluster::pods::{PODS, Pod, State};
+use triton::devcluster::pods::{PODS, Pod};
 use triton::devcluster::revision::REVISIONS;
 use triton::devcluster::sim::{Refused, Seen, Sim};
 
@@ -22,10 +21,15 @@ pub const NAMESPACE: &str = "s";
 const QUIET: f64 = 0.9;
 /// Time without a change after which the imitation is at rest: longer than any grace or minReadySeconds of the traces.
 const REST: Duration = Duration::from_secs(7);
-/// Longest wait for a state in the middle of something.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for a picture in the middle of something.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Writes of the controllers after a picture, during which a recorded write may have come.
+const STEPS: usize = 24;
+/// Moments that are tried in all, for one trace.
+const BUDGET: usize = 1_500;
 
-/// One replay.
+/// One replay. A clone goes on from the same moment.
+#[derive(Clone)]
 pub struct Replay {
     pub sim: Sim,
     /// The CloneSet that the script is about now.
@@ -35,10 +39,36 @@ pub struct Replay {
     pub revisions: Vec<Value>,
     /// Every state of the CloneSets, as a `cs` line shows it.
     pub written: Vec<Value>,
-    /// What differed.
-    pub faults: Vec<String>,
     /// Names of the pods before the last write.
     pub before: Vec<String>,
+    /// When the script did something last.
+    last_write: Timestamp,
+}
+
+/// What differed, and at which line: the first of its replay.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The line's index.
+    pub index: usize,
+    /// What was wanted and what was there.
+    pub text: String,
+}
+
+/// When a write in the middle of a movement is sent.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So many writes of the controllers after the recorded picture was there.
+    Picture(usize),
+    /// So many writes after the recorded numbers of pods per revision were there.
+    Counts(usize),
+    /// As long after the last write as recorded.
+    Time,
+}
+
+/// The moments that are tried, in this order.
+fn moments() -> impl Iterator<Item = Moment> {
+    let pictures = (0..STEPS).map(Moment::Picture);
+    pictures.chain((0..STEPS).map(Moment::Counts)).chain([Moment::Time])
 }
 
 /// The lines before `end` that have `key`, the nearest first.
@@ -50,31 +80,84 @@ fn time(line: &Value) -> f64 {
     line["t"].as_f64().unwrap_or(f64::MAX)
 }
 
+/// Whether the recorded cluster was at rest before a line.
+fn was_at_rest(trace: &[Value], index: usize) -> bool {
+    let marks = ["pods", "cs", "do", "rev"];
+    let last = trace[..index].iter().rev().find(|line| marks.iter().any(|key| line.get(key).is_some()));
+    last.is_some_and(|last| time(&trace[index]) - time(last) > QUIET)
+}
+
 impl Replay {
-    /// Replays a whole trace.
-    pub fn of(trace: &[Value], seed: u64) -> Replay {
+    fn new(seed: u64) -> Replay {
         let start: Timestamp = "2026-11-22T09:00:00Z".parse().expect("a time");
-        let mut replay = Replay {
-            sim: Sim::new(seed, start, Knobs::default()),
+        let mut sim = Sim::new(seed, start, Knobs::default());
+        sim.refuse_image("r/app:deny");
+        Replay {
+            sim,
             set: "web".to_owned(),
             letters: Letters::default(),
             revisions: Vec::new(),
             written: Vec::new(),
-            faults: Vec::new(),
             before: Vec::new(),
-        };
-        for (index, line) in trace.iter().enumerate() {
-            if line.get("do").is_some() {
-                replay.reach(trace, index);
-                replay.act(trace, index);
-                replay.note_seen();
+            last_write: start,
+        }
+    }
+
+    /// Replays a whole trace, and looks for moments of its writes that lead to all that was recorded.
+    ///
+    /// # Errors
+    /// The fault of the replay that came furthest.
+    pub fn of(trace: &[Value], seed: u64) -> Result<Replay, Fault> {
+        let mut budget = BUDGET;
+        Replay::new(seed).go_on(trace, 0, &mut budget)
+    }
+
+    fn go_on(mut self, trace: &[Value], from: usize, budget: &mut usize) -> Result<Replay, Fault> {
+        for (index, line) in trace.iter().enumerate().skip(from) {
+            let is_write = line.get("do").is_some();
+            if is_write && !was_at_rest(trace, index) && index > 0 {
+                return self.choose(trace, index, budget);
+            }
+            if is_write || line.get("note").is_some() || index + 1 == trace.len() {
+                self.rest_or_wait(trace, index);
+                self.compare(trace, index)?;
+            }
+            if is_write {
+                self.act(trace, index)?;
+                self.note_seen();
             } else if line.get("note").is_some() {
-                replay.reach(trace, index);
-                replay.compare_note(&line["v"], &line["note"]);
+                self.compare_note(&line["v"], index)?;
+                self.act_on_note(trace, index);
             }
         }
-        replay.reach(trace, trace.len() - 1);
-        replay
+        Ok(self)
+    }
+
+    /// Tries one moment after the other for a write that was not sent at rest.
+    fn choose(self, trace: &[Value], index: usize, budget: &mut usize) -> Result<Replay, Fault> {
+        let mut furthest: Option<Fault> = None;
+        for moment in moments() {
+            if *budget == 0 {
+                break;
+            }
+            *budget -= 1;
+            let mut next = self.clone();
+            if !next.reach(trace, index, moment) {
+                continue;
+            }
+            let result = next.act(trace, index).and_then(|()| {
+                next.note_seen();
+                next.go_on(trace, index + 1, budget)
+            });
+            match result {
+                Ok(replay) => return Ok(replay),
+                Err(fault) if furthest.as_ref().is_none_or(|stands| fault.index > stands.index) => {
+                    furthest = Some(fault);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(furthest.unwrap_or_else(|| Fault { index, text: format!("no moment for {}", trace[index]) }))
     }
 
     /// Events that came through, by reason.
@@ -109,35 +192,95 @@ impl Replay {
         !all.is_empty()
     }
 
-    /// Brings the imitation to where the recorded cluster was before line `index`, and tells where it cannot be had.
-    fn reach(&mut self, trace: &[Value], index: usize) {
+    /// The pictures of pods and CloneSet that were recorded last before a line.
+    fn recorded(&self, trace: &[Value], index: usize) -> Option<(Pods, Value)> {
         let line = &trace[index];
-        let killed = line["do"].as_str().is_some_and(|what| what.contains("killed"));
-        // The kill takes a moment: a status on its way is still written.
-        let soon = |later: &&Value| killed && time(later) < time(line) + 0.1;
+        let text = line["do"].as_str().unwrap_or_default();
+        // A kill takes a moment: a status on its way is still written. A delete is shown before it returns.
+        let soon = |later: &&Value| text.contains("killed") && time(later) < time(line) + 0.1;
         let name = if self.set == "web" { Value::Null } else { json!(self.set) };
         let cs = trace[index..].iter().take_while(soon).filter(|line| line.get("cs").is_some()).last();
-        let cs = cs.or_else(|| before(trace, index, "cs").find(|line| line["name"] == name));
-        let pods = before(trace, index, "pods").next().and_then(|line| line["pods"].as_str());
-        let (Some(pods), Some(cs)) = (pods, cs) else { return };
-        let (pods, cs) = (picture::read(pods), &cs["cs"]);
-        let marks = ["pods", "cs", "do", "rev"];
-        let last = trace[..index].iter().rev().find(|line| marks.iter().any(|key| line.get(key).is_some()));
-        if last.is_some_and(|last| time(line) - time(last) > QUIET) {
-            self.rest();
-        } else {
-            let until = after(self.sim.now(), PATIENCE);
-            while !self.is_at(&pods, cs) && self.sim.step(until) {
-                self.note_seen();
+        let shown = |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
+        let cs = cs.or_else(|| before(trace, index, "cs").find(shown))?["cs"].clone();
+        let pods = before(trace, index, "pods").next().and_then(|line| line["pods"].as_str())?;
+        Some((picture::read(pods), cs))
+    }
+
+    fn reach(&mut self, trace: &[Value], index: usize, moment: Moment) -> bool {
+        let Some((pods, cs)) = self.recorded(trace, index) else { return matches!(moment, Moment::Time) };
+        let counts = |pods: &Pods| -> BTreeMap<String, i64> {
+            let active = |entry: &BTreeMap<String, i64>| entry.get("active").copied().unwrap_or(0);
+            pods.iter().map(|(letter, entry)| (letter.clone(), active(entry))).filter(|(_, count)| *count > 0).collect()
+        };
+        let wanted = counts(&pods);
+        let steps = match moment {
+            Moment::Picture(steps) => {
+                if !self.step_until(|replay| replay.is_at(&pods, &cs)) {
+                    return false;
+                }
+                steps
             }
+            Moment::Counts(steps) => {
+                let generation = cs["g"].clone();
+                let there = |replay: &mut Replay| {
+                    counts(&replay.pods()) == wanted && replay.body()["metadata"]["generation"] == generation
+                };
+                if !self.step_until(there) {
+                    return false;
+                }
+                steps
+            }
+            Moment::Time => {
+                let last = before(trace, index, "do").next().map_or(0.0, time);
+                let until = after(self.last_write, Duration::from_secs_f64((time(&trace[index]) - last).max(0.0)));
+                while self.sim.step(until) {
+                    self.note_seen();
+                }
+                0
+            }
+        };
+        let until = after(self.sim.now(), Duration::from_millis(500));
+        for _step in 0..steps {
+            self.sim.step(until);
+            self.note_seen();
         }
-        if !self.is_at(&pods, cs) {
-            let body = self.body();
-            let (mine, status) = (self.pods(), picture::cs(&body, &mut self.letters));
-            self.faults.push(format!(
-                "before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}"
-            ));
+        true
+    }
+
+    fn step_until(&mut self, mut there: impl FnMut(&mut Replay) -> bool) -> bool {
+        let until = after(self.sim.now(), PATIENCE);
+        while !there(self) {
+            if !self.sim.step(until) {
+                return false;
+            }
+            self.note_seen();
         }
+        true
+    }
+
+    /// Lets the imitation come to rest; where the recorded cluster was not at rest, only to the recorded picture.
+    fn rest_or_wait(&mut self, trace: &[Value], index: usize) {
+        if index > 0 && !was_at_rest(trace, index) {
+            let recorded = self.recorded(trace, index);
+            if let Some((pods, cs)) = recorded {
+                self.step_until(|replay| replay.is_at(&pods, &cs));
+            }
+        } else {
+            self.rest();
+        }
+    }
+
+    fn compare(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
+        let Some((pods, cs)) = self.recorded(trace, index) else { return Ok(()) };
+        if self.is_at(&pods, &cs) {
+            return Ok(());
+        }
+        let body = self.body();
+        let (mine, status) = (self.pods(), picture::cs(&body, &mut self.letters));
+        let line = &trace[index];
+        let text =
+            format!("before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}");
+        Err(Fault { index, text })
     }
 
     pub fn pods(&self) -> Pods {
@@ -160,47 +303,65 @@ impl Replay {
     }
 
     /// Compares what a note says of pods and status; the rest of a note is about the script.
-    fn compare_note(&mut self, told: &Value, note: &Value) {
+    fn compare_note(&self, told: &Value, index: usize) -> Result<(), Fault> {
+        let fault = |want: &str, have: String| {
+            Err(Fault { index, text: format!("a note:\n  want {want}\n  have {have}") })
+        };
         match told {
-            Value::Array(parts) => parts.iter().for_each(|part| self.compare_note(part, note)),
+            Value::Array(parts) => parts.iter().try_for_each(|part| self.compare_note(part, index)),
             Value::String(line) if line.contains("| r=") => {
-                let line = line
-                    .rsplit_once("restarts ")
-                    .map_or(line.as_str(), |(_, rest)| rest.split_once(", ").map_or(rest, |(_, line)| line));
+                let line = line.rsplit_once("restarts ").map_or(line.as_str(), |(_, rest)| {
+                    rest.split_once(", ").map_or(rest, |(_, line)| line)
+                });
                 let mine = picture::note(&self.sim, &self.body());
-                if mine != line {
-                    self.faults.push(format!("note {note}:\n  want {line}\n  have {mine}"));
-                }
+                if mine == line { Ok(()) } else { fault(line, mine) }
             }
             Value::String(line) if line.contains("kept ") => {
                 let there = |name: &&String| self.sim.get(PODS, NAMESPACE, name).is_some();
                 let (kept, all) = (self.before.iter().filter(there).count(), self.before.len());
-                if !line.contains(&format!("kept {kept} of {all}")) {
-                    self.faults.push(format!("note {note}:\n  want {line}\n  have kept {kept} of {all}"));
-                }
+                let mine = format!("kept {kept} of {all}");
+                if line.contains(&mine) { Ok(()) } else { fault(line, mine) }
             }
-            _about_the_script => {}
+            _about_the_script => Ok(()),
         }
     }
 
-    fn act(&mut self, trace: &[Value], index: usize) {
+    /// What the recorded script did without a line of its own.
+    fn act_on_note(&mut self, trace: &[Value], index: usize) {
+        match trace[index]["note"].as_str() {
+            Some("three writes while down") => self.sim.start_manager(),
+            Some("write while it is down") => {
+                let later = trace[index..].iter().find_map(|line| line["cs"]["R"].as_i64()).expect("a size");
+                self.sim.scale(NAMESPACE, &self.set, later);
+                self.note_seen();
+            }
+            _reported => {}
+        }
+    }
+
+    fn act(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
+        self.last_write = self.sim.now();
         let what = &trace[index]["do"];
         if let Some(refused) = what.get("rejected") {
             let wanted = (what["code"].as_u64(), what["msg"].as_str().unwrap_or_default());
-            self.expect_refusal(refused.as_str().expect("what was rejected"), wanted, trace, index);
-            return;
+            let refused = refused.as_str().expect("what was rejected");
+            let result = self.expect_refusal(refused, wanted, trace, index);
+            return result.map_err(|text| Fault { index, text });
         }
         let what = what.as_str().expect("a do line is text");
-        if let Some(fields) = what.strip_prefix("create ") {
-            self.create(fields, trace, index).expect("a recorded create is accepted");
+        let result = if let Some(fields) = what.strip_prefix("create ") {
+            self.create(fields, trace, index)
         } else if let Some(fields) = what.strip_prefix("write ") {
-            self.write(fields).expect("a recorded write is accepted");
+            self.write(fields)
         } else if let Some(rest) = what.strip_prefix("scale subresource -> ") {
             let replicas = rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a size");
             self.sim.scale(NAMESPACE, &self.set, replicas);
+            Ok(())
         } else {
             self.act_on_pods(what, trace, index);
-        }
+            Ok(())
+        };
+        result.map_err(|refused| Fault { index, text: format!("{what}: {refused}") })
     }
 
     fn create(&mut self, fields: &str, trace: &[Value], index: usize) -> Result<(), Refused> {
