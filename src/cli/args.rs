@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{approve, check, devcluster, history, rollback, run, status, why};
+use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -24,6 +24,7 @@ pub struct Args {
 #[expect(missing_docs, reason = "a doc comment here would take the place of the help")]
 pub enum Command {
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Devcluster(devcluster::DevclusterArgs),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
@@ -58,6 +59,7 @@ fn start(command: Command, printer: &Printer) -> Result<Exit> {
 async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(args, printer).await,
+        Command::Demo(args) => demo::run(&args, printer).await,
         Command::Devcluster(args) => devcluster::run(&args, printer).await,
         Command::Check(args) => check::run(&args, printer),
         Command::Status(args) => status::run(args, printer).await,

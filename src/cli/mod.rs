@@ -21,4 +21,7 @@ pub mod run;
 pub mod embedded;
 pub mod devcluster;
 pub mod example;
+pub mod stage;
+pub mod story;
+pub mod demo;
 pub mod args;
