@@ -98,6 +98,9 @@ impl Difference {
     }
 
     fn put(&mut self, element: &str, below: Difference) {
+        if below.is_empty() {
+            return;
+        }
         self.added.put(element.to_owned(), below.added);
         self.removed.put(element.to_owned(), below.removed);
         self.modified.put(element.to_owned(), below.modified);
@@ -109,6 +112,9 @@ impl Difference {
 pub fn compare(old: Option<&Value>, new: Option<&Value>, schema: &Schema) -> Difference {
     let mut found = Difference::default();
     let (Some(sample), view) = (old.or(new), common_view(old, new, schema)) else { return found };
+    if old == new {
+        return found;
+    }
     let hollow = is_hollow(old) && is_hollow(new);
     if view == View::Leaf || hollow {
         match (old, new) {

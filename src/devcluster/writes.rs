@@ -106,7 +106,7 @@ impl State {
         object["apiVersion"] = json!(kind.api_version(by.version));
         object["kind"] = json!(kind.kind);
         let empty = kind.empty(by.version);
-        self.with_writer(kind, by, |writer| track(None, &empty, &mut object, &kind.schema, writer));
+        self.with_writer(kind, by, |writer| track(&empty, true, &mut object, &kind.schema, writer));
         self.finish_create(kind, object, by)
     }
 
@@ -218,10 +218,9 @@ impl State {
         new["apiVersion"] = json!(kind.api_version(by.version));
         new["kind"] = json!(kind.kind);
         keep_server_fields(live, &mut new);
-        let empty = kind.empty(by.version);
         let replicas = kind.scale.as_ref().map_or("", |scale| &scale.spec_replicas);
         if by.part != Part::Scale || is_owned(&new, replicas) {
-            self.with_writer(kind, by, |writer| track(Some(live), &empty, &mut new, &kind.schema, writer));
+            self.with_writer(kind, by, |writer| track(live, false, &mut new, &kind.schema, writer));
         }
         if by.part == Part::Scale {
             drop_times(&mut new, by.manager, "scale");
