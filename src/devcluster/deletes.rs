@@ -11,8 +11,8 @@ use crate::devcluster::meta;
 use crate::devcluster::refusal::Refusal;
 use crate::devcluster::rules::POD_GRACE;
 use crate::devcluster::store::{Object, Place, State, Store, owner_uids};
+use crate::devcluster::strategy::{By, Part, set_or_remove};
 use crate::devcluster::views::NEW_EVENTS;
-use crate::devcluster::writes::{By, Part, set_or_remove};
 
 /// The finalizer of a delete that waits for its dependents.
 const FOREGROUND: &str = "foregroundDeletion";
