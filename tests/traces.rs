@@ -29,7 +29,11 @@ fn straighten(lines: &mut [Value]) {
     for index in 1..lines.len() {
         let mut place = index;
         let is_state = lines[place].get("cs").is_some() || lines[place].get("pods").is_some();
-        while is_state && place > 0 && lines[place - 1].get("do").is_some() && time(&lines[place]) + 0.3 < time(&lines[place - 1]) {
+        while is_state
+            && place > 0
+            && lines[place - 1].get("do").is_some()
+            && time(&lines[place]) + 0.3 < time(&lines[place - 1])
+        {
             lines.swap(place - 1, place);
             place -= 1;
         }
@@ -55,7 +59,11 @@ fn the_imitation_goes_where_the_real_controller_went() {
         let result = std::panic::catch_unwind(|| Replay::of(&trace, 1));
         let took = begun.elapsed().as_millis();
         match result {
-            Ok(Ok(_)) => if took > 300 { println!("-- {name} {took} ms"); },
+            Ok(Ok(_)) => {
+                if took > 300 {
+                    println!("-- {name} {took} ms");
+                }
+            }
             Ok(Err(fault)) => {
                 bad += 1;
                 println!("== {name}: {took} ms line {}\n{}", fault.index + 1, fault.text);

@@ -124,7 +124,8 @@ impl Cluster {
             return false;
         }
         let version = self.tick();
-        let uid = self.things.get(key).map_or_else(|| Uid::new(format!("uid-{version}")), |it| it.uid.clone());
+        let uid =
+            self.things.get(key).map_or_else(|| Uid::new(format!("uid-{version}")), |it| it.uid.clone());
         self.things.insert(key.clone(), Thing { uid, version, release, says });
         true
     }
@@ -182,9 +183,15 @@ pub fn foreign(uid: Uid, version: u64, template: char, replicas: u32) -> CloneSe
 fn apply_spec(set: &mut CloneSet, body: &Value) -> Result<(), Refused> {
     let harmful = |what: &str| Err(Refused::Harmful(what.to_owned()));
     let Some(spec) = body.get("spec") else {
-        return if set.applied || set.template == '?' { harmful("metadata alone removes the spec") } else { Ok(()) };
+        return if set.applied || set.template == '?' {
+            harmful("metadata alone removes the spec")
+        } else {
+            Ok(())
+        };
     };
-    let Some(template) = template_letter(&spec["template"]) else { return harmful("the body has no template") };
+    let Some(template) = template_letter(&spec["template"]) else {
+        return harmful("the body has no template");
+    };
     let strategy = &spec["updateStrategy"];
     let Ok(partition) = serde_json::from_value::<Amount>(strategy["partition"].clone()) else {
         return harmful("the body has no partition, and the default lets every pod go");
@@ -231,8 +238,11 @@ impl CloneSet {
     #[must_use]
     pub fn project(&self, id: &ReleaseId, entered: Option<&Release>) -> Live {
         let annotation = |key: &str| self.annotations.get(key).cloned();
-        let ours: BTreeMap<&String, &String> =
-            self.annotations.iter().filter(|(key, _)| **key == keys::RELEASE || **key == keys::ROOT).collect();
+        let ours: BTreeMap<&String, &String> = self
+            .annotations
+            .iter()
+            .filter(|(key, _)| **key == keys::RELEASE || **key == keys::ROOT)
+            .collect();
         let body = json!({
             "metadata": { "namespace": id.namespace.as_str(), "name": id.name.as_str(), "annotations": ours },
             "spec": {
@@ -314,10 +324,12 @@ impl Cluster {
     ) -> (BTreeMap<ObjectKey, CompanionLive>, BTreeSet<ObjectKey>) {
         let (mut ours, mut strangers) = (BTreeMap::new(), BTreeSet::new());
         for (key, thing) in &self.things {
-            let named = standing.iter().any(|it| it.body.key == *key) || wanted.iter().any(|it| it.body.key == *key);
+            let named =
+                standing.iter().any(|it| it.body.key == *key) || wanted.iter().any(|it| it.body.key == *key);
             match &thing.release {
                 Some(release) if *release == id.to_string() || named => {
-                    let text = standing.iter().find(|it| it.body.key == *key).map(|it| &it.body.value["spec"]);
+                    let text =
+                        standing.iter().find(|it| it.body.key == *key).map(|it| &it.body.value["spec"]);
                     let drift = text.filter(|text| **text != thing.says).map(|text| FieldChange {
                         path: "spec".to_owned(),
                         wanted: text.clone(),

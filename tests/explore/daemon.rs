@@ -7,9 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use triton::model::{Digest, Lift, LiftKind, ReleaseId};
 use triton::spec::Release;
-use triton::world::{
-    Case, Decision, Desired, Fault, Memory, Move, People, Policy, Source, World,
-};
+use triton::world::{Case, Decision, Desired, Fault, Memory, Move, People, Policy, Source, World};
 
 use crate::explore::cluster::{Cluster, Record};
 use crate::explore::line::{Commit, desired};
@@ -43,11 +41,16 @@ impl Reading {
     fn documents(&self, id: &ReleaseId, wanted: Digest, memory: &Memory) -> Option<Arc<Release>> {
         let proofs = memory.proven.iter().filter_map(|proof| proof.commit);
         let named: Vec<_> = memory.episode.into_iter().chain(proofs).collect();
-        let commits = self.line.iter().rev().filter(|commit| {
-            commit.number == self.head().number || named.contains(&commit.id())
-        });
+        let commits = self
+            .line
+            .iter()
+            .rev()
+            .filter(|commit| commit.number == self.head().number || named.contains(&commit.id()));
         let specs = commits.filter_map(|commit| commit.specs.get(id)).filter(|spec| spec.valid);
-        specs.map(|spec| (digest(id, &spec.doc), spec)).find(|(it, _)| *it == wanted).map(|(_, it)| release(id, it))
+        specs
+            .map(|spec| (digest(id, &spec.doc), spec))
+            .find(|(it, _)| *it == wanted)
+            .map(|(_, it)| release(id, it))
     }
 }
 
@@ -139,7 +142,8 @@ impl Daemon {
         let memory = case.memory().or_else(|| case.recorded_memory()).cloned();
         if let Some(memory) = &memory {
             let wanted = memory.proven.iter().map(|proof| proof.digest).chain([memory.digest]);
-            case.documents = wanted.filter_map(|it| Some((it, self.documents(record, id, it, memory)?))).collect();
+            case.documents =
+                wanted.filter_map(|it| Some((it, self.documents(record, id, it, memory)?))).collect();
         }
         let head = match &case.desired {
             Desired::Release(intent) => Some(intent.release.clone()),
@@ -177,7 +181,13 @@ pub fn time(seconds: i64) -> Timestamp {
 
 /// The record as it should be after a move, or `None` where there is nothing to record.
 #[must_use]
-pub fn recorded(case: &Case, decided: &Move, before: Option<&Record>, fresh: &Cluster, id: &ReleaseId) -> Option<Record> {
+pub fn recorded(
+    case: &Case,
+    decided: &Move,
+    before: Option<&Record>,
+    fresh: &Cluster,
+    id: &ReleaseId,
+) -> Option<Record> {
     let standing = case.memory().or_else(|| case.recorded_memory());
     let memory = decided.memory.as_ref().or(standing).cloned();
     if memory.is_none() && decided.pending.is_none() && before.is_none() {

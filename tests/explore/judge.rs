@@ -8,7 +8,9 @@ use triton::objects::keys;
 use triton::world::Memory;
 
 use crate::explore::daemon::STALE_AFTER;
-use crate::explore::ledger::{Arrival, Entry, Leave, Ledger, Names, Violation, leave, letter, letters, require};
+use crate::explore::ledger::{
+    Arrival, Entry, Leave, Ledger, Names, Violation, leave, letter, letters, require,
+};
 use crate::explore::line::Commit;
 use crate::explore::pods::{CloneSet, kept};
 use crate::explore::spec::{Doc, template_hash};
@@ -78,7 +80,8 @@ fn take_apart<'a>(ledger: &Ledger, scene: &'a Scene<'a>) -> Result<Act<'a>, Viol
         format!("memory says {} and the template is {template}", letter(memory.template))
     })?;
     let doc = scene.names.docs.get(&memory.digest).copied();
-    let doc = doc.ok_or_else(|| Violation { rule: "whole", text: "a digest that Git never had".to_owned() })?;
+    let doc =
+        doc.ok_or_else(|| Violation { rule: "whole", text: "a digest that Git never had".to_owned() })?;
     let proven = ledger.proven.contains(&template);
     let moved = scene.before.is_some_and(|set| set.template != template);
     let entered_other = ledger.entry.as_ref().is_some_and(|entry| entry.doc.template != template);
@@ -113,7 +116,9 @@ fn fresh(act: &Act<'_>) -> Result<(), Violation> {
     let scene = act.scene;
     let young = scene.fetched.is_some_and(|at| scene.now - at <= STALE_AFTER);
     require(young, "stale", || "forward on an old fetch".to_owned())?;
-    require(scene.follows == scene.seen, "older", || "forward on a head older than one already seen".to_owned())
+    require(scene.follows == scene.seen, "older", || {
+        "forward on a head older than one already seen".to_owned()
+    })
 }
 
 fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Violation> {
@@ -124,7 +129,9 @@ fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viol
     }
     permitted(ledger, act, before)?;
     if act.is_back && before.template != act.template {
-        require(is_zero(after.partition), "back", || format!("goes back with partition {}", after.partition))?;
+        require(is_zero(after.partition), "back", || {
+            format!("goes back with partition {}", after.partition)
+        })?;
     }
     let entry = ledger.entry.as_ref();
     let other_release = entry.is_none_or(|entry| entry.doc != act.doc);
@@ -155,8 +162,15 @@ fn permitted(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vi
     if act.proven || same_share && !building {
         return Ok(());
     }
-    let size = if building { act.leave.and_then(|it| it.replicas).unwrap_or(after.replicas) } else { after.replicas };
-    let by_git = act.leave.filter(|leave| leave.doc == act.doc).map_or(0, |leave| act.doc.pods_at(leave.furthest, size));
+    let size = if building {
+        act.leave.and_then(|it| it.replicas).unwrap_or(after.replicas)
+    } else {
+        after.replicas
+    };
+    let by_git = act
+        .leave
+        .filter(|leave| leave.doc == act.doc)
+        .map_or(0, |leave| act.doc.pods_at(leave.furthest, size));
     let live = if same_template { before.allowed() } else { 0 };
     let entry = ledger.entry.as_ref().filter(|entry| entry.doc == act.doc);
     let resized = before.replicas != after.replicas || building;
@@ -178,10 +192,12 @@ fn entering(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vio
     require(act.leave.is_none_or(|leave| !leave.closed), "closed", || {
         "a step is entered while frozen or suspended".to_owned()
     })?;
-    let failed = ledger.failed.is_some_and(|(template, attempt)| {
-        template == act.template && act.doc.attempt <= attempt
-    });
-    require(!failed || ledger.excuses.dirty, "failed", || format!("enters {} again, which failed", act.template))?;
+    let failed = ledger
+        .failed
+        .is_some_and(|(template, attempt)| template == act.template && act.doc.attempt <= attempt);
+    require(!failed || ledger.excuses.dirty, "failed", || {
+        format!("enters {} again, which failed", act.template)
+    })?;
     if ledger.excuses.hand {
         return Ok(());
     }
@@ -189,7 +205,8 @@ fn entering(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vio
     if let Some(entry) = same {
         return next_step(ledger, act, before, entry);
     }
-    let stays = ledger.entry.as_ref().is_some_and(|it| it.doc.template == act.template && it.uid == after.uid);
+    let stays =
+        ledger.entry.as_ref().is_some_and(|it| it.doc.template == act.template && it.uid == after.uid);
     if stays && before.template == act.template {
         let asks = act.doc.pods_at(act.memory.step, after.replicas);
         let more = asks > before.allowed() && before.replicas == after.replicas && act.memory.step > 0;
@@ -211,21 +228,31 @@ fn next_step(ledger: &Ledger, act: &Act<'_>, before: &CloneSet, entry: &Entry) -
     let soak = i64::from(act.doc.steps()[entry.step as usize - 1].3);
     let skip = act.leave.is_some_and(|leave| leave.skip);
     require(skip || now - arrival.at >= soak, "soak", || format!("step {} is left too early", entry.step))?;
-    let asked = act.doc.pods_at(entry.step, before.replicas).min(act.doc.pods_at(entry.step, act.scene.after.replicas));
+    let asked = act
+        .doc
+        .pods_at(entry.step, before.replicas)
+        .min(act.doc.pods_at(entry.step, act.scene.after.replicas));
     let have = before.running(act.template);
     require(have >= asked || ledger.excuses.disturbed, "reached", || {
         format!("step {} of {asked} pods is left with {have}", entry.step)
     })
 }
 
-fn one_unproven(ledger: &Ledger, act: &Act<'_>, before: &CloneSet, scene: &Scene<'_>) -> Result<(), Violation> {
+fn one_unproven(
+    ledger: &Ledger,
+    act: &Act<'_>,
+    before: &CloneSet,
+    scene: &Scene<'_>,
+) -> Result<(), Violation> {
     let Some(top) = ledger.proven.last() else { return Ok(()) };
     if ledger.excuses.broken_top || ledger.excuses.disturbed || before.template == act.template {
         return Ok(());
     }
     let others: BTreeSet<char> = before.pods.iter().map(|pod| pod.template).collect();
     let others: Vec<char> = others.into_iter().filter(|it| *it != act.template && it != top).collect();
-    require(others.is_empty(), "one unproven", || format!("{} is entered while {others:?} runs", act.template))?;
+    require(others.is_empty(), "one unproven", || {
+        format!("{} is entered while {others:?} runs", act.template)
+    })?;
     let current = before.current;
     require(current.is_none_or(|it| it == *top), "one unproven", || {
         format!("{} of {} is entered while the current revision is {current:?}", act.template, scene.id)
@@ -252,7 +279,9 @@ fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viola
         let have = before.running(act.template);
         require(size > 0, "zero", || "proven at zero replicas".to_owned())?;
         require(memory.step == act.doc.last(), "reached", || "proven before its last step".to_owned())?;
-        require(have >= size || excuses.disturbed, "reached", || format!("proven with {have} of {size} pods"))?;
+        require(have >= size || excuses.disturbed, "reached", || {
+            format!("proven with {have} of {size} pods")
+        })?;
         require(ledger.reached.is_some(), "reached", || "proven, and never reached".to_owned())?;
     }
     let kept_all = act.is_back || stack.starts_with(&ledger.proven) || stack.len() >= 5;
@@ -270,13 +299,18 @@ fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viola
     let asked_for = before.annotations.contains_key(keys::ROLLBACK);
     let newly = failed.is_some() && failed != ledger.failed && !asked_for && !excuses.hand && !excuses.dirty;
     let good = failed.is_some_and(|(template, _)| !act.scene.bad.contains(&template));
-    require(!(newly && good) || excuses.disturbed, "failure", || format!("{failed:?} is healthy and said to have failed"))
+    require(!(newly && good) || excuses.disturbed, "failure", || {
+        format!("{failed:?} is healthy and said to have failed")
+    })
 }
 
 fn enter(ledger: &mut Ledger, act: &Act<'_>) {
     let (memory, after) = (&act.memory, act.scene.after);
     let entry = Entry { doc: act.doc, step: memory.step, uid: after.uid.clone(), at: act.scene.now };
-    let same = ledger.entry.as_ref().is_some_and(|it| it.doc == entry.doc && it.step == entry.step && it.uid == entry.uid);
+    let same = ledger
+        .entry
+        .as_ref()
+        .is_some_and(|it| it.doc == entry.doc && it.step == entry.step && it.uid == entry.uid);
     if !same {
         ledger.entry = Some(entry);
         ledger.reached = None;

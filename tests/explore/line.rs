@@ -74,12 +74,8 @@ pub fn desired(line: &[Arc<Commit>], id: &ReleaseId) -> Desired {
     }
     let first = episode_start(line, id);
     let start = &line[first];
-    let episode = Episode {
-        first: start.id(),
-        author: start.author.to_string(),
-        summary: String::new(),
-        time: None,
-    };
+    let episode =
+        Episode { first: start.id(), author: start.author.to_string(), summary: String::new(), time: None };
     let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
     Desired::Release(Arc::new(Intent {
         release: release(id, spec),

@@ -72,14 +72,18 @@ fn reverts_win(sim: &Sim) -> Result<(), Violation> {
     for (id, set) in &sim.cluster.sets {
         let ledger = &sim.ledgers[id];
         let excuses = ledger.excuses;
-        let touched = set.annotations.contains_key(keys::SUSPEND) || set.annotations.contains_key(keys::ROLLBACK);
+        let touched =
+            set.annotations.contains_key(keys::SUSPEND) || set.annotations.contains_key(keys::ROLLBACK);
         let Some(leave) = leave(&sim.line, sim.seen, id, sim.setup.people) else { continue };
         let wanted = leave.doc.template;
-        if touched || excuses.dirty || excuses.record_lost || excuses.hand || !ledger.proven.contains(&wanted) {
+        if touched || excuses.dirty || excuses.record_lost || excuses.hand || !ledger.proven.contains(&wanted)
+        {
             continue;
         }
         let back = set.template == wanted && set.allowed() == set.replicas;
-        require(back, "revert", || format!("{wanted} is proven and desired, {} stays at {}", set.template, set.partition))?;
+        require(back, "revert", || {
+            format!("{wanted} is proven and desired, {} stays at {}", set.template, set.partition)
+        })?;
     }
     Ok(())
 }

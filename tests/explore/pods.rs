@@ -149,7 +149,8 @@ impl CloneSet {
         let missing_old = kept(self.partition, self.replicas).saturating_sub(self.old()) as usize;
         let missing = self.replicas as usize - self.pods.len();
         let current = self.current.unwrap_or(self.template);
-        let templates = std::iter::repeat_n(current, missing_old.min(missing)).chain(std::iter::repeat(self.template));
+        let templates =
+            std::iter::repeat_n(current, missing_old.min(missing)).chain(std::iter::repeat(self.template));
         self.pods.extend(templates.take(missing).map(|template| Pod { template, available: false }));
     }
 
@@ -168,7 +169,8 @@ impl CloneSet {
         let (old, new) = (ready_first(false), ready_first(true));
         let from_new = (surplus as usize - from_old).min(new.len());
         let more_old = surplus as usize - from_old - from_new;
-        let chosen = old[..from_old].iter().chain(&new[..from_new]).chain(old[from_old..].iter().take(more_old));
+        let chosen =
+            old[..from_old].iter().chain(&new[..from_new]).chain(old[from_old..].iter().take(more_old));
         let unavailable = count(&self.pods, |pod| !pod.available);
         let mut limit = (self.most_unavailable() + surplus).saturating_sub(unavailable);
         let mut goes = vec![false; self.pods.len()];

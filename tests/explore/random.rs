@@ -106,7 +106,10 @@ fn commits(dice: &mut Dice, id: usize, ops: &mut Vec<Op>) {
     }
     if dice.chance(30) {
         ops.push(Op::Run(dice.pick(&[0, 1, 5])));
-        ops.push(Op::Commit(id, vec![dice.pick(&[Edit::ApproveAll, Edit::Approve(2, 1), Edit::Approve(3, 1)])]));
+        ops.push(Op::Commit(
+            id,
+            vec![dice.pick(&[Edit::ApproveAll, Edit::Approve(2, 1), Edit::Approve(3, 1)])],
+        ));
     }
     ops.push(Op::Run(dice.pick(&[0, 1, 2, 4, 8, 15])));
 }

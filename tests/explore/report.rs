@@ -66,5 +66,8 @@ pub fn story(seed: u64, bug: Option<Bug>) -> String {
     let violation = played.violation.unwrap_or(violation);
     let scenario = told(&setup, &ops);
     let log = played.log.join("\n");
-    format!("world {seed}, {}: {}\n{scenario}{log}\n{}: {}\n", violation.rule, violation.text, violation.rule, violation.text)
+    format!(
+        "world {seed}, {}: {}\n{scenario}{log}\n{}: {}\n",
+        violation.rule, violation.text, violation.rule, violation.text
+    )
 }

@@ -103,7 +103,8 @@ fn removed(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
 
 fn one_unproven(set: &CloneSet, ledger: &Ledger, memory: &Memory) -> Result<(), Violation> {
     let proven = letters(memory);
-    let mut others: Vec<char> = set.pods.iter().map(|pod| pod.template).filter(|it| !proven.contains(it)).collect();
+    let mut others: Vec<char> =
+        set.pods.iter().map(|pod| pod.template).filter(|it| !proven.contains(it)).collect();
     others.sort_unstable();
     others.dedup();
     let excused = ledger.excuses.broken_top || ledger.excuses.record_lost || proven.is_empty();
@@ -148,8 +149,12 @@ impl Rest<'_> {
     fn on_top(&self, top: char) -> Result<(), Violation> {
         let set = self.set;
         let whole = set.template == top && set.allowed() == set.replicas;
-        require(whole, "stuck", || format!("waits on {} at {}, not on the proven {top}", set.template, set.partition))?;
-        require(!self.good(top) || self.all_on(top), "stuck", || format!("pods {:?} are not back on {top}", set.pods))
+        require(whole, "stuck", || {
+            format!("waits on {} at {}, not on the proven {top}", set.template, set.partition)
+        })?;
+        require(!self.good(top) || self.all_on(top), "stuck", || {
+            format!("pods {:?} are not back on {top}", set.pods)
+        })
     }
 
     fn position(&self, id: &ReleaseId) -> Result<(), Violation> {
@@ -167,10 +172,14 @@ impl Rest<'_> {
             return require(taken_back, "stuck", || format!("{wanted} has failed and is not taken back"));
         }
         if let Some(top) = top.filter(|top| *top == wanted) {
-            require(entered == wanted, "stuck", || format!("{wanted} is proven and desired, {entered} is entered"))?;
+            require(entered == wanted, "stuck", || {
+                format!("{wanted} is proven and desired, {entered} is entered")
+            })?;
             self.on_top(top)?;
             let entered = leave.closed || same;
-            require(entered, "stuck", || "another release with the proven template is not entered".to_owned())?;
+            require(entered, "stuck", || {
+                "another release with the proven template is not entered".to_owned()
+            })?;
             let named = memory.top().is_some_and(|top| top.digest == memory.digest);
             return require(leave.closed || !self.good(wanted) || named, "stuck", || {
                 "the proven release keeps an older digest".to_owned()
@@ -181,7 +190,9 @@ impl Rest<'_> {
         }
         if !same {
             let waits = leave.furthest == 0;
-            require(waits, "stuck", || format!("{wanted} is permitted to step {} and not entered", leave.furthest))?;
+            require(waits, "stuck", || {
+                format!("{wanted} is permitted to step {} and not entered", leave.furthest)
+            })?;
             let abandoned = entered != wanted && top.is_some_and(|top| entered != top && self.good(top));
             return require(!abandoned, "stuck", || format!("{entered} was abandoned and goes on"));
         }
@@ -194,7 +205,9 @@ impl Rest<'_> {
         let wanted = doc.template;
         if !self.good(wanted) {
             let known = memory.step_reached.is_some() || set.allowed() == 0;
-            return require(known, "stuck", || format!("bad {wanted} has neither reached its step nor failed"));
+            return require(known, "stuck", || {
+                format!("bad {wanted} has neither reached its step nor failed")
+            });
         }
         let far = memory.step >= leave.furthest;
         require(far, "stuck", || format!("stays at step {}, Git permits {}", memory.step, leave.furthest))?;
@@ -226,5 +239,7 @@ fn silence(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
     let text = sim.cluster.things.get(&key(id, Kind::Service)).map(|thing| &thing.says["selector"]["app"]);
     let text = text.and_then(|text| text.as_str()).map(str::to_owned);
     let service = (spec.doc.service > 0).then(|| spec.doc.service.to_string());
-    require(!there || text == service, "companion", || format!("the Service of {id} says {text:?}, Git {service:?}"))
+    require(!there || text == service, "companion", || {
+        format!("the Service of {id} says {text:?}, Git {service:?}")
+    })
 }

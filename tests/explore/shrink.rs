@@ -28,7 +28,11 @@ fn smaller_ops(ops: &[Op]) -> Vec<Vec<Op>> {
     for half in [ops.len() / 2, ops.len() / 4] {
         if half > 1 {
             out.extend((0..ops.len()).step_by(half).map(|at| {
-                ops.iter().enumerate().filter(|(i, _)| *i < at || *i >= at + half).map(|(_, op)| op.clone()).collect()
+                ops.iter()
+                    .enumerate()
+                    .filter(|(i, _)| *i < at || *i >= at + half)
+                    .map(|(_, op)| op.clone())
+                    .collect()
             }));
         }
     }

@@ -283,10 +283,18 @@ impl Sim {
             let memory = decided.memory.as_ref().map_or_else(String::new, |it| {
                 let proven = crate::explore::ledger::letters(it).iter().collect::<String>();
                 let reached = it.step_reached.map(|it| it.pods);
-                format!("{} step {} reached {reached:?} failed {:?} proven {proven}", it.version, it.step, it.failed.map(|it| it.attempt))
+                format!(
+                    "{} step {} reached {reached:?} failed {:?} proven {proven}",
+                    it.version,
+                    it.step,
+                    it.failed.map(|it| it.attempt)
+                )
             });
             let writes = decided.writes.len();
-            format!("    {now} {id} {} {:?}, {writes} writes: {} | {memory} | {holds:?}", decided.row, decided.decision, decided.message)
+            format!(
+                "    {now} {id} {} {:?}, {writes} writes: {} | {memory} | {holds:?}",
+                decided.row, decided.decision, decided.message
+            )
         });
     }
 
@@ -366,7 +374,9 @@ impl Sim {
         let says = body["spec"]["selector"]["app"].as_str().and_then(|text| text.parse::<u32>().ok());
         let frozen = leave.is_some_and(|leave| leave.closed);
         let fine = !is_service || !frozen || says == entered || ledger.excuses.hand;
-        crate::explore::ledger::require(fine, "closed", || format!("the Service of {id} changes while frozen"))
+        crate::explore::ledger::require(fine, "closed", || {
+            format!("the Service of {id} changes while frozen")
+        })
     }
 }
 

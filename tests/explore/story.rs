@@ -202,7 +202,9 @@ impl fmt::Display for Edit {
             Self::Valid(valid) => write!(f, "{}", if *valid { "valid again" } else { "broken file" }),
             Self::Approve(step, by) => write!(f, "step {step} approved by {by}"),
             Self::ApproveAll => write!(f, "every step approved by 1 and 2"),
-            Self::ApproveOld(back, step) => write!(f, "step {step} approved for the digest of {back} commits ago"),
+            Self::ApproveOld(back, step) => {
+                write!(f, "step {step} approved for the digest of {back} commits ago")
+            }
             Self::Skip => write!(f, "skip marker"),
             Self::Unapprove => write!(f, "every other marker deleted"),
             Self::Revert(back) => write!(f, "the release as {back} commits ago"),

@@ -200,7 +200,8 @@ impl Replay {
         let soon = |later: &&Value| text.contains("killed") && time(later) < time(line) + 0.1;
         let name = if self.set == "web" { Value::Null } else { json!(self.set) };
         let cs = trace[index..].iter().take_while(soon).filter(|line| line.get("cs").is_some()).last();
-        let shown = |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
+        let shown =
+            |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
         let cs = cs.or_else(|| before(trace, index, "cs").find(shown))?["cs"].clone();
         let pods = before(trace, index, "pods").next().and_then(|line| line["pods"].as_str())?;
         Some((picture::read(pods), cs))
@@ -210,7 +211,10 @@ impl Replay {
         let Some((pods, cs)) = self.recorded(trace, index) else { return matches!(moment, Moment::Time) };
         let counts = |pods: &Pods| -> BTreeMap<String, i64> {
             let active = |entry: &BTreeMap<String, i64>| entry.get("active").copied().unwrap_or(0);
-            pods.iter().map(|(letter, entry)| (letter.clone(), active(entry))).filter(|(_, count)| *count > 0).collect()
+            pods.iter()
+                .map(|(letter, entry)| (letter.clone(), active(entry)))
+                .filter(|(_, count)| *count > 0)
+                .collect()
         };
         let wanted = counts(&pods);
         let steps = match moment {
@@ -232,7 +236,8 @@ impl Replay {
             }
             Moment::Time => {
                 let last = before(trace, index, "do").next().map_or(0.0, time);
-                let until = after(self.last_write, Duration::from_secs_f64((time(&trace[index]) - last).max(0.0)));
+                let until =
+                    after(self.last_write, Duration::from_secs_f64((time(&trace[index]) - last).max(0.0)));
                 while self.sim.step(until) {
                     self.note_seen();
                 }
@@ -278,8 +283,7 @@ impl Replay {
         let body = self.body();
         let (mine, status) = (self.pods(), picture::cs(&body, &mut self.letters));
         let line = &trace[index];
-        let text =
-            format!("before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}");
+        let text = format!("before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}");
         Err(Fault { index, text })
     }
 
@@ -310,9 +314,9 @@ impl Replay {
         match told {
             Value::Array(parts) => parts.iter().try_for_each(|part| self.compare_note(part, index)),
             Value::String(line) if line.contains("| r=") => {
-                let line = line.rsplit_once("restarts ").map_or(line.as_str(), |(_, rest)| {
-                    rest.split_once(", ").map_or(rest, |(_, line)| line)
-                });
+                let line = line
+                    .rsplit_once("restarts ")
+                    .map_or(line.as_str(), |(_, rest)| rest.split_once(", ").map_or(rest, |(_, line)| line));
                 let mine = picture::note(&self.sim, &self.body());
                 if mine == line { Ok(()) } else { fault(line, mine) }
             }

@@ -1,8 +1,8 @@
 //! The `do` lines that are about single pods, the manager, or a whole CloneSet.
 
 use serde_json::{Value, json};
-use triton::devcluster::pods::{Pod, State};
 use triton::devcluster::deletes::Propagation;
+use triton::devcluster::pods::{Pod, State};
 use triton::devcluster::sim::Refused;
 
 use crate::traces::flow;
@@ -26,7 +26,9 @@ impl Replay {
             self.sim.change_pod(NAMESPACE, &pod, |pod| pod.set_condition("triton.io/serving", holds, now));
         } else if let Some(label) = what.strip_prefix("pod label ") {
             self.label_pod(label, trace, index);
-        } else if let Some(image) = what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed")) {
+        } else if let Some(image) =
+            what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed"))
+        {
             let pod = self.pod(|pod| tag(pod) == image && pod.is_active());
             self.sim.change_pod(NAMESPACE, &pod, |pod| pod.body["status"]["phase"] = json!("Failed"));
         } else {
@@ -82,7 +84,8 @@ impl Replay {
                 return self.write_body(|body| container(body)["imagePullPolicy"] = json!("IfNotPresent"));
             }
             "resources" => {
-                return self.write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
+                return self
+                    .write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
             }
             "init image" => {
                 let init = |body: &mut Value| {
@@ -135,7 +138,9 @@ impl Replay {
                 };
                 let (letter, _) = marked
                     .iter()
-                    .find(|(letter, entry)| count(&marked, letter) > count(&mine, letter) || entry.contains_key("T"))
+                    .find(|(letter, entry)| {
+                        count(&marked, letter) > count(&mine, letter) || entry.contains_key("T")
+                    })
                     .expect("a revision with a marked pod");
                 let letter = letter.clone();
                 let letters = &self.letters;
