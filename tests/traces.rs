@@ -72,53 +72,16 @@ fn straighten(lines: &mut [Value]) {
     for index in 1..lines.len() {
         let mut place = index;
         let is_state = lines[place].get("cs").is_some() || lines[place].get("pods").is_some();
-<<<<<<< HEAD
-        while is_state
-            && place > 0
-            && lines[place - 1].get("do").is_some()
-            && time(&lines[place]) + 0.3 < time(&lines[place - 1])
-        {
-=======
         let late = |lines: &[Value], place: usize| {
             lines[place - 1].get("do").is_some() && time(&lines[place]) + 0.3 < time(&lines[place - 1])
         };
         while is_state && place > 0 && late(lines, place) {
->>>>>>> main
             lines.swap(place - 1, place);
             place -= 1;
         }
     }
 }
 
-<<<<<<< HEAD
-#[test]
-fn the_imitation_goes_where_the_real_controller_went() {
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let only = std::env::var("TRACE").ok();
-    let mut bad = 0;
-    let mut all = 0;
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "jsonl")) {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if only.as_ref().is_some_and(|only| *only != name) {
-            continue;
-        }
-        all += 1;
-        let trace = read(path);
-        let begun = std::time::Instant::now();
-        let result = std::panic::catch_unwind(|| Replay::of(&trace, 1));
-        let took = begun.elapsed().as_millis();
-        match result {
-            Ok(Ok(_)) => {
-                if took > 300 {
-                    println!("-- {name} {took} ms");
-                }
-            }
-            Ok(Err(fault)) => {
-                bad += 1;
-                println!("== {name}: {took} ms line {}\n{}", fault.index + 1, fault.text);
-=======
 /// What keeps a trace from being reproduced, or `None`.
 fn fault(name: &str, trace: &[Value]) -> Option<String> {
     let mut first = None;
@@ -131,7 +94,6 @@ fn fault(name: &str, trace: &[Value]) -> Option<String> {
                     return None;
                 }
                 first.get_or_insert(differences.join("\n"));
->>>>>>> main
             }
             Err(fault) => {
                 first.get_or_insert(format!("line {}: {}", fault.index + 1, fault.text));
