@@ -13,11 +13,7 @@ use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
-<<<<<<< HEAD
-use crate::world::{Action, Decision, Desired, Plan, World, Write};
-=======
-use crate::world::{Action, Decision, Live, Plan, World, Write};
->>>>>>> explore
+use crate::world::{Action, Decision, Desired, Live, Plan, World, Write};
 
 /// Checks a plan against the invariants. What is not in the answer may be carried out.
 #[must_use]
@@ -126,7 +122,6 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     })
 }
 
-<<<<<<< HEAD
 /// A CloneSet that is left behind stays as it stands, without what made it ours.
 fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let evidence = |holds, message: &str| require(holds, Rule::Evidence, || message.to_owned());
@@ -141,14 +136,14 @@ fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     )?;
     let stands = scene.case.live.as_ref().is_some_and(|live| live.body["spec"] == body["spec"]);
     require(stands, Rule::Whole, || "what is left behind is not as it stands".to_owned())
-=======
+}
+
 /// The body is the CloneSet as it stands.
 fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
     let same = Sent::settled(sent.spec) == Sent::settled(&live.body["spec"])
         && sent.partition.partition_pods(live.replicas) == live.kept()
         && sent.replicas.map_or(live.replicas_owner.is_some(), |replicas| replicas == live.replicas);
     require(same, Rule::Whole, || "an adoption changes the spec".to_owned())
->>>>>>> explore
 }
 
 /// Adoption moves no pod: annotations alone, on an object that stands still, by leave of its release.

@@ -115,12 +115,6 @@ impl Facts<'_> {
         message: String,
     ) -> Outcome {
         memory.uid = Some(self.live.uid.clone());
-<<<<<<< HEAD
-        // A repair can bring pods back to a template that is not proven: it too is for the leader alone.
-        let repairs = matches!(decision, Decision::Repair)
-            && memory.top().is_none_or(|top| top.template != memory.template);
-        let forward = repairs || matches!(decision, Decision::Enter(_));
-=======
         // A repair of an unproven release can bring pods to it again: an old leader must not send it.
         let forward = match decision {
             Decision::Enter(_) => true,
@@ -135,7 +129,6 @@ impl Facts<'_> {
             | Decision::Complete
             | Decision::Remove => false,
         };
->>>>>>> explore
         let mut outcome = Outcome::of(row, decision, message);
         outcome.writes.push(self.cloneset_write(release, shape, &memory, forward));
         outcome.memory = Some(memory);
