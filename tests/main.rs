@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
+mod api;
 mod catalog;
 mod check;
 mod clone;
@@ -15,6 +16,7 @@ mod house;
 mod guard;
 mod readme;
 mod repo;
+mod scenario;
 mod screens;
 mod spec;
 mod support;

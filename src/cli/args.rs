@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{approve, check, devcluster, history, rollback, status, why};
+use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -23,6 +23,8 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "a doc comment here would take the place of the help")]
 pub enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Devcluster(devcluster::DevclusterArgs),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
@@ -37,7 +39,7 @@ pub enum Command {
 pub fn main() -> ExitCode {
     let printer = Printer::default();
     let exit = match Args::try_parse() {
-        Ok(args) => run(args.command, &printer).unwrap_or_else(|error| printer.trouble(&error)),
+        Ok(args) => start(args.command, &printer).unwrap_or_else(|error| printer.trouble(&error)),
         Err(usage) => {
             // Where the help cannot be printed there is nobody to tell.
             let _ = usage.print();
@@ -47,13 +49,17 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-fn run(command: Command, printer: &Printer) -> Result<Exit> {
+fn start(command: Command, printer: &Printer) -> Result<Exit> {
+    // One TLS provider for both HTTP clients; an error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("the runtime did not start")?.block_on(dispatch(command, printer))
 }
 
 async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
     match command {
+        Command::Run(args) => run::run(args, printer).await,
+        Command::Demo(args) => demo::run(&args, printer).await,
         Command::Devcluster(args) => devcluster::run(&args, printer).await,
         Command::Check(args) => check::run(&args, printer),
         Command::Status(args) => status::run(args, printer).await,

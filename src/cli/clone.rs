@@ -60,6 +60,16 @@ impl LocalClone {
         Ok(Self { top: PathBuf::from(top) })
     }
 
+    /// A new repository in `folder`, with the branch `main` and nobody's templates.
+    ///
+    /// # Errors
+    /// Where Git refuses.
+    pub fn make(folder: &Path) -> Result<Self> {
+        let new = Self { top: folder.to_owned() };
+        new.git(["init", "--quiet", "--initial-branch=main", "--template="])?;
+        Ok(new)
+    }
+
     /// Its top folder.
     #[must_use]
     pub fn top(&self) -> &Path {

@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// What the daemon's configuration says; it may change while the loop runs, but for the root.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// As far as decisions look at it.
     pub policy: Arc<Policy>,
