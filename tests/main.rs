@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
+mod api;
+mod catalog;
+mod check;
+mod clone;
 mod crd;
 mod daemon;
+mod embedded;
 mod exclusions;
+mod explore;
 mod git;
 mod house;
 mod guard;
@@ -15,5 +21,5 @@ mod screens;
 mod spec;
 mod support;
 mod tokens;
-mod vectors;
 mod traces;
+mod vectors;

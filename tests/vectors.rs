@@ -95,11 +95,12 @@ fn request(step: &Value, tokens: &Tokens) -> Request<Body> {
     let body = match &step["body"] {
         Value::Null => String::new(),
         Value::String(text) => tokens.fill(text),
-        other => tokens.fill(&other.to_string()),
+        other => tokens.fill(&as_python_writes(other)),
     };
     let mut request = Request::builder()
         .method(step["method"].as_str().unwrap())
         .uri(text("path").unwrap())
+        .header("host", "devcluster")
         .header("accept", text("accept").unwrap_or_else(|| "application/json".to_owned()));
     if let Some(kind) = text("contentType") {
         request = request.header("content-type", kind);
@@ -110,6 +111,22 @@ fn request(step: &Value, tokens: &Tokens) -> Request<Body> {
         None => request = request.header("user-agent", "vectors/1.0"),
     }
     request.body(Body::from(body)).unwrap()
+}
+
+/// JSON with a space after each comma and colon: the script that recorded the answers wrote so, and one answer quotes
+/// the body.
+fn as_python_writes(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let entry =
+                |(key, value): (&String, &Value)| format!("{}: {}", json!(key), as_python_writes(value));
+            format!("{{{}}}", map.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(as_python_writes).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn open_watch(step_index: usize, step: &Value, response: Response<Body>) -> OpenWatch {

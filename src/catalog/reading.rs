@@ -92,10 +92,14 @@ impl Catalog {
             last.assembled = last.snapshot.assemble(&self.root);
         }
         let (old, new) = ((last.head, &before), (question.head, &last.snapshot));
-        last.episodes.advance(repository, &self.root, old, new, question.seen)?;
+        let brought = last.episodes.advance(repository, &self.root, old, new, question.seen)?;
         last.episodes.forget_markers(|path| Ok(repository.entry(tree, path)?.is_none()))?;
         (last.head, last.tree) = (question.head, tree);
-        last.judged.retain(|release, judged| last.episodes.run(release) == Some(&judged.run));
+        last.judged.retain(|release, judged| {
+            let folder = format!("{}/", self.root.approvals_of(release));
+            let is_same = last.episodes.run(release) == Some(&judged.run);
+            is_same && !brought.iter().any(|path| path.starts_with(&folder))
+        });
         Ok(last)
     }
 

@@ -66,7 +66,7 @@ impl Cluster {
 
     /// The client, for the room's own requests.
     #[must_use]
-    pub(in crate::cluster) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 }

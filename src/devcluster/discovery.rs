@@ -128,7 +128,7 @@ fn resource(kind: &Kind) -> Value {
     resource
 }
 
-/// A name for the stored version; clients only compare it.
+/// A name for the stored version, where the real server has a hash: clients only compare it.
 fn storage_hash(kind: &Kind) -> String {
     format!("{}/{}", kind.resource(), kind.storage_version())
 }

@@ -78,11 +78,13 @@ pub fn finalizers(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["finalizers"].as_array().into_iter().flatten()
 }
 
-/// Warnings about finalizers without a domain.
+/// Warnings about new finalizers without a domain.
 #[must_use]
-pub fn warnings(object: &Value) -> Vec<String> {
+pub fn warnings(before: Option<&Value>, object: &Value) -> Vec<String> {
     let plain = |finalizer: &&str| {
-        !finalizer.contains('/') && !matches!(*finalizer, "orphan" | "foregroundDeletion" | "kubernetes")
+        let known = matches!(*finalizer, "orphan" | "foregroundDeletion" | "kubernetes");
+        let had = before.is_some_and(|before| finalizers(before).any(|found| found == *finalizer));
+        !finalizer.contains('/') && !known && !had
     };
     let names = finalizers(object).filter_map(Value::as_str).filter(plain);
     let advice =
@@ -97,8 +99,15 @@ pub fn repeated(causes: Vec<Cause>, kind: &Kind) -> Vec<Cause> {
     if !kind.custom {
         return causes;
     }
-    let twice = |cause: Cause| [cause.clone(), cause];
-    causes.into_iter().flat_map(twice).collect()
+    let times = |cause: Cause| {
+        let count = match cause.field.as_str() {
+            "metadata.ownerReferences.uid" => 3,
+            "metadata.uid" | "metadata.deletionTimestamp" | "metadata.finalizers" => 2,
+            _ => 1,
+        };
+        std::iter::repeat_n(cause, count)
+    };
+    causes.into_iter().flat_map(times).collect()
 }
 
 fn is_subdomain(name: &str) -> bool {

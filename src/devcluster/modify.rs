@@ -87,8 +87,9 @@ impl Writing<'_> {
         if self.target.subresource == "status" { Part::Status } else { Part::Main }
     }
 
-    fn answer(&self, code: u16, object: &Object, mut warnings: Vec<String>) -> Response {
-        warnings.extend(meta::warnings(object));
+    fn answer(&self, before: Option<&Object>, object: &Object, mut warnings: Vec<String>) -> Response {
+        let code = if before.is_none() { 201 } else { 200 };
+        warnings.extend(meta::warnings(before.map(|before| &**before), object));
         if self.asked.get("fieldValidation") == "Ignore" {
             warnings.retain(|warning| !warning.contains(" field "));
         }
@@ -111,7 +112,7 @@ impl Writing<'_> {
         let kind = &self.target.kind;
         let by = self.by(Part::Main);
         let created = self.store.write(|state| state.create(kind, object, &by))?;
-        Ok(self.answer(201, &created, warnings))
+        Ok(self.answer(None, &created, warnings))
     }
 
     /// Answers a PUT.
@@ -126,7 +127,7 @@ impl Writing<'_> {
         let (resource, name) = (kind.resource(), &self.target.name);
         let part = self.part();
         let by = self.by(part);
-        let written = self.store.write(|state| {
+        let (live, written) = self.store.write(|state| {
             let live = state.find(&resource, &self.target.namespace, name);
             let found = live.as_ref().map_or("", |live| live.uid());
             if let Some(uid) =
@@ -135,9 +136,10 @@ impl Writing<'_> {
                 return Err(Refusal::conflict(&resource, name, &storage_error(self.target, uid, found)));
             }
             let live = live.ok_or_else(|| Refusal::not_found(&resource, name))?;
-            state.replace(kind, &live, object, &by)
+            let written = state.replace(kind, &live, object, &by)?;
+            Ok((live, written))
         })?;
-        Ok(self.answer(200, &written, warnings))
+        Ok(self.answer(Some(&live), &written, warnings))
     }
 
     /// Answers a PATCH.
@@ -155,9 +157,7 @@ impl Writing<'_> {
     }
 
     fn apply(&self) -> Result<Response, Refusal> {
-        let (mut body, _) = body::read(self.bytes).map_err(|why| {
-            Refusal::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
-        })?;
+        let mut body = self.applied()?;
         let kind = &self.target.kind;
         let expected = (kind.api_version(&self.target.version), kind.kind.clone());
         let said = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
@@ -183,19 +183,32 @@ impl Writing<'_> {
         body["metadata"]["name"] = json!(self.target.name);
         let (by, force) = (self.by(self.part()), self.asked.is_true("force"));
         let resource = kind.resource();
-        let (created, written) = self.store.write(|state| {
+        let (live, written) = self.store.write(|state| {
             let live = state.find(&resource, scope, &self.target.name);
             if live.is_none() && by.part == Part::Status {
                 return Err(Refusal::not_found(&resource, &self.target.name));
             }
             let live = live.map(|live| in_version(&live, self.target));
-            if live.is_none() && kind.namespaced {
-                body["metadata"]["namespace"] = json!(scope);
-            }
-            let written = state.apply(kind, live.as_ref(), body, &by, force)?;
-            Ok((live.is_none(), written))
+            let written = state.apply(kind, live.as_ref(), scope, body, &by, force)?;
+            Ok((live, written))
         })?;
-        Ok(self.answer(if created { 201 } else { 200 }, &written, Vec::new()))
+        Ok(self.answer(live.as_ref(), &written, Vec::new()))
+    }
+
+    /// Reads the body of an apply: JSON, of all YAML.
+    fn applied(&self) -> Result<Value, Refusal> {
+        let undecoded = |why: &str| Refusal::bad_request(format!("error decoding YAML: {why}"));
+        if self.bytes.is_empty() {
+            return Ok(json!({}));
+        }
+        let (body, _) = body::read(self.bytes)
+            .map_err(|why| undecoded(&format!("error converting YAML to JSON: {why}")))?;
+        if body.is_object() {
+            return Ok(body);
+        }
+        let what = crate::devcluster::typed::type_name(&body);
+        let why = "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal";
+        Err(undecoded(&format!("{why} {what} into Go value of type map[string]interface {{}}")))
     }
 
     fn patch_live(&self, form: PatchType) -> Result<Response, Refusal> {
@@ -220,7 +233,7 @@ impl Writing<'_> {
         let kind = &self.target.kind;
         let (resource, name) = (kind.resource(), &self.target.name);
         let by = self.by(self.part());
-        let (written, warnings) = self.store.write(|state| {
+        let (live, written, warnings) = self.store.write(|state| {
             let live = state
                 .find(&resource, &self.target.namespace, name)
                 .ok_or_else(|| Refusal::not_found(&resource, name))?;
@@ -233,9 +246,10 @@ impl Writing<'_> {
             }
             let warnings = self.check_patched(&new)?;
             self.check_names(&new)?;
-            Ok((state.replace(kind, &live, new, &by)?, warnings))
+            let written = state.replace(kind, &live, new, &by)?;
+            Ok((live, written, warnings))
         })?;
-        Ok(self.answer(200, &written, warnings))
+        Ok(self.answer(Some(&live), &written, warnings))
     }
 
     /// Refuses a patched object that is of another kind, or has unknown fields where that is not wanted.
@@ -275,7 +289,10 @@ impl Writing<'_> {
             )));
         }
         if kind.custom && object["kind"].as_str().unwrap_or_default().is_empty() {
-            return Err(unrecognized(&format!("Object 'Kind' is missing in '{object}'")));
+            return Err(unrecognized(&format!(
+                "Object 'Kind' is missing in '{}'",
+                String::from_utf8_lossy(self.bytes)
+            )));
         }
         self.check_kind(&object)?;
         if !kind.custom {

@@ -186,7 +186,8 @@ fn taken_over(live: &Value, schema: &Schema) -> FieldSet {
 
 fn last_applied(applied: &Value) -> Value {
     let mut record = applied.clone();
-    if let Some(annotations) = record["metadata"]["annotations"].as_object_mut() {
+    let annotations = record.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations {
         annotations.remove(LAST_APPLIED);
     }
     record
@@ -235,14 +236,15 @@ fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
     Refusal { code: 409, reason: "Conflict", message, details: Some(json!({"causes": causes})) }
 }
 
-/// Drops the times of entries whose operation has none: scale writes no times.
+/// Drops the time of a manager's entries for a subresource: those of scale have none.
 pub fn drop_times(object: &mut Value, manager: &str, subresource: &str) {
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        let mine = entry["manager"] == manager && entry["subresource"] == subresource;
-        if mine && let Some(entry) = entry.as_object_mut() {
-            entry.remove("time");
+    let mut managed = Managed::read(object).unwrap_or_default();
+    for (known, entry) in &mut managed.0 {
+        if known.name == manager && known.subresource == subresource {
+            entry.time = None;
         }
     }
+    managed.write(object);
 }
 
 /// Whether any manager owns the field at a JSON pointer.

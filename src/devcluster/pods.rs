@@ -168,7 +168,9 @@ impl Pod {
         };
         let since = ready["lastTransitionTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
         let long_enough = min_ready_seconds == 0
-            || since.is_some_and(|since| since.as_second() + min_ready_seconds < now.as_second());
+            || since.is_some_and(|since| {
+                since.as_millisecond() + min_ready_seconds * 1_000 < now.as_millisecond()
+            });
         let updating = self.condition(IN_PLACE_READY).is_some_and(|condition| condition["status"] != "True");
         self.phase() == "Running" && long_enough && !updating
     }

@@ -60,9 +60,9 @@ pub fn write(writing: &Writing<'_>, scale: &Scale, patching: bool) -> Result<Res
         let form = patch_type(&writing.asked.content_type, true)?;
         if form == PatchType::Apply {
             let text = format!(
-                "failed to convert new object ({}/{}; autoscaling/v1, Kind=Scale) to proper version: request to \
+                "failed to convert new object (/{}; autoscaling/v1, Kind=Scale) to proper version: request to \
                  convert CR to an invalid group/version: autoscaling/v1",
-                target.namespace, target.name
+                target.name
             );
             return Err(Refusal::internal(text));
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::devcluster::body::{self, BODY_LIMIT};
 use crate::devcluster::discovery;
-use crate::devcluster::knobs::{Knobs, Write};
+use crate::devcluster::knobs::{Knobs, USER, Write};
 use crate::devcluster::list;
 use crate::devcluster::modify::Writing;
 use crate::devcluster::refusal::Refusal;
@@ -44,7 +44,9 @@ pub async fn serve(Shared(face): Shared<Face>, request: Request) -> Response {
     let found = face.store.read(|state| target(&asked.path, &state.kinds));
     match found {
         Some(target) => about_resource(&face, &target, &asked, &bytes).await,
-        None => review(&asked, &bytes).or_else(|| discover(&face, &asked, host)).unwrap_or_else(no_page),
+        None => review(&face, &asked, &bytes)
+            .or_else(|| discover(&face, &asked, host))
+            .unwrap_or_else(|| nothing(&asked)),
     }
 }
 
@@ -73,9 +75,10 @@ fn verb(asked: &Asked, target: &Target) -> &'static str {
         &Method::PATCH => "patch",
         &Method::DELETE if single => "delete",
         &Method::DELETE => "deletecollection",
-        _ if single => "get",
-        _ if target.watch || asked.is_true("watch") => "watch",
-        _ => "list",
+        &Method::GET | &Method::HEAD if single => "get",
+        &Method::GET if target.watch || asked.is_true("watch") => "watch",
+        &Method::GET => "list",
+        _ => "",
     }
 }
 
@@ -119,6 +122,9 @@ async fn answer(
 
 fn not_allowed(target: &Target, verb: &str) -> Refusal {
     let resource = target.kind.resource();
+    if target.kind.custom && target.name.is_empty() && matches!(verb, "update" | "patch") {
+        return Refusal::bad_request("name must be provided");
+    }
     if verb == "get" {
         return Refusal::not_found(&resource, &target.name);
     }
@@ -149,24 +155,46 @@ fn discover(face: &Face, asked: &Asked, host: &str) -> Option<Response> {
         _ => None,
     });
     match parts.as_slice() {
-        ["healthz" | "livez" | "readyz"] => {
+        ["healthz" | "livez" | "readyz"] | ["readyz", "ping"] => {
             Some(text_reply(200, "text/plain; charset=utf-8", "ok".to_owned()))
         }
         _ => found.map(|found| json_reply(200, &found)),
     }
 }
 
-/// Answers reviews of the caller's own rights: everything is allowed that the knobs do not deny elsewhere.
-fn review(asked: &Asked, bytes: &[u8]) -> Option<Response> {
-    if asked.method != Method::POST || asked.path != "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    {
-        return None;
+/// Answers a path that nobody serves: below the built-in groups with a Status, elsewhere with a line of text.
+fn nothing(asked: &Asked) -> Response {
+    if asked.path == "/version" {
+        let text = "the server does not allow this method on the requested resource";
+        return refused(&Refusal { details: Some(json!({})), ..Refusal::new(405, "MethodNotAllowed", text) });
     }
-    Some(match body::read(bytes) {
-        Err(why) => refused(&Refusal::bad_request(why)),
-        Ok((mut review, _)) => {
-            review["status"] = json!({"allowed": true});
-            json_reply(201, &review)
-        }
-    })
+    if asked.path.starts_with("/api/") {
+        let text = "the server could not find the requested resource";
+        return refused(&Refusal { details: Some(json!({})), ..Refusal::new(404, "NotFound", text) });
+    }
+    no_page()
+}
+
+/// Answers reviews of the caller's own rights: all is allowed that the knobs do not deny.
+fn review(face: &Face, asked: &Asked, bytes: &[u8]) -> Option<Response> {
+    let about_self = match (asked.method == Method::POST, asked.path.as_str()) {
+        (true, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => false,
+        (true, "/apis/authentication.k8s.io/v1/selfsubjectreviews") => true,
+        (_, _) => return None,
+    };
+    let mut review = match body::read(bytes) {
+        Err(why) => return Some(refused(&Refusal::bad_request(why))),
+        Ok((review, _)) => review,
+    };
+    review["metadata"] = json!({"creationTimestamp": face.store.clock().second()});
+    review["status"] = if about_self {
+        json!({"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}})
+    } else {
+        let wanted = review["spec"]["resourceAttributes"].clone();
+        let text = |field: &str| wanted[field].as_str().unwrap_or_default();
+        let (verb, group, plural) = (text("verb"), text("group"), text("resource"));
+        let verdict = face.knobs.authorize(verb, group, plural, text("namespace"), text("name"));
+        json!({"allowed": verdict.is_ok()})
+    };
+    Some(json_reply(201, &review))
 }

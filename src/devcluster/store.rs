@@ -32,19 +32,33 @@ pub struct Object(Arc<Stored>);
 struct Stored {
     value: Value,
     json: OnceLock<String>,
+    bare: OnceLock<String>,
 }
 
 impl Object {
     /// Wraps a finished value.
     #[must_use]
     pub fn new(value: Value) -> Object {
-        Object(Arc::new(Stored { value, json: OnceLock::new() }))
+        Object(Arc::new(Stored { value, json: OnceLock::new(), bare: OnceLock::new() }))
     }
 
     /// The object as JSON; written once, however many lists and watches send it.
     #[must_use]
     pub fn json(&self) -> &str {
         self.0.json.get_or_init(|| self.0.value.to_string())
+    }
+
+    /// The object as JSON without kind and apiVersion: as it stands in lists of built-in kinds.
+    #[must_use]
+    pub fn bare_json(&self) -> &str {
+        self.0.bare.get_or_init(|| {
+            let mut bare = self.0.value.clone();
+            if let Some(bare) = bare.as_object_mut() {
+                bare.remove("kind");
+                bare.remove("apiVersion");
+            }
+            bare.to_string()
+        })
     }
 
     /// `metadata.resourceVersion`.
@@ -323,21 +337,13 @@ impl State {
     /// # Errors
     /// `Expired`, when the log does not reach back to `version`.
     pub fn changes_since(&self, resource: &str, version: u64) -> Result<Vec<Change>, Refusal> {
-        let Some(shelf) = self.shelves.get(resource) else { return self.from_the_start(version) };
+        let Some(shelf) = self.shelves.get(resource) else { return since_the_start(version) };
         let oldest = shelf.forgotten.max(FIRST_VERSION);
         if version < oldest {
             return Err(Refusal::expired(format!("too old resource version: {version} ({oldest})")));
         }
         let first = shelf.log.partition_point(|change| change.version <= version);
         Ok(shelf.log.range(first..).cloned().collect())
-    }
-
-    fn from_the_start(&self, version: u64) -> Result<Vec<Change>, Refusal> {
-        if version < FIRST_VERSION {
-            let text = format!("too old resource version: {version} ({FIRST_VERSION})");
-            return Err(Refusal::expired(text));
-        }
-        Ok(Vec::new())
     }
 
     /// Whether anything of a resource was written after `version`.
@@ -358,6 +364,12 @@ impl State {
         self.owners.note(resource, before.as_ref(), Some(&object));
         shelf.note(Change { version, before, after: Some(object.clone()) });
         object
+    }
+
+    /// Puts an object in its place under the version of the last write: another view of what was just written.
+    pub fn put_view(&mut self, resource: &str, value: Value) {
+        self.version -= 1;
+        self.put(resource, value);
     }
 
     /// Takes an object away, under the next resourceVersion. Returns what stood there.
@@ -387,6 +399,14 @@ impl State {
     pub fn is_there(&self, uid: &str) -> bool {
         self.owners.places.contains_key(uid)
     }
+}
+
+/// The changes of a resource that was never written.
+fn since_the_start(version: u64) -> Result<Vec<Change>, Refusal> {
+    if version >= FIRST_VERSION {
+        return Ok(Vec::new());
+    }
+    Err(Refusal::expired(format!("too old resource version: {version} ({FIRST_VERSION})")))
 }
 
 impl Owners {

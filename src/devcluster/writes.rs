@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::devcluster::builtin::{DEFINITIONS, NAMESPACES};
+use crate::devcluster::builtin::{DEFINITIONS, EVENTS, NAMESPACES};
 use crate::devcluster::custom;
 use crate::devcluster::decode::settle;
 use crate::devcluster::kinds::Kind;
@@ -12,6 +12,7 @@ use crate::devcluster::ownership::{Writer, apply, drop_times, is_owned, track};
 use crate::devcluster::refusal::{Cause, Refusal};
 use crate::devcluster::rules;
 use crate::devcluster::store::{Object, State, Store};
+use crate::devcluster::views::{NEW_EVENTS, core_view};
 
 /// Letters that are appended to `generateName`.
 const NAME_SUFFIX: usize = 5;
@@ -98,7 +99,8 @@ impl State {
     /// # Errors
     /// As [`Store::create`].
     pub fn create(&mut self, kind: &Kind, mut object: Value, by: &By<'_>) -> Result<Object, Refusal> {
-        self.check_namespace(kind, &object)?;
+        let name = text(&object["metadata"]["name"]);
+        self.check_namespace(kind, text(&object["metadata"]["namespace"]), name)?;
         self.name_and_clean(&mut object);
         settle(&mut object, kind, &self.metadata);
         object["apiVersion"] = json!(kind.api_version(by.version));
@@ -129,6 +131,7 @@ impl State {
             return Ok(Object::new(object));
         }
         let created = self.put(&resource, object);
+        self.show_view(&resource, &created);
         if resource == DEFINITIONS {
             self.establish(&created);
         }
@@ -226,7 +229,7 @@ impl State {
         self.finish_update(kind, live, new, by)
     }
 
-    /// Applies a body, creating the object where there is none. Returns it and whether it was created.
+    /// Applies a body, creating the object in `namespace` where there is none.
     ///
     /// # Errors
     /// 409 of conflicting owners, `Conflict` of a stale resourceVersion or of a uid without its object, `Invalid`,
@@ -235,6 +238,7 @@ impl State {
         &mut self,
         kind: &Kind,
         live: Option<&Object>,
+        namespace: &str,
         mut body: Value,
         by: &By<'_>,
         force: bool,
@@ -248,7 +252,7 @@ impl State {
                 );
                 return Err(Refusal::conflict(&resource, &name, &why));
             }
-            self.check_namespace(kind, &body)?;
+            self.check_namespace(kind, namespace, &name)?;
             remove(&mut body["metadata"], "resourceVersion");
             let empty = kind.empty(by.version);
             let applied =
@@ -256,6 +260,7 @@ impl State {
             let mut object = applied?;
             let entries = object["metadata"]["managedFields"].take();
             self.name_and_clean(&mut object);
+            set_or_remove(&mut object["metadata"], "namespace", kind.namespaced.then(|| json!(namespace)));
             settle(&mut object, kind, &self.metadata);
             set_or_remove(&mut object["metadata"], "managedFields", Some(entries).filter(Value::is_array));
             return self.finish_create(kind, object, by);
@@ -280,8 +285,9 @@ impl State {
         self.check_version(kind, live, &mut new)?;
         self.mutate(&resource, &mut new, by.part);
         prepare_update(kind, live, &mut new, by.part);
-        let mut causes = meta::repeated(meta::changed_faults(live, &new), kind);
+        let mut causes = meta::changed_faults(live, &new);
         causes.extend(meta::faults(&new));
+        let mut causes = meta::repeated(causes, kind);
         causes.extend(faults(kind, Some(live), &new, by.part));
         self.refuse(kind, &new, causes)?;
         self.admit(&resource, Some(live), &new, by.part)?;
@@ -300,10 +306,17 @@ impl State {
             return Ok(Object::new(new));
         }
         let written = self.put(&resource, new);
+        self.show_view(&resource, &written);
         if resource == DEFINITIONS && !going {
             self.serve(&written);
         }
         Ok(written)
+    }
+
+    fn show_view(&mut self, resource: &str, written: &Object) {
+        if resource == NEW_EVENTS {
+            self.put_view(EVENTS, core_view(written));
+        }
     }
 
     /// Refuses a stale resourceVersion; "0" and none are refused where the kind wants one.
@@ -337,11 +350,10 @@ impl State {
         Ok(())
     }
 
-    fn check_namespace(&self, kind: &Kind, object: &Value) -> Result<(), Refusal> {
+    fn check_namespace(&self, kind: &Kind, namespace: &str, name: &str) -> Result<(), Refusal> {
         if !kind.namespaced {
             return Ok(());
         }
-        let (namespace, name) = (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
         let Some(found) = self.find(NAMESPACES, "", namespace) else {
             return Err(Refusal::not_found(NAMESPACES, namespace));
         };
@@ -364,7 +376,9 @@ impl State {
         if causes.is_empty() {
             return Ok(());
         }
-        Err(Refusal::invalid(&kind.group, &kind.kind, text(&object["metadata"]["name"]), &causes))
+        // Both views of an Event are refused in the name of core/v1.
+        let group = if kind.resource() == NEW_EVENTS { "" } else { &kind.group };
+        Err(Refusal::invalid(group, &kind.kind, text(&object["metadata"]["name"]), &causes))
     }
 
     fn mutate(&self, resource: &str, object: &mut Value, part: Part) {
@@ -377,7 +391,7 @@ impl State {
         let (Part::Main, Some(admission)) = (part, self.admissions.get(resource)) else { return Ok(()) };
         (admission.validate)(old, new).map_err(|why| {
             let message = format!("admission webhook {:?} denied the request: {why}", admission.name);
-            Refusal::new(422, "Invalid", message)
+            Refusal::new(422, "", message)
         })
     }
 

@@ -1,16 +1,17 @@
 //! A stage: a real repository, the embedded cluster, the daemon's own loop, and a clock that stands still while
 //! nobody waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Settings, Source};
+use triton::controller::{Clock, Controller, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet;
-use triton::devcluster::{DevCluster, Options};
+use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation};
 use triton::git::{Limits, Mirror, Remote};
 use triton::model::CommitId;
 use triton::objects::crd::custom_resource_definition;
@@ -26,15 +27,17 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Everything of one story.
 pub struct Stage {
     /// The repository that people commit to.
-    pub repo: Repo,
+    pub repo: Arc<Repo>,
     /// The cluster.
     pub cluster: DevCluster,
     /// Its CloneSet controller and kubelets.
     pub controllers: Controllers,
     state: tempfile::TempDir,
-    policy: Policy,
+    /// The daemon's configuration.
+    pub rules: Arc<watch::Sender<Rules>>,
     clock: Clock,
     daemon: Option<Daemon>,
+    name: &'static str,
     started: u32,
 }
 
@@ -51,21 +54,99 @@ impl Stage {
         let store = cluster.store();
         let namespace = json!({"metadata": {"name": "shop"}});
         store.create("namespaces", "test", namespace).unwrap();
-        store
-            .create("customresourcedefinitions.apiextensions.k8s.io", "test", custom_resource_definition())
-            .unwrap();
         let controllers = Controllers::new(store.clone(), kubelet::Knobs::default(), 7);
         tokio::spawn(controllers.clone().run());
-        Self {
-            repo: Repo::new(),
+        let policy = Policy { root: "0123abcd".into(), stale_after: 30, ..Policy::default() };
+        let rules = Rules { policy: Arc::new(policy), accepted: None };
+        let stage = Self {
+            repo: Arc::new(Repo::new()),
             cluster,
             controllers,
             state: tempfile::tempdir().unwrap(),
-            policy: Policy { root: "0123abcd".into(), stale_after: 30, ..Policy::default() },
+            rules: Arc::new(watch::Sender::new(rules)),
             clock: Clock::starting_at(start),
             daemon: None,
+            name: "daemon",
+            started: 0,
+        };
+        stage.install_records();
+        stage
+    }
+
+    /// Installs the record's kind.
+    pub fn install_records(&self) {
+        let store = self.cluster.store();
+        store
+            .create("customresourcedefinitions.apiextensions.k8s.io", "test", custom_resource_definition())
+            .unwrap();
+    }
+
+    /// The same stage for a second daemon.
+    pub fn beside(&self) -> Self {
+        Self {
+            repo: Arc::clone(&self.repo),
+            cluster: self.cluster.clone(),
+            controllers: self.controllers.clone(),
+            state: tempfile::tempdir().unwrap(),
+            rules: Arc::clone(&self.rules),
+            clock: self.clock,
+            daemon: None,
+            name: "other",
             started: 0,
         }
+    }
+
+    /// Deletes an object by hand.
+    pub fn delete(&self, resource: &str, name: &str) {
+        let how = DeleteHow { propagation: Some(Propagation::Background), ..DeleteHow::default() };
+        let namespace = if resource.starts_with("customresource") { "" } else { "shop" };
+        self.cluster.store().delete(resource, namespace, name, &how).unwrap();
+    }
+
+    /// Annotates the CloneSet `checkout` by hand.
+    pub fn annotate(&self, key: &str, value: &str) {
+        let mut object = self.cloneset("checkout");
+        object["metadata"]["annotations"][key] = value.into();
+        self.cluster.store().update("clonesets.apps.kruise.io", "kubectl-annotate", object).unwrap();
+    }
+
+    /// Edits the file of `checkout` and commits it.
+    pub fn edit_release(&self, edit: impl Fn(String) -> String) {
+        let path = "releases/shop/checkout.yaml";
+        let before = std::fs::read_to_string(self.repo.file(path)).unwrap();
+        let after = edit(before.clone());
+        assert_ne!(before, after, "the edit changes something");
+        self.repo.put(path, &after);
+    }
+
+    /// Takes the repository away.
+    pub fn hide_repository(&self) {
+        std::fs::rename(self.repo.file(".git"), self.repo.file("hidden")).unwrap();
+    }
+
+    /// Starts the daemon with an empty state folder and a repository that is away.
+    pub fn start_without_git(&mut self) {
+        self.hide_repository();
+        self.state = tempfile::tempdir().unwrap();
+        self.start();
+    }
+
+    /// Names of the pods of `checkout`.
+    pub fn pod_names(&self) -> Vec<String> {
+        self.cluster.store().list("pods", Some("shop")).iter().map(|pod| pod.name().to_owned()).collect()
+    }
+
+    /// The daemon's lease.
+    pub fn lease(&self) -> Value {
+        let lease = self.cluster.store().get("leases.coordination.k8s.io", "default", "triton-0123abcd");
+        lease.map(|it| Value::clone(&it)).unwrap_or_default()
+    }
+
+    /// How often the record of `checkout` tells of a decision.
+    pub fn history(&self, decision: &str) -> usize {
+        let record = self.record("checkout");
+        let history = record["status"]["history"].as_array().cloned().unwrap_or_default();
+        history.iter().filter(|it| it["decision"] == decision).count()
     }
 
     /// A way to the cluster for a client in this process.
@@ -81,14 +162,12 @@ impl Stage {
         self.started += 1;
         let settings = Settings {
             interval: INTERVAL,
-            policy: std::sync::Arc::new(self.policy.clone()),
-            accepted: None,
-            holder: format!("daemon-{}", self.started),
+            holder: format!("{}-{}", self.name, self.started),
             inline: true,
             observe: false,
         };
         let source = Source::new(mirror, "");
-        let controller = Controller::new(self.client(), source, settings, self.clock);
+        let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(controller.run(async move {
             let _ = stopped.await;
@@ -110,6 +189,24 @@ impl Stage {
         let _ = daemon.task.await;
     }
 
+    /// How the daemon ended by itself.
+    pub async fn ended(&mut self) -> Result<(), triton::cluster::Error> {
+        self.daemon.take().unwrap().task.await.unwrap()
+    }
+
+    /// Gives `checkout` another size, as an autoscaler does.
+    pub async fn scale(&self, replicas: u32) {
+        let service = self.cluster.router().into_service::<kube::client::Body>();
+        let client = kube::Client::new(service, "default");
+        let kind = kube::core::GroupVersionKind::gvk("apps.kruise.io", "v1alpha1", "CloneSet");
+        let resource = kube::core::ApiResource::from_gvk_with_plural(&kind, "clonesets");
+        let api: kube::Api<kube::core::DynamicObject> = kube::Api::namespaced_with(client, "shop", &resource);
+        let patch = kube::api::Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let params =
+            kube::api::PatchParams { field_manager: Some("autoscaler".into()), ..Default::default() };
+        api.patch_scale("checkout", &params, &patch).await.unwrap();
+    }
+
     /// Lets so many seconds pass.
     pub async fn wait(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -127,7 +224,8 @@ impl Stage {
         panic!("not within two minutes: {what}\n{record}\n{:#}", self.cloneset("checkout"));
     }
 
-    fn object(&self, resource: &str, name: &str) -> Value {
+    /// An object in `shop`; null where there is none.
+    pub fn object(&self, resource: &str, name: &str) -> Value {
         self.cluster.store().get(resource, "shop", name).map(|it| Value::clone(&it)).unwrap_or_default()
     }
 

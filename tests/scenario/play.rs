@@ -131,9 +131,11 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         same("a CloneSet", there.into(), &cloneset.is_some().into());
     }
     for (path, value) in &picture.fields {
-        let (kind, field) = path.split_once('.').expect("a field begins with its kind");
+        // A path with slashes is a pointer as it stands: names of annotations have dots.
+        let pointer = if path.contains('/') { path.clone() } else { path.replace('.', "/") };
+        let (kind, field) = pointer.split_once('/').expect("a field begins with its kind");
         let object = stage.object(&format!("{kind}/{release}")).unwrap_or_default();
-        let seen = object.pointer(&format!("/{}", field.replace('.', "/"))).unwrap_or(&Value::Null);
+        let seen = object.pointer(&format!("/{field}")).unwrap_or(&Value::Null);
         same(path, value.clone(), seen);
     }
     if let Some(untouched) = picture.untouched {

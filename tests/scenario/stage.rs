@@ -7,9 +7,10 @@ use std::time::Duration;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Settings, Source};
+use triton::controller::{Clock, Controller, Rules, Settings, Source};
 use triton::devcluster::builtin::DEFINITIONS;
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet::Knobs;
@@ -89,15 +90,16 @@ impl Stage {
         let mirror = Mirror::open(self.state.path(), remote, Limits::default()).expect("a mirror");
         let settings = Settings {
             interval: INTERVAL,
-            policy: Arc::clone(&self.policy),
-            accepted: None,
             holder: format!("daemon-{}", self.started),
             inline: true,
             observe: false,
         };
         let cluster = Cluster::new(self.client.clone());
-        let controller = Controller::new(cluster, Source::new(mirror, ""), settings, self.clock);
+        let (sender, rules) = watch::channel(Rules { policy: Arc::clone(&self.policy), accepted: None });
+        let controller = Controller::new(cluster, Source::new(mirror, ""), settings, rules, self.clock);
         self.daemon = Some(tokio::task::spawn_local(async move {
+            // The rules never change, but a channel without a sender is closed.
+            let _sender = sender;
             let ended = controller.run(std::future::pending()).await;
             panic!("the daemon ended: {ended:?}");
         }));

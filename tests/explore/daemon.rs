@@ -1,0 +1,231 @@
+//! The program in the simulation: what it reads of Git, the world that it makes of it, and how a plan is carried
+//! out: workloads first, then the records, and it may stop between any two writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use triton::model::{Digest, Lift, LiftKind, ReleaseId};
+use triton::spec::Release;
+use triton::world::{Case, Decision, Desired, Fault, Memory, Move, People, Policy, Source, World};
+
+use crate::explore::cluster::{Cluster, Record};
+use crate::explore::line::{Commit, desired};
+use crate::explore::spec::{digest, release};
+
+/// Seconds after which a fetch is too old to go forward.
+pub const STALE_AFTER: i64 = 6;
+
+/// One reading of the repository.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The line up to the head that was read.
+    pub line: Vec<Arc<Commit>>,
+    /// What it says, by release.
+    pub desired: BTreeMap<ReleaseId, Desired>,
+}
+
+impl Reading {
+    fn of(line: &[Arc<Commit>], ids: &[ReleaseId]) -> Self {
+        let desired = ids.iter().map(|id| (id.clone(), desired(line, id))).collect();
+        Self { line: line.to_vec(), desired }
+    }
+
+    /// The commit that was read.
+    #[must_use]
+    pub fn head(&self) -> &Commit {
+        self.line.last().expect("a line has a commit")
+    }
+
+    /// The documents of a digest, at one of the commits that memory names or at HEAD.
+    fn documents(&self, id: &ReleaseId, wanted: Digest, memory: &Memory) -> Option<Arc<Release>> {
+        let proofs = memory.proven.iter().filter_map(|proof| proof.commit);
+        let named: Vec<_> = memory.episode.into_iter().chain(proofs).collect();
+        let commits = self
+            .line
+            .iter()
+            .rev()
+            .filter(|commit| commit.number == self.head().number || named.contains(&commit.id()));
+        let specs = commits.filter_map(|commit| commit.specs.get(id)).filter(|spec| spec.valid);
+        specs
+            .map(|spec| (digest(id, &spec.doc), spec))
+            .find(|(it, _)| *it == wanted)
+            .map(|(_, it)| release(id, it))
+    }
+}
+
+/// What one process knows; a restart loses all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Daemon {
+    /// What was read last and is followed.
+    pub reading: Option<Arc<Reading>>,
+    /// When Git was last asked with success.
+    pub fetched: Option<i64>,
+    /// What is wrong with Git.
+    pub fault: Option<Fault>,
+}
+
+impl Daemon {
+    /// Asks Git, which shows `line`; `None` where it does not answer.
+    pub fn poll(&mut self, line: Option<&[Arc<Commit>]>, ids: &[ReleaseId], cluster: &mut Cluster, now: i64) {
+        let Some(line) = line else {
+            self.fault = Some(Fault::Unreachable { message: "no route".to_owned() });
+            return;
+        };
+        let head = line.last().expect("a line has a commit").number;
+        if let Some(seen) = cluster.lease
+            && !line.iter().any(|commit| commit.number == seen)
+        {
+            let lift = Lift::by(LiftKind::Configure).path("git.acceptHead");
+            self.fault = Some(Fault::Refused { message: "the branch was rewritten".to_owned(), lift });
+            return;
+        }
+        // The head is remembered on the Lease before it is used.
+        cluster.lease = Some(head);
+        self.fault = None;
+        self.fetched = Some(now);
+        if self.reading.as_ref().is_none_or(|reading| reading.head().number != head) {
+            self.reading = Some(Arc::new(Reading::of(line, ids)));
+        }
+    }
+
+    /// The world as this process sees it.
+    #[must_use]
+    pub fn observe(&self, cluster: &Cluster, ids: &[ReleaseId], people: bool, now: i64) -> World {
+        let policy = Policy {
+            stale_after: u32::try_from(STALE_AFTER).expect("small"),
+            people: people.then_some(People::CommitAuthors),
+            ..Policy::default()
+        };
+        let source = Source {
+            head: self.reading.as_ref().map(|reading| reading.head().id()),
+            fetched_at: self.fetched.map(time),
+            fault: self.fault.clone(),
+        };
+        let mut cases = BTreeMap::new();
+        for id in ids {
+            let desired = self.reading.as_ref().map_or(Desired::Unknown, |it| it.desired[id].clone());
+            let gone = matches!(desired, Desired::Gone(_) | Desired::Unknown);
+            if gone && !cluster.sets.contains_key(id) && !cluster.records.contains_key(id) {
+                continue;
+            }
+            cases.insert(id.clone(), Arc::new(self.case(cluster, id, desired)));
+        }
+        let named = cases.values().filter_map(|case| match &case.desired {
+            Desired::Release(intent) => Some(&intent.release),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+        });
+        let objects = named.flat_map(|it| it.companions.iter().map(|it| &it.body).chain([&it.cloneset]));
+        World {
+            now: time(now),
+            policy: Arc::new(policy),
+            source,
+            has_records: true,
+            named: Arc::new(objects.map(|body| body.key.clone()).collect()),
+            cases,
+        }
+    }
+
+    fn case(&self, cluster: &Cluster, id: &ReleaseId, desired: Desired) -> Case {
+        let record = cluster.records.get(id);
+        let mut case = Case {
+            desired,
+            live: None,
+            record: record.map(Record::project),
+            documents: BTreeMap::new(),
+            companions: BTreeMap::new(),
+            strangers: std::collections::BTreeSet::new(),
+            refused: None,
+        };
+        let set = cluster.sets.get(id);
+        case.live = set.map(|set| set.project(id, None));
+        let memory = case.memory().or_else(|| case.recorded_memory()).cloned();
+        if let Some(memory) = &memory {
+            let wanted = memory.proven.iter().map(|proof| proof.digest).chain([memory.digest]);
+            case.documents =
+                wanted.filter_map(|it| Some((it, self.documents(record, id, it, memory)?))).collect();
+        }
+        let head = match &case.desired {
+            Desired::Release(intent) => Some(intent.release.clone()),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+        };
+        let compared = match case.memory() {
+            Some(memory) => case.documents.get(&memory.digest).cloned(),
+            None => head.clone(),
+        };
+        case.live = set.map(|set| set.project(id, compared.as_deref()));
+        let wanted = head.map(|release| release.companions.clone()).unwrap_or_default();
+        let standing = case.standing_companions();
+        let (companions, strangers) = cluster.companions(id, &standing, &wanted);
+        (case.companions, case.strangers) = (companions, strangers);
+        case
+    }
+
+    fn documents(
+        &self,
+        record: Option<&Record>,
+        id: &ReleaseId,
+        wanted: Digest,
+        memory: &Memory,
+    ) -> Option<Arc<Release>> {
+        let kept = record.and_then(|record| record.documents.get(&wanted)).cloned();
+        kept.or_else(|| self.reading.as_ref()?.documents(id, wanted, memory))
+    }
+}
+
+/// A moment of the simulation.
+#[must_use]
+pub fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).expect("within the calendar")
+}
+
+/// The record as it should be after a move, or `None` where there is nothing to record.
+#[must_use]
+pub fn recorded(
+    case: &Case,
+    decided: &Move,
+    before: Option<&Record>,
+    fresh: &Cluster,
+    id: &ReleaseId,
+) -> Option<Record> {
+    let standing = case.memory().or_else(|| case.recorded_memory());
+    let memory = decided.memory.as_ref().or(standing).cloned();
+    if memory.is_none() && decided.pending.is_none() && before.is_none() {
+        return None;
+    }
+    let known = before.map(|record| record.documents.clone()).unwrap_or_default();
+    let mut documents = BTreeMap::new();
+    if let Some(memory) = &memory {
+        let target = memory.proven.iter().rev().find(|proof| proof.template != memory.template);
+        for wanted in target.map(|proof| proof.digest).into_iter().chain([memory.digest]) {
+            if let Some(release) = known.get(&wanted).or_else(|| case.documents.get(&wanted)) {
+                documents.insert(wanted, release.clone());
+            }
+        }
+    }
+    let settled = case.live.as_ref().and_then(|live| live.memory.as_ref()).is_some_and(|it| it.uid.is_some());
+    let announced = before.and_then(|record| record.pending.clone()).filter(|_| !settled);
+    let record = before.map(|record| (record.uid.clone(), record.version));
+    let (uid, version) = record.unwrap_or_else(|| (triton::model::Uid::new(format!("record-{id}")), 0));
+    Some(Record {
+        uid,
+        version,
+        memory,
+        documents,
+        pending: decided.pending.clone().or(announced),
+        replicas: fresh.sets.get(id).map(|set| set.replicas).or(before.map(|it| it.replicas)).unwrap_or(1),
+    })
+}
+
+/// Whether two records say the same.
+#[must_use]
+pub fn same_record(a: &Record, b: &Record) -> bool {
+    let digests = |record: &Record| record.documents.keys().copied().collect::<Vec<_>>();
+    (&a.memory, &a.pending, a.replicas, digests(a)) == (&b.memory, &b.pending, b.replicas, digests(b))
+}
+
+/// Whether a removal has left nothing behind.
+#[must_use]
+pub fn is_removed(decided: &Move, cluster: &Cluster, id: &ReleaseId) -> bool {
+    decided.decision == Decision::Remove && !cluster.sets.contains_key(id)
+}

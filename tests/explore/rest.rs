@@ -1,0 +1,245 @@
+//! The end: events stop, time goes on, and within a bounded number of rounds everything is as Git asks, or a hold
+//! says why not.
+
+use triton::model::ReleaseId;
+use triton::objects::{Kind, keys};
+use triton::world::Memory;
+
+use crate::explore::ledger::{Leave, Ledger, Violation, leave, letter, letters, require};
+use crate::explore::play::{accept, round};
+use crate::explore::pods::CloneSet;
+use crate::explore::sim::Sim;
+use crate::explore::spec::{LIMIT, Spec, digest, key};
+
+/// Rounds within which a world comes to rest; the longest strategy with every disturbance takes a third of it.
+const ROUNDS_MAX: u32 = 350;
+/// Rounds without a change after which it rests. Time runs faster in them, past every soak and deadline.
+const IDLE: u32 = 14;
+
+/// Lets the world come to rest and looks at it.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn settle(sim: &mut Sim) -> Result<(), Violation> {
+    (sim.answers, sim.served, sim.down) = (true, sim.line.len(), 0);
+    let known = sim.cluster.lease.is_none_or(|seen| sim.line.iter().any(|commit| commit.number == seen));
+    if !known {
+        accept(sim);
+    }
+    let (mut idle, mut rounds) = (0, 0);
+    while idle < IDLE {
+        let before = picture(sim);
+        round(sim, false)?;
+        rounds += 1;
+        if before == picture(sim) {
+            idle += 1;
+            sim.now += if idle % 3 == 0 { 14 } else { 1 };
+            sim.daemon.fetched = Some(sim.now);
+        } else {
+            idle = 0;
+        }
+        require(rounds < ROUNDS_MAX, "no rest", || {
+            let last = sim.writes.iter().rev().take(6).rev().cloned().collect::<Vec<_>>();
+            format!("writes go on: {}", last.join("; "))
+        })?;
+    }
+    for id in sim.ids.clone() {
+        at_rest(sim, &id)?;
+        silence(sim, &id)?;
+    }
+    Ok(())
+}
+
+/// What changes while a world does not rest.
+fn picture(sim: &Sim) -> Vec<String> {
+    let sets = sim.cluster.sets.values().map(|set| format!("{} {:?}", set.version, set.pods));
+    let things = sim.cluster.things.values().map(|thing| thing.version.to_string());
+    let records = sim.cluster.records.values().map(|record| record.version.to_string());
+    sets.chain(things).chain(records).collect()
+}
+
+/// A release at rest.
+struct Rest<'a> {
+    sim: &'a Sim,
+    set: &'a CloneSet,
+    ledger: &'a Ledger,
+    memory: Memory,
+    spec: &'a Spec,
+    leave: Leave,
+}
+
+fn at_rest(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
+    let head = sim.line.last().expect("a line has a commit");
+    let ledger = &sim.ledgers[id];
+    let Some(spec) = head.specs.get(id) else { return removed(sim, id) };
+    let leave = leave(&sim.line, sim.seen, id, sim.setup.people);
+    let Some(set) = sim.cluster.sets.get(id) else {
+        let failed = ledger.failed.is_some_and(|(it, n)| it == spec.doc.template && spec.doc.attempt <= n);
+        let building = spec.doc.by_steps && leave.is_some_and(|leave| leave.furthest < 1);
+        let excused = leave.is_none_or(|leave| leave.closed) || failed || building;
+        return require(excused, "stuck", || format!("{id} has no CloneSet"));
+    };
+    let memory = set.memory().filter(|memory| memory.uid.as_ref() == Some(&set.uid));
+    let (Some(memory), false) = (memory, set.annotations.contains_key(keys::SUSPEND)) else { return Ok(()) };
+    one_unproven(set, ledger, &memory)?;
+    let Some(leave) = leave else { return Ok(()) };
+    let rest = Rest { sim, set, ledger, memory, spec, leave };
+    rest.fields()?;
+    if set.replicas == 0 {
+        return rest.empty();
+    }
+    rest.position(id)
+}
+
+fn removed(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
+    let head = sim.line.last().expect("a line has a commit");
+    let gone = sim.ids.iter().filter(|id| !head.specs.contains_key(*id)).count();
+    let ours = sim.cluster.sets.get(id).is_some_and(|set| {
+        let mine = set.memory().is_some_and(|memory| memory.uid.as_ref() == Some(&set.uid));
+        mine && !set.annotations.contains_key(keys::SUSPEND)
+    });
+    require(!ours || gone > 1, "stuck", || format!("{id} was removed from Git and stays"))
+}
+
+fn one_unproven(set: &CloneSet, ledger: &Ledger, memory: &Memory) -> Result<(), Violation> {
+    let proven = letters(memory);
+    let mut others: Vec<char> =
+        set.pods.iter().map(|pod| pod.template).filter(|it| !proven.contains(it)).collect();
+    others.sort_unstable();
+    others.dedup();
+    let excused = ledger.excuses.broken_top || ledger.excuses.record_lost || proven.is_empty();
+    require(others.len() <= 1 || excused, "one unproven", || format!("rests with {others:?}"))?;
+    let entered = letter(memory.template);
+    require(excused || others.iter().all(|it| *it == entered), "one unproven", || {
+        format!("rests with {others:?} and {entered} is entered")
+    })
+}
+
+impl Rest<'_> {
+    /// Edits by others are repaired; the size is Git's.
+    fn fields(&self) -> Result<(), Violation> {
+        let set = self.set;
+        require(set.limit == LIMIT && !set.paused, "repair", || "a field edited by hand stays".to_owned())?;
+        require(letter(self.memory.template) == set.template, "repair", || {
+            format!("{} is entered and {} is live", letter(self.memory.template), set.template)
+        })?;
+        let building = self.spec.doc.by_steps && self.memory.proven.is_empty();
+        let wanted = self.spec.replicas.filter(|_| !building);
+        require(wanted.is_none_or(|wanted| wanted == set.replicas), "repair", || {
+            format!("replicas stay {}, Git says {wanted:?}", set.replicas)
+        })
+    }
+
+    fn empty(&self) -> Result<(), Violation> {
+        let top = self.memory.top().map(|top| letter(top.template));
+        let stepped = self.spec.doc.strategy != 4;
+        let fine = top.is_none_or(|top| top == self.set.template) || !stepped;
+        require(fine, "zero", || format!("unproven {} at zero replicas", self.set.template))
+    }
+
+    fn good(&self, template: char) -> bool {
+        !self.sim.bad.contains(&template)
+    }
+
+    fn all_on(&self, template: char) -> bool {
+        self.set.pods.iter().all(|pod| pod.template == template && pod.available)
+    }
+
+    /// Waits on the proven release, whole.
+    fn on_top(&self, top: char) -> Result<(), Violation> {
+        let set = self.set;
+        let whole = set.template == top && set.allowed() == set.replicas;
+        require(whole, "stuck", || {
+            format!("waits on {} at {}, not on the proven {top}", set.template, set.partition)
+        })?;
+        require(!self.good(top) || self.all_on(top), "stuck", || {
+            format!("pods {:?} are not back on {top}", set.pods)
+        })
+    }
+
+    fn position(&self, id: &ReleaseId) -> Result<(), Violation> {
+        let (doc, memory, leave) = (self.spec.doc, &self.memory, &self.leave);
+        let wanted = doc.template;
+        let entered = letter(memory.template);
+        let same = memory.digest == digest(id, &doc);
+        let top = memory.top().map(|top| letter(top.template));
+        let failed = memory.failed.filter(|it| letter(it.template) == wanted && doc.attempt <= it.attempt);
+        if failed.is_some() && top != Some(wanted) {
+            let asked_for = self.set.annotations.contains_key(keys::ROLLBACK);
+            let wrong = !asked_for && !self.ledger.excuses.disturbed && self.good(wanted);
+            require(!wrong, "stuck", || format!("healthy {wanted} has failed"))?;
+            let taken_back = doc.hold || top.is_none() || entered != wanted;
+            return require(taken_back, "stuck", || format!("{wanted} has failed and is not taken back"));
+        }
+        if let Some(top) = top.filter(|top| *top == wanted) {
+            require(entered == wanted, "stuck", || {
+                format!("{wanted} is proven and desired, {entered} is entered")
+            })?;
+            self.on_top(top)?;
+            let entered = leave.closed || same;
+            require(entered, "stuck", || {
+                "another release with the proven template is not entered".to_owned()
+            })?;
+            let named = memory.top().is_some_and(|top| top.digest == memory.digest);
+            return require(leave.closed || !self.good(wanted) || named, "stuck", || {
+                "the proven release keeps an older digest".to_owned()
+            });
+        }
+        if leave.closed {
+            return Ok(());
+        }
+        if !same {
+            let waits = leave.furthest == 0;
+            require(waits, "stuck", || {
+                format!("{wanted} is permitted to step {} and not entered", leave.furthest)
+            })?;
+            let abandoned = entered != wanted && top.is_some_and(|top| entered != top && self.good(top));
+            return require(!abandoned, "stuck", || format!("{entered} was abandoned and goes on"));
+        }
+        self.entered()
+    }
+
+    /// What Git desires is entered, and not yet proven or just so.
+    fn entered(&self) -> Result<(), Violation> {
+        let (doc, memory, leave, set) = (self.spec.doc, &self.memory, &self.leave, self.set);
+        let wanted = doc.template;
+        if !self.good(wanted) {
+            let known = memory.step_reached.is_some() || set.allowed() == 0;
+            return require(known, "stuck", || {
+                format!("bad {wanted} has neither reached its step nor failed")
+            });
+        }
+        let far = memory.step >= leave.furthest;
+        require(far, "stuck", || format!("stays at step {}, Git permits {}", memory.step, leave.furthest))?;
+        require(memory.step < doc.last() || leave.furthest < doc.last(), "stuck", || {
+            format!("{wanted} never completes")
+        })
+    }
+}
+
+/// A release that is not where Git wants it says why.
+fn silence(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
+    let head = sim.line.last().expect("a line has a commit");
+    let Some(spec) = head.specs.get(id) else { return Ok(()) };
+    let there = sim.cluster.sets.get(id).is_some_and(|set| {
+        let size = spec.replicas.is_none_or(|replicas| replicas == set.replicas);
+        let memory = set.memory().is_some_and(|memory| {
+            memory.digest == digest(id, &spec.doc)
+                && memory.top().is_some_and(|top| top.digest == memory.digest)
+        });
+        let pods = set.pods.len() == set.replicas as usize
+            && set.pods.iter().all(|pod| pod.template == spec.doc.template && pod.available);
+        let suspended = set.annotations.contains_key(keys::SUSPEND);
+        size && memory && pods && spec.valid && !suspended && set.template == spec.doc.template
+    });
+    let holds = sim.holds.get(id).map_or(&[][..], Vec::as_slice);
+    let spoken = holds.iter().any(|hold| !hold.message.is_empty());
+    require(there || spoken, "silence", || format!("{id} is not where Git wants it and has no hold"))?;
+    require(!there || !spoken, "noise", || format!("{id} is complete and holds: {:?}", holds[0].message))?;
+    let text = sim.cluster.things.get(&key(id, Kind::Service)).map(|thing| &thing.says["selector"]["app"]);
+    let text = text.and_then(|text| text.as_str()).map(str::to_owned);
+    let service = (spec.doc.service > 0).then(|| spec.doc.service.to_string());
+    require(!there || text == service, "companion", || {
+        format!("the Service of {id} says {text:?}, Git {service:?}")
+    })
+}

@@ -1,0 +1,400 @@
+//! One simulated world: Git, cluster, clock and daemon, and everything that can happen to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use triton::guard::check;
+use triton::model::{Hold, ReleaseId};
+use triton::objects::Kind;
+use triton::plan::plan;
+use triton::world::{Action, Plan, World, Write};
+
+use crate::explore::bugs::Bug;
+use crate::explore::cluster::{Cluster, Refused, foreign};
+use crate::explore::daemon::{Daemon, is_removed, recorded, same_record};
+use crate::explore::judge::{Scene, wrote};
+use crate::explore::ledger::{Ledger, Names, Violation, leave};
+use crate::explore::line::Commit;
+use crate::explore::pods::{CloneSet, Habits};
+use crate::explore::spec::{digest, key};
+use crate::explore::story::Setup;
+
+/// The names of the releases, by their numbers.
+pub const NAMES: &[&str] = &["shop/checkout", "shop/cart", "shop/search"];
+
+/// What one lap did.
+#[derive(Clone, Debug, Default)]
+pub struct Lap {
+    /// CloneSets that were written and are other ones now, with the row that decided.
+    pub wrote: Vec<(ReleaseId, char)>,
+}
+
+/// One world.
+pub struct Sim {
+    /// How it began.
+    pub setup: Setup,
+    /// The releases.
+    pub ids: Vec<ReleaseId>,
+    /// The clock, in seconds.
+    pub now: i64,
+    /// The line, as the server has it.
+    pub line: Vec<Arc<Commit>>,
+    /// Length of the line that the server shows.
+    pub served: usize,
+    /// Whether Git answers.
+    pub answers: bool,
+    /// Number of the next commit.
+    pub next: u32,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The present leader.
+    pub daemon: Daemon,
+    /// The newest head that any process has seen.
+    pub seen: Option<u32>,
+    /// A paused leader: its plan, and when it was made.
+    pub old: Option<(Plan, i64)>,
+    /// Bad templates.
+    pub bad: BTreeSet<char>,
+    /// Rounds without any process.
+    pub down: u32,
+    /// What the checker knows.
+    pub ledgers: BTreeMap<ReleaseId, Ledger>,
+    /// Names of digests.
+    pub names: Names,
+    /// Holds of the last lap.
+    pub holds: BTreeMap<ReleaseId, Vec<Hold>>,
+    /// Writes so far: release, row, decision, step.
+    pub writes: Vec<String>,
+    /// Things that happened.
+    pub events: u64,
+    /// The planted bug.
+    pub bug: Option<Bug>,
+    /// What happened, in words, where somebody listens.
+    pub log: Option<Vec<String>>,
+}
+
+impl Sim {
+    /// A world at its beginning.
+    #[must_use]
+    pub fn new(setup: &Setup, bug: Option<Bug>, listen: bool) -> Self {
+        let ids: Vec<ReleaseId> =
+            NAMES.iter().take(setup.specs.len()).map(|name| name.parse().expect("a name")).collect();
+        let first = Commit {
+            number: 1,
+            author: setup.author,
+            specs: ids.iter().cloned().zip(setup.specs.iter().copied()).collect(),
+            marks: BTreeSet::new(),
+            freeze: false,
+            removals: BTreeSet::new(),
+        };
+        let mut sim = Self {
+            setup: setup.clone(),
+            now: 100,
+            line: Vec::new(),
+            served: 0,
+            answers: true,
+            next: 2,
+            cluster: Cluster::default(),
+            daemon: Daemon::default(),
+            seen: None,
+            old: None,
+            bad: setup.bad.iter().copied().collect(),
+            down: 0,
+            ledgers: ids.iter().map(|id| (id.clone(), Ledger::default())).collect(),
+            names: Names::default(),
+            holds: BTreeMap::new(),
+            writes: Vec::new(),
+            events: 0,
+            bug,
+            log: listen.then(Vec::new),
+            ids,
+        };
+        sim.push(first);
+        if setup.found {
+            sim.found();
+        }
+        sim
+    }
+
+    /// CloneSets that are there before the program.
+    fn found(&mut self) {
+        for id in self.ids.clone() {
+            let spec = self.line[0].specs[&id];
+            let (uid, version) = (self.cluster.new_uid(), self.cluster.tick());
+            let mut set = foreign(uid, version, spec.doc.template, spec.replicas.unwrap_or(3));
+            let pod = crate::explore::pods::Pod { template: spec.doc.template, available: true };
+            set.pods = vec![pod; set.replicas as usize];
+            self.cluster.sets.insert(id, set);
+        }
+    }
+
+    /// Adds a commit to the line and serves it.
+    pub fn push(&mut self, commit: Commit) {
+        for (id, spec) in &commit.specs {
+            self.names.docs.insert(digest(id, &spec.doc), spec.doc);
+        }
+        self.line.push(Arc::new(commit));
+        self.served = self.line.len();
+    }
+
+    /// Says what happens, where somebody listens.
+    pub fn say(&mut self, text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            log.push(text());
+        }
+    }
+
+    fn habits(&self) -> Habits {
+        Habits { in_place: self.setup.in_place, newest_first: self.setup.newest_first }
+    }
+
+    /// Kubelets make pods available, or not.
+    pub fn kubelets(&mut self) {
+        for (id, set) in &mut self.cluster.sets {
+            for pod in &mut set.pods {
+                pod.available = !self.bad.contains(&pod.template);
+            }
+            let ledger = self.ledgers.get_mut(id).expect("every release has one");
+            ledger.excuses.broken_top |= ledger.proven.last().is_some_and(|top| self.bad.contains(top));
+        }
+    }
+
+    /// The CloneSet controller does a pass.
+    pub fn controller(&mut self) {
+        let habits = self.habits();
+        for id in &self.ids {
+            let before = self.cluster.sets.get(id).map(|set| set.status.clone());
+            let Some(set) = self.cluster.sets.get_mut(id) else { continue };
+            set.pass(habits);
+            if before.as_ref() != Some(&set.status) {
+                let version = self.cluster.tick();
+                self.cluster.sets.get_mut(id).expect("it is there").version = version;
+            }
+        }
+    }
+
+    /// Git is asked.
+    pub fn poll(&mut self) {
+        let line = self.line[..self.served].to_vec();
+        let line = self.answers.then_some(line.as_slice());
+        if self.bug == Some(Bug::HeadForgotten) {
+            self.cluster.lease = None;
+        }
+        self.daemon.poll(line, &self.ids, &mut self.cluster, self.now);
+        let head = self.daemon.reading.as_ref().filter(|_| self.daemon.fault.is_none());
+        self.seen = self.seen.max(head.map(|reading| reading.head().number));
+    }
+
+    /// The process ends and begins again.
+    pub fn restart(&mut self) {
+        self.daemon = Daemon::default();
+        self.holds.clear();
+    }
+
+    fn world(&self) -> World {
+        let mut world = self.daemon.observe(&self.cluster, &self.ids, self.setup.people, self.now);
+        if let Some(bug) = self.bug {
+            bug.facts(&mut world);
+        }
+        world
+    }
+
+    fn decide(&mut self) -> (World, Plan) {
+        let world = self.world();
+        let mut plan = plan(&world);
+        if let Some(bug) = self.bug {
+            bug.decisions(&world, &mut plan);
+        }
+        (world, plan)
+    }
+
+    /// The leader plans and is paused before it writes.
+    pub fn pause(&mut self) {
+        let (_, plan) = self.decide();
+        self.old = Some((plan, self.now));
+    }
+
+    /// The paused leader wakes and writes what it had planned. Another one leads: nothing goes forward.
+    ///
+    /// # Errors
+    /// The rule that a write breaks.
+    pub fn wake(&mut self) -> Result<(), Violation> {
+        let Some((plan, since)) = self.old.take() else { return Ok(()) };
+        let leads = since == self.now;
+        for (id, decided) in &plan.moves {
+            for write in &decided.writes {
+                if write.forward && !leads && self.bug != Some(Bug::LeaseIgnored) {
+                    break;
+                }
+                if self.send(id, write, decided.row)? == Sent::Refused {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One lap: observe, plan, write; it stops after `budget` writes.
+    ///
+    /// # Errors
+    /// The rule that a write breaks.
+    pub fn lap(&mut self, mut budget: u32) -> Result<Lap, Violation> {
+        self.events += 1;
+        let (world, plan) = self.decide();
+        self.guarded(&world, &plan)?;
+        let mut lap = Lap::default();
+        let mut done = BTreeMap::new();
+        for (id, decided) in &plan.moves {
+            self.tell(id, decided);
+            done.insert(id.clone(), true);
+            for write in &decided.writes {
+                if budget == 0 {
+                    self.restart();
+                    return Ok(lap);
+                }
+                budget -= 1;
+                match self.send(id, write, decided.row)? {
+                    Sent::Changed if write.object.kind == Kind::CloneSet => {
+                        lap.wrote.push((id.clone(), decided.row));
+                    }
+                    Sent::Changed | Sent::Same => {}
+                    Sent::Refused => {
+                        done.insert(id.clone(), false);
+                        break;
+                    }
+                }
+            }
+        }
+        for (id, _) in done.iter().filter(|(_, done)| **done) {
+            if self.record(&world, &plan, id) {
+                if budget == 0 {
+                    self.restart();
+                    return Ok(lap);
+                }
+                budget -= 1;
+            }
+        }
+        self.holds = plan.moves.into_iter().map(|(id, decided)| (id, decided.view.holds)).collect();
+        Ok(lap)
+    }
+
+    /// The guard finds nothing wrong with a plan, unless a bug was planted in it.
+    fn guarded(&mut self, world: &World, plan: &Plan) -> Result<(), Violation> {
+        let found = if self.bug.is_none() { check(world, plan) } else { BTreeMap::new() };
+        let Some((id, violation)) = found.into_iter().next() else { return Ok(()) };
+        self.tell(&id, &plan.moves[&id]);
+        let text = format!("row {}: {:?}: {}", plan.moves[&id].row, violation.rule, violation.message);
+        Err(Violation { rule: "guard", text })
+    }
+
+    fn tell(&mut self, id: &ReleaseId, decided: &triton::world::Move) {
+        let now = self.now;
+        self.say(|| {
+            let holds: Vec<&str> = decided.view.holds.iter().map(|hold| hold.message.as_str()).collect();
+            let memory = decided.memory.as_ref().map_or_else(String::new, |it| {
+                let proven = crate::explore::ledger::letters(it).iter().collect::<String>();
+                let reached = it.step_reached.map(|it| it.pods);
+                format!(
+                    "{} step {} reached {reached:?} failed {:?} proven {proven}",
+                    it.version,
+                    it.step,
+                    it.failed.map(|it| it.attempt)
+                )
+            });
+            let writes = decided.writes.len();
+            format!(
+                "    {now} {id} {} {:?}, {writes} writes: {} | {memory} | {holds:?}",
+                decided.row, decided.decision, decided.message
+            )
+        });
+    }
+
+    /// Writes the record after a move; whether it is another one now.
+    fn record(&mut self, world: &World, plan: &Plan, id: &ReleaseId) -> bool {
+        let (case, decided) = (&world.cases[id], &plan.moves[id]);
+        let before = self.cluster.records.get(id);
+        if is_removed(decided, &self.cluster, id) {
+            self.ledgers.insert(id.clone(), Ledger::default());
+            return self.cluster.records.remove(id).is_some();
+        }
+        let Some(mut record) = recorded(case, decided, before, &self.cluster, id) else { return false };
+        if before.is_some_and(|before| same_record(before, &record)) {
+            return false;
+        }
+        record.version = self.cluster.tick();
+        self.cluster.records.insert(id.clone(), record);
+        true
+    }
+
+    /// Sends one write, and has the checker look at what it did.
+    fn send(&mut self, id: &ReleaseId, write: &Write, row: char) -> Result<Sent, Violation> {
+        self.events += 1;
+        let before = self.cluster.sets.get(id).cloned();
+        match self.cluster.write(id, write) {
+            Err(Refused::Conflict) => return Ok(Sent::Refused),
+            Err(Refused::Harmful(text)) => return Err(Violation { rule: "whole", text }),
+            Ok(false) => return Ok(Sent::Same),
+            Ok(true) => {}
+        }
+        if write.object.kind != Kind::CloneSet {
+            self.companion(id, write)?;
+            return Ok(Sent::Changed);
+        }
+        self.judge(id, before.as_ref(), row)?;
+        Ok(Sent::Changed)
+    }
+
+    fn judge(&mut self, id: &ReleaseId, before: Option<&CloneSet>, row: char) -> Result<(), Violation> {
+        let Some(after) = self.cluster.sets.get(id) else {
+            return self.removed(id);
+        };
+        let scene = Scene {
+            id,
+            now: self.now,
+            before,
+            after,
+            line: &self.line,
+            seen: self.seen,
+            follows: self.daemon.reading.as_ref().map(|reading| reading.head().number),
+            fetched: self.daemon.fetched,
+            bad: &self.bad,
+            people: self.setup.people,
+            names: &self.names,
+        };
+        let ledger = self.ledgers.get_mut(id).expect("every release has one");
+        let judged = wrote(ledger, &scene);
+        let text = format!("{id} {row}: {} of {} at {}", after.template, after.replicas, after.partition);
+        self.writes.push(text);
+        judged.map_err(|violation| Violation { text: format!("row {row}: {}", violation.text), ..violation })
+    }
+
+    /// A CloneSet was deleted by a write: only where the newest head does not have the release.
+    fn removed(&self, id: &ReleaseId) -> Result<(), Violation> {
+        let head = self.line.iter().find(|commit| Some(commit.number) == self.seen);
+        let gone = head.is_some_and(|head| !head.specs.contains_key(id));
+        crate::explore::ledger::require(gone, "removal", || format!("{id} is deleted though Git has it"))
+    }
+
+    /// While Git is frozen no companion becomes what the entered release does not say.
+    fn companion(&self, id: &ReleaseId, write: &Write) -> Result<(), Violation> {
+        let Action::Apply { body, .. } = &write.action else { return Ok(()) };
+        let leave = leave(&self.line, self.seen, id, self.setup.people);
+        let ledger = &self.ledgers[id];
+        let entered = ledger.entry.as_ref().map(|entry| entry.doc.service);
+        let is_service = write.object == key(id, Kind::Service);
+        let says = body["spec"]["selector"]["app"].as_str().and_then(|text| text.parse::<u32>().ok());
+        let frozen = leave.is_some_and(|leave| leave.closed);
+        let fine = !is_service || !frozen || says == entered || ledger.excuses.hand;
+        crate::explore::ledger::require(fine, "closed", || {
+            format!("the Service of {id} changes while frozen")
+        })
+    }
+}
+
+/// How a write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Changed,
+    Same,
+    Refused,
+}
