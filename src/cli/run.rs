@@ -12,7 +12,6 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::daemon::Daemon;
 use crate::cli::output::{Exit, Printer, interrupted};
 use crate::cli::records::ClusterArgs;
-use crate::cluster::Options;
 use crate::spec::Configuration;
 
 /// How often the configuration's file is looked at: a mounted one changes within a minute of its ConfigMap anyway.
@@ -64,7 +63,6 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 impl RunArgs {
     fn daemon(self) -> Daemon {
-        let cluster = Options { kubeconfig: self.cluster.kubeconfig, context: self.cluster.context };
         Daemon {
             repo: self.repo,
             branch: self.branch,
@@ -72,7 +70,7 @@ impl RunArgs {
             interval: self.interval,
             state: self.state,
             config: self.config,
-            cluster,
+            cluster: self.cluster,
             observe: self.observe,
         }
     }
