@@ -62,10 +62,13 @@ impl Tokens {
                 }
             }
             (Value::Array(expected), Value::Array(got_items)) if expected.len() == got_items.len() => {
-                let pairs = expected.iter().zip(got_items).enumerate();
-                pairs.fold(Ok(()), |outcome, (index, (expected, got))| {
-                    outcome.and(self.compare(&format!("{at}[{index}]"), expected, got))
-                })
+                // All are looked at, so that every token is bound; the first difference is told.
+                let mut outcome = Ok(());
+                for (index, (expected, got)) in expected.iter().zip(got_items).enumerate() {
+                    let one = self.compare(&format!("{at}[{index}]"), expected, got);
+                    outcome = outcome.and(one);
+                }
+                outcome
             }
             (Value::String(pattern), Value::String(text)) => {
                 if self.matches(pattern, text) {

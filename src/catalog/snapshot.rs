@@ -53,30 +53,36 @@ pub struct Snapshot {
 #[derive(Clone, Default)]
 struct Folder {
     files: BTreeMap<String, Arc<ParsedFile>>,
-    /// Whether each file is a group of its own.
-    is_split: bool,
+    /// Files that say something and have no Release of their own. Without any, each file is a group of its own.
+    loose: usize,
 }
 
 impl Folder {
-    /// Names of its groups: paths of its files, or its own with a slash.
-    fn groups(&self, path: &str) -> BTreeSet<String> {
-        match (self.files.is_empty(), self.is_split) {
-            (true, _) => BTreeSet::new(),
-            (false, true) => self.files.keys().cloned().collect(),
-            (false, false) => BTreeSet::from([format!("{path}/")]),
-        }
+    fn put(&mut self, path: &str, file: Option<ParsedFile>) {
+        self.loose += usize::from(file.as_ref().is_some_and(is_loose));
+        let before = match file {
+            Some(file) => self.files.insert(path.to_owned(), Arc::new(file)),
+            None => self.files.remove(path),
+        };
+        self.loose -= usize::from(before.as_deref().is_some_and(is_loose));
     }
 }
 
 /// What a step touches, while it is taken.
 #[derive(Default)]
 struct Step {
-    /// Folders as they were.
-    folders: BTreeMap<String, Arc<Folder>>,
+    folders: BTreeMap<String, Touched>,
     /// Whether strategies changed, so that no file means what it meant.
     is_new_settings: bool,
     /// Releases as they stood.
     releases: BTreeMap<ReleaseId, Standing>,
+}
+
+/// What a step touches of one folder.
+struct Touched {
+    files: BTreeSet<String>,
+    /// Whether all of its files mean something new.
+    is_all: bool,
 }
 
 impl Snapshot {
@@ -127,22 +133,21 @@ impl Snapshot {
                     self.touch(&mut step, |folder| folder == here || is_below(folder, &here));
                 }
                 Place::Release => {
-                    let here = self.folders.entry(directory(path).to_owned()).or_default();
-                    step.folders.entry(directory(path).to_owned()).or_insert_with(|| Arc::clone(here));
-                    let folder = Arc::make_mut(here);
-                    match entry {
-                        Some(entry) => {
-                            folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?))
-                        }
-                        None => folder.files.remove(path),
-                    };
+                    let here = directory(path);
+                    let folder = self.folders.entry(here.to_owned()).or_default();
+                    let is_all = folder.loose > 0;
+                    let touched = step.folders.entry(here.to_owned());
+                    let touched = touched.or_insert_with(|| Touched { files: BTreeSet::new(), is_all });
+                    touched.files.insert(path.to_owned());
+                    let file = entry.map(|entry| file(repository, entry)).transpose()?;
+                    Arc::make_mut(folder).put(path, file);
                 }
                 Place::Other => self.note_closed(path, entry),
                 Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } => {}
             }
         }
-        for (path, before) in std::mem::take(&mut step.folders) {
-            self.regroup(&path, &before, &mut step);
+        for (path, touched) in std::mem::take(&mut step.folders) {
+            self.regroup(&path, touched, &mut step);
         }
         Ok(step.releases)
     }
@@ -159,40 +164,40 @@ impl Snapshot {
         }
     }
 
-    /// Marks folders as touched.
+    /// Marks folders as touched, all of their files.
     fn touch(&self, step: &mut Step, is_touched: impl Fn(&str) -> bool) {
-        for (path, folder) in self.folders.iter().filter(|(path, _)| is_touched(path)) {
-            step.folders.entry(path.clone()).or_insert_with(|| Arc::clone(folder));
+        for path in self.folders.keys().filter(|path| is_touched(path)) {
+            let touched = Touched { files: BTreeSet::new(), is_all: true };
+            step.folders.entry(path.clone()).or_insert(touched).is_all = true;
         }
     }
 
-    /// Groups the files of a folder anew; what has not changed keeps its group.
-    fn regroup(&mut self, path: &str, before: &Folder, step: &mut Step) {
-        let mut folder = self.folders.remove(path).unwrap_or_default();
-        let is_split = folder.files.values().all(|file| has_release(file) || file.is_empty());
-        Arc::make_mut(&mut folder).is_split = is_split;
+    /// Groups the files of a folder anew, as far as they were touched. A group is named by its file, or by its folder
+    /// with a slash.
+    fn regroup(&mut self, path: &str, touched: Touched, step: &mut Step) {
+        let folder = self.folders.get(path).cloned().unwrap_or_default();
+        let is_split = folder.loose == 0;
         let is_foreign = self.nested.iter().any(|nested| path == nested || is_below(path, nested));
-        let names = if is_foreign { BTreeSet::new() } else { folder.groups(path) };
-        for name in before.groups(path).difference(&names) {
-            self.replace(name, None, step);
+        let whole = format!("{path}/");
+        let mut names = touched.files;
+        if touched.is_all || step.is_new_settings || !is_split {
+            names.extend(folder.files.keys().cloned());
+            names.insert(whole.clone());
         }
-        for name in &names {
-            let same =
-                |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
-            let is_kept = is_split && before.is_split && !step.is_new_settings;
-            if is_kept && self.groups.contains_key(name) && folder.files.get(name).is_some_and(same) {
-                continue;
-            }
-            let group = match folder.files.get(name) {
-                Some(file) => {
-                    assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings)
+        for name in names {
+            let group = match folder.files.get(&name) {
+                _ if is_foreign => None,
+                Some(file) if is_split => {
+                    let alone = BTreeMap::from([(name.clone(), Arc::clone(file))]);
+                    Some(assemble_group(&alone, &self.settings))
                 }
-                None => assemble_group(&folder.files, &self.settings),
+                None if !is_split && name == whole => Some(assemble_group(&folder.files, &self.settings)),
+                Some(_) | None => None,
             };
-            self.replace(name, Some(Arc::new(group)), step);
+            self.replace(&name, group.map(Arc::new), step);
         }
-        if !folder.files.is_empty() {
-            self.folders.insert(path.to_owned(), folder);
+        if folder.files.is_empty() {
+            self.folders.remove(path);
         }
     }
 
@@ -255,7 +260,7 @@ impl Snapshot {
     #[must_use]
     pub fn opaque(&self) -> Vec<Diagnostic> {
         let files = self.folders.values().flat_map(|folder| &folder.files);
-        let opaque = files.filter(|(_, file)| !has_release(file));
+        let opaque = files.filter(|(_, file)| is_loose(file));
         let flaws = opaque.flat_map(|(path, file)| file.flaws.iter().map(move |flaw| (path, file, flaw)));
         let errors = flaws.filter(|(_, _, flaw)| flaw.severity == Severity::Error);
         let told = errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text));
@@ -263,8 +268,9 @@ impl Snapshot {
     }
 }
 
-fn has_release(file: &ParsedFile) -> bool {
-    file.documents.iter().any(|document| matches!(document, Document::Head(_)))
+/// Whether a file says something, but not which Release it is about.
+fn is_loose(file: &ParsedFile) -> bool {
+    !file.is_empty() && !file.documents.iter().any(|document| matches!(document, Document::Head(_)))
 }
 
 /// The warning about a folder with very many files.

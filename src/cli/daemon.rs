@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 
 use crate::cli::output::Refusal;
 use crate::cli::records::ClusterArgs;
-use crate::controller::{Clock, Controller, Settings, Source};
+use crate::cli::reload::Reload;
+use crate::controller::{Clock, Controller, Rules, Settings, Source};
 use crate::git::{Credentials, Limits, Mirror, Remote};
 use crate::model::Digest;
 use crate::spec::yaml::FILE_BYTES_MAX;
@@ -44,7 +45,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Runs the loop until `shutdown` is ready. The configuration holds for this run.
+    /// Runs the loop until `shutdown` is ready. The configuration is reread when its file changes; how Git is reached
+    /// holds for this run.
     ///
     /// # Errors
     /// What cannot be used: address, state folder, kubeconfig. Where the lease is lost, or can never be had.
@@ -54,23 +56,20 @@ impl Daemon {
         let mirror = Mirror::open(&state, remote, Limits::default())
             .with_context(|| format!("the state folder {}", state.display()))?;
         let cancel = mirror.cancel_flag();
-        let policy = self.policy(configuration);
-        let source = Source::new(mirror, &policy.path);
-        let settings = Settings {
-            interval: self.interval,
-            policy: Arc::new(policy),
-            accepted: configuration.git.accept_head,
-            holder: holder(),
-            inline: false,
-            observe: self.observe,
-        };
+        let source = Source::new(mirror, &normal(&self.path));
+        let reread = self.clone();
+        let read = move || reread.configuration().map(|configuration| reread.rules(&configuration));
+        let reload = Reload::follow(self.config.as_deref(), self.rules(configuration), read)?;
+        let settings =
+            Settings { interval: self.interval, holder: holder(), inline: false, observe: self.observe };
         let cluster = self.cluster.connect().await?;
         let ended = async {
             shutdown.await;
             // A fetch that hangs must not keep the process.
             cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         };
-        Controller::new(cluster, source, settings, Clock::system()).run(ended).await?;
+        let rules = reload.rules.clone();
+        Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await?;
         Ok(())
     }
 
@@ -93,6 +92,10 @@ impl Daemon {
             Refusal::new(format!("the configuration cannot be used\n{}", all.join("\n")))
         };
         Ok(read_configuration(&shown, &bytes).map_err(wrong)?)
+    }
+
+    fn rules(&self, configuration: &Configuration) -> Rules {
+        Rules { policy: Arc::new(self.policy(configuration)), accepted: configuration.git.accept_head }
     }
 
     fn policy(&self, configuration: &Configuration) -> Policy {

@@ -16,6 +16,7 @@ pub mod clone;
 pub mod locate;
 pub mod approve;
 pub mod rollback;
+pub mod reload;
 pub mod daemon;
 pub mod run;
 pub mod embedded;

@@ -66,7 +66,7 @@ impl Cluster {
 
     /// The client: for this room's requests, and for commands that only read.
     #[must_use]
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 }

@@ -52,9 +52,11 @@ impl Executor {
             return BTreeMap::new();
         }
         order.sort_by_key(|(id, it)| (!matches!(it.decision, Decision::RollBack | Decision::Fail), **id));
+        let order: Vec<(ReleaseId, Vec<Write>)> =
+            order.into_iter().map(|(id, it)| (ReleaseId::clone(id), it.writes.clone())).collect();
         self.lane.pause();
         let carried = futures::stream::iter(order)
-            .map(|(id, it)| async move { (ReleaseId::clone(id), self.carry_out_one(&it.writes).await) })
+            .map(|(id, writes)| async move { (id, self.carry_out_one(&writes).await) })
             .buffer_unordered(WORKERS)
             .collect()
             .await;

@@ -17,5 +17,5 @@ pub mod lap;
 pub mod run;
 
 pub use clock::Clock;
-pub use run::{Controller, Settings};
+pub use run::{Controller, Rules, Settings};
 pub use source::Source;

@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Duration, Instant};
 
 use crate::catalog::{Known, Reading};
-use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, watch};
+use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, watch as watch_all};
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
 use crate::controller::lap::Laps;
@@ -34,11 +35,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// Time between two polls of Git.
     pub interval: Duration,
-    /// The daemon's configuration.
-    pub policy: Arc<Policy>,
-    /// A head that a person has accepted after a rewrite.
-    pub accepted: Option<CommitId>,
-    /// Name of this process: no other has it.
+    /// Name of this process. No other that runs at the same time has it; one that is started again in its place may
+    /// keep it, and need not wait until the lease runs out.
     pub holder: String,
     /// Whether Git is read on the loop's own thread: simulations are the same each time then.
     pub inline: bool,
@@ -46,9 +44,19 @@ pub struct Settings {
     pub observe: bool,
 }
 
+/// What the daemon's configuration says; it may change while the loop runs, but for the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// As far as decisions look at it.
+    pub policy: Arc<Policy>,
+    /// A head that a person has accepted after a rewrite.
+    pub accepted: Option<CommitId>,
+}
+
 /// The loop.
 pub struct Controller {
     settings: Settings,
+    rules: watch::Receiver<Rules>,
     clock: Clock,
     cluster: Cluster,
     cache: Cache,
@@ -89,10 +97,17 @@ struct Git {
 impl Controller {
     /// Brings everything together. Nothing is asked or written yet.
     #[must_use]
-    pub fn new(cluster: Cluster, source: Source, settings: Settings, clock: Clock) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        source: Source,
+        settings: Settings,
+        mut rules: watch::Receiver<Rules>,
+        clock: Clock,
+    ) -> Self {
+        let policy = Arc::clone(&rules.borrow_and_update().policy);
         let cache = Cache::default();
         let lane = Lane::default();
-        let root = settings.policy.root.clone();
+        let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
         let lease =
             (!settings.observe).then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
@@ -102,7 +117,7 @@ impl Controller {
             lane: lane.clone(),
             lease: lease.clone(),
         });
-        let observer = Observer::new(cache.clone(), Arc::clone(&settings.policy));
+        let observer = Observer::new(cache.clone(), policy);
         let laps = Laps::new(clock, observer, executor, settings.holder.clone());
         let git = Git {
             seat: Seat::Idle(Box::new(source)),
@@ -117,7 +132,7 @@ impl Controller {
             answered: false,
         };
         let strangers_at = Instant::now() + STRANGERS;
-        Self { settings, clock, cluster, cache, lane, lease, laps, git, wake_at: None, strangers_at }
+        Self { settings, rules, clock, cluster, cache, lane, lease, laps, git, wake_at: None, strangers_at }
     }
 
     /// Runs until `shutdown` is ready.
@@ -133,7 +148,7 @@ impl Controller {
             acquired = acquire(self.lease.clone()) => acquired?,
         };
         self.git.seen = acquired;
-        let mut tasks: JoinSet<()> = watch(&self.cluster, &self.cache);
+        let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
         loop {
@@ -144,25 +159,28 @@ impl Controller {
                 () = self.turn() => None,
             };
             if let Some(ended) = ended {
-                self.end(ended.is_ok()).await;
+                if ended.is_ok() {
+                    finish(self.lane.clone(), self.lease.clone()).await;
+                }
                 return ended;
             }
         }
     }
+}
 
-    async fn end(&self, flush: bool) {
-        if flush {
-            let finished = async {
-                while !self.lane.is_empty() {
-                    tokio::time::sleep(GATHER).await;
-                }
-            };
-            // What is not written now is written by the next process.
-            let _ = tokio::time::timeout(FLUSH, finished).await;
-            if let Some(lease) = &self.lease {
-                lease.release().await;
-            }
+/// Ends in order: what is to be told is told, and the lease given back.
+async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
+    // The lap that was under way may have held it.
+    lane.resume();
+    let told = async {
+        while !lane.is_empty() {
+            tokio::time::sleep(GATHER).await;
         }
+    };
+    // What is not written now is written by the next process.
+    let _ = tokio::time::timeout(FLUSH, told).await;
+    if let Some(lease) = lease {
+        lease.release().await;
     }
 }
 
@@ -186,13 +204,14 @@ enum Wake {
     Cluster,
     Time,
     Poll,
+    Rules,
 }
 
 impl Controller {
     /// Waits for something and acts on it.
     async fn turn(&mut self) {
         if !self.cache.is_synced() {
-            self.wait_for_lists().await;
+            wait_for_lists(&self.cache).await;
             return;
         }
         if self.git.is_idle()
@@ -207,6 +226,7 @@ impl Controller {
         let wake = tokio::select! {
             biased;
             answer = self.git.finished() => Wake::Answer(Box::new(answer)),
+            () = changed(&mut self.rules) => Wake::Rules,
             () = self.cache.changed() => Wake::Cluster,
             () = sleep_until(lap_at) => Wake::Time,
             () = sleep_until(Some(poll_at)), if polls => Wake::Poll,
@@ -215,6 +235,7 @@ impl Controller {
             Wake::Answer(answer) => return self.take(*answer).await,
             Wake::Poll => return,
             Wake::Cluster => tokio::time::sleep(GATHER).await,
+            Wake::Rules => self.take_rules(),
             Wake::Time => {}
         }
         if self.strangers_at <= Instant::now() {
@@ -222,6 +243,17 @@ impl Controller {
             self.strangers_at = Instant::now() + STRANGERS;
         }
         self.lap().await;
+    }
+
+    /// Takes a configuration that has changed, and asks Git again by it.
+    fn take_rules(&mut self) {
+        let policy = Arc::clone(&self.rules.borrow_and_update().policy);
+        tracing::info!("the configuration has changed");
+        self.laps.observer.set_policy(policy);
+        self.git.next_poll = Instant::now();
+        if let Some(head) = self.git.read {
+            self.git.to_read = Some((head, self.git.seen, false));
+        }
     }
 
     async fn lap(&mut self) {
@@ -235,21 +267,6 @@ impl Controller {
         let planned = self.wake_at.map(|at| self.clock.instant(at).max(Instant::now() + WAIT_MIN));
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
         [planned, strangers, self.laps.observer.refusals.next()].into_iter().flatten().min()
-    }
-
-    async fn wait_for_lists(&self) {
-        if tokio::time::timeout(SYNC_TOLD, self.cache.changed()).await.is_ok() {
-            return;
-        }
-        for (feed, state) in self.cache.states() {
-            match state {
-                FeedState::Listing(Some(error)) => {
-                    tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
-                }
-                FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
-                FeedState::Listing(None) | FeedState::Synced => {}
-            }
-        }
     }
 
     /// What to ask Git now, if anything.
@@ -279,7 +296,7 @@ impl Controller {
         }
         self.git.next_poll = Instant::now() + self.settings.interval;
         self.git.asked_at = self.clock.now();
-        Some(Ask::Poll { seen: self.git.seen, accepted: self.settings.accepted })
+        Some(Ask::Poll { seen: self.git.seen, accepted: self.rules.borrow().accepted })
     }
 
     /// Takes what Git answered.
@@ -356,6 +373,22 @@ impl Controller {
     }
 }
 
+/// Waits for the first lists, and says what they wait for.
+async fn wait_for_lists(cache: &Cache) {
+    if tokio::time::timeout(SYNC_TOLD, cache.changed()).await.is_ok() {
+        return;
+    }
+    for (feed, state) in cache.states() {
+        match state {
+            FeedState::Listing(Some(error)) => {
+                tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
+            }
+            FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
+            FeedState::Listing(None) | FeedState::Synced => {}
+        }
+    }
+}
+
 fn told(head: CommitId, reading: &Reading) {
     tracing::info!(head = %head.short(), releases = reading.desired.len(), "read");
     for diagnostic in &reading.diagnostics {
@@ -363,6 +396,13 @@ fn told(head: CommitId, reading: &Reading) {
             crate::spec::Severity::Error => tracing::error!("{diagnostic}"),
             crate::spec::Severity::Warning => tracing::warn!("{diagnostic}"),
         }
+    }
+}
+
+/// Waits until the configuration changes; for ever where nobody can change it any more.
+async fn changed(rules: &mut watch::Receiver<Rules>) {
+    if rules.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -72,7 +72,6 @@ impl DevCluster {
     }
 
     /// Its HTTP face, for a client in the same process or for a socket.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new().fallback(serve).with_state(self.face.clone())
     }

@@ -12,8 +12,8 @@ use crate::devcluster::refusal::Refusal;
 /// Writes kept in the log; the oldest go first.
 pub const WRITES_KEPT: usize = 10_000;
 
-/// The user whom refusals name.
-const USER: &str = "admin";
+/// The user who asks, as refusals name it.
+pub const USER: &str = "admin";
 
 /// Faults, as plain data. Nothing is wrong by default.
 #[derive(Clone, Debug, Default)]

@@ -198,7 +198,11 @@ impl Page {
     /// The list as JSON, put together from the objects' own JSON.
     fn whole(&self, target: &Target) -> String {
         let kind = &target.kind;
-        let items: Vec<String> = self.objects.iter().map(|object| item(object, target)).collect();
+        let item = |object: &Object| match kind.custom {
+            true => in_version(object, target).json().to_owned(),
+            false => object.bare_json().to_owned(),
+        };
+        let items: Vec<String> = self.objects.iter().map(item).collect();
         format!(
             r#"{{"kind":"{}List","apiVersion":"{}","metadata":{},"items":[{}]}}"#,
             kind.kind,
@@ -207,19 +211,6 @@ impl Page {
             items.join(",")
         )
     }
-}
-
-/// An object in a list: those of built-in kinds come without kind and apiVersion.
-fn item(object: &Object, target: &Target) -> String {
-    if target.kind.custom {
-        return in_version(object, target).json().to_owned();
-    }
-    let mut bare = (**object).clone();
-    if let Some(bare) = bare.as_object_mut() {
-        bare.remove("kind");
-        bare.remove("apiVersion");
-    }
-    bare.to_string()
 }
 
 /// The object as the asked version shows it.

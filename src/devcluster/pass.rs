@@ -54,6 +54,7 @@ pub trait Objects {
 /// Where a pass is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Revision,
     Scale,
     Update,
     Status,
@@ -103,7 +104,7 @@ impl Pass {
             pods,
             revisions,
             active,
-            stage: Stage::Scale,
+            stage: Stage::Revision,
             queue,
             batch: 1,
             acted: false,
@@ -112,16 +113,15 @@ impl Pass {
         }
     }
 
-    /// Writes the update revision where it is not there; the first write of every pass.
-    pub fn write_revision(&mut self, objects: &mut impl Objects, ids: &mut Ids, now: Timestamp) {
+    /// Writes the update revision where it is not there. Returns whether it was not.
+    fn write_revision(&self, objects: &mut impl Objects) -> bool {
+        // A lost race is seen by the next pass.
         let _lost = match &self.active.step {
-            Step::Nothing => Ok(()),
+            Step::Nothing => return false,
             Step::Create(revision) => objects.create(REVISIONS, revision.body.clone()),
             Step::Renumber(revision) => objects.update(REVISIONS, revision.body.clone()),
         };
-        if !self.set.is_deleting() {
-            self.queue.extend(scale(&self.set, &self.pods, &self.active, ids, now));
-        }
+        true
     }
 
     /// Whether the next thing to do is the status.
@@ -131,7 +131,7 @@ impl Pass {
     }
 
     /// Does the next write. Returns the outcome when the pass is over.
-    pub fn proceed(&mut self, objects: &mut impl Objects, now: Timestamp) -> Option<Outcome> {
+    pub fn proceed(&mut self, objects: &mut impl Objects, ids: &mut Ids, now: Timestamp) -> Option<Outcome> {
         while self.stage != Stage::Over {
             if let Some(action) = self.queue.pop_front() {
                 match self.act(action, objects, now) {
@@ -141,6 +141,15 @@ impl Pass {
                 continue;
             }
             match self.stage {
+                Stage::Revision => {
+                    self.stage = Stage::Scale;
+                    if !self.set.is_deleting() {
+                        self.queue.extend(scale(&self.set, &self.pods, &self.active, ids, now));
+                    }
+                    if self.write_revision(objects) {
+                        return None;
+                    }
+                }
                 Stage::Scale if self.acted || self.set.is_deleting() => self.stage = Stage::Status,
                 Stage::Scale => self.plan_update(now),
                 Stage::Update => {
@@ -174,7 +183,7 @@ impl Pass {
     }
 
     fn fail(&mut self, message: String, now: Timestamp) {
-        let half = if self.stage == Stage::Scale { Half::Scale } else { Half::Update };
+        let half = if self.stage == Stage::Update { Half::Update } else { Half::Scale };
         self.queue.clear();
         self.failures.push(Failure { half, message, at: now });
     }

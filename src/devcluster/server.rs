@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::devcluster::body::{self, BODY_LIMIT};
 use crate::devcluster::discovery;
-use crate::devcluster::knobs::{Knobs, Write};
+use crate::devcluster::knobs::{Knobs, USER, Write};
 use crate::devcluster::list;
 use crate::devcluster::modify::Writing;
 use crate::devcluster::refusal::Refusal;
@@ -44,7 +44,7 @@ pub async fn serve(Shared(face): Shared<Face>, request: Request) -> Response {
     let found = face.store.read(|state| target(&asked.path, &state.kinds));
     match found {
         Some(target) => about_resource(&face, &target, &asked, &bytes).await,
-        None => review(&asked, &bytes, &face.store.clock().second())
+        None => review(&face, &asked, &bytes)
             .or_else(|| discover(&face, &asked, host))
             .unwrap_or_else(|| nothing(&asked)),
     }
@@ -175,21 +175,26 @@ fn nothing(asked: &Asked) -> Response {
     no_page()
 }
 
-/// Answers reviews of the caller's own rights: everything is allowed that the knobs do not deny elsewhere.
-fn review(asked: &Asked, bytes: &[u8], now: &str) -> Option<Response> {
-    let status = match (asked.method == Method::POST, asked.path.as_str()) {
-        (true, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => json!({"allowed": true}),
-        (true, "/apis/authentication.k8s.io/v1/selfsubjectreviews") => {
-            json!({"userInfo": {"username": "admin", "groups": ["system:masters", "system:authenticated"]}})
-        }
+/// Answers reviews of the caller's own rights: all is allowed that the knobs do not deny.
+fn review(face: &Face, asked: &Asked, bytes: &[u8]) -> Option<Response> {
+    let about_self = match (asked.method == Method::POST, asked.path.as_str()) {
+        (true, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => false,
+        (true, "/apis/authentication.k8s.io/v1/selfsubjectreviews") => true,
         (_, _) => return None,
     };
-    Some(match body::read(bytes) {
-        Err(why) => refused(&Refusal::bad_request(why)),
-        Ok((mut review, _)) => {
-            review["metadata"] = json!({"creationTimestamp": now});
-            review["status"] = status;
-            json_reply(201, &review)
-        }
-    })
+    let mut review = match body::read(bytes) {
+        Err(why) => return Some(refused(&Refusal::bad_request(why))),
+        Ok((review, _)) => review,
+    };
+    review["metadata"] = json!({"creationTimestamp": face.store.clock().second()});
+    review["status"] = if about_self {
+        json!({"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}})
+    } else {
+        let wanted = review["spec"]["resourceAttributes"].clone();
+        let text = |field: &str| wanted[field].as_str().unwrap_or_default();
+        let (verb, group, plural) = (text("verb"), text("group"), text("resource"));
+        let verdict = face.knobs.authorize(verb, group, plural, text("namespace"), text("name"));
+        json!({"allowed": verdict.is_ok()})
+    };
+    Some(json_reply(201, &review))
 }

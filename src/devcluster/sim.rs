@@ -27,6 +27,8 @@ use crate::devcluster::revision::REVISIONS;
 const LABEL_LIMIT: usize = 63;
 /// What keeps an owner until its dependents are gone.
 const FOREGROUND: &str = "foregroundDeletion";
+/// What keeps an owner until its dependents are free.
+const ORPHAN: &str = "orphan";
 /// How often dependents of owners that are gone are looked for.
 const COLLECTION: Duration = Duration::from_millis(100);
 
@@ -329,22 +331,16 @@ impl Sim {
     /// Deletes a CloneSet.
     pub fn delete(&mut self, namespace: &str, name: &str, how: Propagation) {
         let Some(mut body) = self.get(CLONESETS, namespace, name) else { return };
-        match how {
-            Propagation::Background => {}
-            Propagation::Foreground => {
-                body["metadata"]["finalizers"] = json!([FOREGROUND]);
-                let _there = self.shelf.update(CLONESETS, body);
-            }
-            Propagation::Orphan => {
-                let uid = text(&body, "/metadata/uid").to_owned();
-                let owned = self.shelf.objects.clone().into_iter();
-                for ((resource, ..), mut object) in owned.filter(|(_, body)| controller_uid(body) == uid) {
-                    map(&mut object, "metadata").remove("ownerReferences");
-                    let _there = self.shelf.update(&resource, object);
-                }
-            }
+        let finalizer = match how {
+            Propagation::Background => None,
+            Propagation::Foreground => Some(FOREGROUND),
+            Propagation::Orphan => Some(ORPHAN),
+        };
+        if let Some(finalizer) = finalizer {
+            body["metadata"]["finalizers"] = json!([finalizer]);
+            let _there = self.shelf.update(CLONESETS, body);
         }
-        let _gone = self.shelf.delete(CLONESETS, namespace, name, true);
+        let _gone = self.shelf.delete(CLONESETS, namespace, name, false);
         self.tell_machine();
         self.collect_at = Some(after(self.now(), COLLECTION));
     }
@@ -415,10 +411,10 @@ impl Sim {
     }
 
     fn admit(&self, body: &mut Value, old: Option<&Value>) -> Result<(), Refused> {
-        if self.machine.is_down() && self.webhooks_may_fail {
+        if self.machine.is_down(self.now()) && self.webhooks_may_fail {
             return Ok(());
         }
-        if self.machine.is_down() {
+        if self.machine.is_down(self.now()) {
             let message = "Internal error occurred: failed calling webhook \"mcloneset.kb.io\"".to_owned();
             return Err(Refused { code: 500, message });
         }
@@ -436,26 +432,31 @@ impl Sim {
         })
     }
 
-    /// Deletes what owners that are gone, or that wait for it, have left.
+    /// Deletes what owners that are gone, or that wait for it, have left; frees what owners want to leave.
     fn collect(&mut self) {
         let sets: BTreeMap<String, Value> =
             self.list(CLONESETS).map(|body| (text(body, "/metadata/uid").to_owned(), body.clone())).collect();
-        let waits = |body: &Value| items(body, "/metadata/finalizers").any(|one| one == FOREGROUND);
+        let waits = |body: &Value, what: &str| items(body, "/metadata/finalizers").any(|one| one == what);
         let mut left = BTreeSet::new();
-        for ((resource, namespace, name), body) in self.shelf.objects.clone() {
-            let owner = controller_uid(&body);
-            let kept = sets.get(owner).is_some_and(|set| !waits(set));
-            if owner.is_empty() || kept || (resource != PODS && resource != REVISIONS) {
+        for ((resource, namespace, name), mut body) in self.shelf.objects.clone() {
+            let owner = controller_uid(&body).to_owned();
+            let set = sets.get(&owner);
+            if owner.is_empty() || (resource != PODS && resource != REVISIONS) {
                 continue;
             }
-            left.insert(owner.to_owned());
-            let _gone = self.shelf.delete(&resource, &namespace, &name, false);
+            if set.is_some_and(|set| waits(set, ORPHAN)) {
+                map(&mut body, "metadata").remove("ownerReferences");
+                let _there = self.shelf.update(&resource, body);
+            } else if set.is_none_or(|set| waits(set, FOREGROUND)) {
+                left.insert(owner);
+                let _gone = self.shelf.delete(&resource, &namespace, &name, false);
+            }
         }
         let mut waiting = !left.is_empty();
-        for (uid, mut set) in sets.into_iter().filter(|(_, set)| waits(set)) {
+        for (uid, mut set) in sets {
             if left.contains(&uid) {
                 waiting = true;
-            } else {
+            } else if waits(&set, ORPHAN) || waits(&set, FOREGROUND) {
                 map(&mut set, "metadata").remove("finalizers");
                 let _there = self.shelf.update(CLONESETS, set);
             }

@@ -32,19 +32,33 @@ pub struct Object(Arc<Stored>);
 struct Stored {
     value: Value,
     json: OnceLock<String>,
+    bare: OnceLock<String>,
 }
 
 impl Object {
     /// Wraps a finished value.
     #[must_use]
     pub fn new(value: Value) -> Object {
-        Object(Arc::new(Stored { value, json: OnceLock::new() }))
+        Object(Arc::new(Stored { value, json: OnceLock::new(), bare: OnceLock::new() }))
     }
 
     /// The object as JSON; written once, however many lists and watches send it.
     #[must_use]
     pub fn json(&self) -> &str {
         self.0.json.get_or_init(|| self.0.value.to_string())
+    }
+
+    /// The object as JSON without kind and apiVersion: as it stands in lists of built-in kinds.
+    #[must_use]
+    pub fn bare_json(&self) -> &str {
+        self.0.bare.get_or_init(|| {
+            let mut bare = self.0.value.clone();
+            if let Some(bare) = bare.as_object_mut() {
+                bare.remove("kind");
+                bare.remove("apiVersion");
+            }
+            bare.to_string()
+        })
     }
 
     /// `metadata.resourceVersion`.

@@ -391,7 +391,7 @@ impl State {
         let (Part::Main, Some(admission)) = (part, self.admissions.get(resource)) else { return Ok(()) };
         (admission.validate)(old, new).map_err(|why| {
             let message = format!("admission webhook {:?} denied the request: {why}", admission.name);
-            Refusal::new(422, "Invalid", message)
+            Refusal::new(422, "", message)
         })
     }
 

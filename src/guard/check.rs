@@ -13,7 +13,7 @@ use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
-use crate::world::{Action, Decision, Desired, Plan, World, Write};
+use crate::world::{Action, Decision, Desired, Live, Plan, World, Write};
 
 /// Checks a plan against the invariants. What is not in the answer may be carried out.
 #[must_use]
@@ -138,11 +138,23 @@ fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     require(stands, Rule::Whole, || "what is left behind is not as it stands".to_owned())
 }
 
+/// The body is the CloneSet as it stands.
+fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
+    let same = Sent::settled(sent.spec) == Sent::settled(&live.body["spec"])
+        && sent.partition.partition_pods(live.replicas) == live.kept()
+        && sent.replicas.map_or(live.replicas_owner.is_some(), |replicas| replicas == live.replicas);
+    require(same, Rule::Whole, || "an adoption changes the spec".to_owned())
+}
+
 /// Adoption moves no pod: annotations alone, on an object that stands still, by leave of its release.
 fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
     let Some(live) = &scene.case.live else { return whole(false, "there is nothing to adopt") };
-    whole(body.get("spec").is_none(), "an adoption sends a spec")?;
+    match live.root {
+        None => whole(body.get("spec").is_none(), "an adoption sends a spec")?,
+        // It was ours and lost its memory: an apply without the spec would drop it.
+        Some(_) => stands_still(live, &Sent::read(body)?)?,
+    }
     whole(scene.case.memory().is_none(), "an object of ours is adopted")?;
     whole(
         scene.intent().is_some_and(|intent| intent.release.adopt),

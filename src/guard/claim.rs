@@ -94,7 +94,8 @@ fn check_reached(motion: &Motion<'_>) -> Result<(), Violation> {
     };
     let last = motion.release.is_some_and(|release| memory.step >= release.last_step());
     reached(motion.same_template, "a step is called reached for a template that does not stand yet")?;
-    reached(motion.proven || live.replicas > 0, "nothing is reached at zero replicas")?;
+    let none_asked = motion.grows && motion.size > 0 && motion.pods_of(memory.step) == Some(0);
+    reached(motion.proven || live.replicas > 0 || none_asked, "nothing is reached at zero replicas")?;
     let held =
         motion.pods_of(memory.step).is_none_or(|pods| pods <= live.replicas - live.kept().min(live.replicas));
     let emptied = motion.proven && live.replicas == 0;

@@ -1,6 +1,7 @@
 //! How many pods a write lets onto a template, against what Git permits.
 
 use crate::guard::body::Sent;
+use crate::guard::pods;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
 use crate::model::Amount;
@@ -43,11 +44,26 @@ fn check_pods(motion: &Motion<'_>) -> Result<(), Violation> {
     let create_all = motion.live.is_none()
         && motion.scene.is_first()
         && motion.release.is_some_and(|it| it.strategy.initial == Initial::All);
-    let permitted = motion.permitted().max(already);
+    let permitted = motion.permitted().max(already).max(scaled(motion));
     exposure(
         create_all || exposed <= permitted,
         format!("{exposed} pods of an unproven template, and Git permits {permitted} of {}", motion.size),
     )
+}
+
+/// Scaling keeps the share: pods, at the size after the write, of the entered release's last step that the live
+/// partition holds at the live size.
+fn scaled(motion: &Motion<'_>) -> u32 {
+    let entered = motion.scene.memory().filter(|it| it.digest == motion.sent.memory.digest);
+    let (Some(live), Some(entered), Some(release)) = (motion.live, entered, motion.release) else { return 0 };
+    let resized = motion.sent.replicas.is_some_and(|replicas| replicas != live.replicas);
+    if !resized || !motion.same_template || motion.grows {
+        return 0;
+    }
+    let held = live.replicas - live.kept().min(live.replicas);
+    let stands = |step: &u32| pods::of_step(&release.strategy.steps, *step, live.replicas) <= held;
+    let step = (0..=entered.step).rev().find(stands).unwrap_or(0);
+    motion.pods_of(step).unwrap_or(0)
 }
 
 fn is_zero(partition: Amount) -> bool {

@@ -158,13 +158,20 @@ impl<'a> Facts<'a> {
         !self.anything_proven() && self.entered.is_some_and(|it| it.strategy.initial == Initial::Steps)
     }
 
-    /// Whether template, partition and size are as the entered step has them.
+    /// Whether template and partition are as the entered step has them, at the live size: a size that Git or an
+    /// autoscaler changes does not undo what the step has reached.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        let shape = self.entered_shape();
-        !self.live.drift.template
-            && steps::same_partition(self.live.partition, shape.partition)
-            && self.live.replicas == shape.size
+        let live = self.live;
+        let as_entered = match self.entered {
+            Some(_) if self.is_building() => live.replicas == self.entered_shape().size,
+            Some(release) => {
+                let partition = steps::partition(release, self.memory.step, live.replicas);
+                steps::same_partition(live.partition, partition)
+            }
+            None => true,
+        };
+        as_entered && !live.drift.template
     }
 
     /// Whether the controller has seen the spec as it stands, and the revision is the one that memory knows.
@@ -181,8 +188,10 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn step_done(&self) -> bool {
         let (status, size) = (&self.live.status, self.live.replicas);
-        if size == 0 {
-            return self.is_proven();
+        // The first release, made by steps, may begin with a step of no pods.
+        let none_asked = self.is_building() && self.wanted_size() > 0;
+        if size == 0 && !self.is_proven() && !none_asked {
+            return false;
         }
         let asked = self.step_pods();
         self.is_ours()

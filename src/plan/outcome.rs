@@ -103,7 +103,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The CloneSet is written with `memory`; nothing in it is newer than what stands, unless `forward`.
+    /// The CloneSet is written with `memory`.
     #[must_use]
     pub fn write(
         &self,
@@ -115,10 +115,20 @@ impl Facts<'_> {
         message: String,
     ) -> Outcome {
         memory.uid = Some(self.live.uid.clone());
-        // A repair can bring pods back to a template that is not proven: it too is for the leader alone.
-        let repairs = matches!(decision, Decision::Repair)
-            && memory.top().is_none_or(|top| top.template != memory.template);
-        let forward = repairs || matches!(decision, Decision::Enter(_));
+        // A repair of an unproven release can bring pods to it again: an old leader must not send it.
+        let forward = match decision {
+            Decision::Enter(_) => true,
+            Decision::Repair => !memory.entered_is_proven(),
+            Decision::Rest
+            | Decision::Hold
+            | Decision::Note
+            | Decision::Create
+            | Decision::Adopt
+            | Decision::Fail
+            | Decision::RollBack
+            | Decision::Complete
+            | Decision::Remove => false,
+        };
         let mut outcome = Outcome::of(row, decision, message);
         outcome.writes.push(self.cloneset_write(release, shape, &memory, forward));
         outcome.memory = Some(memory);

@@ -72,7 +72,13 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         proven: vec![proof.clone()],
         ..new_memory(world, release, proof.commit)
     };
-    let body = body::adoption(id, &memory, &world.policy);
+    // What was ours before, and lost its memory, is written whole: an apply that leaves the spec out drops it.
+    let body = if live.root.is_some() {
+        let shape = Shape { size: live.replicas, partition: live.partition };
+        body::as_it_stands(id, live, shape, live.replicas_owner.is_none(), &memory, &world.policy)
+    } else {
+        body::adoption(id, &memory, &world.policy)
+    };
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
     let write = Write { object: key(id), action: Action::Apply { body, expect }, forward: false };
     let mut outcome = Outcome::of('a', Decision::Adopt, format!("{id} is taken over as it stands"));

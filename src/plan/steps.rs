@@ -47,9 +47,18 @@ pub fn same_partition(a: Amount, b: Amount) -> bool {
 /// the partition, the furthest that Git permits, else the first. Only partition 0 is the last step.
 #[must_use]
 pub fn position(release: &Release, live: Amount, size: u32, permitted: u32) -> u32 {
+    position_of(release, size - live.partition_pods(size), is_zero(live), size, permitted)
+}
+
+/// As [`position`], of a first release that is made by steps: its pods are the live replicas.
+#[must_use]
+pub fn position_building(release: &Release, live: u32, size: u32, permitted: u32) -> u32 {
+    position_of(release, live, live >= size, size, permitted)
+}
+
+fn position_of(release: &Release, allowed: u32, all: bool, size: u32, permitted: u32) -> u32 {
     let last = release.last_step();
-    let allowed = size - live.partition_pods(size);
-    let fits = |step: u32| pods(release, step, size) <= allowed && (step < last || is_zero(live));
+    let fits = |step: u32| pods(release, step, size) <= allowed && (step < last || all);
     let furthest = (1..=last).rev().find(|step| fits(*step)).unwrap_or(0);
     if furthest == last {
         return last;

@@ -161,8 +161,7 @@ fn repaired_step(facts: &Facts<'_>) -> u32 {
     let live = if facts.live.drift.template {
         0
     } else if facts.is_building() {
-        let fits = |step: &u32| steps::pods(release, *step, facts.wanted_size()) <= facts.live.replicas;
-        (0..=release.last_step()).rev().find(fits).unwrap_or(0)
+        steps::position_building(release, facts.live.replicas, facts.wanted_size(), 0)
     } else {
         steps::position(release, facts.live.partition, facts.live.replicas, 0)
     };
@@ -330,9 +329,10 @@ fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
 /// stands; the clock of the step goes on.
 fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome {
     let release = head.release();
+    let (live, permitted) = (facts.live, head.permitted.furthest);
     let step = match facts.is_building() {
-        true => facts.memory.step.min(release.last_step()).min(head.permitted.furthest.max(1)),
-        false => steps::position(release, facts.live.partition, facts.live.replicas, head.permitted.furthest),
+        true => steps::position_building(release, live.replicas, facts.wanted_size(), permitted),
+        false => steps::position(release, live.partition, live.replicas, permitted),
     };
     let clock = if facts.memory.step_reached.is_some() { facts.now() } else { facts.memory.step_entered };
     let memory = Memory { step, step_entered: clock, ..memory };
@@ -411,9 +411,12 @@ fn gates(facts: &Facts<'_>, head: &Head<'_>, next: u32) -> (Vec<Hold>, Option<Ti
     (closed, wake)
 }
 
-/// Row m: complete. What Git dropped is pruned.
+/// Row m: complete. What Git dropped is pruned; pods that are not there any more are told.
 fn rest(facts: &Facts<'_>) -> Outcome {
     let mut outcome = Outcome::of('m', Decision::Rest, String::new());
+    if facts.live.replicas > 0 && !facts.step_done() {
+        outcome = outcome.holding(vec![holds::pods_not_ready(facts)]);
+    }
     outcome.writes = prunes(facts.world, facts.id, facts.case);
     outcome
 }

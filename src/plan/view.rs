@@ -80,7 +80,7 @@ fn phase(outcome: &Outcome, memory: Option<&Memory>, desired: Option<&Release>) 
         Phase::Degraded
     } else if closed(&[Gate::Approval, Gate::Cap, Gate::Suspend, Gate::Freeze, Gate::Removal, Gate::Zero]) {
         Phase::Paused
-    } else if settled {
+    } else if settled && !closed(&[Gate::Pods, Gate::Controller]) {
         Phase::Healthy
     } else {
         Phase::Progressing

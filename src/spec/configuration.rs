@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{CommitId, Namespace};
-use crate::objects::Kind;
+use crate::objects::{Kind, keys};
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::file::is_ours;
 use crate::spec::node::{Node, Spot, Tree};
@@ -92,7 +92,7 @@ pub fn read_configuration(path: &str, bytes: &[u8]) -> Result<Configuration, Vec
         [node] => configuration(node, &mut out, &mut report),
         [] if report.has_errors() => {}
         [] => {
-            let cure = "write `apiVersion: triton.io/v1` and `kind: Configuration`";
+            let cure = format!("write `apiVersion: {}` and `kind: Configuration`", keys::API_VERSION);
             report.error(Spot { line: 1, column: 1 }, "the file has no document", cure);
         }
         [_, second, ..] => report.error(second.at, "the file has more than one document", "keep one"),

@@ -48,15 +48,30 @@ fn whole() -> Step {
     Step { replicas: Amount::Percent(Percent::FULL), soak: 0, approval: None }
 }
 
-/// Reads the strategy that stands at `path`.
+/// Reads the strategy that stands at `path`. `None` where a part of it cannot be read, so that nothing is taken for
+/// its default; a strategy that can be read and breaks a rule is told, and returned.
 pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
+    let mut own = Report::default();
+    let read = fields(node, path, &mut own);
+    let is_broken = own.has_errors();
+    report.append(own);
+    let out = read.filter(|_| !is_broken)?;
+    if out.strategy.stepped {
+        let path = format!("{path}.steps");
+        check_last(&out.strategy.steps, &out, &path, report);
+        check_falls(&out.strategy.steps, &out.steps_at, &path, report);
+    }
+    Some(out)
+}
+
+fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
     let fields = Fields::open(node, path, &["steps", "initial", "deadline", "onFailure"], report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
     }
     let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
-    out.strategy.initial = initial.unwrap_or(out.strategy.initial);
+    out.strategy.initial = initial.unwrap_or(Initial::All);
     out.initial_at = fields.key_at("initial");
     out.strategy.deadline = fields.duration("deadline", 1, report).unwrap_or(DEADLINE);
     let failures = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
@@ -66,33 +81,21 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
 
 fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report) {
     let Tree::List(items) = &list.tree else {
-        report.error(
-            list.at,
-            format!("`{path}` must be a list, not {}", list.what()),
-            "write `- replicas: 1` below it",
-        );
+        let message = format!("`{path}` must be a list, not {}", list.what());
+        report.error(list.at, message, "write `- replicas: 1` below it");
         return;
     };
     if items.len() > STEPS_MAX {
-        report.error(
-            items[STEPS_MAX].at,
-            format!("`{path}` has more than {STEPS_MAX} steps"),
-            "use fewer steps",
-        );
+        let message = format!("`{path}` has more than {STEPS_MAX} steps");
+        report.error(items[STEPS_MAX].at, message, "use fewer steps");
         return;
     }
     let mut steps = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let step = step(item, &format!("{path}[{index}]"), report);
         out.steps_at.push(item.get("replicas").map_or(item.at, |node| node.at));
-        // A step that cannot be read has been told of; it must not make its neighbours look wrong.
-        steps.push(step);
+        steps.extend(step(item, &format!("{path}[{index}]"), report));
     }
-    if let Some(steps) = steps.into_iter().collect::<Option<Vec<Step>>>()
-        && !steps.is_empty()
-    {
-        check_last(&steps, out, path, report);
-        check_falls(&steps, &out.steps_at, path, report);
+    if !steps.is_empty() {
         out.strategy.steps = steps;
         out.strategy.stepped = true;
     }

@@ -4,6 +4,7 @@ mod branches;
 mod episodes;
 mod markers;
 mod people;
+mod random;
 mod removal;
 
 use std::collections::BTreeMap;
@@ -82,7 +83,12 @@ impl Shop {
 
     /// The daemon dies and starts again; what the cluster remembers and the last head seen are kept.
     fn restart(&mut self) {
-        self.catalog = Catalog::new(&self.root);
+        self.restart_beside();
+    }
+
+    /// Starts anew, and returns the catalog that would have gone on.
+    fn restart_beside(&mut self) -> Catalog {
+        std::mem::replace(&mut self.catalog, Catalog::new(&self.root))
     }
 
     /// Polls and reads the head.

@@ -13,7 +13,7 @@ use triton::spec::{Companion, Release};
 use triton::world::{Action, CompanionLive, Drift, Expect, Live, Memory, RecordLive, Write};
 
 use crate::explore::pods::CloneSet;
-use crate::explore::spec::{LIMIT, template_hash, template_letter, template_text};
+use crate::explore::spec::{LIMIT, selector, template_hash, template_letter, template_text};
 
 /// A companion.
 #[derive(Clone, Debug)]
@@ -246,6 +246,7 @@ impl CloneSet {
         let body = json!({
             "metadata": { "namespace": id.namespace.as_str(), "name": id.name.as_str(), "annotations": ours },
             "spec": {
+                "selector": selector(),
                 "template": template_text(self.template),
                 "revisionHistoryLimit": self.limit,
                 "replicas": self.replicas,

@@ -124,7 +124,13 @@ fn fresh(act: &Act<'_>) -> Result<(), Violation> {
 fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Violation> {
     let after = act.scene.after;
     require(act.memory.uid.as_ref() == Some(&after.uid), "uid", || "memory of another object".to_owned())?;
-    if !before.applied && !after.applied {
+    let known = before
+        .memory()
+        .is_some_and(|memory| memory.uid.as_ref() == Some(&before.uid) || memory.uid.is_none());
+    let stack = letters(&act.memory);
+    let from_record =
+        ledger.entry.as_ref().is_some_and(|it| it.doc == act.doc) && !ledger.excuses.record_lost;
+    if !known && !from_record && stack == [act.template] && before.generation == after.generation {
         return adopted(act, before);
     }
     permitted(ledger, act, before)?;
@@ -268,7 +274,13 @@ fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viola
     if memory.step_reached.is_some() && !was_reached && !excuses.hand {
         let asked = act.doc.pods_at(memory.step, size);
         let have = before.available(act.template);
-        require(size > 0 || act.proven, "zero", || "a step is reached at zero replicas".to_owned())?;
+        // A first release that is made by steps may begin with a step of no pods.
+        let none_asked = act.doc.by_steps
+            && ledger.proven.is_empty()
+            && act.doc.pods_at(memory.step, act.leave.and_then(|it| it.replicas).unwrap_or(size)) == 0;
+        require(size > 0 || act.proven || none_asked, "zero", || {
+            "a step is reached at zero replicas".to_owned()
+        })?;
         require(have >= asked || excuses.disturbed, "reached", || {
             format!("step {} of {asked} pods is said to be reached with {have}", memory.step)
         })?;

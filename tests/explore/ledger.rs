@@ -19,6 +19,15 @@ pub struct Violation {
     pub text: String,
 }
 
+impl Violation {
+    /// The rule and the first words: what makes two violations the same fault.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let start: Vec<&str> = self.text.split_whitespace().take(6).collect();
+        format!("{}: {}", self.rule, start.join(" "))
+    }
+}
+
 /// Makes a violation, where `holds` does not hold.
 ///
 /// # Errors

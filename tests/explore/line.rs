@@ -7,7 +7,7 @@ use triton::model::{CommitId, ReleaseId};
 use triton::spec::{Diagnostic, Severity};
 use triton::world::{Approver, Desired, Episode, Freeze, Intent, Marker, NotCounted, Permit, Removal};
 
-use crate::explore::spec::{Doc, Spec, release};
+use crate::explore::spec::{Doc, Spec, digest, release};
 
 /// A marker file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +120,17 @@ fn cap(episode: &[Arc<Commit>], id: &ReleaseId) -> Option<u32> {
     if changed { last } else { last.map(|cap| cap.min(1)) }
 }
 
+fn path(mark: &Mark) -> String {
+    let what = mark.step.map_or_else(|| "skip".to_owned(), |step| step.to_string());
+    format!(
+        "approvals/{}/{}/{what}.{}-{}.yaml",
+        mark.id,
+        digest(&mark.id, &mark.doc).long(),
+        mark.name,
+        mark.by
+    )
+}
+
 fn markers(line: &[Arc<Commit>], first: usize, id: &ReleaseId) -> Vec<Marker> {
     let head = line.last().expect("a line has a commit");
     let start = &line[first];
@@ -152,7 +163,7 @@ fn markers(line: &[Arc<Commit>], first: usize, id: &ReleaseId) -> Vec<Marker> {
         };
         out.push(Marker {
             permits: Some(mark.step.map_or(Permit::Skip, Permit::Step)),
-            path: format!("approvals/{id}/{:?}/{:?}.{}.yaml", mark.doc, mark.step, mark.name),
+            path: path(mark),
             counts,
         });
     }

@@ -46,9 +46,7 @@ pub fn explore(seeds: impl Iterator<Item = u64>, bug: Option<Bug>) -> Report {
         report.worlds += 1;
         report.events += played.events;
         if let Some(violation) = played.violation {
-            let start: Vec<&str> = violation.text.split_whitespace().take(6).collect();
-            let what = format!("{}: {}", violation.rule, start.join(" "));
-            report.failed.entry(what).or_default().push(seed);
+            report.failed.entry(violation.kind()).or_default().push(seed);
         }
     }
     report
@@ -61,7 +59,7 @@ pub fn story(seed: u64, bug: Option<Bug>) -> String {
     let Some(violation) = play(&setup, &ops, bug, false).violation else {
         return format!("world {seed}: nothing is wrong");
     };
-    let (setup, ops) = shrink(setup, ops, violation.rule, bug);
+    let (setup, ops) = shrink(setup, ops, &violation.kind(), bug);
     let played = play(&setup, &ops, bug, true);
     let violation = played.violation.unwrap_or(violation);
     let scenario = told(&setup, &ops);

@@ -4,11 +4,11 @@ use crate::explore::bugs::Bug;
 use crate::explore::play::play;
 use crate::explore::story::{Op, Setup};
 
-/// The smallest world that still breaks `rule`.
+/// The smallest world that still fails in the way of `kind`.
 #[must_use]
-pub fn shrink(mut setup: Setup, mut ops: Vec<Op>, rule: &str, bug: Option<Bug>) -> (Setup, Vec<Op>) {
+pub fn shrink(mut setup: Setup, mut ops: Vec<Op>, kind: &str, bug: Option<Bug>) -> (Setup, Vec<Op>) {
     let fails = |setup: &Setup, ops: &[Op]| {
-        play(setup, ops, bug, false).violation.is_some_and(|violation| violation.rule == rule)
+        play(setup, ops, bug, false).violation.is_some_and(|violation| violation.kind() == kind)
     };
     loop {
         let smaller = smaller_ops(&ops).into_iter().find(|ops| fails(&setup, ops));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use triton::guard::check;
 use triton::model::{Hold, ReleaseId};
 use triton::objects::Kind;
 use triton::plan::plan;
@@ -240,6 +241,7 @@ impl Sim {
     pub fn lap(&mut self, mut budget: u32) -> Result<Lap, Violation> {
         self.events += 1;
         let (world, plan) = self.decide();
+        self.guarded(&world, &plan)?;
         let mut lap = Lap::default();
         let mut done = BTreeMap::new();
         for (id, decided) in &plan.moves {
@@ -274,6 +276,15 @@ impl Sim {
         }
         self.holds = plan.moves.into_iter().map(|(id, decided)| (id, decided.view.holds)).collect();
         Ok(lap)
+    }
+
+    /// The guard finds nothing wrong with a plan, unless a bug was planted in it.
+    fn guarded(&mut self, world: &World, plan: &Plan) -> Result<(), Violation> {
+        let found = if self.bug.is_none() { check(world, plan) } else { BTreeMap::new() };
+        let Some((id, violation)) = found.into_iter().next() else { return Ok(()) };
+        self.tell(&id, &plan.moves[&id]);
+        let text = format!("row {}: {:?}: {}", plan.moves[&id].row, violation.rule, violation.message);
+        Err(Violation { rule: "guard", text })
     }
 
     fn tell(&mut self, id: &ReleaseId, decided: &triton::world::Move) {

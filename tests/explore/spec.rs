@@ -157,6 +157,12 @@ pub fn template_letter(text: &Value) -> Option<char> {
     text["spec"]["containers"][0]["image"].as_str()?.chars().last()
 }
 
+/// `spec.selector` of every release.
+#[must_use]
+pub fn selector() -> Value {
+    json!({ "matchLabels": { "app": "shop" } })
+}
+
 /// `revisionHistoryLimit` of every spec: a field of ours that people edit by hand.
 pub const LIMIT: u32 = 10;
 
@@ -168,7 +174,11 @@ pub fn release(id: &ReleaseId, spec: &Spec) -> Arc<Release> {
         "apiVersion": Kind::CloneSet.api().api_version(),
         "kind": "CloneSet",
         "metadata": { "namespace": id.namespace.as_str(), "name": id.name.as_str() },
-        "spec": { "revisionHistoryLimit": LIMIT, "template": template_text(doc.template) },
+        "spec": {
+            "revisionHistoryLimit": LIMIT,
+            "selector": selector(),
+            "template": template_text(doc.template),
+        },
     });
     if let Some(replicas) = spec.replicas {
         written["spec"]["replicas"] = replicas.into();

@@ -114,7 +114,8 @@ impl History {
             let text = fs::read_to_string(self.repo.file(&file)).expect("the release is there");
             let copy = format!("releases/{NAMESPACE}/copies/{release}-{number}.yaml");
             let name = format!("\"name\":\"{release}\"");
-            self.repo.write(&copy, &json_text(&text).replace(&name, &format!("\"name\":\"{release}-{number}\"")));
+            self.repo
+                .write(&copy, &json_text(&text).replace(&name, &format!("\"name\":\"{release}-{number}\"")));
         }
         let digest = self.worktree().digest(release).map(|digest| digest.long()).unwrap_or_default();
         for (path, text) in &step.files {

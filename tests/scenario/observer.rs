@@ -99,7 +99,11 @@ impl Observer {
                 let free = known.proven.contains(image) || known.proven.is_empty();
                 let allowed = known.allowed(image, size);
                 let broken = !free && *count > allowed && *count > before;
-                assert!(!broken, "{name}: {count} pods of {image}, {allowed} are approved, {:?} are proven", known.proven);
+                assert!(
+                    !broken,
+                    "{name}: {count} pods of {image}, {allowed} are approved, {:?} are proven",
+                    known.proven
+                );
             }
             if let (Some(image), 1, true) = (pods.keys().next(), pods.len(), total > 0) {
                 let complete = total == replicas(&cloneset) && available(&cloneset) == u64::from(total);

@@ -121,6 +121,21 @@ fn a_cloneset_has_spec_and_template() {
 }
 
 #[test]
+fn a_slip_of_the_pen_in_a_pod_is_told() {
+    let text = edited(&[(
+        "        env:\n",
+        "        readinesProbe: { tcpSocket: { port: 80 } }\n        somethingNew: 1\n        env:\n",
+    )]);
+    let text = text.replace("      containers:\n", "      toleration: []\n      containers:\n");
+    let read = read(&[("releases/a.yaml", &text)]);
+    assert!(read.releases.values().all(Result::is_ok));
+    insta::assert_snapshot!(lines(&read.diagnostics), @"
+    releases/a.yaml:26:7: a pod has no field `spec.template.spec.toleration`: the API server drops it; did you mean `tolerations`?
+    releases/a.yaml:30:9: a pod has no field `spec.template.spec.containers[0].readinesProbe`: the API server drops it; did you mean `readinessProbe`?
+    ");
+}
+
+#[test]
 fn only_text_stands_where_kubernetes_wants_text() {
     let text = wrong_after(&[
         (

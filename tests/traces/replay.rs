@@ -25,8 +25,10 @@ const REST: Duration = Duration::from_secs(7);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Writes of the controllers after a picture, during which a recorded write may have come.
 const STEPS: usize = 24;
-/// Moments that are tried in all, for one trace.
-const BUDGET: usize = 1_500;
+/// Moments that are tried in all, for one trace and seed.
+const BUDGET: usize = 80;
+/// Seconds after a write within which the next one was sent without looking.
+const SOON: f64 = 0.35;
 
 /// One replay. A clone goes on from the same moment.
 #[derive(Clone)]
@@ -39,6 +41,8 @@ pub struct Replay {
     pub revisions: Vec<Value>,
     /// Every state of the CloneSets, as a `cs` line shows it.
     pub written: Vec<Value>,
+    /// Statuses that said more than the pods.
+    pub early: Vec<Value>,
     /// Names of the pods before the last write.
     pub before: Vec<String>,
     /// When the script did something last.
@@ -54,23 +58,6 @@ pub struct Fault {
     pub text: String,
 }
 
-/// When a write in the middle of a movement is sent.
-#[derive(Clone, Copy, Debug)]
-enum Moment {
-    /// So many writes of the controllers after the recorded picture was there.
-    Picture(usize),
-    /// So many writes after the recorded numbers of pods per revision were there.
-    Counts(usize),
-    /// As long after the last write as recorded.
-    Time,
-}
-
-/// The moments that are tried, in this order.
-fn moments() -> impl Iterator<Item = Moment> {
-    let pictures = (0..STEPS).map(Moment::Picture);
-    pictures.chain((0..STEPS).map(Moment::Counts)).chain([Moment::Time])
-}
-
 /// The lines before `end` that have `key`, the nearest first.
 fn before<'a>(trace: &'a [Value], end: usize, key: &'static str) -> impl Iterator<Item = &'a Value> {
     trace[..end].iter().rev().filter(move |line| line.get(key).is_some())
@@ -78,6 +65,15 @@ fn before<'a>(trace: &'a [Value], end: usize, key: &'static str) -> impl Iterato
 
 fn time(line: &Value) -> f64 {
     line["t"].as_f64().unwrap_or(f64::MAX)
+}
+
+/// Whether a note is about pods and status.
+fn tells_of_state(told: &Value) -> bool {
+    match told {
+        Value::Array(parts) => parts.iter().any(tells_of_state),
+        Value::String(line) => line.contains("| r="),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
 }
 
 /// Whether the recorded cluster was at rest before a line.
@@ -98,6 +94,7 @@ impl Replay {
             letters: Letters::default(),
             revisions: Vec::new(),
             written: Vec::new(),
+            early: Vec::new(),
             before: Vec::new(),
             last_write: start,
         }
@@ -115,16 +112,16 @@ impl Replay {
     fn go_on(mut self, trace: &[Value], from: usize, budget: &mut usize) -> Result<Replay, Fault> {
         for (index, line) in trace.iter().enumerate().skip(from) {
             let is_write = line.get("do").is_some();
-            if is_write && !was_at_rest(trace, index) && index > 0 {
+            if is_write && index > 0 && !was_at_rest(trace, index) {
                 return self.choose(trace, index, budget);
             }
-            if is_write || line.get("note").is_some() || index + 1 == trace.len() {
+            let refused = line["do"].is_object();
+            if (is_write && !refused) || tells_of_state(&line["v"]) || index + 1 == trace.len() {
                 self.rest_or_wait(trace, index);
                 self.compare(trace, index)?;
             }
             if is_write {
                 self.act(trace, index)?;
-                self.note_seen();
             } else if line.get("note").is_some() {
                 self.compare_note(&line["v"], index)?;
                 self.act_on_note(trace, index);
@@ -133,31 +130,67 @@ impl Replay {
         Ok(self)
     }
 
-    /// Tries one moment after the other for a write that was not sent at rest.
+    /// Tries one moment after the other for a write that was not sent at rest: as long after the last write as recorded
+    /// if that was soon, then when the recorded picture is there and so many writes of the controllers later, then the
+    /// same with the recorded numbers of pods.
     fn choose(self, trace: &[Value], index: usize, budget: &mut usize) -> Result<Replay, Fault> {
-        let mut furthest: Option<Fault> = None;
-        for moment in moments() {
-            if *budget == 0 {
-                break;
-            }
-            *budget -= 1;
-            let mut next = self.clone();
-            if !next.reach(trace, index, moment) {
-                continue;
-            }
-            let result = next.act(trace, index).and_then(|()| {
-                next.note_seen();
-                next.go_on(trace, index + 1, budget)
-            });
-            match result {
-                Ok(replay) => return Ok(replay),
-                Err(fault) if furthest.as_ref().is_none_or(|stands| fault.index > stands.index) => {
-                    furthest = Some(fault);
+        let since = time(&trace[index]) - before(trace, index, "do").next().map_or(0.0, time);
+        let in_time = Some(self.after_the_last_write(since.max(0.0)));
+        let recorded = self.recorded(trace, index);
+        let shown = recorded.as_ref().and_then(|(pods, cs)| self.clone().at_picture(pods, cs));
+        let starts = if since < SOON {
+            vec![(in_time, 1), (shown, 3)]
+        } else {
+            let counted = recorded.as_ref().and_then(|(pods, cs)| self.clone().at_counts(pods, cs));
+            vec![(shown.clone(), 1), (in_time, 1), (shown, STEPS), (counted, STEPS)]
+        };
+        let mut furthest = Fault { index, text: format!("no moment for {}", trace[index]) };
+        for (start, steps) in starts {
+            let Some(mut start) = start else { continue };
+            for _step in 0..steps {
+                if *budget == 0 {
+                    return Err(furthest);
                 }
-                Err(_) => {}
+                *budget -= 1;
+                let mut next = start.clone();
+                let result = next.act(trace, index).and_then(|()| next.go_on(trace, index + 1, budget));
+                match result {
+                    Ok(replay) => return Ok(replay),
+                    Err(fault) if fault.index > furthest.index => furthest = fault,
+                    Err(_) => {}
+                }
+                let until = after(start.sim.now(), Duration::from_millis(500));
+                start.sim.step(until);
+                start.note_seen();
             }
         }
-        Err(furthest.unwrap_or_else(|| Fault { index, text: format!("no moment for {}", trace[index]) }))
+        Err(furthest)
+    }
+
+    fn after_the_last_write(&self, seconds: f64) -> Replay {
+        let mut next = self.clone();
+        let until = after(self.last_write, Duration::from_secs_f64(seconds));
+        while next.sim.step(until) {
+            next.note_seen();
+        }
+        next
+    }
+
+    fn at_picture(mut self, pods: &Pods, cs: &Value) -> Option<Replay> {
+        self.step_until(|replay| replay.is_at(pods, cs)).then_some(self)
+    }
+
+    fn at_counts(mut self, pods: &Pods, cs: &Value) -> Option<Replay> {
+        let counts = |pods: &Pods| -> BTreeMap<String, i64> {
+            let active = |entry: &BTreeMap<String, i64>| entry.get("active").copied().unwrap_or(0);
+            let counts = pods.iter().map(|(letter, entry)| (letter.clone(), active(entry)));
+            counts.filter(|(_, count)| *count > 0).collect()
+        };
+        let wanted = counts(pods);
+        let there = |replay: &mut Replay| {
+            counts(&replay.pods()) == wanted && replay.body()["metadata"]["generation"] == cs["g"]
+        };
+        self.step_until(there).then_some(self)
     }
 
     /// Events that came through, by reason.
@@ -186,7 +219,14 @@ impl Replay {
             } else if resource == CLONESETS
                 && let Some(body) = after
             {
-                self.written.push(picture::cs(body, &mut self.letters));
+                let mut cs = picture::cs(body, &mut self.letters);
+                if body["metadata"]["name"] != "web" {
+                    cs["name"] = body["metadata"]["name"].clone();
+                }
+                if picture::is_step_done(&cs) && !picture::has_done_step(&self.sim, body) {
+                    self.early.push(cs.clone());
+                }
+                self.written.push(cs);
             }
         }
         !all.is_empty()
@@ -199,57 +239,20 @@ impl Replay {
         // A kill takes a moment: a status on its way is still written. A delete is shown before it returns.
         let soon = |later: &&Value| text.contains("killed") && time(later) < time(line) + 0.1;
         let name = if self.set == "web" { Value::Null } else { json!(self.set) };
-        let cs = trace[index..].iter().take_while(soon).filter(|line| line.get("cs").is_some()).last();
+        let later = trace[index + 1..].iter().take_while(|line| line.get("do").is_none()).take_while(soon);
+        let cs = later.filter(|line| line.get("cs").is_some()).last();
         let shown =
             |line: &&Value| line["name"] == name && !(text.contains("delete") && line["cs"]["deleted"] == 1);
         let cs = cs.or_else(|| before(trace, index, "cs").find(shown))?["cs"].clone();
         let pods = before(trace, index, "pods").next().and_then(|line| line["pods"].as_str())?;
-        Some((picture::read(pods), cs))
-    }
-
-    fn reach(&mut self, trace: &[Value], index: usize, moment: Moment) -> bool {
-        let Some((pods, cs)) = self.recorded(trace, index) else { return matches!(moment, Moment::Time) };
-        let counts = |pods: &Pods| -> BTreeMap<String, i64> {
-            let active = |entry: &BTreeMap<String, i64>| entry.get("active").copied().unwrap_or(0);
-            pods.iter()
-                .map(|(letter, entry)| (letter.clone(), active(entry)))
-                .filter(|(_, count)| *count > 0)
-                .collect()
-        };
-        let wanted = counts(&pods);
-        let steps = match moment {
-            Moment::Picture(steps) => {
-                if !self.step_until(|replay| replay.is_at(&pods, &cs)) {
-                    return false;
-                }
-                steps
+        let mut pods = picture::read(pods);
+        if before(trace, index, "do").count() == 1 {
+            // Creation is recorded only where a status was written: who was pending then may run by now.
+            for entry in pods.values_mut() {
+                entry.remove("pend");
             }
-            Moment::Counts(steps) => {
-                let generation = cs["g"].clone();
-                let there = |replay: &mut Replay| {
-                    counts(&replay.pods()) == wanted && replay.body()["metadata"]["generation"] == generation
-                };
-                if !self.step_until(there) {
-                    return false;
-                }
-                steps
-            }
-            Moment::Time => {
-                let last = before(trace, index, "do").next().map_or(0.0, time);
-                let until =
-                    after(self.last_write, Duration::from_secs_f64((time(&trace[index]) - last).max(0.0)));
-                while self.sim.step(until) {
-                    self.note_seen();
-                }
-                0
-            }
-        };
-        let until = after(self.sim.now(), Duration::from_millis(500));
-        for _step in 0..steps {
-            self.sim.step(until);
-            self.note_seen();
         }
-        true
+        Some((pods, cs))
     }
 
     fn step_until(&mut self, mut there: impl FnMut(&mut Replay) -> bool) -> bool {
@@ -345,6 +348,12 @@ impl Replay {
 
     fn act(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
         self.last_write = self.sim.now();
+        let result = self.write_line(trace, index);
+        self.note_seen();
+        result
+    }
+
+    fn write_line(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
         let what = &trace[index]["do"];
         if let Some(refused) = what.get("rejected") {
             let wanted = (what["code"].as_u64(), what["msg"].as_str().unwrap_or_default());
