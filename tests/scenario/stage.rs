@@ -9,7 +9,8 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Settings, Source};
+use tokio::sync::watch;
+use triton::controller::{Clock, Controller, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation, Store};
@@ -83,15 +84,16 @@ impl Stage {
         let mirror = Mirror::open(self.state.path(), remote, Limits::default()).expect("a mirror");
         let settings = Settings {
             interval: INTERVAL,
-            policy: Arc::clone(&self.policy),
-            accepted: None,
             holder: format!("daemon-{}", self.started),
             inline: true,
             observe: false,
         };
         let cluster = Cluster::new(self.client.clone());
-        let controller = Controller::new(cluster, Source::new(mirror, ""), settings, self.clock);
+        let (sender, rules) = watch::channel(Rules { policy: Arc::clone(&self.policy), accepted: None });
+        let controller = Controller::new(cluster, Source::new(mirror, ""), settings, rules, self.clock);
         self.daemon = Some(tokio::task::spawn_local(async move {
+            // The rules never change, but a channel without a sender is closed.
+            let _sender = sender;
             let ended = controller.run(std::future::pending()).await;
             panic!("the daemon ended: {ended:?}");
         }));
