@@ -270,6 +270,10 @@ fn approvers(step: &StepView) -> String {
     let who =
         |it: &crate::objects::record::ApprovalView| format!("{} ({})", it.who, short_commit(&it.commit));
     let names = step.approvals.iter().map(who).collect::<Vec<_>>().join(", ");
+    if step.state == StepState::Done && names.is_empty() {
+        // It was passed without, as a first release and a rollback are.
+        return "–".to_owned();
+    }
     let missing = usize::try_from(step.needs).unwrap_or(usize::MAX).saturating_sub(step.approvals.len());
     match (names.is_empty(), missing) {
         (true, 0) => "–".to_owned(),
