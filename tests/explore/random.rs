@@ -129,8 +129,8 @@ fn fault(dice: &mut Dice, id: usize, hand: bool, ops: &mut Vec<Op>) {
         27..40 => ops.push(Op::Scale(id, dice.pick(&[0, 1, 2, 4, 8]))),
         40..45 => {
             ops.extend([Op::Commit(id, vec![edit(dice)]), Op::Pause]);
-            let any = edit(dice);
-            let second = dice.pick(&[Edit::Suspend(true), Edit::Freeze(true), any]);
+            let other = edit(dice);
+            let second = dice.pick(&[Edit::Suspend(true), Edit::Freeze(true), other]);
             ops.extend([Op::Commit(id, vec![second]), Op::Run(dice.pick(&[1, 1, 2, 4])), Op::Wake]);
         }
         45..52 => ops.push(Op::Down(dice.between(1, 30))),
