@@ -31,7 +31,8 @@ impl Tree {
     pub fn releases(&self) -> &BTreeMap<ReleaseId, Arc<Release>> {
         self.releases.get_or_init(|| {
             let files = self.files.iter().filter(|(path, _)| path.starts_with("releases/"));
-            let files = files.map(|(path, text)| (path.clone(), Arc::new(parse_file(text.as_bytes())))).collect();
+            let files =
+                files.map(|(path, text)| (path.clone(), Arc::new(parse_file(text.as_bytes())))).collect();
             let repository = self.files.get("triton.yaml").map(|text| parse_repository(text.as_bytes()));
             let assembled = assemble(&files, &repository.unwrap_or_default());
             let sound = |(id, checked): (ReleaseId, Checked)| Some((id, checked.ok()?));
@@ -72,9 +73,10 @@ pub fn furthest(line: &[&Tree], name: &str) -> Option<(Arc<Release>, u32)> {
     let run: Vec<&&Tree> = line.iter().take_while(same).collect();
     let first = run.last()?;
     let before = line.get(run.len());
-    let skipped = tip.markers(name, release.digest).iter().any(|(path, permit)| {
-        *permit == "skip" && !before.is_some_and(|tree| tree.has(path))
-    });
+    let skipped = tip
+        .markers(name, release.digest)
+        .iter()
+        .any(|(path, permit)| *permit == "skip" && !before.is_some_and(|tree| tree.has(path)));
     let approved = |step: u32, count: u32| {
         let markers = tip.markers(name, release.digest);
         let new = markers.iter().filter(|(path, permit)| *permit == step.to_string() && !first.has(path));
