@@ -60,6 +60,8 @@ pub enum Step {
     Cluster(Act),
     /// Time passes.
     Advance(Span),
+    /// The pods with this image tag are remembered, for `untouched`.
+    Remember(String),
     /// The daemon is killed and started anew.
     Restart {},
     /// The daemon is killed.
@@ -130,6 +132,8 @@ pub enum How {
     Squash,
     /// Its commits, one by one.
     Rebase,
+    /// Nothing but the branch's own tip.
+    FastForward,
 }
 
 /// A merge.
@@ -203,8 +207,10 @@ pub struct Picture {
     pub ignored: BTreeMap<String, String>,
     /// Whether there is a CloneSet.
     pub cloneset: Option<bool>,
-    /// Parts of it, as `spec.replicas`.
+    /// Parts of objects named as the release, as `CloneSet.spec.replicas`.
     pub fields: BTreeMap<String, Value>,
+    /// So many of the remembered pods are there, with the same image, and were never restarted.
+    pub untouched: Option<usize>,
     /// Other objects, as `Service/checkout`, and whether they are there.
     pub objects: BTreeMap<String, bool>,
     /// Decisions in the record's history that must be there, in this order.
@@ -225,6 +231,7 @@ pub struct Pods {
 
 /// What comes to be.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Expect {
     /// Within this time; a minute where none is given.
     #[serde(default)]

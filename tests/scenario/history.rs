@@ -44,13 +44,10 @@ impl History {
         self.repo.path()
     }
 
-    /// The tip of the followed branch; none while it is deleted or away.
+    /// The tip of the followed branch; none while it is deleted or away. Read from its file: it is asked for often.
     pub fn tip(&self) -> Option<CommitId> {
-        (self.deleted.is_none() && self.is_reachable()).then(|| self.repo.id(BRANCH))
-    }
-
-    fn is_reachable(&self) -> bool {
-        self.repo.path().join(".git").exists()
+        let file = self.repo.path().join(".git/refs/heads").join(BRANCH);
+        fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
     /// The files of a commit.
@@ -113,13 +110,18 @@ impl History {
         for number in 1..=step.copies {
             let text = fs::read_to_string(self.repo.file(&file)).expect("the release is there");
             let copy = format!("releases/{NAMESPACE}/copies/{release}-{number}.yaml");
-            let name = format!("\"name\":\"{release}\"");
-            self.repo
-                .write(&copy, &json_text(&text).replace(&name, &format!("\"name\":\"{release}-{number}\"")));
+            let mut text = json_text(&text);
+            for key in ["name", "app"] {
+                let (old, new) = (format!("{key:?}:{release:?}"), format!("{key:?}:\"{release}-{number}\""));
+                text = text.replace(&old, &new);
+            }
+            self.repo.write(&copy, &text);
         }
-        let digest = self.worktree().digest(release).map(|digest| digest.long()).unwrap_or_default();
         for (path, text) in &step.files {
-            self.repo.write(&path.replace("{digest}", &digest), text);
+            let digest = || self.worktree().digest(release).expect("the release is sound").long();
+            let path =
+                if path.contains("{digest}") { path.replace("{digest}", &digest()) } else { path.clone() };
+            self.repo.write(&path, text);
         }
         for path in &step.remove {
             self.repo.remove(path);
@@ -185,6 +187,7 @@ impl History {
                 self.repo.git_as(who, &["merge", "--quiet", "--squash", branch]);
                 self.repo.git_as(who, &["commit", "--quiet", "-m", &format!("Squash {branch}")]);
             }
+            How::FastForward => drop(self.repo.git_as(who, &["merge", "--quiet", "--ff-only", branch])),
             How::Rebase => {
                 self.repo.git_as(who, &["checkout", "--quiet", branch]);
                 self.repo.git_as(who, &["rebase", "--quiet", BRANCH]);

@@ -52,6 +52,7 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::Unreachable(away) => stage.history.unreachable(*away),
         Step::Cluster(act) => stage.act(act).await,
         Step::Advance(span) => drop(stage.pass(duration(span.0), |_| false).await),
+        Step::Remember(image) => stage.remember(image),
         Step::Restart {} => {
             stage.kill().await;
             stage.start();
@@ -130,9 +131,15 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         same("a CloneSet", there.into(), &cloneset.is_some().into());
     }
     for (path, value) in &picture.fields {
-        let pointer = format!("/{}", path.replace('.', "/"));
-        let seen = cloneset.as_ref().and_then(|it| it.pointer(&pointer)).unwrap_or(&Value::Null);
+        // A path with slashes is a pointer as it stands: names of annotations have dots.
+        let pointer = if path.contains('/') { path.clone() } else { path.replace('.', "/") };
+        let (kind, field) = pointer.split_once('/').expect("a field begins with its kind");
+        let object = stage.object(&format!("{kind}/{release}")).unwrap_or_default();
+        let seen = object.pointer(&format!("/{field}")).unwrap_or(&Value::Null);
         same(path, value.clone(), seen);
+    }
+    if let Some(untouched) = picture.untouched {
+        same("untouched pods", untouched.into(), &stage.untouched().into());
     }
     for (object, there) in &picture.objects {
         same(object, (*there).into(), &stage.object(object).is_some().into());

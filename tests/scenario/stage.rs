@@ -11,12 +11,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
 use triton::controller::{Clock, Controller, Rules, Settings, Source};
+use triton::devcluster::builtin::DEFINITIONS;
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation, Store};
 use triton::git::{Limits, Mirror, Remote};
 use triton::model::Digest;
 use triton::objects::Kind;
+use triton::objects::crd::custom_resource_definition;
 use triton::world::{People, Policy};
 
 use crate::scenario::format::{Act, PolicyText, dawn};
@@ -45,6 +47,7 @@ pub struct Stage {
     started: u32,
     observer: Observer,
     clock: Clock,
+    remembered: BTreeMap<String, (String, Value)>,
 }
 
 impl Stage {
@@ -53,6 +56,8 @@ impl Stage {
         let cluster = DevCluster::new(Options { start: dawn(), seed: SEED, collects: true });
         let namespace = json!({ "metadata": { "name": NAMESPACE } });
         cluster.store().create("namespaces", HAND, namespace).expect("a namespace");
+        let records = custom_resource_definition();
+        cluster.store().create(DEFINITIONS, HAND, records).expect("the record's definition");
         let controllers = Controllers::new(cluster.store().clone(), Knobs::default(), SEED);
         tokio::spawn(controllers.clone().run());
         let client = Client::new(cluster.router(), "default");
@@ -70,6 +75,7 @@ impl Stage {
             started: 0,
             observer: Observer::default(),
             clock: Clock::starting_at(dawn()),
+            remembered: BTreeMap::new(),
         };
         stage.start();
         stage
@@ -111,10 +117,18 @@ impl Stage {
     pub async fn pass(&mut self, time: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let end = tokio::time::Instant::now() + time;
         let mut changes = self.cluster.store().changes();
+        self.look();
+        if done(self) {
+            return true;
+        }
+        let mut looked = self.store().version();
         loop {
-            self.look();
-            if done(self) {
-                return true;
+            if self.has_changed_since(looked) {
+                looked = self.store().version();
+                self.look();
+                if done(self) {
+                    return true;
+                }
             }
             tokio::select! {
                 biased;
@@ -125,6 +139,29 @@ impl Stage {
                 }
             }
         }
+    }
+
+    /// Whether anything has changed that a picture shows. Leases are renewed all the time.
+    fn has_changed_since(&self, version: u64) -> bool {
+        let shown = Kind::COMPANIONS.into_iter().map(|kind| resource(&format!("{}/x", kind.api().kind)).0);
+        let shown: Vec<String> = shown.chain([CLONESETS, PODS, RECORDS].map(str::to_owned)).collect();
+        self.store().read(|state| shown.iter().any(|resource| state.written_since(resource, version)))
+    }
+
+    /// Remembers the pods with this image.
+    pub fn remember(&mut self, image: &str) {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        let mine = pods.iter().filter(|pod| tag(pod) == *image);
+        self.remembered = mine.map(|pod| (pod.uid().to_owned(), (image.to_owned(), restarts(pod)))).collect();
+    }
+
+    /// How many of the remembered pods are as they were.
+    pub fn untouched(&self) -> usize {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        let same = |pod: &&triton::devcluster::Object| {
+            self.remembered.get(pod.uid()) == Some(&(tag(pod), restarts(pod)))
+        };
+        pods.iter().filter(same).count()
     }
 
     fn look(&mut self) {
@@ -171,7 +208,7 @@ impl Stage {
     }
 
     /// Somebody acts.
-    pub async fn act(&self, act: &Act) {
+    pub async fn act(&mut self, act: &Act) {
         match act {
             Act::KillPod(image) => {
                 let pods = self.store().list(PODS, Some(NAMESPACE));
@@ -184,7 +221,13 @@ impl Stage {
                 let how = DeleteHow { propagation: Some(Propagation::Background), ..DeleteHow::default() };
                 self.store().delete(&resource, NAMESPACE, &name, &how).expect("it goes");
             }
-            Act::Patch(patch) => self.patch(patch).await,
+            Act::Patch(patch) => {
+                // What a person writes into the template by hand, nobody has approved.
+                if let Some(template) = patch.pointer("/spec/template") {
+                    self.observer.excuse(&tag(template));
+                }
+                self.patch(patch).await;
+            }
             Act::Annotate(annotations) => {
                 self.patch(&json!({ "metadata": { "annotations": annotations } })).await;
             }
@@ -227,6 +270,11 @@ impl Stage {
     pub fn images(&self, release: &str) -> BTreeMap<String, u32> {
         crate::scenario::observer::images(self.store(), release)
     }
+}
+
+/// How often a pod's container was restarted.
+fn restarts(pod: &Value) -> Value {
+    pod["status"]["containerStatuses"][0]["restartCount"].clone()
 }
 
 fn hand() -> PatchParams {
