@@ -83,7 +83,7 @@ fn the_list_of_scenarios_has_every_sentence() {
     }
 }
 
-/// A partition that is lowered by hand lets more pods go than anybody has approved.
+/// A partition that is lowered by hand lets more pods go than anybody has approved; nobody is there to repair it.
 #[test]
 #[should_panic(expected = "1 are approved")]
 fn the_observer_notices_pods_that_nobody_has_approved() {
@@ -93,6 +93,7 @@ steps:
 - expect: { phase: Healthy }
 - commit: { image: B }
 - expect: { phase: Paused, step: 1 }
+- kill: {}
 - cluster: { patch: { spec: { updateStrategy: { partition: 0 } } } }
 - advance: 1m
 ",
