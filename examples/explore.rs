@@ -11,22 +11,41 @@ struct Wanted {
     worlds: u64,
     seed: u64,
     stories: usize,
+    /// Worlds in which every planted bug is looked for; 0 plants none.
+    bugs: u64,
 }
 
 fn wanted() -> Result<Wanted, String> {
-    let mut wanted = Wanted { worlds: 1_000, seed: 0, stories: 3 };
+    let mut wanted = Wanted { worlds: 1_000, seed: 0, stories: 3, bugs: 0 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let number = words.next().and_then(|text| text.parse::<u64>().ok());
         let number = number.ok_or_else(|| format!("{word} takes a number"))?;
         match word.as_str() {
             "--worlds" => wanted.worlds = number,
+            "--bugs" => wanted.bugs = number,
             "--seed" => wanted.seed = number,
             "--stories" => wanted.stories = usize::try_from(number).map_err(|error| error.to_string())?,
-            _ => return Err(format!("{word} is none of --worlds, --seed, --stories")),
+            _ => return Err(format!("{word} is none of --worlds, --seed, --stories, --bugs")),
         }
     }
     Ok(wanted)
+}
+
+/// Plants every bug in turn, and tells the first world in which it shows.
+fn planted(worlds: u64) -> ExitCode {
+    let mut unnoticed = 0;
+    for bug in explore::bugs::ALL {
+        match explore::report::first_seed(0..worlds, *bug) {
+            Some((seed, what)) => println!("{bug:?}: world {seed}: {what}"),
+            None => {
+                println!("{bug:?}: not noticed");
+                unnoticed += 1;
+            }
+        }
+    }
+    println!("{} planted bugs, {unnoticed} not noticed in {worlds} worlds", explore::bugs::ALL.len());
+    if unnoticed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn main() -> ExitCode {
@@ -38,6 +57,9 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|_| {}));
+    if wanted.bugs > 0 {
+        return planted(wanted.bugs);
+    }
     let report = explore::report::explore(wanted.seed..wanted.seed + wanted.worlds, None);
     let mut failed: Vec<_> = report.failed.iter().collect();
     failed.sort_by_key(|(_, seeds)| std::cmp::Reverse(seeds.len()));

@@ -20,7 +20,7 @@ fn example() -> tempfile::TempDir {
 
 fn found(folder: &Path) -> Vec<String> {
     let top = top(folder).unwrap();
-    let read = |root| OnDisk::read(&top, &root).unwrap().diagnostics;
+    let read = |root: String| OnDisk::read(&top, &root).unwrap().diagnostics;
     let all = roots(&top, folder).unwrap().into_iter().flat_map(read);
     all.map(|it| format!("{} {}: {}", it.severity.word(), it.place(), it.message)).collect()
 }
@@ -35,7 +35,7 @@ fn a_directory_in_a_root_means_that_root() {
     let folder = example();
     let top = top(folder.path()).unwrap();
     let below = roots(&top, &folder.path().join("releases/shop")).unwrap();
-    assert_eq!(below.iter().map(|root| root.path("x")).collect::<Vec<_>>(), ["x"]);
+    assert_eq!(below, [""]);
     let read = OnDisk::read(&top, &below[0]).unwrap();
     assert_eq!(read.assembled.releases.len(), 5);
 }
@@ -48,7 +48,7 @@ fn above_several_roots_all_of_them_are_meant() {
     }
     let top = top(folder.path()).unwrap();
     let all = roots(&top, folder.path()).unwrap();
-    assert_eq!(all.iter().map(|root| root.path("x")).collect::<Vec<_>>(), ["env/dev/x", "env/prod/x"]);
+    assert_eq!(all, ["env/dev", "env/prod"]);
 }
 
 #[test]

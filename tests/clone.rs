@@ -123,6 +123,18 @@ fn approving_what_needs_no_approval_is_refused_with_a_reason() {
 }
 
 #[test]
+fn an_approval_of_an_earlier_time_is_given_again_under_a_new_name() {
+    let repo = example();
+    ship(&repo, "2.4.0", "2.4.1");
+    approve(&checkout(&repo)).unwrap();
+    assert!(approve(&checkout(&repo)).unwrap_err().contains("has every approval"));
+    ship(&repo, "2.4.1", "2.4.0");
+    ship(&repo, "2.4.0", "2.4.1");
+    approve(&checkout(&repo)).unwrap();
+    assert_eq!(changed(&repo), ["A approvals/shop/checkout/DIGEST/2.WORD.yaml"]);
+}
+
+#[test]
 fn a_skip_carries_its_reason() {
     let repo = example();
     let skip = ApproveArgs { skip: true, reason: Some("fire: \"now\"".into()), ..checkout(&repo) };

@@ -9,7 +9,7 @@ async fn an_embedded_cluster_has_the_kind_of_the_record_and_no_releases() {
     let kubeconfig = folder.path().join("kubeconfig");
     let cluster = Embedded::start("127.0.0.1:0".parse().unwrap(), &["shop".into()]).await.unwrap();
     cluster.write_kubeconfig(&kubeconfig).unwrap();
-    let records = ClusterArgs { kubeconfig: Some(kubeconfig), context: None }.connect().await.unwrap();
+    let records = ClusterArgs { kubeconfig: Some(kubeconfig), context: None }.records().await.unwrap();
     assert!(records.list().await.unwrap().is_empty());
     let id = "shop/checkout".parse().unwrap();
     let error = records.get(&id).await.unwrap_err();

@@ -247,6 +247,13 @@ impl Snapshot {
         }
     }
 
+    /// The file that holds a release, or the folder whose files hold it together; empty where there is none.
+    #[must_use]
+    pub fn home(&self, release: &ReleaseId) -> &str {
+        let name = self.holders.get(release).and_then(BTreeSet::first);
+        name.map_or("", |name| name.trim_end_matches('/'))
+    }
+
     /// The whole root, with the rule that nothing stands twice.
     #[must_use]
     pub fn assemble(&self, root: &Root) -> Assembled {

@@ -1,6 +1,5 @@
 //! `triton approve`: one commit that adds a marker.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,8 @@ use crate::cli::clone::PublishArgs;
 use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::model::{CommitId, ReleaseId};
-use crate::spec::{Permission, Place, Release};
+use crate::spec::{Place, Release};
+use crate::world::{Intent, Marker as Marked, Permit};
 
 /// Letters of a marker's own word: no vowels, so that it never says anything.
 const LETTERS: &[u8; 28] = b"bcdfghjkmnpqrstvwxz123456789";
@@ -89,9 +89,9 @@ pub fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
     let marker = match (&args.release, &args.removal) {
         (_, Some(commit)) => removal(&located, commit, args.reason.as_deref())?,
         (Some(id), None) => {
-            let release = located.at(head)?.release(id)?;
-            let markers = Markers::read(&located, head, id)?;
-            step_marker(&located, args, &release, markers)?
+            let intent = located.intent(head, id)?;
+            let dead = dead(&located, head, &intent.release)?;
+            step_marker(&located, args, &intent, dead)?
         }
         (None, None) => return Err(Refusal::new("name a release").into()),
     };
@@ -114,112 +114,95 @@ pub fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// The markers of one release at a commit.
-struct Markers {
-    /// Path, digest and what it permits.
-    all: Vec<(String, String, Permission)>,
+/// The markers of other digests than the release's own: they approve nothing any more.
+fn dead(located: &Located, commit: CommitId, release: &Release) -> Result<Vec<String>> {
+    let tree = located.repository.commit(commit)?.tree;
+    let own = release.digest.long();
+    let entries = located.repository.list(tree, &[&located.root.approvals_of(&release.id)])?;
+    let is_dead =
+        |path: &str| matches!(located.root.place(path), Place::Marker(marker) if marker.digest != own);
+    let files = entries.into_iter().filter(|entry| entry.kind.is_file());
+    Ok(files.map(|entry| entry.name).filter(|path| is_dead(path)).collect())
 }
 
-impl Markers {
-    fn read(located: &Located, commit: CommitId, id: &ReleaseId) -> Result<Self> {
-        let folder = located.root.path(&format!("approvals/{}/{}", id.namespace, id.name));
-        let tree = located.repository.commit(commit)?.tree;
-        let mut all = Vec::new();
-        for entry in located.repository.list(tree, &[&folder])? {
-            if let Place::Marker(marker) = located.root.place(&entry.name)
-                && entry.kind.is_file()
-            {
-                all.push((entry.name, marker.digest, marker.permits));
-            }
-        }
-        Ok(Self { all })
-    }
-
-    /// Markers for each step of `digest`.
-    fn given(&self, digest: &str) -> BTreeMap<u32, u32> {
-        let mut given = BTreeMap::new();
-        for (_, _, permits) in self.all.iter().filter(|(_, of, _)| of == digest) {
-            if let Permission::Step(step) = permits {
-                *given.entry(*step).or_insert(0) += 1;
-            }
-        }
-        given
-    }
-
-    /// Those of any other digest.
-    fn dead(self, digest: &str) -> Vec<String> {
-        self.all.into_iter().filter(|(_, of, _)| of != digest).map(|(path, _, _)| path).collect()
-    }
-}
-
-fn step_marker(located: &Located, args: &ApproveArgs, release: &Release, markers: Markers) -> Result<Marker> {
+fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec<String>) -> Result<Marker> {
+    let release = &intent.release;
     let id = &release.id;
-    let digest = release.digest.long();
-    let given = markers.given(&digest);
     let named = format!("{id} {} ({})", release.version, release.digest.short());
     let (what, title, text) = if args.skip {
         let title = format!("Skip the gates of {named}");
         ("skip".to_owned(), title, format!("# Opens approvals, soak and freezes for {named}.\n"))
     } else {
         let step = match args.step {
-            Some(step) => asked(release, &given, step).map(|()| step)?,
-            None => next(release, &given)?,
+            Some(step) => asked(intent, step).map(|()| step)?,
+            None => next(intent)?,
         };
         let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas.to_string());
         let title = format!("Approve step {step} ({}) of {named}", target.unwrap_or_default());
         (step.to_string(), title, format!("# Lets {named} enter step {step}.\n"))
     };
-    let folder = located.root.path(&format!("approvals/{}/{}/{digest}", id.namespace, id.name));
+    let folder = format!("{}/{}", located.root.approvals_of(id), release.digest.long());
     let short = release.digest.short();
     Ok(Marker {
         path: fresh(located.clone.top(), &folder, &what),
         text: text + &reason(args.reason.as_deref()),
-        dead: markers.dead(&digest),
+        dead,
         title,
         branch: format!("triton/approve-{}-{}-{short}-{what}", id.namespace, id.name),
     })
 }
 
 /// The approvals that `step` asks for; 0 for none.
-fn count(release: &Release, step: u32) -> u32 {
+fn count(release: &Release, step: u32) -> usize {
     let written = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
-    written.and_then(|step| step.approval).map_or(0, |approval| approval.count)
+    written.and_then(|step| step.approval).map_or(0, |approval| approval.count as usize)
+}
+
+/// The approvals of `step` that count.
+fn given(intent: &Intent, step: u32) -> usize {
+    let counts = |marker: &&Marked| marker.counts.is_ok() && marker.permits == Some(Permit::Step(step));
+    intent.markers.iter().filter(counts).count()
 }
 
 /// Whether `step` takes another approval.
-fn asked(release: &Release, given: &BTreeMap<u32, u32>, step: u32) -> Result<()> {
+fn asked(intent: &Intent, step: u32) -> Result<()> {
+    let release = &intent.release;
     let id = &release.id;
     let (last, count) = (release.last_step(), count(release, step));
-    let has = given.get(&step).copied().unwrap_or(0);
     let why = match (step > last, count) {
         (true, _) => format!("{id} has steps 1 to {last}, no step {step}"),
         (false, 0) => format!("step {step} of {id} asks for no approval"),
-        (false, count) if has >= count => format!("step {step} of {id} has its approval already"),
+        (false, count) if given(intent, step) >= count => {
+            format!("step {step} of {id} has its approval already")
+        }
         (false, _) => return Ok(()),
     };
     Err(Refusal::new(why).hint("`triton why` says what it waits for").into())
 }
 
 /// The lowest step that lacks an approval.
-fn next(release: &Release, given: &BTreeMap<u32, u32>) -> Result<u32> {
-    let lacks = |step: &u32| given.get(step).copied().unwrap_or(0) < count(release, *step);
+fn next(intent: &Intent) -> Result<u32> {
+    let release = &intent.release;
     let id = &release.id;
-    let gated = (1..=release.last_step()).any(|step| count(release, step) > 0);
-    let refusal = if gated {
+    let mut steps = 1..=release.last_step();
+    if let Some(step) = steps.clone().find(|step| given(intent, *step) < count(release, *step)) {
+        return Ok(step);
+    }
+    Err(if steps.any(|step| count(release, step) > 0) {
         Refusal::new(format!("{id} {} has every approval that its steps ask for", release.version))
             .hint("`triton why` says what it waits for; `git push` if the approval is only here")
     } else {
         Refusal::new(format!("no step of {id} asks for an approval"))
             .hint("`triton why` says what it waits for")
-    };
-    Ok((1..=release.last_step()).find(lacks).ok_or(refusal)?)
+    }
+    .into())
 }
 
 fn removal(located: &Located, commit: &str, why: Option<&str>) -> Result<Marker> {
     let refusal =
         |_| Refusal::new(format!("the clone has no commit {commit}")).hint("git fetch, and try again");
     let commit = located.repository.resolve(commit).map_err(refusal)?;
-    let path = located.root.path(&format!("approvals/removal/{commit}.yaml"));
+    let path = located.root.removal(commit);
     if located.clone.top().join(&path).exists() {
         return Err(Refusal::new(format!("the removals of {} are approved already", commit.short())).into());
     }

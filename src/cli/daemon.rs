@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::cli::output::Refusal;
+use crate::cli::records::ClusterArgs;
 use crate::cli::reload::Reload;
-use crate::cluster::{self, Cluster};
 use crate::controller::{Clock, Controller, Rules, Settings, Source};
 use crate::git::{Credentials, Limits, Mirror, Remote};
 use crate::model::Digest;
@@ -39,7 +39,7 @@ pub struct Daemon {
     /// The configuration's file.
     pub config: Option<PathBuf>,
     /// The cluster.
-    pub cluster: cluster::Options,
+    pub cluster: ClusterArgs,
     /// Whether nothing is written.
     pub observe: bool,
 }
@@ -62,13 +62,7 @@ impl Daemon {
         let reload = Reload::follow(self.config.as_deref(), self.rules(configuration), read)?;
         let settings =
             Settings { interval: self.interval, holder: holder(), inline: false, observe: self.observe };
-        let cluster = Cluster::connect(&self.cluster).await.map_err(|error| match error {
-            cluster::Error::Config(why) => anyhow::Error::new(
-                Refusal::new(format!("no cluster: {why}"))
-                    .hint("name one with --kubeconfig FILE, or set KUBECONFIG"),
-            ),
-            error => error.into(),
-        })?;
+        let cluster = self.cluster.connect().await?;
         let ended = async {
             shutdown.await;
             // A fetch that hangs must not keep the process.
@@ -189,7 +183,7 @@ mod tests {
             interval: Duration::from_secs(15),
             state: None,
             config: None,
-            cluster: cluster::Options::default(),
+            cluster: ClusterArgs::default(),
             observe: false,
         }
     }

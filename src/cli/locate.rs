@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::catalog::{Catalog, Question, Root};
 use crate::cli::clone::LocalClone;
 use crate::cli::output::Refusal;
-use crate::cli::worktree::{self, Root};
+use crate::cli::worktree;
 use crate::git::Repository;
 use crate::model::{CommitId, ReleaseId};
 use crate::spec::document::Document;
 use crate::spec::yaml::FILE_BYTES_MAX;
-use crate::spec::{
-    ParsedFile, Place, Release, RepositoryFile, assemble, directory, parse_file, parse_repository,
-};
+use crate::spec::{ParsedFile, Place, directory, parse_file};
+use crate::world::{Desired, Intent, Policy};
 
 /// A clone, and the root in it that is meant.
 pub struct Located {
@@ -23,6 +23,8 @@ pub struct Located {
     pub clone: LocalClone,
     /// The same, for reading.
     pub repository: Repository,
+    /// The root's directory, from the repository's top.
+    pub directory: String,
     /// The root.
     pub root: Root,
 }
@@ -41,7 +43,7 @@ impl Located {
             let head = clone.head()?;
             let mut having = Vec::new();
             for root in roots {
-                if !Committed::read(&repository, &root, head)?.files_of(id).is_empty() {
+                if !Committed::read(&repository, &Root::new(&root), head)?.files_of(id).is_empty() {
                     having.push(root);
                 }
             }
@@ -49,13 +51,42 @@ impl Located {
         }
         let name = release.map_or_else(String::new, |id| format!(" has {id}"));
         match (roots.pop(), roots.is_empty()) {
-            (Some(root), true) => Ok(Self { clone, repository, root }),
+            (Some(directory), true) => {
+                let root = Root::new(&directory);
+                Ok(Self { clone, repository, directory, root })
+            }
             (Some(_), false) => Err(Refusal::new(format!("more than one root{name}"))
                 .hint("name the one that is meant with -C DIR")
                 .into()),
             (None, _) => Err(Refusal::new(format!("no root at HEAD of {}{name}", clone.top().display()))
                 .hint("what is not committed is not seen here")
                 .into()),
+        }
+    }
+
+    /// What HEAD says of the release `id`, and which of its approvals count, as the daemon would read it.
+    ///
+    /// # Errors
+    /// Where HEAD has no such release, its files have mistakes, or Git cannot be read.
+    pub fn intent(&self, head: CommitId, id: &ReleaseId) -> Result<Arc<Intent>> {
+        let policy = Arc::new(Policy { path: self.directory.clone(), ..Policy::default() });
+        let known = BTreeMap::new();
+        let question =
+            Question { repository: &self.repository, head, seen: None, known: &known, policy: &policy };
+        let mut reading = Catalog::new(&self.directory).read(&question)?;
+        match reading.desired.remove(id) {
+            Some(Desired::Release(intent)) => Ok(intent),
+            Some(Desired::Broken(mistakes)) => {
+                let first = mistakes.first().map_or_else(String::new, |first| format!(": {first}"));
+                Err(Refusal::new(format!("the files of {id} have mistakes at HEAD{first}"))
+                    .hint("`triton check` says how to mend them")
+                    .into())
+            }
+            Some(Desired::Gone(_) | Desired::Unknown) | None => {
+                Err(Refusal::new(format!("HEAD has no release {id}"))
+                    .hint("what is not committed is not seen here; `git pull` brings what others have")
+                    .into())
+            }
         }
     }
 
@@ -70,30 +101,29 @@ impl Located {
 
 /// The files of a root's `releases/` at one commit.
 pub struct Committed {
-    settings: RepositoryFile,
     files: BTreeMap<String, Arc<ParsedFile>>,
 }
 
 impl Committed {
     fn read(repository: &Repository, root: &Root, commit: CommitId) -> Result<Self> {
         let tree = repository.commit(commit)?.tree;
-        let entries = repository.list(tree, &[&root.path("releases"), &root.path("triton.yaml")])?;
+        let entries = repository.list(tree, &[&root.releases(), &root.settings()])?;
         let files = entries.into_iter().filter(|entry| entry.kind.is_file());
         let placed: Vec<_> = files.map(|entry| (root.place(&entry.name), entry)).collect();
         let nested = |path: &str| {
             let holds = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
             placed.iter().any(|(place, _)| matches!(place, Place::NestedRoot(folder) if holds(folder)))
         };
-        let mut out = Self { settings: RepositoryFile::default(), files: BTreeMap::new() };
+        let mut out = Self { files: BTreeMap::new() };
         for (place, entry) in placed.iter().filter(|(_, entry)| !nested(&entry.name)) {
             let bytes =
                 || repository.blob(entry.id, FILE_BYTES_MAX as u64).with_context(|| entry.name.clone());
             match place {
-                Place::Repository => out.settings = parse_repository(&bytes()?),
                 Place::Release => {
                     drop(out.files.insert(entry.name.clone(), Arc::new(parse_file(&bytes()?))));
                 }
-                Place::NestedRoot(_)
+                Place::Repository
+                | Place::NestedRoot(_)
                 | Place::Freeze(_)
                 | Place::Marker(_)
                 | Place::Removal(_)
@@ -121,25 +151,6 @@ impl Committed {
             found.extend(all.map(|(path, _)| (*path).clone()));
         }
         found
-    }
-
-    /// The release `id`.
-    ///
-    /// # Errors
-    /// Where it is not there or has mistakes.
-    pub fn release(&self, id: &ReleaseId) -> Result<Arc<Release>> {
-        match assemble(&self.files, &self.settings).releases.remove(id) {
-            Some(Ok(release)) => Ok(release),
-            Some(Err(mistakes)) => {
-                let first = mistakes.first().map_or_else(String::new, |first| format!(": {first}"));
-                Err(Refusal::new(format!("the files of {id} have mistakes at HEAD{first}"))
-                    .hint("`triton check` says how to mend them")
-                    .into())
-            }
-            None => Err(Refusal::new(format!("HEAD has no release {id}"))
-                .hint("what is not committed is not seen here; `git pull` brings what others have")
-                .into()),
-        }
     }
 }
 

@@ -118,23 +118,37 @@ pub struct Printer {
     err: Paint,
     live: bool,
     silent: bool,
+    indent: &'static str,
 }
 
 impl Default for Printer {
     fn default() -> Self {
         let (out, err) = (io::stdout(), io::stderr());
-        Self { paint: Paint::of(&out), err: Paint::of(&err), live: out.is_terminal(), silent: false }
+        Self {
+            paint: Paint::of(&out),
+            err: Paint::of(&err),
+            live: out.is_terminal(),
+            silent: false,
+            indent: "",
+        }
     }
 }
 
 impl Printer {
     /// One that writes nothing, for callers that look at what was done instead.
-    pub const SILENT: Self = Self { paint: Paint::NONE, err: Paint::NONE, live: false, silent: true };
+    pub const SILENT: Self =
+        Self { paint: Paint::NONE, err: Paint::NONE, live: false, silent: true, indent: "" };
 
     /// Whether stdout is a terminal, where a screen can be drawn again in its place.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// The same, with `indent` before every line that is said.
+    #[must_use]
+    pub const fn indented(self, indent: &'static str) -> Self {
+        Self { indent, ..self }
     }
 
     /// Writes one line, or several, to stdout.
@@ -146,7 +160,10 @@ impl Printer {
             return Ok(());
         }
         let mut out = io::stdout().lock();
-        writeln!(out, "{text}")?;
+        for line in text.to_string().split('\n') {
+            let indent = if line.is_empty() { "" } else { self.indent };
+            writeln!(out, "{indent}{line}")?;
+        }
         out.flush()
     }
 

@@ -65,8 +65,7 @@ pub async fn run(args: &RollbackArgs, printer: &Printer) -> Result<Exit> {
     let now = located.at(head)?.files_of(id);
     let paths: Vec<String> = then.into_iter().chain(now).collect::<BTreeSet<_>>().into_iter().collect();
     refuse_if_idle(&located, id, to, &paths, &proven)?;
-    let version = located.at(to)?.release(id).map(|release| release.version.clone());
-    let version = version.unwrap_or_else(|_| to.short());
+    let version = located.intent(to, id).map_or_else(|_| to.short(), |then| then.release.version.clone());
     let branch = format!("triton/rollback-{}-{}-{}", id.namespace, id.name, to.short());
     located.clone.publish(&args.publish, &branch, printer, || {
         let source = format!("--source={to}");
@@ -83,7 +82,7 @@ pub async fn run(args: &RollbackArgs, printer: &Printer) -> Result<Exit> {
 
 /// The proven stack, newest last, as the record has it.
 async fn proven(id: &ReleaseId, cluster: &ClusterArgs) -> Result<Vec<Proof>> {
-    let record = cluster.connect().await?.get(id).await?;
+    let record = cluster.records().await?.get(id).await?;
     Ok(Memory::from_annotations(&record.status.memory).map(|memory| memory.proven).unwrap_or_default())
 }
 

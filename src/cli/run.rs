@@ -12,11 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::daemon::Daemon;
 use crate::cli::output::{Exit, Printer, interrupted};
 use crate::cli::records::ClusterArgs;
-use crate::cluster::Options;
-use crate::spec::Configuration;
 
-/// How often the configuration's file is looked at: a mounted one changes within a minute of its ConfigMap anyway.
-const REREAD: Duration = Duration::from_secs(5);
 /// Shortest interval: below it a poll would follow the one before.
 const INTERVAL_MIN: SignedDuration = SignedDuration::from_secs(1);
 /// Longest interval: beyond it nobody would call it following.
@@ -64,7 +60,6 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 impl RunArgs {
     fn daemon(self) -> Daemon {
-        let cluster = Options { kubeconfig: self.cluster.kubeconfig, context: self.cluster.context };
         Daemon {
             repo: self.repo,
             branch: self.branch,
@@ -72,7 +67,7 @@ impl RunArgs {
             interval: self.interval,
             state: self.state,
             config: self.config,
-            cluster,
+            cluster: self.cluster,
             observe: self.observe,
         }
     }
@@ -85,49 +80,16 @@ impl RunArgs {
 pub async fn run(args: RunArgs, printer: &Printer) -> Result<Exit> {
     log();
     let daemon = args.daemon();
-    let mut configuration = daemon.configuration()?;
+    let configuration = daemon.configuration()?;
     printer.note(format!(
         "following {} of {}, every {:#}; Ctrl-C ends it",
         daemon.branch,
         daemon.repo,
         SignedDuration::try_from(daemon.interval).unwrap_or(SignedDuration::MAX)
     ));
-    loop {
-        // Everything is found again in the cluster and the mirror: a new configuration is a new start.
-        let mut next = None;
-        let shutdown = async {
-            tokio::select! {
-                biased;
-                _ = interrupted() => {}
-                changed = changed(&daemon, &configuration) => next = Some(changed),
-            }
-        };
-        daemon.run(&configuration, shutdown).await?;
-        match next {
-            Some(changed) => configuration = changed,
-            None => return Ok(Exit::Fine),
-        }
-    }
-}
-
-/// Waits for a configuration that differs from `held`. One that cannot be used is told of and changes nothing.
-async fn changed(daemon: &Daemon, held: &Configuration) -> Configuration {
-    let mut told = String::new();
-    loop {
-        tokio::time::sleep(REREAD).await;
-        match daemon.configuration() {
-            Ok(now) if now != *held => {
-                tracing::info!("the configuration has changed");
-                return now;
-            }
-            Ok(_) => told.clear(),
-            Err(error) if error.to_string() != told => {
-                tracing::error!("the old configuration stays: {error:#}");
-                told = error.to_string();
-            }
-            Err(_) => {}
-        }
-    }
+    // Without signals to listen for there is nothing to wait for either: the supervisor ends it.
+    daemon.run(&configuration, async { drop(interrupted().await) }).await?;
+    Ok(Exit::Fine)
 }
 
 /// Logs go to stdout: lines for people on a terminal, JSON elsewhere. `TRITON_LOG` says what is logged.

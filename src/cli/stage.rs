@@ -13,7 +13,6 @@ use crate::cli::embedded::Embedded;
 use crate::cli::example;
 use crate::cli::output::Refusal;
 use crate::cli::records::{ClusterArgs, Records};
-use crate::cluster::Options;
 use crate::spec::Configuration;
 
 /// The namespace of the example's releases.
@@ -87,7 +86,7 @@ impl Stage {
         let kubeconfig = folder.path.join("kubeconfig");
         cluster.write_kubeconfig(&kubeconfig)?;
         let args = ClusterArgs { kubeconfig: Some(kubeconfig.clone()), context: None };
-        let records = args.connect().await?;
+        let records = args.records().await?;
         let daemon_settings = Daemon {
             repo: clone.top().display().to_string(),
             branch: "main".to_owned(),
@@ -95,7 +94,7 @@ impl Stage {
             interval: INTERVAL,
             state: Some(folder.path.join("state")),
             config: None,
-            cluster: Options { kubeconfig: Some(kubeconfig.clone()), context: None },
+            cluster: args,
             observe: false,
         };
         let (end, ended) = oneshot::channel();

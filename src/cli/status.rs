@@ -42,7 +42,7 @@ pub struct StatusArgs {
 /// # Errors
 /// Where the cluster cannot be read.
 pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
-    let records = args.cluster.connect().await?;
+    let records = args.cluster.records().await?;
     if args.watch {
         return watch(&records, args.release.as_ref(), printer).await;
     }

@@ -134,7 +134,7 @@ impl Teller<'_> {
     async fn approval(&self) -> Result<()> {
         self.chapter("The approval: a commit. Half of the pods, a soak, then all.")?;
         self.printer.say(format!("  $ triton approve {RELEASE}"))?;
-        approve::run(&ApproveArgs::of(self.id.clone(), self.clone.top()), self.printer)?;
+        approve::run(&ApproveArgs::of(self.id.clone(), self.clone.top()), &self.printer.indented("    "))?;
         let half = SIZE / 2;
         self.until("five pods run 2.4.1", Some(("2.4.1", half)), |sight| sight.on("2.4.1") == half).await?;
         let since = Instant::now();
@@ -199,8 +199,8 @@ impl Teller<'_> {
         ensure!(text.contains(&from), "{FILE} has no {from}");
         self.printer.say(format!("  $ sed -i 's/{from}/{to}/' {FILE}"))?;
         std::fs::write(&path, text.replace(&from, &to))?;
-        self.git(&["commit", "--quiet", "-a", "-m", &to.replace(':', " ")])?;
-        Ok(self.clone.head()?.to_string())
+        self.git(&["commit", "-a", "-m", &to.replace(':', " ")])?;
+        Ok(self.clone.head()?.short())
     }
 
     fn git(&self, args: &[&str]) -> Result<()> {
@@ -211,7 +211,7 @@ impl Teller<'_> {
     }
 
     fn chapter(&self, title: &str) -> Result<()> {
-        Ok(self.printer.say(format!("\n{}\n", self.printer.paint.tint(Tint::Strong, title)))?)
+        Ok(self.printer.say(format!("\n{}", self.printer.paint.tint(Tint::Strong, title)))?)
     }
 
     fn claim(&self, what: &str) -> Result<()> {
@@ -219,9 +219,7 @@ impl Teller<'_> {
     }
 
     fn screen(&self, text: &str) -> Result<()> {
-        let indented: Vec<String> =
-            text.lines().map(|line| format!("    {line}").trim_end().to_owned()).collect();
-        Ok(self.printer.say(format!("\n{}\n", indented.join("\n")))?)
+        Ok(self.printer.indented("    ").say(text)?)
     }
 
     async fn detail(&self, sight: Sight) -> Result<()> {

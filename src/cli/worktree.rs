@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::catalog::Root;
+use crate::catalog::root::directories;
 use crate::cli::output::Refusal;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{
     Assembled, Diagnostic, ParsedFile, Place, RepositoryFile, Severity, assemble, parse_file,
-    parse_repository, place, read_freeze,
+    parse_repository, read_freeze,
 };
 
 /// Deepest folder that is looked into.
@@ -21,28 +23,6 @@ const ENTRIES_MAX: usize = 200_000;
 const SETTINGS: &str = "triton.yaml";
 /// The folder that has the releases of a root.
 const RELEASES: &str = "releases";
-/// The folder that has its markers.
-const APPROVALS: &str = "approvals";
-/// The file that freezes everything below its directory.
-const FREEZE: &str = "freeze.yaml";
-
-/// A root: its directory from the repository's top, empty for the top itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root(String);
-
-impl Root {
-    /// The path of something in it, from the repository's top.
-    #[must_use]
-    pub fn path(&self, below: &str) -> String {
-        if self.0.is_empty() { below.to_owned() } else { format!("{}/{below}", self.0) }
-    }
-
-    /// What the file `path` is to it.
-    #[must_use]
-    pub fn place(&self, path: &str) -> Place {
-        place(&self.0, path)
-    }
-}
 
 /// The top folder of the repository that `path` lies in, else `path` itself.
 ///
@@ -55,38 +35,34 @@ pub fn top(path: &Path) -> Result<PathBuf> {
     Ok(above.unwrap_or(&path).to_owned())
 }
 
-/// The roots that `path` means: the one that it lies in, else all below it.
+/// The roots that `path` means: the one that it lies in, else all below it. Each by its directory from the top.
 ///
 /// # Errors
 /// Where there is none, or the folder cannot be read.
-pub fn roots(top: &Path, path: &Path) -> Result<Vec<Root>> {
+pub fn roots(top: &Path, path: &Path) -> Result<Vec<String>> {
     let path = path.canonicalize().with_context(|| format!("{}", path.display()))?;
     let is_root = |folder: &Path| folder.join(SETTINGS).is_file();
     let within = path.ancestors().take_while(|folder| folder.starts_with(top));
     if let Some(folder) = within.into_iter().find(|folder| is_root(folder)) {
-        return Ok(vec![root_at(top, folder)]);
+        return Ok(vec![from_top(top, folder)]);
     }
     let mut found = Vec::new();
     visit(&path, &mut |file| {
         if file.file_name().is_some_and(|name| name == SETTINGS) {
-            found.extend(file.parent().map(|folder| root_at(top, folder)));
+            found.extend(file.parent().map(|folder| from_top(top, folder)));
         }
         Ok(())
     })?;
     // A triton.yaml is optional at the top.
     for folder in [path.as_path(), top] {
         if found.is_empty() && folder.join(RELEASES).is_dir() {
-            found.push(root_at(top, folder));
+            found.push(from_top(top, folder));
         }
     }
     let refusal = Refusal::new(format!("{} has neither {SETTINGS} nor {RELEASES}/", path.display()))
         .hint("a root is a directory with a triton.yaml; its releases stand below releases/");
     ensure!(!found.is_empty(), refusal);
     Ok(found)
-}
-
-fn root_at(top: &Path, folder: &Path) -> Root {
-    Root(from_top(top, folder))
 }
 
 /// A path as Git writes it.
@@ -105,13 +81,14 @@ pub struct OnDisk {
 }
 
 impl OnDisk {
-    /// Reads `root` as it stands in the work tree.
+    /// Reads the root in the directory `root` as it stands in the work tree.
     ///
     /// # Errors
     /// Where the disk refuses, or there is no end of files.
-    pub fn read(top: &Path, root: &Root) -> Result<Self> {
+    pub fn read(top: &Path, root: &str) -> Result<Self> {
+        let root = Root::new(root);
         let places: Vec<(String, Place)> =
-            paths(top, root)?.into_iter().map(|path| (path.clone(), root.place(&path))).collect();
+            paths(top, &root)?.into_iter().map(|path| (path.clone(), root.place(&path))).collect();
         let nested = |path: &str| {
             let holds = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
             places.iter().any(|(_, place)| matches!(place, Place::NestedRoot(folder) if holds(folder)))
@@ -140,13 +117,17 @@ impl OnDisk {
 
 /// The files that can mean something to `root`, from the repository's top.
 fn paths(top: &Path, root: &Root) -> Result<Vec<String>> {
-    let mut found = vec![root.path(SETTINGS)];
+    let settings = root.settings();
     // A freeze counts from the release's file upward, beyond its root too.
-    let above = Path::new(&root.0).ancestors().map(|folder| from_top(Path::new(""), &folder.join(FREEZE)));
-    found.extend(above);
+    let freezes = directories(&settings).flat_map(|directory| {
+        let slash = if directory.is_empty() { "" } else { "/" };
+        ["freeze.yaml", "freeze.yml"].map(|name| format!("{directory}{slash}{name}"))
+    });
+    let mut found: Vec<String> = freezes.collect();
+    found.push(settings);
     found.retain(|path| top.join(path).is_file());
-    for folder in [RELEASES, APPROVALS] {
-        let folder = top.join(root.path(folder));
+    for folder in [root.releases(), root.approvals()] {
+        let folder = top.join(folder);
         if folder.is_dir() {
             visit(&folder, &mut |file| {
                 found.push(from_top(top, file));

@@ -64,7 +64,7 @@ impl Cluster {
         self.client.default_namespace()
     }
 
-    /// The client, for the room's own requests.
+    /// The client: for this room's requests, and for commands that only read.
     #[must_use]
     pub(crate) fn client(&self) -> Client {
         self.client.clone()

@@ -139,3 +139,47 @@ fn differences(wanted: &Value, stand: &Stand) -> Vec<FieldChange> {
 fn is_template(change: &FieldChange) -> bool {
     change.path == "spec" || change.path.starts_with("spec.template")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Kind;
+    use serde_json::json;
+
+    fn key() -> ObjectKey {
+        ObjectKey { kind: Kind::Service, namespace: "shop".parse().unwrap(), name: "web".parse().unwrap() }
+    }
+
+    fn service(name: &str, image: &str) -> Value {
+        json!({"kind": "Service", "metadata": {"name": "web", "managedFields": [
+                {"manager": "triton", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]},
+            "spec": {"type": name, "externalName": image}})
+    }
+
+    #[test]
+    fn what_the_server_made_of_our_own_apply_is_no_drift_and_what_comes_later_is() {
+        let mut echoes = Echoes::default();
+        let (sent, returned) = (service("A", "b"), service("A", "rewritten"));
+        let changes =
+            |echoes: &Echoes, live: &Value| echoes.drift(&key(), &asked(&sent), &project::stand(live)).len();
+        assert_eq!(changes(&echoes, &returned), 1);
+        echoes.note(&key(), &sent, &returned);
+        assert_eq!(changes(&echoes, &returned), 0);
+        assert_eq!(changes(&echoes, &service("A", "edited")), 1);
+        assert_eq!(changes(&echoes, &service("edited", "rewritten")), 1);
+        echoes.note(&key(), &sent, &sent);
+        assert_eq!(changes(&echoes, &returned), 1);
+    }
+
+    #[test]
+    fn what_the_rollout_decides_is_not_compared() {
+        let mut object = json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}}, "spec": {
+            "replicas": 3, "updateStrategy": {"partition": "50%", "paused": false, "type": "ReCreate"}}});
+        object["metadata"]["annotations"][crate::objects::keys::STEP] = "2".into();
+        assert_eq!(
+            asked(&object),
+            json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}},
+                "spec": {"updateStrategy": {"type": "ReCreate"}}})
+        );
+    }
+}

@@ -21,8 +21,6 @@ use crate::world::{Fault, Policy};
 
 /// How long wakes are gathered: a burst of events is one lap, and nobody notices the wait.
 const GATHER: Duration = Duration::from_millis(10);
-/// The shortest wait for a moment that should have passed: a plan that asks for the past must not spin.
-const WAIT_MIN: Duration = Duration::from_millis(20);
 /// How often objects that are not ours, and stand in the way, are looked at again: they are not watched.
 const STRANGERS: Duration = Duration::from_secs(60);
 /// How often it is said what the first lists wait for.
@@ -258,13 +256,15 @@ impl Controller {
 
     async fn lap(&mut self) {
         if self.git.answered && self.cache.is_synced() {
-            self.wake_at = self.laps.lap().await;
+            let began = self.clock.now();
+            // A moment that has passed changes nothing any more: something else is waited for.
+            self.wake_at = self.laps.lap().await.filter(|at| *at > began);
         }
     }
 
     /// When time alone asks for a lap.
     fn lap_at(&self) -> Option<Instant> {
-        let planned = self.wake_at.map(|at| self.clock.instant(at).max(Instant::now() + WAIT_MIN));
+        let planned = self.wake_at.map(|at| self.clock.instant(at));
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
         [planned, strangers, self.laps.observer.refusals.next()].into_iter().flatten().min()
     }

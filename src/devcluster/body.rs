@@ -8,6 +8,9 @@ use serde_json::{Map, Number, Value};
 /// Largest body (`MaxRequestBodyBytes` of the API server).
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
+/// Largest object that is kept (etcd's `DefaultMaxRequestBytes`), counted by the body that brings it.
+pub const OBJECT_LIMIT: usize = 1_536 * 1024;
+
 /// Reads JSON. Of a key that comes twice the last counts; its path is returned.
 ///
 /// # Errors

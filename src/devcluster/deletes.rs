@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::devcluster::builtin::{DEFINITIONS, NAMESPACES, PODS};
+use crate::devcluster::builtin::{DEFINITIONS, EVENTS, NAMESPACES, PODS};
 use crate::devcluster::crd;
 use crate::devcluster::kinds::Kind;
 use crate::devcluster::meta;
 use crate::devcluster::refusal::Refusal;
 use crate::devcluster::rules::POD_GRACE;
 use crate::devcluster::store::{Object, Place, State, Store, owner_uids};
-use crate::devcluster::writes::{By, Part, set_or_remove};
+use crate::devcluster::strategy::{By, Part, set_or_remove};
+use crate::devcluster::views::NEW_EVENTS;
 
 /// The finalizer of a delete that waits for its dependents.
 const FOREGROUND: &str = "foregroundDeletion";
@@ -122,6 +123,9 @@ impl State {
         gone["metadata"]["resourceVersion"] = json!(self.version().to_string());
         if resource == DEFINITIONS {
             self.unserve(live);
+        }
+        if resource == NEW_EVENTS {
+            self.take(EVENTS, live.namespace(), live.name());
         }
         if self.collects {
             self.collect_dependents(live.uid());

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::devcluster::cloneset::{CLONESETS, CloneSet};
 use crate::devcluster::ids::Ids;
-use crate::devcluster::json::text;
+use crate::devcluster::json::{Body, text};
 use crate::devcluster::kubelet::{Knobs, Step, delay, next, perform};
 use crate::devcluster::pass::{Objects, Outcome, Pass};
 use crate::devcluster::pods::{PODS, Pod, controller_uid};
@@ -135,20 +135,16 @@ impl Machine {
     }
 
     /// Tells of one change; `before` and `after` as in a watch.
-    pub fn observe(&mut self, resource: &str, before: Option<&Value>, after: Option<&Value>, now: Timestamp) {
+    pub fn observe(&mut self, resource: &str, before: Option<&Value>, after: Option<&Body>, now: Timestamp) {
+        let plain = after.map(|after| -> &Value { after });
+        let Some(shown) = plain.or(before) else { return };
         match resource {
-            CLONESETS => {
-                if let Some(body) = after.or(before) {
-                    self.enqueue(key(body), now);
-                }
-            }
+            CLONESETS => self.enqueue(key(shown), now),
             PODS => {
-                self.note_owner(PODS, before, after, now);
-                if let Some(body) = after.or(before) {
-                    self.plan_step(&key(body), after, now);
-                }
+                self.note_owner(PODS, before, plain, now);
+                self.plan_step(&key(shown), after, now);
             }
-            REVISIONS => self.note_owner(REVISIONS, before, after, now),
+            REVISIONS => self.note_owner(REVISIONS, before, plain, now),
             _other => {}
         }
     }
@@ -209,7 +205,7 @@ impl Machine {
     }
 
     /// Plans what the kubelet does next to a pod; a step that was planned already keeps its time.
-    fn plan_step(&mut self, key: &Key, pod: Option<&Value>, now: Timestamp) {
+    fn plan_step(&mut self, key: &Key, pod: Option<&Body>, now: Timestamp) {
         let pod = pod.map(|body| Pod { body: body.clone() });
         let step = pod.as_ref().and_then(|pod| next(pod, &self.knobs));
         let stands = self.steps.get(key).copied();
@@ -228,7 +224,7 @@ impl Machine {
     }
 
     /// Looks at a pod again after a knob was turned for it.
-    pub fn reconsider(&mut self, pod: &Value, now: Timestamp) {
+    pub fn reconsider(&mut self, pod: &Body, now: Timestamp) {
         self.plan_step(&key(pod), Some(pod), now);
     }
 
@@ -297,7 +293,7 @@ impl Machine {
 
     fn begin(&mut self, key: &Key, objects: &impl Objects) -> Option<Pass> {
         let set = CloneSet::read(objects.get(CLONESETS, &key.0, &key.1)?);
-        let read = |resource: &'static str, owner: &str| -> Vec<Value> {
+        let read = |resource: &'static str, owner: &str| -> Vec<Body> {
             let keys = self.owned.get(&(resource, owner.to_owned())).into_iter().flatten();
             keys.filter_map(|(namespace, name)| objects.get(resource, namespace, name)).collect()
         };

@@ -19,6 +19,13 @@ const NAME_LIMIT: usize = 253;
 /// Longest value of a label (`LabelValueMaxLength`).
 const LABEL_LIMIT: usize = 63;
 
+/// Bytes of all annotations together (`TotalAnnotationSizeLimitB`).
+const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+
+const KEY_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
+an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+
 /// What is wrong with the metadata of an object, whether new or old.
 #[must_use]
 pub fn faults(object: &Value) -> Vec<Cause> {
@@ -35,6 +42,21 @@ pub fn faults(object: &Value) -> Vec<Cause> {
         if !is_label_value(value) {
             causes.push(Cause::invalid("metadata.labels", &format!("{value:?}"), LABEL_VALUE));
         }
+    }
+    for field in ["labels", "annotations"] {
+        for key in metadata[field].as_object().into_iter().flat_map(|map| map.keys()) {
+            let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
+            if name.is_empty() || !is_label_value(name) {
+                causes.push(Cause::invalid(format!("metadata.{field}"), &format!("{key:?}"), KEY_NAME));
+            }
+        }
+    }
+    let annotations = metadata["annotations"].as_object().into_iter().flatten();
+    let size: usize = annotations.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > ANNOTATIONS_LIMIT {
+        let message = format!("Too long: must have at most {ANNOTATIONS_LIMIT} bytes");
+        let field = "metadata.annotations".to_owned();
+        causes.push(Cause { reason: "FieldValueTooLong", message, field });
     }
     for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         if owner["uid"].as_str().unwrap_or_default().is_empty() {

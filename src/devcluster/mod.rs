@@ -37,6 +37,7 @@ pub mod custom;
 pub mod meta;
 pub mod rules;
 pub mod decode;
+pub mod strategy;
 pub mod store;
 pub mod views;
 pub mod writes;

@@ -14,7 +14,7 @@ use crate::devcluster::refusal::{Cause, Refusal};
 use crate::devcluster::reply::{object_reply, with_warnings};
 use crate::devcluster::request::{Asked, Target, refuse_options};
 use crate::devcluster::store::{Object, Store};
-use crate::devcluster::writes::{By, Part};
+use crate::devcluster::strategy::{By, Part};
 
 /// The forms of patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,20 +47,21 @@ impl Writer<'_> {
 }
 
 /// Ownership after a create or update: the writer owns what it added or changed; nobody owns what it removed.
-/// `empty` is the kind's object with nothing in it, `live` is `None` for a create. Writes managedFields into `new`.
-pub fn track(live: Option<&Value>, empty: &Value, new: &mut Value, schema: &Schema, writer: &Writer<'_>) {
-    let before = live.unwrap_or(empty);
-    let mut managed = Managed::of_write(before, new, writer.subresource);
-    if live.is_none() || !managed.0.is_empty() {
-        let bare = bare(new);
-        update(&mut managed, before, &bare, schema, writer);
+/// `live` is what is replaced: for a create the kind's object with nothing in it. Writes managedFields into `new`.
+pub fn track(live: &Value, creates: bool, new: &mut Value, schema: &Schema, writer: &Writer<'_>) {
+    let mut managed = Managed::of_write(live, new, writer.subresource);
+    if creates || !managed.0.is_empty() {
+        update(&mut managed, live, new, schema, writer);
         managed.cap();
     }
     managed.write(new);
 }
 
 fn update(managed: &mut Managed, live: &Value, new: &Value, schema: &Schema, writer: &Writer<'_>) {
-    let difference = compare(Some(&bare(live)), Some(new), schema);
+    let mut difference = compare(Some(live), Some(new), schema);
+    for set in [&mut difference.added, &mut difference.modified, &mut difference.removed] {
+        set.cut(&["f:metadata", "f:managedFields"]);
+    }
     let touched = writer.filter(difference.added.union(&difference.modified));
     let removed = writer.filter(difference.removed);
     for entry in managed.0.values_mut() {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::devcluster::actions::{Action, Told};
 use crate::devcluster::cloneset::{CLONESETS, CloneSet};
 use crate::devcluster::ids::Ids;
+use crate::devcluster::json::Body;
 use crate::devcluster::lifecycle::Change;
 use crate::devcluster::pods::{PODS, Pod};
 use crate::devcluster::revision::{Active, REVISIONS, Revision, Step, active, surplus};
@@ -21,27 +22,27 @@ use crate::devcluster::update::update;
 /// The objects of a cluster, as the controller and the kubelets use them. Errors are the API's sentences.
 pub trait Objects {
     /// The object as last written.
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value>;
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Body>;
     /// Creates an object.
     ///
     /// # Errors
     /// What the API says.
-    fn create(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    fn create(&mut self, resource: &str, object: Body) -> Result<(), String>;
     /// Replaces an object but for its status.
     ///
     /// # Errors
     /// What the API says.
-    fn update(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    fn update(&mut self, resource: &str, object: Body) -> Result<(), String>;
     /// Replaces an object's status.
     ///
     /// # Errors
     /// What the API says.
-    fn update_status(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    fn update_status(&mut self, resource: &str, object: Body) -> Result<(), String>;
     /// Replaces a pod that was just read, node and status at once: what the subresource `binding` does.
     ///
     /// # Errors
     /// What the API says.
-    fn bind(&mut self, pod: Value) -> Result<(), String>;
+    fn bind(&mut self, pod: Body) -> Result<(), String>;
     /// Deletes an object; `at_once` without the grace that a running pod is given.
     ///
     /// # Errors
@@ -230,7 +231,7 @@ impl Pass {
                     objects.tell(&self.set.body, &Told::normal("SuccessfulCreate", sentence));
                 }
                 Err(error) => {
-                    let sentence = format!("failed to create pod: {error}, pod: {}", pod.body);
+                    let sentence = format!("failed to create pod: {error}, pod: {}", *pod.body);
                     objects.tell(&self.set.body, &Told::warning("FailedCreate", sentence));
                     refused = Some(error);
                 }

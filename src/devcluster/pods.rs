@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::devcluster::clock::second;
 use crate::devcluster::cloneset::{API_VERSION, CloneSet};
-use crate::devcluster::json::{items, list, map, text};
+use crate::devcluster::json::{Body, items, list, map, text};
 
 pub use crate::devcluster::builtin::PODS;
 /// The pod's revision: the full name of a ControllerRevision (without the gate CloneSetShortHash).
@@ -63,7 +63,7 @@ impl State {
 #[derive(Clone, Debug)]
 pub struct Pod {
     /// The whole document.
-    pub body: Value,
+    pub body: Body,
 }
 
 impl Pod {
@@ -238,7 +238,8 @@ impl Pod {
     }
 }
 
-fn map_of_status(body: &mut Value) -> &mut Value {
+fn map_of_status(body: &mut Body) -> &mut Value {
+    let body: &mut Value = body;
     map(body, "status");
     &mut body["status"]
 }
@@ -255,7 +256,7 @@ pub fn short_hash(name: &str) -> &str {
 pub fn new_pod(set: &CloneSet, template: &Value, revision: &str, id: &str, now: Timestamp) -> Pod {
     let meta = &template["metadata"];
     let mut pod = Pod {
-        body: json!({
+        body: Body::from(json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": format!("{}-{id}", set.name()),
@@ -265,7 +266,7 @@ pub fn new_pod(set: &CloneSet, template: &Value, revision: &str, id: &str, now: 
             },
             "spec": template["spec"],
             "status": {"phase": "Pending"},
-        }),
+        })),
     };
     for field in ["labels", "annotations", "finalizers"] {
         if let Some(value) = meta.get(field).filter(|value| !value.is_null()) {

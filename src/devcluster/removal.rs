@@ -13,7 +13,7 @@ use crate::devcluster::reply::{json_reply, object_reply};
 use crate::devcluster::request::refuse_options;
 use crate::devcluster::selectors::Selector;
 use crate::devcluster::store::Object;
-use crate::devcluster::writes::set_or_remove;
+use crate::devcluster::strategy::set_or_remove;
 
 /// Answers a DELETE of one object.
 ///

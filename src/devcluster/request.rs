@@ -188,3 +188,38 @@ pub fn target(path: &str, kinds: &Kinds) -> Option<Target> {
 fn is_namespace_part(word: &str, group: &str) -> bool {
     group.is_empty() && matches!(word, "status" | "finalize")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::devcluster::builtin::built_in;
+
+    fn found(path: &str) -> Option<(String, String, String, String)> {
+        let mut kinds = Kinds::default();
+        built_in().0.into_iter().for_each(|kind| kinds.insert(kind));
+        let target = target(path, &kinds)?;
+        Some((target.kind.resource(), target.namespace, target.name, target.subresource))
+    }
+
+    #[test]
+    fn a_path_names_a_resource_an_object_or_a_part_of_it() {
+        let names = |a: &str, b: &str, c: &str, d: &str| {
+            Some((a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned()))
+        };
+        assert_eq!(found("/api/v1/pods"), names("pods", "", "", ""));
+        assert_eq!(found("/api/v1/namespaces/t/pods/p/status"), names("pods", "t", "p", "status"));
+        assert_eq!(found("/api/v1/namespaces/t"), names("namespaces", "", "t", ""));
+        assert_eq!(found("/api/v1/namespaces/t/finalize"), names("namespaces", "", "t", "finalize"));
+        let leases = "leases.coordination.k8s.io";
+        assert_eq!(
+            found("/apis/coordination.k8s.io/v1/watch/namespaces/t/leases"),
+            names(leases, "t", "", "")
+        );
+        assert_eq!(
+            found("/apis/coordination.k8s.io/v1/leases/l"),
+            None,
+            "a namespaced object without a namespace"
+        );
+        assert_eq!(found("/apis/coordination.k8s.io/v9/leases"), None);
+    }
+}

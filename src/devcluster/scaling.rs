@@ -12,7 +12,7 @@ use crate::devcluster::refusal::Refusal;
 use crate::devcluster::reply::json_reply;
 use crate::devcluster::request::Target;
 use crate::devcluster::store::{Object, Store};
-use crate::devcluster::writes::{By, Part};
+use crate::devcluster::strategy::{By, Part};
 
 /// Answers a GET of `/scale`.
 ///

@@ -226,3 +226,33 @@ impl Parser {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(selector: &str, labels: Value) -> bool {
+        let requirements = Parser::new(selector).requirements().unwrap();
+        requirements.iter().all(|requirement| requirement.matches(labels[&requirement.key].as_str()))
+    }
+
+    #[test]
+    fn a_label_selector_reads_as_kubernetes_reads_it() {
+        let labels = serde_json::json!({"app": "web", "tier": "2"});
+        for selector in [
+            "app=web",
+            "app == web",
+            "app in (web,db)",
+            "app,!none",
+            "tier>1,tier<3",
+            "none notin (a)",
+            "x!=y",
+        ] {
+            assert!(matches(selector, labels.clone()), "{selector}");
+        }
+        for selector in ["app!=web", "!app", "app in (db)", "app=web,none", "tier>2"] {
+            assert!(!matches(selector, labels.clone()), "{selector}");
+        }
+        assert!(Parser::new("app in (").requirements().is_err());
+    }
+}

@@ -6,7 +6,7 @@ use axum::http::{Method, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::devcluster::body::{self, BODY_LIMIT};
+use crate::devcluster::body::{self, BODY_LIMIT, OBJECT_LIMIT};
 use crate::devcluster::discovery;
 use crate::devcluster::knobs::{Knobs, USER, Write};
 use crate::devcluster::list;
@@ -92,6 +92,9 @@ async fn answer(
     let (kind, knobs) = (&target.kind, &face.knobs);
     knobs.authorize(verb, &kind.group, &kind.plural, &target.namespace, &target.name)?;
     knobs.fail(verb, &kind.plural, false)?;
+    if bytes.len() > OBJECT_LIMIT {
+        return Err(Refusal::internal("etcdserver: request is too large"));
+    }
     let writing = Writing { store: &face.store, target, asked, bytes };
     let response = match (target.subresource.as_str(), verb) {
         ("" | "status", "get") if target.subresource.is_empty() || kind.status => {

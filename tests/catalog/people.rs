@@ -2,7 +2,7 @@
 
 use triton::world::People;
 
-use crate::catalog::{FILE, Shop, checkout};
+use crate::catalog::{FILE, Shop, checkout, spec};
 
 fn shop() -> Shop {
     let mut shop = Shop::new();
@@ -52,8 +52,8 @@ fn a_writer_of_the_spec_is_nobody_where_the_step_wants_another() {
     shop.branch("request", "main");
     shop.repo.write(FILE, &checkout("1"));
     shop.repo.commit_as("Alice", "Version 1");
-    shop.repo.write("README.md", "by the way\n");
-    shop.repo.commit_as("Dave", "Not the release");
+    shop.repo.write("releases/cart.yaml", &spec("cart", "1", ""));
+    shop.repo.commit_as("Dave", "Another release of the same folder");
     shop.merge("Bob", "request");
     for (who, name) in [("Alice", "3.a"), ("Bob", "3.b"), ("Dave", "3.d"), ("Alice", "2.a")] {
         approve(&mut shop, who, name);

@@ -1,5 +1,6 @@
 //! The daemon's own loop, with a real repository and the embedded cluster, under paused time.
 
+mod chaos;
 mod stage;
 
 use stage::Stage;
@@ -438,4 +439,30 @@ async fn a_daemon_that_loses_its_lease_ends() {
     stage.wait(5).await;
     let error = stage.ended().await.unwrap_err();
     assert_eq!(error.to_string(), "the lease is lost: somebody holds it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_observes_writes_nothing() {
+    let mut stage = Stage::set();
+    stage.observe = true;
+    stage.release("1.0.0", STEPS);
+    stage.start();
+    stage.wait(60).await;
+    assert_eq!(stage.cluster.knobs().writes(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_kruise_manager_is_waited_for_in_peace() {
+    let stage = proven(STEPS).await;
+    stage.controllers.kill_manager();
+    stage.release("1.1.0", STEPS);
+    stage.until("step 1 is entered", |it| it.at() == "1.0.0 → 1.1.0 1/3").await;
+    stage.wait(5).await;
+    stage.cluster.knobs().clear_writes();
+    stage.wait(30).await;
+    assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+    let writes = stage.cluster.knobs().writes();
+    assert!(writes.iter().all(|it| it.path.contains("/leases/")), "{writes:#?}");
+    stage.controllers.start_manager();
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
 }

@@ -38,6 +38,8 @@ pub struct Stage {
     clock: Clock,
     daemon: Option<Daemon>,
     name: &'static str,
+    /// Whether the daemon only looks.
+    pub observe: bool,
     started: u32,
 }
 
@@ -67,6 +69,7 @@ impl Stage {
             clock: Clock::starting_at(start),
             daemon: None,
             name: "daemon",
+            observe: false,
             started: 0,
         };
         stage.install_records();
@@ -92,6 +95,7 @@ impl Stage {
             clock: self.clock,
             daemon: None,
             name: "other",
+            observe: false,
             started: 0,
         }
     }
@@ -164,7 +168,7 @@ impl Stage {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
             inline: true,
-            observe: false,
+            observe: self.observe,
         };
         let source = Source::new(mirror, "");
         let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
@@ -215,6 +219,7 @@ impl Stage {
     /// Lets time pass until `is` holds of the story, at most two minutes.
     pub async fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
         for _ in 0..1_200 {
+            assert_ne!(self.waits_for(), "guard", "{:#}", self.record("checkout")["status"]);
             if is(self) {
                 return;
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use triton::model::{Amount, ReleaseId};
+use triton::model::{Amount, Percent, ReleaseId};
 use triton::objects::keys;
 use triton::world::Memory;
 
@@ -124,13 +124,12 @@ fn fresh(act: &Act<'_>) -> Result<(), Violation> {
 fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Violation> {
     let after = act.scene.after;
     require(act.memory.uid.as_ref() == Some(&after.uid), "uid", || "memory of another object".to_owned())?;
-    let known = before
-        .memory()
-        .is_some_and(|memory| memory.uid.as_ref() == Some(&before.uid) || memory.uid.is_none());
-    let stack = letters(&act.memory);
-    let from_record =
-        ledger.entry.as_ref().is_some_and(|it| it.doc == act.doc) && !ledger.excuses.record_lost;
-    if !known && !from_record && stack == [act.template] && before.generation == after.generation {
+    let entered_here = ledger.entry.as_ref().is_some_and(|entry| entry.uid == after.uid);
+    let counts = before.memory().is_some_and(|it| it.uid.is_none() || it.uid.as_ref() == Some(&before.uid));
+    let stands = before.generation == after.generation;
+    require(entered_here || stands, "uid", || "a CloneSet that was never ours is changed".to_owned())?;
+    let lost = !counts && ledger.excuses.record_lost && letters(&act.memory) == [act.template];
+    if !entered_here || stands && lost {
         return adopted(act, before);
     }
     permitted(ledger, act, before)?;
@@ -182,9 +181,27 @@ fn permitted(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vi
     let resized = before.replicas != after.replicas || building;
     let by_share = entry.filter(|_| resized).map_or(0, |entry| act.doc.pods_at(entry.step, size));
     let first = ledger.proven.is_empty() && entry.is_some_and(|entry| entry.step == act.doc.last());
+    share(after, before.partition != after.partition || before.replicas != after.replicas)?;
     let (lets, most) = (after.allowed(), by_git.max(live).max(by_share));
     require(lets <= most || first, "permit", || {
         format!("lets {lets} pods be {}, Git permits {by_git}, live {live}", act.template)
+    })
+}
+
+/// No larger whole percentage lets as many pods go: an autoscaler cannot outrun the step.
+fn share(after: &CloneSet, written: bool) -> Result<(), Violation> {
+    if !written || is_zero(after.partition) || after.replicas == 0 {
+        return Ok(());
+    }
+    let Amount::Percent(percent) = after.partition else {
+        return require(false, "share", || format!("partition {} is a count", after.partition));
+    };
+    let larger = (1..=100).rev().filter_map(Percent::whole).take_while(|it| *it > percent);
+    let same = larger
+        .map(Amount::Percent)
+        .any(|it| kept(it, after.replicas) == kept(after.partition, after.replicas));
+    require(!same, "share", || {
+        format!("partition {percent} is not the largest share for {} pods", after.allowed())
     })
 }
 

@@ -14,8 +14,9 @@ pub mod pods;
 pub mod cluster;
 pub mod daemon;
 pub mod story;
-pub mod bugs;
 pub mod ledger;
+pub mod bugs;
+pub mod doctor;
 pub mod judge;
 pub mod sim;
 pub mod play;
@@ -26,7 +27,17 @@ pub mod report;
 
 #[cfg(test)]
 mod tests {
-    use crate::explore::report::{explore, story};
+    use crate::explore::bugs::ALL;
+    use crate::explore::report::{explore, first_seed, story};
+
+    /// Worlds within which every planted bug shows.
+    const WORLDS: u64 = 3_000;
+
+    #[test]
+    fn every_planted_bug_is_noticed() {
+        let unnoticed: Vec<_> = ALL.iter().filter(|bug| first_seed(0..WORLDS, **bug).is_none()).collect();
+        assert!(unnoticed.is_empty(), "{unnoticed:?}");
+    }
 
     #[test]
     fn random_worlds_are_safe_and_end_where_git_asks() {

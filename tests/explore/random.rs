@@ -128,8 +128,10 @@ fn fault(dice: &mut Dice, id: usize, hand: bool, ops: &mut Vec<Op>) {
         20..27 => ops.push(Op::Turn(dice.pick(&['A', 'A', 'B', 'C']))),
         27..40 => ops.push(Op::Scale(id, dice.pick(&[0, 1, 2, 4, 8]))),
         40..45 => {
-            ops.extend([Op::Pause, Op::Commit(id, vec![edit(dice)])]);
-            ops.extend([Op::Run(dice.pick(&[1, 1, 2, 4])), Op::Wake]);
+            ops.extend([Op::Commit(id, vec![edit(dice)]), Op::Pause]);
+            let other = edit(dice);
+            let second = dice.pick(&[Edit::Suspend(true), Edit::Freeze(true), other]);
+            ops.extend([Op::Commit(id, vec![second]), Op::Run(dice.pick(&[1, 1, 2, 4])), Op::Wake]);
         }
         45..52 => ops.push(Op::Down(dice.between(1, 30))),
         52..57 => ops.push(Op::Delete(id)),
@@ -154,8 +156,8 @@ fn by_hand(dice: &mut Dice, id: usize) -> Op {
     let step = dice.below(6);
     match dice.below(100) {
         0..35 => Op::Partition(id, dice.pick(&["0", "100%", "50%", "99%", "10%"])),
-        35..60 => Op::Rewrite(id, dice.pick(&['A', 'B', 'C', 'X'])),
-        60..95 => Op::Memory(id, dice.pick(&[Wipe::Step(step), Wipe::Step(step), Wipe::All, Wipe::Reached])),
+        35..56 => Op::Rewrite(id, dice.pick(&['A', 'B', 'C', 'X'])),
+        56..85 => Op::Memory(id, dice.pick(&[Wipe::Step(step), Wipe::Step(step), Wipe::All, Wipe::Reached])),
         _ => Op::Restore(id),
     }
 }

@@ -25,15 +25,6 @@ impl Report {
     pub fn violations(&self) -> usize {
         self.failed.values().map(Vec::len).sum()
     }
-
-    /// Adds what another part found.
-    pub fn add(&mut self, other: Self) {
-        self.worlds += other.worlds;
-        self.events += other.events;
-        for (what, seeds) in other.failed {
-            self.failed.entry(what).or_default().extend(seeds);
-        }
-    }
 }
 
 /// Plays the worlds of `seeds`.
@@ -50,6 +41,16 @@ pub fn explore(seeds: impl Iterator<Item = u64>, bug: Option<Bug>) -> Report {
         }
     }
     report
+}
+
+/// The first world in which a bug shows.
+#[must_use]
+pub fn first_seed(mut seeds: impl Iterator<Item = u64>, bug: Bug) -> Option<(u64, String)> {
+    seeds.find_map(|seed| {
+        let (setup, ops) = world(seed);
+        let violation = play(&setup, &ops, Some(bug), false).violation?;
+        Some((seed, violation.kind()))
+    })
 }
 
 /// The story of one failing world: shrunk, and what the planner said in it.

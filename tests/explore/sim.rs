@@ -194,7 +194,7 @@ impl Sim {
     fn world(&self) -> World {
         let mut world = self.daemon.observe(&self.cluster, &self.ids, self.setup.people, self.now);
         if let Some(bug) = self.bug {
-            bug.facts(&mut world);
+            bug.facts(&mut world, &self.names);
         }
         world
     }
@@ -208,8 +208,9 @@ impl Sim {
         (world, plan)
     }
 
-    /// The leader plans and is paused before it writes.
+    /// The leader asks Git, plans, and is paused before it writes.
     pub fn pause(&mut self) {
+        self.poll();
         let (_, plan) = self.decide();
         self.old = Some((plan, self.now));
     }
@@ -330,14 +331,18 @@ impl Sim {
     fn send(&mut self, id: &ReleaseId, write: &Write, row: char) -> Result<Sent, Violation> {
         self.events += 1;
         let before = self.cluster.sets.get(id).cloned();
-        match self.cluster.write(id, write) {
+        let mut write = write.clone();
+        if let Some(bug) = self.bug.filter(|_| write.object.kind == Kind::CloneSet) {
+            bug.carried_out(&self.cluster, id, &mut write.action);
+        }
+        match self.cluster.write(id, &write) {
             Err(Refused::Conflict) => return Ok(Sent::Refused),
             Err(Refused::Harmful(text)) => return Err(Violation { rule: "whole", text }),
             Ok(false) => return Ok(Sent::Same),
             Ok(true) => {}
         }
         if write.object.kind != Kind::CloneSet {
-            self.companion(id, write)?;
+            self.companion(id, &write)?;
             return Ok(Sent::Changed);
         }
         self.judge(id, before.as_ref(), row)?;

@@ -100,7 +100,7 @@ pub enum Op {
     Crash(u32),
     /// Git is asked, and a restart.
     CrashAfterPoll,
-    /// The leader is paused between its plan and its writes.
+    /// The leader asks Git, and is paused between its plan and its writes.
     Pause,
     /// It wakes and goes on.
     Wake,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use triton::devcluster::cloneset::CLONESETS;
+use triton::devcluster::json::Body;
 use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::machine::after;
 use triton::devcluster::pods::{PODS, Pod};
@@ -198,8 +199,8 @@ impl Replay {
         self.sim.events().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
     }
 
-    fn body(&self) -> Value {
-        self.sim.get(CLONESETS, NAMESPACE, &self.set).unwrap_or(Value::Null)
+    fn body(&self) -> Body {
+        self.sim.get(CLONESETS, NAMESPACE, &self.set).unwrap_or_else(|| Value::Null.into())
     }
 
     /// Takes down what was written since. Returns whether anything was.
