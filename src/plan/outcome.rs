@@ -202,6 +202,10 @@ impl Facts<'_> {
             return Outcome::hold(row, strangers);
         }
         let mut outcome = self.write(row, Decision::Enter(step), Some(release), shape, memory, message);
+        // Companions of a release that is not entered are as new as its template.
+        for write in &mut before {
+            write.forward = true;
+        }
         before.append(&mut outcome.writes);
         outcome.writes = before;
         outcome

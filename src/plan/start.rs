@@ -168,7 +168,9 @@ fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>)
     let Some(episode) = &head.intent.episode else {
         return Outcome::hold('c', vec![holds::episode_unknown(id, &release.path)]);
     };
-    let size = release.replicas.unwrap_or(1);
+    // One that was made before keeps the size that an autoscaler gave it.
+    let before = case.record.as_ref().filter(|record| record.memory.is_some()).map(|record| record.replicas);
+    let size = release.replicas.or(before).unwrap_or(1);
     let by_steps = release.strategy.initial == Initial::Steps;
     if by_steps && head.permitted.furthest < 1 {
         return Outcome::hold('c', holds::not_permitted(id, &head, 1, size, None));
@@ -207,7 +209,10 @@ fn made(
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;
     let action = Action::Apply { body, expect: Expect::Absent };
-    outcome.writes.push(Write { object: key(id), action, forward: memory.proven.is_empty() });
+    outcome.writes.push(Write { object: key(id), action, forward: false });
+    for write in &mut outcome.writes {
+        write.forward = memory.proven.is_empty();
+    }
     outcome.pending = Some(pending);
     outcome.memory = Some(memory);
     outcome

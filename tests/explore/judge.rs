@@ -176,7 +176,7 @@ fn permitted(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vi
         .leave
         .filter(|leave| leave.doc == act.doc)
         .map_or(0, |leave| act.doc.pods_at(leave.furthest, size));
-    let live = if same_template { before.allowed() } else { 0 };
+    let live = if same_template || building { before.allowed() } else { 0 };
     let entry = ledger.entry.as_ref().filter(|entry| entry.doc == act.doc);
     let resized = before.replicas != after.replicas || building;
     let by_share = entry.filter(|_| resized).map_or(0, |entry| act.doc.pods_at(entry.step, size));

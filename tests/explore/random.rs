@@ -71,6 +71,8 @@ fn spec(dice: &mut Dice) -> Spec {
         adopt: dice.chance(90),
     };
     let replicas = dice.pick(&[Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(0), None, Some(8)]);
+    // `initial: steps` wants replicas in Git.
+    let replicas = replicas.or(doc.by_steps.then_some(3));
     Spec { doc, replicas, cap: None, suspend: false, valid: true }
 }
 
@@ -129,7 +131,8 @@ fn fault(dice: &mut Dice, id: usize, hand: bool, ops: &mut Vec<Op>) {
         27..40 => ops.push(Op::Scale(id, dice.pick(&[0, 1, 2, 4, 8]))),
         40..45 => {
             ops.extend([Op::Commit(id, vec![edit(dice)]), Op::Pause]);
-            let second = dice.pick(&[Edit::Suspend(true), Edit::Freeze(true), edit(dice)]);
+            let other = edit(dice);
+            let second = dice.pick(&[Edit::Suspend(true), Edit::Freeze(true), other]);
             ops.extend([Op::Commit(id, vec![second]), Op::Run(dice.pick(&[1, 1, 2, 4])), Op::Wake]);
         }
         45..52 => ops.push(Op::Down(dice.between(1, 30))),
