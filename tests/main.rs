@@ -2,14 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
+mod api;
+mod catalog;
+mod check;
+mod clone;
 mod crd;
+mod daemon;
+mod embedded;
+mod exclusions;
 mod explore;
 mod git;
 mod house;
 mod guard;
 mod readme;
 mod repo;
+mod scenario;
 mod screens;
 mod spec;
 mod support;
+mod tokens;
 mod traces;
+mod vectors;

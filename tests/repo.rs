@@ -19,13 +19,6 @@ impl Repo {
         repo
     }
 
-    /// A clone of `origin`, which its people push to and pull from.
-    pub fn clone_of(origin: &Path) -> Self {
-        let repo = Self { dir: tempfile::tempdir().expect("a temporary folder") };
-        repo.git(&["clone", "--quiet", &origin.display().to_string(), "."]);
-        repo
-    }
-
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.dir.path()

@@ -66,7 +66,8 @@ impl Episodes {
         }
     }
 
-    /// Goes on from one head to another that descends from it. Only the commits between them are walked.
+    /// Goes on from one head to another that descends from it. Only the commits between them are walked. Returns the
+    /// markers that they brought.
     pub fn advance(
         &mut self,
         repository: &Repository,
@@ -74,7 +75,7 @@ impl Episodes {
         (old, before): (CommitId, &Snapshot),
         (head, after): (CommitId, &Snapshot),
         seen: Option<CommitId>,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         self.runs.retain(|release, _| matches!(after.standing(release), Standing::At { .. }));
         let digests = self.runs.keys().filter_map(|release| match after.standing(release) {
             Standing::At { digest, .. } => Some((release.clone(), digest)),
@@ -105,8 +106,9 @@ impl Episodes {
             let commit = found.removed.get(&release).copied().unwrap_or(head);
             self.fates.insert(release, Fate::RemovedBy(commit));
         }
+        let new = found.brought.keys().cloned().collect();
         self.brought.extend(found.brought);
-        Ok(())
+        Ok(new)
     }
 
     /// Forgets who brought markers that are gone.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::catalog::root::Root;
 use crate::catalog::snapshot;
 use crate::catalog::walk::Beginning;
-use crate::git::{Entry, ObjectId, Person, Repository, error::Result};
+use crate::git::{Entry, Error, ObjectId, Person, Repository, error::Result};
 use crate::model::CommitId;
-use crate::spec::{Permission, Place, Release, directory, read_marker};
+use crate::spec::{Permission, Place, Release, read_marker};
 use crate::world::{Approver, Marker, NotCounted, People, Permit, Policy};
 
 /// Markers of one release that are reported although they do not count. More would bury what matters.
@@ -22,6 +22,8 @@ pub struct Judge<'a> {
     pub policy: &'a Policy,
     /// The release at the head.
     pub release: &'a Release,
+    /// The file or the folder that holds it.
+    pub home: &'a str,
     /// Its episode.
     pub beginning: Beginning,
     /// The commit of the line that brought a path.
@@ -131,9 +133,12 @@ impl Judge<'_> {
         }
         if let Permit::Step(step) = permit
             && self.wants_another(step)
-            && people.writers(self)?.contains(&approver.email)
         {
-            return Ok(Err(NotCounted::Author(name)));
+            match people.writers(self)? {
+                Writers::Known(writers) if !writers.contains(&approver.email) => {}
+                Writers::Known(_) => return Ok(Err(NotCounted::Author(name))),
+                Writers::TooMany(why) => return Ok(Err(NotCounted::Malformed(why.clone()))),
+            }
         }
         if !people.approvers.insert((permit, approver.email.clone())) {
             return Ok(Err(NotCounted::SameApprover(name)));
@@ -150,11 +155,19 @@ impl Judge<'_> {
 
     /// Addresses of the writers of this release among the commits that the episode's first commit brought. A merge
     /// is written by who made it only where it differs from every parent.
-    fn writers(&self) -> Result<BTreeSet<String>> {
+    fn writers(&self) -> Result<Writers> {
+        let brought = self.repository.commits_since(self.beginning.first, self.beginning.before);
+        let commits = match brought {
+            Ok(commits) => commits,
+            Err(Error::TreeTooLarge { why }) => {
+                return Ok(Writers::TooMany(format!("who wrote the spec cannot be told: {why}")));
+            }
+            Err(error) => return Err(error),
+        };
         let mut writers = BTreeSet::new();
         let settings = self.root.settings();
-        let prefixes = [directory(&self.release.path), settings.as_str()];
-        for id in self.repository.commits_since(self.beginning.first, self.beginning.before)? {
+        let prefixes = [self.home, settings.as_str()];
+        for id in commits {
             let commit = self.repository.commit(id)?;
             let differs = |parent: Option<CommitId>| -> Result<bool> {
                 let tree = parent.map(|parent| self.repository.commit(parent)).transpose()?.map(|it| it.tree);
@@ -168,20 +181,28 @@ impl Judge<'_> {
                 writers.insert(commit.author.email.to_lowercase());
             }
         }
-        Ok(writers)
+        Ok(Writers::Known(writers))
     }
+}
+
+/// The writers of a spec.
+enum Writers {
+    /// Their addresses.
+    Known(BTreeSet<String>),
+    /// It came with too many commits to say.
+    TooMany(String),
 }
 
 /// The people that were met while the markers of a release were judged.
 #[derive(Default)]
 struct Seen {
-    writers: Option<BTreeSet<String>>,
+    writers: Option<Writers>,
     approvers: BTreeSet<(Permit, String)>,
 }
 
 impl Seen {
     /// The writers of the spec, looked for once.
-    fn writers(&mut self, judge: &Judge<'_>) -> Result<&BTreeSet<String>> {
+    fn writers(&mut self, judge: &Judge<'_>) -> Result<&Writers> {
         let writers = match self.writers.take() {
             Some(writers) => writers,
             None => judge.writers()?,

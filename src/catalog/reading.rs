@@ -39,6 +39,8 @@ struct Last {
     assembled: Assembled,
     episodes: Episodes,
     judged: BTreeMap<ReleaseId, Judged>,
+    /// First commits of episodes, as they are told to people.
+    told: BTreeMap<CommitId, Episode>,
 }
 
 /// Markers of a release that were judged, and what they were judged by.
@@ -76,8 +78,8 @@ impl Catalog {
         let tree = question.repository.commit(question.head)?.tree;
         let snapshot = Snapshot::read(question.repository, &self.root, tree)?;
         let assembled = snapshot.assemble(&self.root);
-        let (episodes, judged) = (Episodes::default(), BTreeMap::new());
-        Ok(Last { head: question.head, tree, snapshot, assembled, episodes, judged })
+        let (episodes, judged, told) = (Episodes::default(), BTreeMap::new(), BTreeMap::new());
+        Ok(Last { head: question.head, tree, snapshot, assembled, episodes, judged, told })
     }
 
     /// From the head that was read last to one that descends from it.
@@ -92,10 +94,14 @@ impl Catalog {
             last.assembled = last.snapshot.assemble(&self.root);
         }
         let (old, new) = ((last.head, &before), (question.head, &last.snapshot));
-        last.episodes.advance(repository, &self.root, old, new, question.seen)?;
+        let brought = last.episodes.advance(repository, &self.root, old, new, question.seen)?;
         last.episodes.forget_markers(|path| Ok(repository.entry(tree, path)?.is_none()))?;
         (last.head, last.tree) = (question.head, tree);
-        last.judged.retain(|release, judged| last.episodes.run(release) == Some(&judged.run));
+        last.judged.retain(|release, judged| {
+            let folder = format!("{}/", self.root.approvals_of(release));
+            let is_same = last.episodes.run(release) == Some(&judged.run);
+            is_same && !brought.iter().any(|path| path.starts_with(&folder))
+        });
         Ok(last)
     }
 
@@ -119,24 +125,23 @@ impl Catalog {
             diagnostics: last.assembled.diagnostics.clone(),
             ..Reading::default()
         };
-        for (id, checked) in &last.assembled.releases {
+        let releases = std::mem::take(&mut last.assembled.releases);
+        for (id, checked) in &releases {
             let desired = match checked {
                 Err(diagnostics) => Desired::Broken(Arc::clone(diagnostics)),
-                Ok(release) => {
-                    let markers =
-                        self.markers(last.tree, &last.episodes, &mut last.judged, release, question)?;
-                    let intent = Intent {
-                        release: Arc::clone(release),
-                        episode: self.episode(&last.episodes, id, question)?,
-                        cap: last.episodes.cap(id, release.cap),
-                        markers,
-                        freezes: freezes.of(&release.path)?,
-                    };
-                    Desired::Release(Arc::new(intent))
-                }
+                Ok(release) => Desired::Release(Arc::new(Intent {
+                    release: Arc::clone(release),
+                    episode: episode(last, id, question)?,
+                    cap: last.episodes.cap(id, release.cap),
+                    markers: self.markers(last, release, question)?,
+                    freezes: freezes.of(&release.path)?,
+                })),
             };
             reading.desired.insert(id.clone(), desired);
         }
+        last.assembled.releases = releases;
+        let told: BTreeSet<CommitId> = reading.desired.values().filter_map(first).collect();
+        last.told.retain(|commit, _| told.contains(commit));
         let opaque: Arc<[Diagnostic]> = last.snapshot.opaque().into();
         for id in question.known.keys().filter(|id| !last.assembled.releases.contains_key(*id)) {
             reading.desired.insert(id.clone(), self.gone(last, id, &opaque, question)?);
@@ -165,54 +170,62 @@ impl Catalog {
         Ok(Desired::Gone(Removal { commit, approved: marker.is_some_and(|entry| entry.kind.is_file()) }))
     }
 
-    fn episode(
-        &self,
-        episodes: &Episodes,
-        id: &ReleaseId,
-        question: &Question<'_>,
-    ) -> Result<Option<Episode>> {
-        let first = match episodes.run(id) {
-            Some(run) => run.beginning.map(|beginning| beginning.first),
-            None => question.known.get(id).and_then(|known| known.episode),
-        };
-        let Some(first) = first else { return Ok(None) };
-        if !question.repository.has(first)? {
-            let (author, summary) = (String::new(), String::new());
-            return Ok(Some(Episode { first, author, summary, time: None }));
-        }
-        let commit = question.repository.commit(first)?;
-        let (author, summary, time) = (commit.author.name, commit.summary, Some(commit.time));
-        Ok(Some(Episode { first, author, summary, time }))
-    }
-
     /// The markers of a release with an open episode, judged again only when something about them changed.
-    fn markers(
-        &self,
-        tree: ObjectId,
-        episodes: &Episodes,
-        judged: &mut BTreeMap<ReleaseId, Judged>,
-        release: &Release,
-        question: &Question<'_>,
-    ) -> Result<Vec<Marker>> {
+    fn markers(&self, last: &mut Last, release: &Release, question: &Question<'_>) -> Result<Vec<Marker>> {
         let repository = question.repository;
-        let Some(run) = episodes.run(&release.id) else { return Ok(Vec::new()) };
+        let Some(run) = last.episodes.run(&release.id).copied() else { return Ok(Vec::new()) };
         let Some(beginning) = run.beginning else { return Ok(Vec::new()) };
-        let entry = repository.entry(tree, &self.root.approvals_of(&release.id))?;
+        let entry = repository.entry(last.tree, &self.root.approvals_of(&release.id))?;
         let Some(entry) = entry.filter(|entry| entry.kind == Kind::Directory) else { return Ok(Vec::new()) };
         let is_same = |judged: &&Judged| {
-            judged.run == *run && judged.folder == entry.id && judged.policy == *question.policy
+            judged.run == run && judged.folder == entry.id && judged.policy == *question.policy
         };
-        if let Some(judged) = judged.get(&release.id).filter(is_same) {
+        if let Some(judged) = last.judged.get(&release.id).filter(is_same) {
             return Ok(judged.markers.clone());
         }
-        let brought = |path: &str| episodes.brought(path);
-        let policy = question.policy;
-        let judge = Judge { repository, root: &self.root, policy, release, beginning, brought: &brought };
+        let judge = Judge {
+            repository,
+            root: &self.root,
+            policy: question.policy,
+            release,
+            home: last.snapshot.home(&release.id),
+            beginning,
+            brought: &|path| last.episodes.brought(path),
+        };
         let markers = judge.judge(entry.id)?;
-        let (folder, policy) = (entry.id, Arc::clone(policy));
-        judged.insert(release.id.clone(), Judged { run: *run, folder, policy, markers: markers.clone() });
+        let policy = Arc::clone(question.policy);
+        let judged = Judged { run, folder: entry.id, policy, markers: markers.clone() };
+        last.judged.insert(release.id.clone(), judged);
         Ok(markers)
     }
+}
+
+fn first(desired: &Desired) -> Option<CommitId> {
+    match desired {
+        Desired::Release(intent) => intent.episode.as_ref().map(|episode| episode.first),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    }
+}
+
+/// The episode of a release, for plans and for people.
+fn episode(last: &mut Last, id: &ReleaseId, question: &Question<'_>) -> Result<Option<Episode>> {
+    let first = match last.episodes.run(id) {
+        Some(run) => run.beginning.map(|beginning| beginning.first),
+        None => question.known.get(id).and_then(|known| known.episode),
+    };
+    let Some(first) = first else { return Ok(None) };
+    if let Some(episode) = last.told.get(&first) {
+        return Ok(Some(episode.clone()));
+    }
+    let mut episode = Episode { first, author: String::new(), summary: String::new(), time: None };
+    // A commit from before a rewrite may not be here; it is still the one that memory names.
+    if question.repository.has(first)? {
+        let commit = question.repository.commit(first)?;
+        (episode.author, episode.summary) = (commit.author.name, commit.summary);
+        episode.time = Some(commit.time);
+    }
+    last.told.insert(first, episode.clone());
+    Ok(Some(episode))
 }
 
 /// The freezes of one head, each read once.

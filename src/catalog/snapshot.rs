@@ -41,6 +41,8 @@ pub struct Snapshot {
     /// Folders below `releases/` that begin another root.
     nested: BTreeSet<String>,
     folders: BTreeMap<String, Arc<Folder>>,
+    /// Links and submodules, behind which releases may lie.
+    closed: BTreeMap<String, Kind>,
     /// What the files say: by file where each of a folder has a Release of its own, else by folder.
     groups: BTreeMap<String, Arc<Group>>,
     /// The groups that name a release.
@@ -51,30 +53,36 @@ pub struct Snapshot {
 #[derive(Clone, Default)]
 struct Folder {
     files: BTreeMap<String, Arc<ParsedFile>>,
-    /// Whether each file is a group of its own.
-    is_split: bool,
+    /// Files that say something and have no Release of their own. Without any, each file is a group of its own.
+    loose: usize,
 }
 
 impl Folder {
-    /// Names of its groups: paths of its files, or its own with a slash.
-    fn groups(&self, path: &str) -> BTreeSet<String> {
-        match (self.files.is_empty(), self.is_split) {
-            (true, _) => BTreeSet::new(),
-            (false, true) => self.files.keys().cloned().collect(),
-            (false, false) => BTreeSet::from([format!("{path}/")]),
-        }
+    fn put(&mut self, path: &str, file: Option<ParsedFile>) {
+        self.loose += usize::from(file.as_ref().is_some_and(is_loose));
+        let before = match file {
+            Some(file) => self.files.insert(path.to_owned(), Arc::new(file)),
+            None => self.files.remove(path),
+        };
+        self.loose -= usize::from(before.as_deref().is_some_and(is_loose));
     }
 }
 
 /// What a step touches, while it is taken.
 #[derive(Default)]
 struct Step {
-    /// Folders as they were.
-    folders: BTreeMap<String, Arc<Folder>>,
+    folders: BTreeMap<String, Touched>,
     /// Whether strategies changed, so that no file means what it meant.
     is_new_settings: bool,
     /// Releases as they stood.
     releases: BTreeMap<ReleaseId, Standing>,
+}
+
+/// What a step touches of one folder.
+struct Touched {
+    files: BTreeSet<String>,
+    /// Whether all of its files mean something new.
+    is_all: bool,
 }
 
 impl Snapshot {
@@ -125,63 +133,71 @@ impl Snapshot {
                     self.touch(&mut step, |folder| folder == here || is_below(folder, &here));
                 }
                 Place::Release => {
-                    let here = self.folders.entry(directory(path).to_owned()).or_default();
-                    step.folders.entry(directory(path).to_owned()).or_insert_with(|| Arc::clone(here));
-                    let folder = Arc::make_mut(here);
-                    match entry {
-                        Some(entry) => {
-                            folder.files.insert(path.to_owned(), Arc::new(file(repository, entry)?))
-                        }
-                        None => folder.files.remove(path),
-                    };
+                    let here = directory(path);
+                    let folder = self.folders.entry(here.to_owned()).or_default();
+                    let is_all = folder.loose > 0;
+                    let touched = step.folders.entry(here.to_owned());
+                    let touched = touched.or_insert_with(|| Touched { files: BTreeSet::new(), is_all });
+                    touched.files.insert(path.to_owned());
+                    let file = entry.map(|entry| file(repository, entry)).transpose()?;
+                    Arc::make_mut(folder).put(path, file);
                 }
-                Place::Freeze(_)
-                | Place::Marker(_)
-                | Place::Removal(_)
-                | Place::Malformed { .. }
-                | Place::Other => {}
+                Place::Other => self.note_closed(path, entry),
+                Place::Freeze(_) | Place::Marker(_) | Place::Removal(_) | Place::Malformed { .. } => {}
             }
         }
-        for (path, before) in std::mem::take(&mut step.folders) {
-            self.regroup(&path, &before, &mut step);
+        for (path, touched) in std::mem::take(&mut step.folders) {
+            self.regroup(&path, touched, &mut step);
         }
         Ok(step.releases)
     }
 
-    /// Marks folders as touched.
-    fn touch(&self, step: &mut Step, is_touched: impl Fn(&str) -> bool) {
-        for (path, folder) in self.folders.iter().filter(|(path, _)| is_touched(path)) {
-            step.folders.entry(path.clone()).or_insert_with(|| Arc::clone(folder));
+    /// A folder of releases may have become a link: then they are not gone, they are out of sight.
+    fn note_closed(&mut self, path: &str, entry: Option<&Entry>) {
+        match entry.map(|entry| entry.kind) {
+            Some(kind @ (Kind::Symlink | Kind::Submodule | Kind::Odd)) => {
+                self.closed.insert(path.to_owned(), kind);
+            }
+            Some(Kind::File | Kind::Executable | Kind::Directory) | None => {
+                self.closed.remove(path);
+            }
         }
     }
 
-    /// Groups the files of a folder anew; what has not changed keeps its group.
-    fn regroup(&mut self, path: &str, before: &Folder, step: &mut Step) {
-        let mut folder = self.folders.remove(path).unwrap_or_default();
-        let is_split = folder.files.values().all(|file| has_release(file) || file.is_empty());
-        Arc::make_mut(&mut folder).is_split = is_split;
+    /// Marks folders as touched, all of their files.
+    fn touch(&self, step: &mut Step, is_touched: impl Fn(&str) -> bool) {
+        for path in self.folders.keys().filter(|path| is_touched(path)) {
+            let touched = Touched { files: BTreeSet::new(), is_all: true };
+            step.folders.entry(path.clone()).or_insert(touched).is_all = true;
+        }
+    }
+
+    /// Groups the files of a folder anew, as far as they were touched. A group is named by its file, or by its folder
+    /// with a slash.
+    fn regroup(&mut self, path: &str, touched: Touched, step: &mut Step) {
+        let folder = self.folders.get(path).cloned().unwrap_or_default();
+        let is_split = folder.loose == 0;
         let is_foreign = self.nested.iter().any(|nested| path == nested || is_below(path, nested));
-        let names = if is_foreign { BTreeSet::new() } else { folder.groups(path) };
-        for name in before.groups(path).difference(&names) {
-            self.replace(name, None, step);
+        let whole = format!("{path}/");
+        let mut names = touched.files;
+        if touched.is_all || step.is_new_settings || !is_split {
+            names.extend(folder.files.keys().cloned());
+            names.insert(whole.clone());
         }
-        for name in &names {
-            let same =
-                |file: &Arc<ParsedFile>| before.files.get(name).is_some_and(|old| Arc::ptr_eq(old, file));
-            let is_kept = is_split && before.is_split && !step.is_new_settings;
-            if is_kept && self.groups.contains_key(name) && folder.files.get(name).is_some_and(same) {
-                continue;
-            }
-            let group = match folder.files.get(name) {
-                Some(file) => {
-                    assemble_group(&BTreeMap::from([(name.clone(), Arc::clone(file))]), &self.settings)
+        for name in names {
+            let group = match folder.files.get(&name) {
+                _ if is_foreign => None,
+                Some(file) if is_split => {
+                    let alone = BTreeMap::from([(name.clone(), Arc::clone(file))]);
+                    Some(assemble_group(&alone, &self.settings))
                 }
-                None => assemble_group(&folder.files, &self.settings),
+                None if !is_split && name == whole => Some(assemble_group(&folder.files, &self.settings)),
+                Some(_) | None => None,
             };
-            self.replace(name, Some(Arc::new(group)), step);
+            self.replace(&name, group.map(Arc::new), step);
         }
-        if !folder.files.is_empty() {
-            self.folders.insert(path.to_owned(), folder);
+        if folder.files.is_empty() {
+            self.folders.remove(path);
         }
     }
 
@@ -231,6 +247,13 @@ impl Snapshot {
         }
     }
 
+    /// The file that holds a release, or the folder whose files hold it together; empty where there is none.
+    #[must_use]
+    pub fn home(&self, release: &ReleaseId) -> &str {
+        let name = self.holders.get(release).and_then(BTreeSet::first);
+        name.map_or("", |name| name.trim_end_matches('/'))
+    }
+
     /// The whole root, with the rule that nothing stands twice.
     #[must_use]
     pub fn assemble(&self, root: &Root) -> Assembled {
@@ -244,15 +267,17 @@ impl Snapshot {
     #[must_use]
     pub fn opaque(&self) -> Vec<Diagnostic> {
         let files = self.folders.values().flat_map(|folder| &folder.files);
-        let opaque = files.filter(|(_, file)| !has_release(file));
+        let opaque = files.filter(|(_, file)| is_loose(file));
         let flaws = opaque.flat_map(|(path, file)| file.flaws.iter().map(move |flaw| (path, file, flaw)));
         let errors = flaws.filter(|(_, _, flaw)| flaw.severity == Severity::Error);
-        errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text)).collect()
+        let told = errors.map(|(path, file, flaw)| flaw.in_file(path, &file.text));
+        told.chain(self.closed.iter().map(|(path, &kind)| not_read(kind).in_file(path, ""))).collect()
     }
 }
 
-fn has_release(file: &ParsedFile) -> bool {
-    file.documents.iter().any(|document| matches!(document, Document::Head(_)))
+/// Whether a file says something, but not which Release it is about.
+fn is_loose(file: &ParsedFile) -> bool {
+    !file.is_empty() && !file.documents.iter().any(|document| matches!(document, Document::Head(_)))
 }
 
 /// The warning about a folder with very many files.
@@ -289,27 +314,30 @@ fn file(repository: &Repository, entry: &Entry) -> Result<ParsedFile> {
 
 /// The bytes of a file, or why it is not read.
 pub(crate) fn content(repository: &Repository, entry: &Entry) -> Result<std::result::Result<Vec<u8>, Flaw>> {
-    let flaw = |message: &str, cure: &str| {
-        let (message, cure) = (message.to_owned(), cure.to_owned());
-        Ok(Err(Flaw { severity: Severity::Error, at: Spot::default(), message, cure }))
-    };
-    match entry.kind {
-        Kind::File | Kind::Executable => {}
-        Kind::Symlink => {
-            return flaw("it is a symbolic link, which is not followed", "commit the file in its place");
-        }
-        Kind::Submodule => {
-            return flaw("it is a submodule, which is not fetched", "commit the files in its place");
-        }
-        Kind::Directory | Kind::Odd => {
-            return flaw("it is no regular file", "give it a plain name and a plain mode");
-        }
+    if !entry.kind.is_file() {
+        return Ok(Err(not_read(entry.kind)));
     }
     match repository.blob(entry.id, FILE_BYTES_MAX as u64) {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(Error::BlobTooLarge { size, limit }) => {
-            flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")
+            Ok(Err(flaw(&format!("the file has {size} bytes; at most {limit} are read"), "split it")))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Why something that is no regular file is not read.
+fn not_read(kind: Kind) -> Flaw {
+    match kind {
+        Kind::Symlink => flaw("it is a symbolic link, which is not followed", "commit the file in its place"),
+        Kind::Submodule => flaw("it is a submodule, which is not fetched", "commit the files in its place"),
+        Kind::Odd | Kind::File | Kind::Executable | Kind::Directory => {
+            flaw("it is no regular file with a name in UTF-8", "give it a plain name and a plain mode")
+        }
+    }
+}
+
+fn flaw(message: &str, cure: &str) -> Flaw {
+    let (message, cure) = (message.to_owned(), cure.to_owned());
+    Flaw { severity: Severity::Error, at: Spot::default(), message, cure }
 }

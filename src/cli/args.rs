@@ -6,28 +6,32 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{history, status, why};
+use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
 /// `git push` starts a rollout, a merged approval lets it take its next step, `git revert` takes it back.
 #[derive(Debug, Parser)]
-#[command(name = "triton", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "triton", version, max_term_width = 100)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+/// The commands. The help of each is the doc comment of its arguments.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "a doc comment here would take the place of the help")]
 pub enum Command {
-    /// Show where every release is.
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Devcluster(devcluster::DevclusterArgs),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
-    /// Explain what a release waits for.
     Why(why::WhyArgs),
-    /// Tell what happened to a release.
     History(history::HistoryArgs),
+    Approve(approve::ApproveArgs),
+    Rollback(rollback::RollbackArgs),
 }
 
 /// Parses the command line, runs the command, and tells the exit code.
@@ -35,7 +39,7 @@ pub enum Command {
 pub fn main() -> ExitCode {
     let printer = Printer::default();
     let exit = match Args::try_parse() {
-        Ok(args) => run(args.command, &printer).unwrap_or_else(|error| printer.trouble(&error)),
+        Ok(args) => start(args.command, &printer).unwrap_or_else(|error| printer.trouble(&error)),
         Err(usage) => {
             // Where the help cannot be printed there is nobody to tell.
             let _ = usage.print();
@@ -45,16 +49,24 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-fn run(command: Command, printer: &Printer) -> Result<Exit> {
+fn start(command: Command, printer: &Printer) -> Result<Exit> {
+    // One TLS provider for both HTTP clients; an error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("the runtime did not start")?.block_on(dispatch(command, printer))
 }
 
 async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
     match command {
+        Command::Run(args) => run::run(args, printer).await,
+        Command::Demo(args) => demo::run(&args, printer).await,
+        Command::Devcluster(args) => devcluster::run(&args, printer).await,
+        Command::Check(args) => check::run(&args, printer),
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
+        Command::Approve(args) => approve::run(&args, printer),
+        Command::Rollback(args) => rollback::run(&args, printer).await,
     }
 }
 

@@ -60,6 +60,16 @@ impl LocalClone {
         Ok(Self { top: PathBuf::from(top) })
     }
 
+    /// A new repository in `folder`, with the branch `main` and nobody's templates.
+    ///
+    /// # Errors
+    /// Where Git refuses.
+    pub fn make(folder: &Path) -> Result<Self> {
+        let new = Self { top: folder.to_owned() };
+        new.git(["init", "--quiet", "--initial-branch=main", "--template="])?;
+        Ok(new)
+    }
+
     /// Its top folder.
     #[must_use]
     pub fn top(&self) -> &Path {
@@ -137,26 +147,27 @@ impl LocalClone {
         make: impl FnOnce() -> Result<CommitId>,
     ) -> Result<()> {
         let home = self.branch()?;
+        let target = if publish.pr { branch } else { &home };
         if publish.pr {
             self.git(["switch", "--quiet", "--create", branch])?;
-            let made = make();
+        }
+        let made = make();
+        if publish.pr {
             self.git(["switch", "--quiet", &home])?;
-            printer.say(format!("committed {} on branch {branch}", made?.short()))?;
-            self.push(branch)?;
-            printer.say(format!("pushed {branch}: open a pull request from it into {home}"))?;
-            return Ok(());
         }
-        printer.say(format!("committed {} on {home}", make()?.short()))?;
-        if !publish.push {
+        printer.say(format!("committed {} on {target}", made?.short()))?;
+        if publish.push || publish.pr {
+            self.push(target).map_err(|error| {
+                Refusal::new(format!("the commit is made but not sent: {error:#}"))
+                    .hint(format!("git push {REMOTE} {target}:{branch}, and open a pull request into {home}"))
+            })?;
+            printer.say(format!("pushed {target} to {REMOTE}"))?;
+        } else if !self.git(["remote"])?.is_empty() {
             printer.say(format!("send it with: git push {REMOTE} {home}"))?;
-            return Ok(());
         }
-        self.push(&home).map_err(|error| {
-            Refusal::new(format!("the commit is made but not sent: {error:#}")).hint(format!(
-                "a protected branch takes a pull request: git push {REMOTE} HEAD:refs/heads/{branch}, and open one"
-            ))
-        })?;
-        printer.say(format!("pushed to {REMOTE} {home}"))?;
+        if publish.pr {
+            printer.say(format!("open a pull request from {branch} into {home}"))?;
+        }
         Ok(())
     }
 

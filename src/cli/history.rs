@@ -30,7 +30,7 @@ pub struct HistoryArgs {
 /// # Errors
 /// Where the cluster cannot be read or has no record of the release.
 pub async fn run(args: HistoryArgs, printer: &Printer) -> Result<Exit> {
-    let record = args.cluster.connect().await?.get(&args.release).await?;
+    let record = args.cluster.records().await?.get(&args.release).await?;
     let history = &record.status.history;
     match args.output {
         Format::Json => printer.json(history)?,

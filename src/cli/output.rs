@@ -117,23 +117,38 @@ pub struct Printer {
     pub paint: Paint,
     err: Paint,
     live: bool,
+    silent: bool,
+    indent: &'static str,
 }
 
 impl Default for Printer {
     fn default() -> Self {
+        let (out, err) = (io::stdout(), io::stderr());
         Self {
-            paint: Paint::of(&io::stdout()),
-            err: Paint::of(&io::stderr()),
-            live: io::stdout().is_terminal(),
+            paint: Paint::of(&out),
+            err: Paint::of(&err),
+            live: out.is_terminal(),
+            silent: false,
+            indent: "",
         }
     }
 }
 
 impl Printer {
+    /// One that writes nothing, for callers that look at what was done instead.
+    pub const SILENT: Self =
+        Self { paint: Paint::NONE, err: Paint::NONE, live: false, silent: true, indent: "" };
+
     /// Whether stdout is a terminal, where a screen can be drawn again in its place.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// The same, with `indent` before every line that is said.
+    #[must_use]
+    pub const fn indented(self, indent: &'static str) -> Self {
+        Self { indent, ..self }
     }
 
     /// Writes one line, or several, to stdout.
@@ -141,8 +156,14 @@ impl Printer {
     /// # Errors
     /// Where stdout is gone.
     pub fn say(&self, text: impl Display) -> io::Result<()> {
+        if self.silent {
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
-        writeln!(out, "{text}")?;
+        for line in text.to_string().split('\n') {
+            let indent = if line.is_empty() { "" } else { self.indent };
+            writeln!(out, "{indent}{line}")?;
+        }
         out.flush()
     }
 
@@ -173,6 +194,14 @@ impl Printer {
         let _ = writeln!(io::stderr().lock(), "{}", self.err.tint(Tint::Faint, &text.to_string()));
     }
 
+    /// Shows on a terminal what is waited for, in the place of what it showed before; nothing takes it away.
+    pub fn progress(&self, text: &str) {
+        if self.live && !self.silent && io::stderr().is_terminal() {
+            // Progress is a courtesy: a closed stderr stops nothing.
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", self.err.tint(Tint::Faint, text));
+        }
+    }
+
     /// Says on stderr why the command ended, and tells its exit code.
     #[must_use]
     pub fn trouble(&self, error: &anyhow::Error) -> Exit {
@@ -187,6 +216,19 @@ impl Printer {
         // With stderr closed, the exit code still tells.
         let _ = writeln!(io::stderr().lock(), "{text}");
         if refusal.is_some() { Exit::YourTurn } else { Exit::Failed }
+    }
+}
+
+/// Waits until somebody asks the program to end: Ctrl-C, or SIGTERM as a supervisor sends it.
+///
+/// # Errors
+/// Where the system lets nobody listen for signals.
+pub async fn interrupted() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        biased;
+        signal = tokio::signal::ctrl_c() => signal,
+        _ = terminate.recv() => Ok(()),
     }
 }
 

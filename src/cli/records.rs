@@ -2,24 +2,22 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use futures::{Stream, TryStreamExt};
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, Config};
 
 use crate::cli::output::Refusal;
 use crate::cli::render::GitView;
+use crate::cluster::{self, Cluster, Options};
 use crate::model::ReleaseId;
 use crate::objects::keys;
 use crate::objects::record::{KIND, PLURAL, ReleaseStatus};
 
 /// Records asked for at once: a page of them stays far below what a server sends in one answer.
 const PAGE: u32 = 200;
-/// Seconds to connect: a person waits for the answer.
-const CONNECT_SECONDS: u64 = 10;
 
 /// Which cluster.
 #[derive(Args, Clone, Debug, Default)]
@@ -33,40 +31,25 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// Finds out how to reach the cluster, without asking it anything.
+    /// The cluster. Nothing is asked yet.
     ///
     /// # Errors
-    /// Where there is no kubeconfig that can be read.
-    pub async fn config(&self) -> Result<Config> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = match (&self.kubeconfig, &self.context) {
-            (Some(file), _) => {
-                let kubeconfig = Kubeconfig::read_from(file)
-                    .map_err(|error| Refusal::new(format!("{} cannot be read: {error}", file.display())))?;
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(refuse_config)?
-            }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(refuse_config)?,
-            (None, None) => Config::infer().await.map_err(refuse_config)?,
+    /// Where there is no kubeconfig that can be used.
+    pub async fn connect(&self) -> Result<Cluster> {
+        let options = Options { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+        let refusal = |error: cluster::Error| {
+            Refusal::new(error.to_string()).hint("name one with --kubeconfig FILE, or set KUBECONFIG")
         };
-        config.connect_timeout = Some(std::time::Duration::from_secs(CONNECT_SECONDS));
-        Ok(config)
+        Ok(Cluster::connect(&options).await.map_err(refusal)?)
     }
 
-    /// The cluster, for reading.
+    /// The records of the cluster.
     ///
     /// # Errors
-    /// Where there is no kubeconfig that can be read, or its certificates are broken.
-    pub async fn connect(&self) -> Result<Records> {
-        let mut config = self.config().await?;
-        // A person waits: a server that refuses is told of at once, not after minutes of trying again.
-        config.default_retry = false;
-        let client = Client::try_from(config).context("the kubeconfig cannot be used")?;
-        Ok(Records { client })
+    /// As [`ClusterArgs::connect`].
+    pub async fn records(&self) -> Result<Records> {
+        Ok(Records { client: self.connect().await?.client() })
     }
-}
-
-fn refuse_config(error: impl std::fmt::Display) -> Refusal {
-    Refusal::new(format!("no cluster: {error}")).hint("name one with --kubeconfig FILE, or set KUBECONFIG")
 }
 
 /// One record.
@@ -101,12 +84,6 @@ pub struct Records {
 }
 
 impl Records {
-    /// Reads by `client`.
-    #[must_use]
-    pub const fn new(client: Client) -> Self {
-        Self { client }
-    }
-
     /// The client, to read other objects with.
     #[must_use]
     pub const fn client(&self) -> &Client {
@@ -163,10 +140,25 @@ impl Records {
         Ok(self.find(id).await?.ok_or_else(refusal)?)
     }
 
-    /// What the daemon's Lease says of the repository of `root`; nothing where there is none to be read.
+    /// What the daemon's Lease says of the repository of `root`; nothing where there is none that can be read.
     pub async fn git(&self, root: Option<&str>) -> GitView {
-        let _ = root;
-        GitView::default()
+        let Some(root) = root else { return GitView::default() };
+        let name = format!("triton-{root}");
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease"));
+        let near: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), self.client.default_namespace(), &kind);
+        let mut lease = near.get_opt(&name).await.ok().flatten();
+        if lease.is_none() {
+            // The daemon may run in a namespace of its own.
+            let ours =
+                ListParams::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::MANAGED_BY_TRITON));
+            let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+            let found = all.list(&ours).await.map(|list| list.items).unwrap_or_default();
+            lease = found.into_iter().find(|lease| lease.metadata.name.as_ref() == Some(&name));
+        }
+        let annotations = lease.and_then(|lease| lease.metadata.annotations).unwrap_or_default();
+        let polled_at = annotations.get(keys::POLLED_AT).and_then(|at| at.parse().ok());
+        GitView { head: annotations.get(keys::HEAD).cloned(), polled_at }
     }
 
     /// Everything that happens to the records, from a list of all on; it never ends by itself.

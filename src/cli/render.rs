@@ -190,7 +190,10 @@ fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
     if view.phase != Phase::Healthy && !view.steps.is_empty() {
         facts.push(format!("step {} of {}", view.step, view.steps.len()));
     }
-    facts.push(format!("{} of {} pods", view.pods.updated, view.pods.desired));
+    // Before step 1 the pods are those of the release that runs, not of the one that waits.
+    let running = view.version.from.as_ref().filter(|_| view.step == 0);
+    let on = running.map(|version| format!(" on {version}")).unwrap_or_default();
+    facts.push(format!("{} of {} pods{on}", view.pods.updated, view.pods.desired));
     if view.pods.updated_available < view.pods.updated {
         facts.push(format!("{} available", view.pods.updated_available));
     }
@@ -267,6 +270,10 @@ fn approvers(step: &StepView) -> String {
     let who =
         |it: &crate::objects::record::ApprovalView| format!("{} ({})", it.who, short_commit(&it.commit));
     let names = step.approvals.iter().map(who).collect::<Vec<_>>().join(", ");
+    if step.state == StepState::Done && names.is_empty() {
+        // It was passed without, as a first release and a rollback are.
+        return "–".to_owned();
+    }
     let missing = usize::try_from(step.needs).unwrap_or(usize::MAX).saturating_sub(step.approvals.len());
     match (names.is_empty(), missing) {
         (true, 0) => "–".to_owned(),

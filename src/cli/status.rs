@@ -42,7 +42,7 @@ pub struct StatusArgs {
 /// # Errors
 /// Where the cluster cannot be read.
 pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
-    let records = args.cluster.connect().await?;
+    let records = args.cluster.records().await?;
     if args.watch {
         return watch(&records, args.release.as_ref(), printer).await;
     }
@@ -92,13 +92,14 @@ async fn watch(records: &Records, id: Option<&ReleaseId>, printer: &Printer) -> 
     let mut clock = tokio::time::interval(REDRAW);
     let mut seen = Seen::default();
     let mut shown = String::new();
+    let mut interrupted = std::pin::pin!(crate::cli::output::interrupted());
     if printer.is_live() {
         printer.redraw("")?;
     }
     loop {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Fine),
+            signal = &mut interrupted => { signal?; return Ok(Exit::Fine) }
             event = events.next() => match event {
                 Some(Ok(event)) => seen.take(event, id),
                 Some(Err(error)) => seen.trouble = Some(format!("{error:#}")),

@@ -29,7 +29,7 @@ pub struct WhyArgs {
 /// # Errors
 /// Where the cluster cannot be read or has no record of the release.
 pub async fn run(args: WhyArgs, printer: &Printer) -> Result<Exit> {
-    let records = args.cluster.connect().await?;
+    let records = args.cluster.records().await?;
     let record = records.get(&args.release).await?;
     for row in status::rows(&records, vec![record]).await {
         match args.output {

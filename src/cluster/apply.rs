@@ -58,7 +58,7 @@ impl Target<'_> {
 
 /// How kube names a kind.
 #[must_use]
-pub(in crate::cluster) fn resource(api: Api) -> ApiResource {
+pub(crate) fn resource(api: Api) -> ApiResource {
     ApiResource {
         group: api.group.to_owned(),
         version: api.version.to_owned(),
@@ -196,10 +196,9 @@ mod tests {
     fn a_create_expects_a_version_that_no_object_has() {
         let body = with_preconditions(&Arc::new(json!({"spec": {}})), TARGET, &Expect::Absent);
         let metadata = json!({"name": "web", "namespace": "shop", "resourceVersion": "1"});
-        assert_eq!(
-            body,
-            json!({"apiVersion": "triton.io/v1", "kind": "Release", "metadata": metadata, "spec": {}})
-        );
+        let named =
+            json!({"apiVersion": RECORDS.api_version(), "kind": "Release", "metadata": metadata, "spec": {}});
+        assert_eq!(body, named);
     }
 
     #[test]

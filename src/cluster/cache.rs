@@ -199,7 +199,7 @@ impl Cache {
     }
 
     /// An object is as it is now.
-    pub(in crate::cluster) fn put(&self, feed: Feed, id: ReleaseId, seen: Seen) {
+    pub(crate) fn put(&self, feed: Feed, id: ReleaseId, seen: Seen) {
         let mut picture = self.picture();
         if picture.objects.get(&feed).and_then(|it| it.get(&id)).is_some_and(|old| old.is_newer_than(&seen)) {
             return;
@@ -210,7 +210,7 @@ impl Cache {
     }
 
     /// An object is gone; `seen` is its last state.
-    pub(in crate::cluster) fn remove(&self, feed: Feed, id: &ReleaseId, seen: &Seen) {
+    pub(crate) fn remove(&self, feed: Feed, id: &ReleaseId, seen: &Seen) {
         let mut picture = self.picture();
         let known = picture.objects.get(&feed).and_then(|it| it.get(id));
         let same = known.is_some_and(|it| it.identity().0 == seen.identity().0 || seen.is_newer_than(it));
@@ -222,7 +222,7 @@ impl Cache {
     }
 
     /// A whole list: what it does not have is gone.
-    pub(in crate::cluster) fn replace(&self, feed: Feed, list: Objects) {
+    pub(crate) fn replace(&self, feed: Feed, list: Objects) {
         let mut picture = self.picture();
         let known = picture.objects.entry(feed).or_default();
         let gone: Vec<_> = known.keys().filter(|id| !list.contains_key(*id)).cloned().collect();
@@ -242,7 +242,7 @@ impl Cache {
     }
 
     /// A watch does not get on. A kind that was seen once keeps its objects, but for one that is served no more.
-    pub(in crate::cluster) fn stopped(&self, feed: Feed, error: Error) {
+    pub(crate) fn stopped(&self, feed: Feed, error: Error) {
         let mut picture = self.picture();
         let state = picture.states.entry(feed).or_insert(FeedState::Listing(None));
         let next = match (&*state, error) {
@@ -289,11 +289,12 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::keys;
     use serde_json::json;
 
     fn seen(feed: Feed, name: &str, uid: &str, version: &str, release: &str) -> (ReleaseId, Seen) {
         let object = json!({"metadata": {"namespace": "shop", "name": name, "uid": uid, "resourceVersion": version,
-            "annotations": {"triton.io/release": release}}});
+            "annotations": {keys::RELEASE: release}}});
         Seen::of(feed, &object).unwrap()
     }
 

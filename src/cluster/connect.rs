@@ -64,9 +64,9 @@ impl Cluster {
         self.client.default_namespace()
     }
 
-    /// The client, for the room's own requests.
+    /// The client: for this room's requests, and for commands that only read.
     #[must_use]
-    pub(in crate::cluster) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 }

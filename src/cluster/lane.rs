@@ -1,9 +1,11 @@
 //! The second lane of writes: records and Events, told when no workload is being written, coalesced to the newest.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -20,6 +22,8 @@ use crate::world::{Action, Expect};
 
 /// Events of one release that wait to be sent; the oldest go first. More than a handful at once tell nobody anything.
 const EVENTS_MAX: usize = 8;
+/// Records that are written at once: half of what workloads may take.
+const WORKERS: usize = 4;
 /// The first wait after a failure, doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
@@ -60,6 +64,14 @@ struct Queue {
     records: BTreeMap<ReleaseId, Option<Telling>>,
     notes: BTreeMap<ReleaseId, VecDeque<Note>>,
     failures: BTreeMap<ReleaseId, (Instant, Duration)>,
+    writing: BTreeSet<ReleaseId>,
+}
+
+/// Everything that is to be told of one release. A telling of nothing is the record's end.
+struct Entry {
+    id: ReleaseId,
+    telling: Option<Option<Telling>>,
+    notes: VecDeque<Note>,
 }
 
 /// Where the loop leaves what is to be told.
@@ -119,77 +131,90 @@ impl Lane {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let queue = self.queue();
-        queue.records.is_empty() && queue.notes.is_empty()
+        queue.records.is_empty() && queue.notes.is_empty() && queue.writing.is_empty()
     }
 
-    /// Writes what is left here, one release after the other, for as long as the process lives.
+    /// Writes what is left here, a few releases at once, for as long as the process lives.
     pub async fn run(self, cluster: Cluster, cache: Cache) {
         let mut busy = self.busy.subscribe();
+        let mut writing = FuturesUnordered::new();
         loop {
             let woken = self.wake.notified();
-            let Some((id, telling, notes)) = self.next() else {
-                match self.next_retry() {
-                    Some(at) => {
-                        let _ = tokio::time::timeout_at(at, woken).await;
-                    }
-                    None => woken.await,
-                }
-                continue;
-            };
-            // The sender lives as long as `self`.
-            let _ = busy.wait_for(|busy| !busy).await;
-            let told = tell(&cluster, &cache, &id, telling.as_ref(), notes).await;
-            self.settle(&id, telling, told);
+            while writing.len() < WORKERS
+                && !*busy.borrow_and_update()
+                && let Some(entry) = self.next()
+            {
+                let (cluster, cache) = (cluster.clone(), cache.clone());
+                writing.push(async move {
+                    let told = tell(&cluster, &cache, &entry).await;
+                    (entry, told)
+                });
+            }
+            tokio::select! {
+                biased;
+                Some((entry, told)) = writing.next() => self.settle(entry, told),
+                // The sender lives as long as `self`.
+                _ = busy.changed() => {}
+                () = woken => {}
+                () = sleep_until(self.next_retry()) => {}
+            }
         }
     }
 
-    /// The next release that does not wait after a failure, with everything about it.
-    fn next(&self) -> Option<(ReleaseId, Option<Option<Telling>>, VecDeque<Note>)> {
+    /// The next release that is not being written and does not wait after a failure, with everything about it.
+    fn next(&self) -> Option<Entry> {
         let mut queue = self.queue();
         let now = Instant::now();
-        let waits = |id: &&ReleaseId| queue.failures.get(*id).is_some_and(|(at, _)| *at > now);
-        let id = queue.records.keys().chain(queue.notes.keys()).find(|id| !waits(id))?.clone();
+        let free = |id: &&ReleaseId| {
+            !queue.writing.contains(*id) && queue.failures.get(*id).is_none_or(|(at, _)| *at <= now)
+        };
+        let id = queue.records.keys().chain(queue.notes.keys()).find(free)?.clone();
         let telling = queue.records.remove(&id);
         let notes = queue.notes.remove(&id).unwrap_or_default();
-        Some((id, telling, notes))
+        queue.writing.insert(id.clone());
+        Some(Entry { id, telling, notes })
     }
 
     fn next_retry(&self) -> Option<Instant> {
         let queue = self.queue();
-        let left = queue.records.keys().chain(queue.notes.keys());
+        let left = queue.records.keys().chain(queue.notes.keys()).filter(|id| !queue.writing.contains(*id));
         left.filter_map(|id| queue.failures.get(id)).map(|(at, _)| *at).min()
     }
 
-    fn settle(&self, id: &ReleaseId, telling: Option<Option<Telling>>, told: Result<(), Error>) {
+    fn settle(&self, entry: Entry, told: Result<(), Error>) {
+        let Entry { id, telling, notes: _ } = entry;
         let mut queue = self.queue();
+        queue.writing.remove(&id);
         let Err(error) = told else {
-            queue.failures.remove(id);
+            queue.failures.remove(&id);
             return;
         };
         tracing::warn!(release = %id, category = error.category(), %error, "the record was not written");
-        let wait = queue.failures.get(id).map_or(RETRY_FIRST, |(_, wait)| RETRY_MAX.min(*wait * 2));
+        let wait = queue.failures.get(&id).map_or(RETRY_FIRST, |(_, wait)| RETRY_MAX.min(*wait * 2));
         queue.failures.insert(id.clone(), (Instant::now() + wait, wait));
         // Something newer may have been left here meanwhile.
         if let Some(telling) = telling {
-            queue.records.entry(id.clone()).or_insert(telling);
+            queue.records.entry(id).or_insert(telling);
         }
     }
 }
 
-async fn tell(
-    cluster: &Cluster,
-    cache: &Cache,
-    id: &ReleaseId,
-    telling: Option<&Option<Telling>>,
-    notes: VecDeque<Note>,
-) -> Result<(), Error> {
-    match telling {
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tell(cluster: &Cluster, cache: &Cache, entry: &Entry) -> Result<(), Error> {
+    let id = &entry.id;
+    match &entry.telling {
         Some(Some(telling)) => write_record(cluster, cache, id, telling).await?,
         Some(None) => delete_record(cluster, cache, id).await?,
         None => {}
     }
-    for note in notes {
-        match write_note(cluster, id, &note).await {
+    for note in &entry.notes {
+        match write_note(cluster, id, note).await {
             // Told before, or nobody to tell.
             Ok(()) | Err(Error::Exists | Error::NoNamespace(_)) => {}
             // An Event is worth no second try.
@@ -245,7 +270,8 @@ pub async fn write_record(
     if seen.is_some_and(|seen| seen.status() == status) {
         return Ok(());
     }
-    let body = json!({"status": status});
+    let status = serde_json::to_value(status).map_err(|error| Error::Malformed(error.to_string()))?;
+    let body = json!({"status": said(status)});
     let action = Action::Apply { body: Arc::new(body), expect };
     let object = cluster.send(record_target(id, true), &action, false).await?.unwrap_or_default();
     cache.wrote(Feed::Records, &object);
@@ -259,6 +285,20 @@ fn at_generation(status: &ReleaseStatus, generation: i64) -> ReleaseStatus {
         condition.observed_generation = generation;
     }
     status
+}
+
+/// A value without nulls and empty maps: an apply of null is refused where the schema knows none, and an apply of an
+/// empty map where there were entries before (recorded); what is left out is removed.
+fn said(value: Value) -> Value {
+    let empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().map(|(key, value)| (key, said(value)));
+            Value::Object(kept.filter(|(_, value)| !empty(value)).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(said).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
 }
 
 async fn delete_record(cluster: &Cluster, cache: &Cache, id: &ReleaseId) -> Result<(), Error> {
@@ -289,4 +329,15 @@ async fn write_note(cluster: &Cluster, id: &ReleaseId, note: &Note) -> Result<()
     let target = Target { api: EVENTS, namespace: id.namespace.as_str(), name: &note.name, status: false };
     let action = Action::Apply { body: Arc::new(body), expect: Expect::Absent };
     cluster.send(target, &action, false).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_sent_without_nulls_and_empty_maps() {
+        let status = json!({"a": null, "b": {"c": null}, "d": [], "e": [{"f": null, "g": 1}], "h": ""});
+        assert_eq!(said(status), json!({"d": [], "e": [{"g": 1}], "h": ""}));
+    }
 }

@@ -107,7 +107,8 @@ pub fn key(kind: Kind, object: &Value) -> Option<ObjectKey> {
 }
 
 /// The object without status, server's metadata and memory.
-fn stand(object: &Value) -> Stand {
+#[must_use]
+pub fn stand(object: &Value) -> Stand {
     let mut kept = object.clone();
     if let Some(fields) = kept.as_object_mut() {
         fields.remove("status");
@@ -249,7 +250,7 @@ mod tests {
         json!({
             "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet",
             "metadata": {"namespace": "shop", "name": "web", "uid": "u", "resourceVersion": "7", "generation": 3,
-                "labels": {"app": "web"}, "annotations": {"triton.io/step": "2", "triton.io/suspend": "", "note": "x"},
+                "labels": {"app": "web"}, "annotations": {keys::STEP: "2", keys::SUSPEND: "", "note": "x"},
                 "managedFields": [{"manager": "hpa", "operation": "Update", "subresource": "scale",
                     "fieldsV1": {"f:spec": {"f:replicas": {}}}}]},
             "spec": {"replicas": 5, "updateStrategy": {"partition": "99.5%"}, "template": {}},
@@ -269,7 +270,7 @@ mod tests {
             (live.status.updated, live.status.expected_updated, live.status.update_revision.as_str()),
             (1, 0, "web-1")
         );
-        assert_eq!(live.body["metadata"]["annotations"], json!({"note": "x", "triton.io/suspend": ""}));
+        assert_eq!(live.body["metadata"]["annotations"], json!({"note": "x", keys::SUSPEND: ""}));
         assert_eq!(live.body.get("status"), None);
     }
 

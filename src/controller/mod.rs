@@ -1,4 +1,21 @@
 //! The loop: wake → observe → plan → guard → execute → report.
+//!
+//! Watches, timers and Git only wake it. Everything is planned anew on each lap; what is incremental is observing.
+//!
+//! **Invariant:** nothing is written before everything was seen once, and a head is written down before it is used.
 
+pub mod clock;
 pub mod documents;
+pub mod drift;
+pub mod refusals;
+pub mod source;
+pub mod observe;
+pub mod execute;
 pub mod record;
+pub mod report;
+pub mod lap;
+pub mod run;
+
+pub use clock::Clock;
+pub use run::{Controller, Rules, Settings};
+pub use source::Source;

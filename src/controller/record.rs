@@ -4,24 +4,65 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::controller::documents::pack;
-use crate::model::Digest;
-use crate::objects::keys;
+use crate::model::{Digest, Gate, Hold};
 use crate::objects::record::{Condition, Documents, HISTORY_MAX, Phase, ReleaseStatus, Transition, View};
 use crate::world::{Case, Decision, Memory, Move, World};
 
-/// The status that the record should have. `done` says whether the move's writes all went through.
+/// What became of a move.
+pub struct Outcome<'a> {
+    /// What was decided.
+    pub decided: &'a Move,
+    /// Whether its writes all went through.
+    pub done: bool,
+    /// What the checker has against it.
+    pub violation: Option<&'a Hold>,
+    /// What was told before.
+    pub before: &'a ReleaseStatus,
+}
+
+impl Outcome<'_> {
+    /// Memory as it stands after it.
+    #[must_use]
+    pub fn memory<'a>(&'a self, case: &'a Case) -> Option<&'a Memory> {
+        let standing = case.memory().or_else(|| case.recorded_memory());
+        if self.done { self.decided.memory.as_ref().or(standing) } else { standing }
+    }
+
+    /// Whether it is a transition that people are told of.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.done && self.violation.is_none() && is_told(self.decided)
+    }
+
+    /// What people see. A move that was not carried out has moved nothing: what was seen before still stands, but
+    /// for the reasons.
+    fn view(&self, now: Timestamp) -> View {
+        let planned = &self.decided.view;
+        let mut view = planned.clone();
+        if !self.done {
+            let refused = planned.holds.iter().any(|hold| hold.gate == Gate::Cluster);
+            let phase = if refused { Phase::Degraded } else { self.before.view.phase };
+            let (holds, pods) = (planned.holds.clone(), planned.pods.clone());
+            view = View { holds, pods, phase, ..self.before.view.clone() };
+        }
+        if let Some(violation) = self.violation {
+            view.holds.insert(0, violation.clone());
+            view.phase = Phase::Degraded;
+        }
+        date_holds(&mut view, &self.before.view, now);
+        view
+    }
+}
+
+/// The status that the record should have.
 #[must_use]
-pub fn status(world: &World, case: &Case, decided: &Move, done: bool) -> ReleaseStatus {
-    let empty = ReleaseStatus::default();
-    let before = case.record.as_ref().map_or(&empty, |record| &record.status);
+pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Documents) -> ReleaseStatus {
+    let before = outcome.before;
     let generation = case.record.as_ref().map_or(1, |record| record.generation);
-    let standing = case.memory().or_else(|| case.recorded_memory());
-    let memory = if done { decided.memory.as_ref().or(standing) } else { standing };
-    let mut view = decided.view.clone();
-    date_holds(&mut view, &before.view, world.now);
+    let view = outcome.view(world.now);
     let phase = view.phase;
-    let sentence = sentence(&view, decided);
+    let sentence = sentence(&view, outcome.decided);
+    let memory = outcome.memory(case);
     ReleaseStatus {
         observed_generation: generation,
         conditions: conditions(phase, &sentence, &before.conditions, generation, world.now),
@@ -30,11 +71,11 @@ pub fn status(world: &World, case: &Case, decided: &Move, done: bool) -> Release
         pods_text: format!("{}/{}", view.pods.updated_available, view.pods.desired),
         waits_for: view.holds.first().map(|hold| word(hold.gate)).unwrap_or_default(),
         since: view.holds.first().and_then(|hold| hold.since),
-        history: history(world, decided, done, &before.history),
+        history: history(world, outcome),
         memory: memory.map(Memory::to_annotations).unwrap_or_default(),
-        pending: pending(case, decided, before),
+        pending: pending(case, outcome.decided, before),
         inventory: case.companions.keys().map(|key| format!("{}/{}", key.kind, key.name)).collect(),
-        documents: memory.map(|memory| documents(case, memory, before)).unwrap_or_default(),
+        documents,
         view,
     }
 }
@@ -106,9 +147,7 @@ fn conditions(
     ]
 }
 
-/// Whether a decision is a transition that people are told of.
-#[must_use]
-pub const fn is_told(decided: &Move) -> bool {
+const fn is_told(decided: &Move) -> bool {
     match decided.decision {
         Decision::Rest | Decision::Hold => false,
         Decision::Note
@@ -123,9 +162,10 @@ pub const fn is_told(decided: &Move) -> bool {
     }
 }
 
-fn history(world: &World, decided: &Move, done: bool, before: &[Transition]) -> Vec<Transition> {
-    let mut history = before.to_vec();
-    if done && is_told(decided) {
+fn history(world: &World, outcome: &Outcome<'_>) -> Vec<Transition> {
+    let decided = outcome.decided;
+    let mut history = outcome.before.history.clone();
+    if outcome.is_told() {
         history.push(Transition {
             time: world.now,
             decision: decided.decision.word().to_owned(),
@@ -150,28 +190,27 @@ fn pending(case: &Case, decided: &Move, before: &ReleaseStatus) -> Option<crate:
 }
 
 /// The documents that are needed when Git is away: the entered release's, and those of the release that a rollback
-/// would go to.
-fn documents(case: &Case, memory: &Memory, before: &ReleaseStatus) -> Documents {
-    let target = memory.proven.iter().rev().find(|proof| proof.template != memory.template);
-    let kept = kept(before);
-    let text = |digest: Digest| {
-        let known = kept.get(&digest).map(|text| (*text).clone());
-        known.or_else(|| case.documents.get(&digest).and_then(|release| pack(&release.documents)))
-    };
-    Documents { entered: text(memory.digest), proven: target.and_then(|proof| text(proof.digest)) }
-}
-
-/// What the record keeps already, by digest.
-fn kept(before: &ReleaseStatus) -> BTreeMap<Digest, &String> {
-    let Some(memory) = Memory::from_annotations(&before.memory) else { return BTreeMap::new() };
-    let target = memory.proven.iter().rev().find(|proof| proof.template != memory.template);
-    let entered = before.documents.entered.as_ref().map(|text| (memory.digest, text));
-    let proven = target.map(|proof| proof.digest).zip(before.documents.proven.as_ref());
-    entered.into_iter().chain(proven).collect()
-}
-
-/// Digest of the entered release, as the record has it.
+/// would go to. `kept` is what the record has already; `pack` makes what it has not.
 #[must_use]
-pub fn recorded_digest(status: &ReleaseStatus) -> Option<Digest> {
-    status.memory.get(keys::DIGEST)?.parse().ok()
+pub fn documents(
+    memory: &Memory,
+    recorded: Option<&Memory>,
+    kept: &Documents,
+    mut pack: impl FnMut(&Digest) -> Option<String>,
+) -> Documents {
+    let mut known: BTreeMap<Digest, &String> = BTreeMap::new();
+    if let Some(recorded) = recorded {
+        let entered = kept.entered.as_ref().map(|text| (recorded.digest, text));
+        let proven = below(recorded).zip(kept.proven.as_ref());
+        known.extend(entered.into_iter().chain(proven));
+    }
+    let mut text = |digest: Digest| known.get(&digest).map(|text| (*text).clone()).or_else(|| pack(&digest));
+    Documents { entered: text(memory.digest), proven: below(memory).and_then(text) }
+}
+
+/// The release that a rollback would go to.
+#[must_use]
+pub fn below(memory: &Memory) -> Option<Digest> {
+    let other = memory.proven.iter().rev().find(|proof| proof.template != memory.template);
+    other.map(|proof| proof.digest)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::devcluster::json::{items, strings, text};
+use crate::devcluster::json::{Body, items, strings, text};
 use crate::devcluster::rounding::IntOrString;
 
 /// The resource's name in the store.
@@ -160,7 +160,7 @@ pub struct Spec {
 #[derive(Clone, Debug)]
 pub struct CloneSet {
     /// The whole document.
-    pub body: Value,
+    pub body: Body,
     /// What the controller reads of `spec`.
     pub spec: Spec,
 }
@@ -168,7 +168,8 @@ pub struct CloneSet {
 impl CloneSet {
     /// Reads a document. Nothing is refused: what is missing has Kruise's default.
     #[must_use]
-    pub fn read(body: Value) -> CloneSet {
+    pub fn read(body: impl Into<Body>) -> CloneSet {
+        let body = body.into();
         let spec = Spec::read(&body);
         CloneSet { body, spec }
     }

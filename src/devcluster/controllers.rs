@@ -18,6 +18,7 @@ use crate::devcluster::defaulting::default_cloneset;
 use crate::devcluster::deletes::DeleteHow;
 use crate::devcluster::events::EventType;
 use crate::devcluster::ids::Ids;
+use crate::devcluster::json::Body;
 use crate::devcluster::kubelet::Knobs;
 use crate::devcluster::machine::Machine;
 use crate::devcluster::pass::Objects;
@@ -67,7 +68,7 @@ impl Controllers {
         let mut machine = self.machine();
         change(&mut machine.knobs);
         for pod in self.store.list(PODS, None) {
-            machine.reconsider(&pod, self.store.clock().now());
+            machine.reconsider(&Body::from((*pod).clone()), self.store.clock().now());
         }
         drop(machine);
         self.shared.turned.notify_one();
@@ -124,7 +125,7 @@ impl Controllers {
             let mut machine = self.machine();
             for resource in WATCHED {
                 for object in state.list(resource, None) {
-                    machine.observe(resource, None, Some(&object), now);
+                    machine.observe(resource, None, Some(&Body::from((*object).clone())), now);
                 }
             }
             state.version()
@@ -145,7 +146,8 @@ impl Controllers {
         let now = self.store.clock().now();
         let mut machine = self.machine();
         for (resource, change) in changes {
-            machine.observe(resource, change.before.as_deref(), change.after.as_deref(), now);
+            let after = change.after.as_deref().map(|after| Body::from(after.clone()));
+            machine.observe(resource, change.before.as_deref(), after.as_ref(), now);
         }
         version
     }
@@ -164,27 +166,27 @@ struct Hands<'a> {
 }
 
 impl Objects for Hands<'_> {
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
-        self.store.get(resource, namespace, name).map(|object| (*object).clone())
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Body> {
+        self.store.get(resource, namespace, name).map(|object| Body::from((*object).clone()))
     }
 
-    fn create(&mut self, resource: &str, object: Value) -> Result<(), String> {
-        let created = self.store.create(resource, self.manager, object);
+    fn create(&mut self, resource: &str, object: Body) -> Result<(), String> {
+        let created = self.store.create(resource, self.manager, object.into_value());
         created.map(|_| ()).map_err(|refusal| refusal.message)
     }
 
-    fn update(&mut self, resource: &str, object: Value) -> Result<(), String> {
-        let updated = self.store.update(resource, self.manager, object);
+    fn update(&mut self, resource: &str, object: Body) -> Result<(), String> {
+        let updated = self.store.update(resource, self.manager, object.into_value());
         updated.map(|_| ()).map_err(|refusal| refusal.message)
     }
 
-    fn update_status(&mut self, resource: &str, object: Value) -> Result<(), String> {
-        let updated = self.store.update_status(resource, self.manager, object);
+    fn update_status(&mut self, resource: &str, object: Body) -> Result<(), String> {
+        let updated = self.store.update_status(resource, self.manager, object.into_value());
         updated.map(|_| ()).map_err(|refusal| refusal.message)
     }
 
-    fn bind(&mut self, pod: Value) -> Result<(), String> {
-        self.store.write(|state| state.put(PODS, pod));
+    fn bind(&mut self, pod: Body) -> Result<(), String> {
+        self.store.write(|state| state.put(PODS, pod.into_value()));
         Ok(())
     }
 

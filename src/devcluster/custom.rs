@@ -168,7 +168,7 @@ fn check_type(at: &str, value: &Value, schema: &Schema, causes: &mut Vec<Cause>)
     };
     causes.push(wrong(wanted));
     if wanted == "integer,string" {
-        let message = format!("Invalid value: \"\": {at} must validate at least one schema (anyOf)");
+        let message = format!("Invalid value: \"\": {at:?} must validate at least one schema (anyOf)");
         causes.push(Cause { reason: "FieldValueInvalid", message, field: "<nil>".to_owned() });
         causes.push(wrong("integer"));
     }

@@ -161,6 +161,15 @@ fn default_template(template: &mut Value) {
     set(spec, "securityContext", json!({}));
     set(spec, "terminationGracePeriodSeconds", json!(30));
     let spec = &mut template["spec"];
+    // Kruise says Always for containers before Kubernetes' own rule is asked, which init containers get.
+    each(spec, "containers", |container| set(container, "imagePullPolicy", json!("Always")));
+    each(spec, "initContainers", |container| {
+        let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+        let tag =
+            image.rsplit('/').next().and_then(|name| name.split_once(':')).map_or("latest", |(_, tag)| tag);
+        let policy = if tag == "latest" { "Always" } else { "IfNotPresent" };
+        set(container, "imagePullPolicy", json!(policy));
+    });
     for field in ["initContainers", "containers"] {
         each(spec, field, default_container);
     }
@@ -184,7 +193,6 @@ fn default_container(container: &mut Map<String, Value>) {
             "tty",
         ],
     );
-    set(container, "imagePullPolicy", json!("Always"));
     set(container, "resources", json!({}));
     set(container, "terminationMessagePath", json!("/dev/termination-log"));
     set(container, "terminationMessagePolicy", json!("File"));

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::devcluster::builtin::{DEFINITIONS, NAMESPACES, PODS};
+use crate::devcluster::builtin::{DEFINITIONS, EVENTS, NAMESPACES, PODS};
 use crate::devcluster::crd;
 use crate::devcluster::kinds::Kind;
 use crate::devcluster::meta;
 use crate::devcluster::refusal::Refusal;
 use crate::devcluster::rules::POD_GRACE;
 use crate::devcluster::store::{Object, Place, State, Store, owner_uids};
-use crate::devcluster::writes::{By, Part, set_or_remove};
+use crate::devcluster::strategy::{By, Part, set_or_remove};
+use crate::devcluster::views::NEW_EVENTS;
 
 /// The finalizer of a delete that waits for its dependents.
 const FOREGROUND: &str = "foregroundDeletion";
@@ -87,7 +88,6 @@ impl State {
         let waits = match resource.as_str() {
             NAMESPACES => mark_namespace(live, &mut marked, &self.clock.second())?,
             PODS => self.mark_pod(live, &mut marked, how.grace),
-            DEFINITIONS => false,
             _ => false,
         };
         let waits = self.mark_finalizers(live, &mut marked, how.propagation) || waits;
@@ -97,6 +97,9 @@ impl State {
             } else {
                 Deleted::Gone(live.clone())
             });
+        }
+        if resource == DEFINITIONS {
+            return Ok(Deleted::Waiting(self.end_definition(live)));
         }
         if !waits {
             let gone = self.remove(&resource, live);
@@ -121,6 +124,9 @@ impl State {
         if resource == DEFINITIONS {
             self.unserve(live);
         }
+        if resource == NEW_EVENTS {
+            self.take(EVENTS, live.namespace(), live.name());
+        }
         if self.collects {
             self.collect_dependents(live.uid());
             self.collect_owners(live);
@@ -141,7 +147,7 @@ impl State {
             }
         }
         let waits = !left.is_empty();
-        let list = waits.then(|| Value::Array(left));
+        let list = waits.then_some(Value::Array(left));
         let metadata = &mut marked["metadata"];
         set_or_remove(metadata, "finalizers", list);
         if waits && metadata["deletionTimestamp"].is_null() {
@@ -312,6 +318,23 @@ impl State {
         let by = By { manager: "kube-apiserver", version: "v1", part: Part::Status, dry_run: false };
         // A definition that was just written is valid and current.
         let _written = self.replace(&kind, definition, known, &by);
+    }
+
+    /// Marks a definition, drops its objects and it. Returns it as it was marked.
+    fn end_definition(&mut self, live: &Object) -> Object {
+        let now = self.clock.second();
+        let mut marked = (**live).clone();
+        marked["metadata"]["deletionTimestamp"] = json!(now);
+        marked["metadata"]["finalizers"] = json!(["customresourcecleanup.apiextensions.k8s.io"]);
+        let mut conditions = live["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "lastTransitionTime": now, "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        }));
+        marked["status"]["conditions"] = json!(conditions);
+        let marked = self.put(DEFINITIONS, marked);
+        self.remove(DEFINITIONS, &marked);
+        marked
     }
 
     /// Serves the kind of a definition no more, and drops its objects.

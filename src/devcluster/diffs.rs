@@ -143,7 +143,7 @@ mod tests {
             let (count, letter) = word.split_at(word.len() - 1);
             let ready = letter.chars().all(char::is_uppercase);
             for _pod in 0..count.parse().unwrap() {
-                let mut pod = Pod { body: json!({"metadata": {}, "status": {"phase": "Running"}}) };
+                let mut pod = Pod { body: json!({"metadata": {}, "status": {"phase": "Running"}}).into() };
                 pod.set_label("controller-revision-hash", &format!("web-{}", letter.to_uppercase()));
                 pod.set_condition("Ready", ready, at());
                 if marked {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::devcluster::builtin::EVENTS;
 use crate::devcluster::store::{State, Store};
-use crate::devcluster::writes::{By, Part};
+use crate::devcluster::strategy::{By, Part};
 
 /// Whether an Event tells of the ordinary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -196,7 +196,9 @@ mod tests {
         let b = revision("web-b", template("r/app:B", json!({})));
         let status = json!([{"name": "c", "image": "r/app:A", "imageID": "id-A"}]);
         let mut pod = Pod {
-            body: json!({"metadata": {}, "spec": a.template()["spec"], "status": {"containerStatuses": status}}),
+            body:
+                json!({"metadata": {}, "spec": a.template()["spec"], "status": {"containerStatuses": status}})
+                    .into(),
         };
         let now = Timestamp::from_second(1_000).unwrap();
         start(&mut pod, &replacement(&a, &b, 2).unwrap(), now);

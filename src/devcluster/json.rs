@@ -1,11 +1,51 @@
-//! Small helpers for objects kept as JSON: pointers, nested maps, and the differences between two documents.
+//! Small helpers for objects kept as JSON: documents that are cheap to clone, places in them, differences between two.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-/// The string at a JSON pointer, or `""`.
+/// A JSON document that is cheap to clone: the copy is made by the first change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Body(Arc<Value>);
+
+impl Body {
+    /// The document by itself; copied only if someone else has it too.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
+impl From<Value> for Body {
+    fn from(value: Value) -> Body {
+        Body(Arc::new(value))
+    }
+}
+
+impl Deref for Body {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl DerefMut for Body {
+    fn deref_mut(&mut self) -> &mut Value {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// What stands at a pointer whose keys have no `~` and which enters no list.
+fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(value, |value, key| value.get(key))
+}
+
+/// The string at a pointer, or `""`.
 #[must_use]
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(value, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The map under `field`, made if it is missing or not a map.
@@ -36,12 +76,12 @@ pub fn list<'a>(value: &'a mut Value, field: &str) -> &'a mut Vec<Value> {
 
 /// The items of the list at a pointer; none if there is no list.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    at(value, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The entries of the map of strings at a pointer, sorted by key; none if there is no map.
 pub fn strings<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-    let entries = value.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
+    let entries = at(value, pointer).and_then(Value::as_object).into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 

@@ -196,7 +196,8 @@ mod tests {
         let mut pod = Pod {
             body: json!({"metadata": {"name": "web-x"}, "spec": {
                 "containers": [{"name": "c", "image": image}],
-                "readinessGates": [{"conditionType": "KruisePodReady"}]}}),
+                "readinessGates": [{"conditionType": "KruisePodReady"}]}})
+            .into(),
         };
         let (mut ids, now) = (Ids::seeded(1), Timestamp::from_second(1_000).unwrap());
         let mut steps = Vec::new();

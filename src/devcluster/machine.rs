@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::devcluster::cloneset::{CLONESETS, CloneSet};
 use crate::devcluster::ids::Ids;
-use crate::devcluster::json::text;
+use crate::devcluster::json::{Body, text};
 use crate::devcluster::kubelet::{Knobs, Step, delay, next, perform};
 use crate::devcluster::pass::{Objects, Outcome, Pass};
 use crate::devcluster::pods::{PODS, Pod, controller_uid};
@@ -30,6 +30,9 @@ const LAST_RETRY: Duration = Duration::from_secs(1_000);
 /// From the start of a manager to its first pass: caches, webhooks, leader election (seen: 2.8–3.3 s).
 const START_UP: Duration = Duration::from_millis(2_800);
 
+/// From the start of a manager to its webhooks' first answer (seen: 0.3–0.7 s).
+const WEBHOOKS_UP: Duration = Duration::from_millis(400);
+
 /// What is to be done at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
@@ -38,7 +41,7 @@ enum Task {
 }
 
 /// A CloneSet's place in the queue.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Work {
     due: Option<Timestamp>,
     running: Option<Pass>,
@@ -50,11 +53,13 @@ struct Work {
 }
 
 /// The CloneSet controller, the scheduler and the kubelets.
+#[derive(Clone)]
 pub struct Machine {
     ids: Ids,
     /// How fast things go, and what goes wrong.
     pub knobs: Knobs,
     down: bool,
+    answers_from: Option<Timestamp>,
     agenda: BTreeSet<(Timestamp, Task)>,
     sets: BTreeMap<Key, Work>,
     steps: BTreeMap<Key, (Step, Timestamp)>,
@@ -82,6 +87,7 @@ impl Machine {
             ids,
             knobs,
             down: false,
+            answers_from: None,
             agenda: BTreeSet::new(),
             sets: BTreeMap::new(),
             steps: BTreeMap::new(),
@@ -102,10 +108,10 @@ impl Machine {
         matches!(self.agenda.first(), Some((_, Task::Step(_))))
     }
 
-    /// Whether the CloneSet controller is stopped; its webhooks are too.
+    /// Whether the CloneSet controller's webhooks do not answer: it is stopped, or was just started.
     #[must_use]
-    pub fn is_down(&self) -> bool {
-        self.down
+    pub fn is_down(&self, now: Timestamp) -> bool {
+        self.down || self.answers_from.is_some_and(|from| now < from)
     }
 
     /// Kills the CloneSet controller, in the middle of whatever it does. Kubelets go on.
@@ -120,6 +126,7 @@ impl Machine {
     /// Starts the CloneSet controller again; after a while it looks at every CloneSet.
     pub fn start_manager(&mut self, now: Timestamp) {
         self.down = false;
+        self.answers_from = Some(after(now, WEBHOOKS_UP));
         self.recorder = Recorder::default();
         let keys: Vec<Key> = self.sets.keys().cloned().collect();
         for key in keys {
@@ -128,20 +135,16 @@ impl Machine {
     }
 
     /// Tells of one change; `before` and `after` as in a watch.
-    pub fn observe(&mut self, resource: &str, before: Option<&Value>, after: Option<&Value>, now: Timestamp) {
+    pub fn observe(&mut self, resource: &str, before: Option<&Value>, after: Option<&Body>, now: Timestamp) {
+        let plain = after.map(|after| -> &Value { after });
+        let Some(shown) = plain.or(before) else { return };
         match resource {
-            CLONESETS => {
-                if let Some(body) = after.or(before) {
-                    self.enqueue(key(body), now);
-                }
-            }
+            CLONESETS => self.enqueue(key(shown), now),
             PODS => {
-                self.note_owner(PODS, before, after, now);
-                if let Some(body) = after.or(before) {
-                    self.plan_step(&key(body), after, now);
-                }
+                self.note_owner(PODS, before, plain, now);
+                self.plan_step(&key(shown), after, now);
             }
-            REVISIONS => self.note_owner(REVISIONS, before, after, now),
+            REVISIONS => self.note_owner(REVISIONS, before, plain, now),
             _other => {}
         }
     }
@@ -202,7 +205,7 @@ impl Machine {
     }
 
     /// Plans what the kubelet does next to a pod; a step that was planned already keeps its time.
-    fn plan_step(&mut self, key: &Key, pod: Option<&Value>, now: Timestamp) {
+    fn plan_step(&mut self, key: &Key, pod: Option<&Body>, now: Timestamp) {
         let pod = pod.map(|body| Pod { body: body.clone() });
         let step = pod.as_ref().and_then(|pod| next(pod, &self.knobs));
         let stands = self.steps.get(key).copied();
@@ -221,7 +224,7 @@ impl Machine {
     }
 
     /// Looks at a pod again after a knob was turned for it.
-    pub fn reconsider(&mut self, pod: &Value, now: Timestamp) {
+    pub fn reconsider(&mut self, pod: &Body, now: Timestamp) {
         self.plan_step(&key(pod), Some(pod), now);
     }
 
@@ -264,19 +267,16 @@ impl Machine {
         let (pass, outcome) = match work.running.take() {
             Some(mut pass) => {
                 let mut recorder = self.recorder.on(objects, now);
-                let outcome = pass.proceed(&mut recorder, now);
+                let outcome = pass.proceed(&mut recorder, &mut self.ids, now);
                 (pass, outcome)
             }
-            None => {
-                let Some(mut pass) = self.begin(key, objects) else {
+            None => match self.begin(key, objects) {
+                Some(pass) => (pass, None),
+                None => {
                     self.sets.remove(key);
                     return;
-                };
-                let mut recorder = self.recorder.on(objects, now);
-                pass.write_revision(&mut recorder, &mut self.ids, now);
-                let outcome = pass.proceed(&mut recorder, now);
-                (pass, outcome)
-            }
+                }
+            },
         };
         match outcome {
             None => {
@@ -293,7 +293,7 @@ impl Machine {
 
     fn begin(&mut self, key: &Key, objects: &impl Objects) -> Option<Pass> {
         let set = CloneSet::read(objects.get(CLONESETS, &key.0, &key.1)?);
-        let read = |resource: &'static str, owner: &str| -> Vec<Value> {
+        let read = |resource: &'static str, owner: &str| -> Vec<Body> {
             let keys = self.owned.get(&(resource, owner.to_owned())).into_iter().flatten();
             keys.filter_map(|(namespace, name)| objects.get(resource, namespace, name)).collect()
         };

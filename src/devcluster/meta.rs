@@ -19,6 +19,13 @@ const NAME_LIMIT: usize = 253;
 /// Longest value of a label (`LabelValueMaxLength`).
 const LABEL_LIMIT: usize = 63;
 
+/// Bytes of all annotations together (`TotalAnnotationSizeLimitB`).
+const ANNOTATIONS_LIMIT: usize = 256 * 1024;
+
+const KEY_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with \
+an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+
 /// What is wrong with the metadata of an object, whether new or old.
 #[must_use]
 pub fn faults(object: &Value) -> Vec<Cause> {
@@ -35,6 +42,21 @@ pub fn faults(object: &Value) -> Vec<Cause> {
         if !is_label_value(value) {
             causes.push(Cause::invalid("metadata.labels", &format!("{value:?}"), LABEL_VALUE));
         }
+    }
+    for field in ["labels", "annotations"] {
+        for key in metadata[field].as_object().into_iter().flat_map(|map| map.keys()) {
+            let name = key.split_once('/').map_or(key.as_str(), |(_, name)| name);
+            if name.is_empty() || !is_label_value(name) {
+                causes.push(Cause::invalid(format!("metadata.{field}"), &format!("{key:?}"), KEY_NAME));
+            }
+        }
+    }
+    let annotations = metadata["annotations"].as_object().into_iter().flatten();
+    let size: usize = annotations.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > ANNOTATIONS_LIMIT {
+        let message = format!("Too long: must have at most {ANNOTATIONS_LIMIT} bytes");
+        let field = "metadata.annotations".to_owned();
+        causes.push(Cause { reason: "FieldValueTooLong", message, field });
     }
     for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         if owner["uid"].as_str().unwrap_or_default().is_empty() {
@@ -78,11 +100,13 @@ pub fn finalizers(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["finalizers"].as_array().into_iter().flatten()
 }
 
-/// Warnings about finalizers without a domain.
+/// Warnings about new finalizers without a domain.
 #[must_use]
-pub fn warnings(object: &Value) -> Vec<String> {
+pub fn warnings(before: Option<&Value>, object: &Value) -> Vec<String> {
     let plain = |finalizer: &&str| {
-        !finalizer.contains('/') && !matches!(*finalizer, "orphan" | "foregroundDeletion" | "kubernetes")
+        let known = matches!(*finalizer, "orphan" | "foregroundDeletion" | "kubernetes");
+        let had = before.is_some_and(|before| finalizers(before).any(|found| found == *finalizer));
+        !finalizer.contains('/') && !known && !had
     };
     let names = finalizers(object).filter_map(Value::as_str).filter(plain);
     let advice =
@@ -97,8 +121,15 @@ pub fn repeated(causes: Vec<Cause>, kind: &Kind) -> Vec<Cause> {
     if !kind.custom {
         return causes;
     }
-    let twice = |cause: Cause| [cause.clone(), cause];
-    causes.into_iter().flat_map(twice).collect()
+    let times = |cause: Cause| {
+        let count = match cause.field.as_str() {
+            "metadata.ownerReferences.uid" => 3,
+            "metadata.uid" | "metadata.deletionTimestamp" | "metadata.finalizers" => 2,
+            _ => 1,
+        };
+        std::iter::repeat_n(cause, count)
+    };
+    causes.into_iter().flat_map(times).collect()
 }
 
 fn is_subdomain(name: &str) -> bool {

@@ -1,4 +1,23 @@
 //! An in-process Kubernetes API with an imitation of the CloneSet controller and of kubelets.
+//!
+//! **The API** answers as kube-apiserver 1.30 did when `tests/api-vectors` were recorded: lists and watches with
+//! versions and bookmarks, the four patches, server-side apply with its conflicts, status and scale, finalizers and
+//! preconditions, dry runs, definitions of custom kinds, tables. The same router serves a socket and a client in
+//! the same process.
+//!
+//! **Invariants:** everything is in memory and behind one lock that no await holds. Time is tokio's, ids and names come
+//! from a seed, nothing depends on the order of a hash: equal seeds and requests give equal answers. A write knows its
+//! object, its owners and its dependents, never all objects of its kind. Logs are bounded.
+//!
+//! **Left out of the API:** YAML bodies and protobuf; aggregated discovery; OpenAPI documents beyond what kubectl asks
+//! for before it applies; other versions of a kind with another shape (autoscaling/v1), and ownership across them; core
+//! Events in events.k8s.io (the other way they show); evictions, logs, exec, proxy; users, beyond what `Knobs` deny;
+//! admission beyond the CloneSet's; most validation of Pods, quantities and Ingress; patterns and rules (CEL) in the
+//! schemas of custom kinds; descriptions of built-in columns. Garbage is collected at once, in the write that makes it.
+//! Answers that differ from the recorded ones are listed one by one, with reasons, in `tests/exclusions.rs`.
+//!
+//! Read it in four parts: what objects are (`clock` to `decode`), the store and its writes (`store` to `events`), the
+//! controllers (`json` to `controllers`), the HTTP face (`patch` to `cluster`).
 
 pub mod clock;
 pub mod ids;
@@ -18,7 +37,9 @@ pub mod custom;
 pub mod meta;
 pub mod rules;
 pub mod decode;
+pub mod strategy;
 pub mod store;
+pub mod views;
 pub mod writes;
 pub mod deletes;
 pub mod events;
@@ -43,3 +64,26 @@ pub mod defaulting;
 pub mod admission;
 pub mod sim;
 pub mod controllers;
+pub mod patch;
+pub mod selectors;
+pub mod knobs;
+pub mod body;
+pub mod request;
+pub mod table;
+pub mod reply;
+pub mod list;
+pub mod watching;
+pub mod modify;
+pub mod scaling;
+pub mod removal;
+pub mod discovery;
+pub mod server;
+pub mod cluster;
+
+pub use clock::Clock;
+pub use cluster::{DevCluster, Options};
+pub use deletes::{DeleteHow, Deleted, Propagation};
+pub use events::EventType;
+pub use knobs::{Denial, Failure, Faults, Knobs, Write};
+pub use refusal::Refusal;
+pub use store::{Admission, Change, Object, Store};

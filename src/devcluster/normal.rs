@@ -16,6 +16,9 @@ pub fn normalise(value: &mut Value, schema: &Schema) {
             }
             for (key, value) in map.iter_mut() {
                 if let Some(child) = fields.get(key).or(rest.as_ref()) {
+                    if value.is_null() && fields.is_empty() && matches!(child.shape, Shape::Scalar(_)) {
+                        *value = zero(child);
+                    }
                     normalise(value, child);
                 }
             }

@@ -47,20 +47,21 @@ impl Writer<'_> {
 }
 
 /// Ownership after a create or update: the writer owns what it added or changed; nobody owns what it removed.
-/// `empty` is the kind's object with nothing in it, `live` is `None` for a create. Writes managedFields into `new`.
-pub fn track(live: Option<&Value>, empty: &Value, new: &mut Value, schema: &Schema, writer: &Writer<'_>) {
-    let before = live.unwrap_or(empty);
-    let mut managed = Managed::of_write(before, new, writer.subresource);
-    if live.is_none() || !managed.0.is_empty() {
-        let bare = bare(new);
-        update(&mut managed, before, &bare, schema, writer);
+/// `live` is what is replaced: for a create the kind's object with nothing in it. Writes managedFields into `new`.
+pub fn track(live: &Value, creates: bool, new: &mut Value, schema: &Schema, writer: &Writer<'_>) {
+    let mut managed = Managed::of_write(live, new, writer.subresource);
+    if creates || !managed.0.is_empty() {
+        update(&mut managed, live, new, schema, writer);
         managed.cap();
     }
     managed.write(new);
 }
 
 fn update(managed: &mut Managed, live: &Value, new: &Value, schema: &Schema, writer: &Writer<'_>) {
-    let difference = compare(Some(&bare(live)), Some(new), schema);
+    let mut difference = compare(Some(live), Some(new), schema);
+    for set in [&mut difference.added, &mut difference.modified, &mut difference.removed] {
+        set.cut(&["f:metadata", "f:managedFields"]);
+    }
     let touched = writer.filter(difference.added.union(&difference.modified));
     let removed = writer.filter(difference.removed);
     for entry in managed.0.values_mut() {
@@ -186,7 +187,8 @@ fn taken_over(live: &Value, schema: &Schema) -> FieldSet {
 
 fn last_applied(applied: &Value) -> Value {
     let mut record = applied.clone();
-    if let Some(annotations) = record["metadata"]["annotations"].as_object_mut() {
+    let annotations = record.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations {
         annotations.remove(LAST_APPLIED);
     }
     record
@@ -235,12 +237,36 @@ fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
     Refusal { code: 409, reason: "Conflict", message, details: Some(json!({"causes": causes})) }
 }
 
-/// Drops the times of entries whose operation has none: scale writes no times.
+/// Drops the time of a manager's entries for a subresource: those of scale have none.
 pub fn drop_times(object: &mut Value, manager: &str, subresource: &str) {
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        let mine = entry["manager"] == manager && entry["subresource"] == subresource;
-        if mine && let Some(entry) = entry.as_object_mut() {
-            entry.remove("time");
+    let mut managed = Managed::read(object).unwrap_or_default();
+    for (known, entry) in &mut managed.0 {
+        if known.name == manager && known.subresource == subresource {
+            entry.time = None;
         }
     }
+    managed.write(object);
+}
+
+/// Whether any manager owns the field at a JSON pointer.
+#[must_use]
+pub fn is_owned(object: &Value, pointer: &str) -> bool {
+    let managed = Managed::read(object).unwrap_or_default();
+    managed.0.values().any(|entry| {
+        let mut set = Some(&entry.set);
+        for part in pointer.split('/').skip(1) {
+            set = set.and_then(|set| set.below.get(&format!("f:{part}")));
+        }
+        set.is_some()
+    })
+}
+
+/// Takes the field at a JSON pointer from every manager.
+pub fn disown(object: &mut Value, pointer: &str) {
+    let path: Vec<String> = pointer.split('/').skip(1).map(|part| format!("f:{part}")).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let mut managed = Managed::read(object).unwrap_or_default();
+    managed.0.values_mut().for_each(|entry| entry.set.cut(&path));
+    managed.strip();
+    managed.write(object);
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::devcluster::actions::{Action, Told};
 use crate::devcluster::cloneset::{CLONESETS, CloneSet};
 use crate::devcluster::ids::Ids;
+use crate::devcluster::json::Body;
 use crate::devcluster::lifecycle::Change;
 use crate::devcluster::pods::{PODS, Pod};
 use crate::devcluster::revision::{Active, REVISIONS, Revision, Step, active, surplus};
@@ -21,27 +22,27 @@ use crate::devcluster::update::update;
 /// The objects of a cluster, as the controller and the kubelets use them. Errors are the API's sentences.
 pub trait Objects {
     /// The object as last written.
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value>;
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Body>;
     /// Creates an object.
     ///
     /// # Errors
     /// What the API says.
-    fn create(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    fn create(&mut self, resource: &str, object: Body) -> Result<(), String>;
     /// Replaces an object but for its status.
     ///
     /// # Errors
     /// What the API says.
-    fn update(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    fn update(&mut self, resource: &str, object: Body) -> Result<(), String>;
     /// Replaces an object's status.
     ///
     /// # Errors
     /// What the API says.
-    fn update_status(&mut self, resource: &str, object: Value) -> Result<(), String>;
+    fn update_status(&mut self, resource: &str, object: Body) -> Result<(), String>;
     /// Replaces a pod that was just read, node and status at once: what the subresource `binding` does.
     ///
     /// # Errors
     /// What the API says.
-    fn bind(&mut self, pod: Value) -> Result<(), String>;
+    fn bind(&mut self, pod: Body) -> Result<(), String>;
     /// Deletes an object; `at_once` without the grace that a running pod is given.
     ///
     /// # Errors
@@ -54,6 +55,7 @@ pub trait Objects {
 /// Where a pass is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Revision,
     Scale,
     Update,
     Status,
@@ -103,7 +105,7 @@ impl Pass {
             pods,
             revisions,
             active,
-            stage: Stage::Scale,
+            stage: Stage::Revision,
             queue,
             batch: 1,
             acted: false,
@@ -112,16 +114,15 @@ impl Pass {
         }
     }
 
-    /// Writes the update revision where it is not there; the first write of every pass.
-    pub fn write_revision(&mut self, objects: &mut impl Objects, ids: &mut Ids, now: Timestamp) {
+    /// Writes the update revision where it is not there. Returns whether it was not.
+    fn write_revision(&self, objects: &mut impl Objects) -> bool {
+        // A lost race is seen by the next pass.
         let _lost = match &self.active.step {
-            Step::Nothing => Ok(()),
+            Step::Nothing => return false,
             Step::Create(revision) => objects.create(REVISIONS, revision.body.clone()),
             Step::Renumber(revision) => objects.update(REVISIONS, revision.body.clone()),
         };
-        if !self.set.is_deleting() {
-            self.queue.extend(scale(&self.set, &self.pods, &self.active, ids, now));
-        }
+        true
     }
 
     /// Whether the next thing to do is the status.
@@ -131,7 +132,7 @@ impl Pass {
     }
 
     /// Does the next write. Returns the outcome when the pass is over.
-    pub fn proceed(&mut self, objects: &mut impl Objects, now: Timestamp) -> Option<Outcome> {
+    pub fn proceed(&mut self, objects: &mut impl Objects, ids: &mut Ids, now: Timestamp) -> Option<Outcome> {
         while self.stage != Stage::Over {
             if let Some(action) = self.queue.pop_front() {
                 match self.act(action, objects, now) {
@@ -141,6 +142,15 @@ impl Pass {
                 continue;
             }
             match self.stage {
+                Stage::Revision => {
+                    self.stage = Stage::Scale;
+                    if !self.set.is_deleting() {
+                        self.queue.extend(scale(&self.set, &self.pods, &self.active, ids, now));
+                    }
+                    if self.write_revision(objects) {
+                        return None;
+                    }
+                }
                 Stage::Scale if self.acted || self.set.is_deleting() => self.stage = Stage::Status,
                 Stage::Scale => self.plan_update(now),
                 Stage::Update => {
@@ -174,7 +184,7 @@ impl Pass {
     }
 
     fn fail(&mut self, message: String, now: Timestamp) {
-        let half = if self.stage == Stage::Scale { Half::Scale } else { Half::Update };
+        let half = if self.stage == Stage::Update { Half::Update } else { Half::Scale };
         self.queue.clear();
         self.failures.push(Failure { half, message, at: now });
     }
@@ -221,7 +231,7 @@ impl Pass {
                     objects.tell(&self.set.body, &Told::normal("SuccessfulCreate", sentence));
                 }
                 Err(error) => {
-                    let sentence = format!("failed to create pod: {error}, pod: {}", pod.body);
+                    let sentence = format!("failed to create pod: {error}, pod: {}", *pod.body);
                     objects.tell(&self.set.body, &Told::warning("FailedCreate", sentence));
                     refused = Some(error);
                 }

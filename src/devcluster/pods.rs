@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::devcluster::clock::second;
 use crate::devcluster::cloneset::{API_VERSION, CloneSet};
-use crate::devcluster::json::{items, list, map, text};
+use crate::devcluster::json::{Body, items, list, map, text};
 
 pub use crate::devcluster::builtin::PODS;
 /// The pod's revision: the full name of a ControllerRevision (without the gate CloneSetShortHash).
@@ -63,7 +63,7 @@ impl State {
 #[derive(Clone, Debug)]
 pub struct Pod {
     /// The whole document.
-    pub body: Value,
+    pub body: Body,
 }
 
 impl Pod {
@@ -168,7 +168,9 @@ impl Pod {
         };
         let since = ready["lastTransitionTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
         let long_enough = min_ready_seconds == 0
-            || since.is_some_and(|since| since.as_second() + min_ready_seconds < now.as_second());
+            || since.is_some_and(|since| {
+                since.as_millisecond() + min_ready_seconds * 1_000 < now.as_millisecond()
+            });
         let updating = self.condition(IN_PLACE_READY).is_some_and(|condition| condition["status"] != "True");
         self.phase() == "Running" && long_enough && !updating
     }
@@ -236,7 +238,8 @@ impl Pod {
     }
 }
 
-fn map_of_status(body: &mut Value) -> &mut Value {
+fn map_of_status(body: &mut Body) -> &mut Value {
+    let body: &mut Value = body;
     map(body, "status");
     &mut body["status"]
 }
@@ -253,7 +256,7 @@ pub fn short_hash(name: &str) -> &str {
 pub fn new_pod(set: &CloneSet, template: &Value, revision: &str, id: &str, now: Timestamp) -> Pod {
     let meta = &template["metadata"];
     let mut pod = Pod {
-        body: json!({
+        body: Body::from(json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": format!("{}-{id}", set.name()),
@@ -263,7 +266,7 @@ pub fn new_pod(set: &CloneSet, template: &Value, revision: &str, id: &str, now: 
             },
             "spec": template["spec"],
             "status": {"phase": "Pending"},
-        }),
+        })),
     };
     for field in ["labels", "annotations", "finalizers"] {
         if let Some(value) = meta.get(field).filter(|value| !value.is_null()) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::devcluster::actions::Told;
-use crate::devcluster::json::text;
+use crate::devcluster::json::{Body, text};
 use crate::devcluster::pass::Objects;
 
 /// Events about one object that may come at once.
@@ -48,23 +48,23 @@ pub struct Recorded<'a, O> {
 }
 
 impl<O: Objects> Objects for Recorded<'_, O> {
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Body> {
         self.objects.get(resource, namespace, name)
     }
 
-    fn create(&mut self, resource: &str, object: Value) -> Result<(), String> {
+    fn create(&mut self, resource: &str, object: Body) -> Result<(), String> {
         self.objects.create(resource, object)
     }
 
-    fn update(&mut self, resource: &str, object: Value) -> Result<(), String> {
+    fn update(&mut self, resource: &str, object: Body) -> Result<(), String> {
         self.objects.update(resource, object)
     }
 
-    fn update_status(&mut self, resource: &str, object: Value) -> Result<(), String> {
+    fn update_status(&mut self, resource: &str, object: Body) -> Result<(), String> {
         self.objects.update_status(resource, object)
     }
 
-    fn bind(&mut self, pod: Value) -> Result<(), String> {
+    fn bind(&mut self, pod: Body) -> Result<(), String> {
         self.objects.bind(pod)
     }
 

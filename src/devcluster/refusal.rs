@@ -137,7 +137,11 @@ impl Refusal {
     /// The reason in few words, for counting; bounded by the reasons of Kubernetes.
     #[must_use]
     pub fn category(&self) -> &'static str {
-        if self.reason.is_empty() { "InternalError" } else { self.reason }
+        match (self.reason, self.code) {
+            ("", 422) => "Invalid",
+            ("", _) => "InternalError",
+            (reason, _) => reason,
+        }
     }
 
     /// Whether the same request may succeed later without a change to it.

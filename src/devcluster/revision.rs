@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::devcluster::cloneset::CloneSet;
-use crate::devcluster::json::text;
+use crate::devcluster::json::{Body, text};
 use crate::devcluster::pods::{Pod, owner_reference, short_hash};
 
 pub use crate::devcluster::builtin::CONTROLLER_REVISIONS as REVISIONS;
@@ -21,14 +21,14 @@ const SAFE_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 #[derive(Clone, Debug)]
 pub struct Revision {
     /// The whole document.
-    pub body: Value,
+    pub body: Body,
 }
 
 impl Revision {
     /// Reads a document.
     #[must_use]
-    pub fn read(body: Value) -> Revision {
-        Revision { body }
+    pub fn read(body: impl Into<Body>) -> Revision {
+        Revision { body: body.into() }
     }
 
     /// `metadata.name`.
@@ -114,14 +114,14 @@ fn new_revision(set: &CloneSet, number: i64) -> Revision {
         annotations[key] = value.clone();
     }
     Revision {
-        body: json!({
+        body: Body::from(json!({
             "apiVersion": "apps/v1", "kind": "ControllerRevision",
             "metadata": {
                 "name": format!("{}-{hash}", set.name()), "namespace": set.namespace(),
                 "labels": labels, "annotations": annotations, "ownerReferences": [owner_reference(set)],
             },
             "data": data, "revision": number,
-        }),
+        })),
     }
 }
 

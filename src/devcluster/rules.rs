@@ -143,11 +143,8 @@ pub fn faults(resource: &str, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     match resource {
         "configmaps" => config_map_faults(old, new, &mut causes),
-        "secrets" => {
-            if let Some(old) = old.filter(|old| old["type"] != new["type"]) {
-                debug_assert!(old["type"] != new["type"], "only a changed type is refused");
-                causes.push(Cause::invalid("type", &new["type"].to_string(), "field is immutable"));
-            }
+        "secrets" if old.is_some_and(|old| old["type"] != new["type"]) => {
+            causes.push(Cause::invalid("type", &new["type"].to_string(), "field is immutable"));
         }
         "services" => service_faults(old, new, &mut causes),
         PODS => pod_faults(old, new, &mut causes),
@@ -172,17 +169,9 @@ pub fn faults(resource: &str, old: Option<&Value>, new: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid("spec", &shown, why));
             }
         }
-        "leases.coordination.k8s.io" => {
-            let duration = &new["spec"]["leaseDurationSeconds"];
-            if duration.as_i64().is_some_and(|duration| duration < 1) {
-                let field = "spec.leaseDurationSeconds";
-                causes.push(Cause::invalid(field, &duration.to_string(), "must be greater than 0"));
-            }
-        }
-        CONTROLLER_REVISIONS => {
-            if old.is_some_and(|old| old["data"] != new["data"]) {
-                causes.push(Cause::invalid("data", &new["data"].to_string(), "field is immutable"));
-            }
+        "leases.coordination.k8s.io" => lease_faults(new, &mut causes),
+        CONTROLLER_REVISIONS if old.is_some_and(|old| old["data"] != new["data"]) => {
+            causes.push(Cause::invalid("data", &new["data"].to_string(), "field is immutable"));
         }
         "events" => {
             let about = new["involvedObject"]["namespace"].as_str().unwrap_or_default();
@@ -192,9 +181,40 @@ pub fn faults(resource: &str, old: Option<&Value>, new: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid("involvedObject.namespace", &format!("{about:?}"), why));
             }
         }
+        "events.events.k8s.io" => {
+            let about = new["regarding"]["namespace"].as_str().unwrap_or_default();
+            if new["metadata"]["namespace"] != about {
+                let why = "does not match event.namespace";
+                causes.push(Cause::invalid("involvedObject.namespace", &format!("{about:?}"), why));
+            }
+            if new["eventTime"].is_null() {
+                causes.push(Cause::required("eventTime", ""));
+            }
+        }
         _ => {}
     }
     causes
+}
+
+fn lease_faults(new: &Value, causes: &mut Vec<Cause>) {
+    let duration = &new["spec"]["leaseDurationSeconds"];
+    if duration.as_i64().is_some_and(|duration| duration < 1) {
+        let field = "spec.leaseDurationSeconds";
+        causes.push(Cause::invalid(field, &duration.to_string(), "must be greater than 0"));
+    }
+    for field in ["acquireTime", "renewTime"] {
+        let time = &new["spec"][field];
+        if time.as_str().is_some_and(|time| !is_micro_time(time)) {
+            let why = "must be a time with six digits after the point";
+            causes.push(Cause::invalid(format!("spec.{field}"), &time.to_string(), why));
+        }
+    }
+}
+
+/// Go reads `metav1.MicroTime` only with exactly six digits after the point.
+fn is_micro_time(text: &str) -> bool {
+    let digits = text.split_once('.').map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).count());
+    digits == Some(6) && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 fn config_map_faults(old: Option<&Value>, new: &Value, causes: &mut Vec<Cause>) {

@@ -16,7 +16,7 @@ use crate::devcluster::cloneset::CLONESETS;
 use crate::devcluster::defaulting::default_cloneset;
 use crate::devcluster::deletes::Propagation;
 use crate::devcluster::ids::Ids;
-use crate::devcluster::json::{items, map, strings, text};
+use crate::devcluster::json::{Body, items, map, strings, text};
 use crate::devcluster::kubelet::Knobs;
 use crate::devcluster::machine::{Machine, after};
 use crate::devcluster::pass::Objects;
@@ -27,6 +27,8 @@ use crate::devcluster::revision::REVISIONS;
 const LABEL_LIMIT: usize = 63;
 /// What keeps an owner until its dependents are gone.
 const FOREGROUND: &str = "foregroundDeletion";
+/// What keeps an owner until its dependents are free.
+const ORPHAN: &str = "orphan";
 /// How often dependents of owners that are gone are looked for.
 const COLLECTION: Duration = Duration::from_millis(100);
 
@@ -38,9 +40,9 @@ pub struct Seen {
     /// The resource's name.
     pub resource: String,
     /// The object before.
-    pub before: Option<Value>,
+    pub before: Option<Body>,
     /// The object after.
-    pub after: Option<Value>,
+    pub after: Option<Body>,
 }
 
 /// Why a write was refused.
@@ -73,11 +75,13 @@ impl Refused {
 }
 
 /// What stands in memory.
+#[derive(Clone)]
 struct Shelf {
     now: Timestamp,
     version: u64,
     ids: Ids,
-    objects: BTreeMap<(String, String, String), Value>,
+    /// By resource, namespace and name.
+    objects: BTreeMap<String, (String, Body)>,
     unseen: Vec<Seen>,
     events: BTreeMap<&'static str, u64>,
     /// Pods with one of these images are refused, as a quota would.
@@ -85,21 +89,21 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn put(&mut self, resource: &str, mut after: Value) {
+    fn put(&mut self, resource: &str, mut after: Body) {
         self.version += 1;
         after["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let place = place(resource, text(&after, "/metadata/namespace"), text(&after, "/metadata/name"));
-        let before = self.objects.insert(place, after.clone());
-        self.note(resource, before, Some(after));
+        let before = self.objects.insert(place, (resource.to_owned(), after.clone()));
+        self.note(resource, before.map(|(_, body)| body), Some(after));
     }
 
     fn take(&mut self, resource: &str, namespace: &str, name: &str) {
         self.version += 1;
         let before = self.objects.remove(&place(resource, namespace, name));
-        self.note(resource, before, None);
+        self.note(resource, before.map(|(_, body)| body), None);
     }
 
-    fn note(&mut self, resource: &str, before: Option<Value>, after: Option<Value>) {
+    fn note(&mut self, resource: &str, before: Option<Body>, after: Option<Body>) {
         self.unseen.push(Seen { at: self.now, resource: resource.to_owned(), before, after });
     }
 
@@ -118,16 +122,16 @@ impl Shelf {
     }
 }
 
-fn place(resource: &str, namespace: &str, name: &str) -> (String, String, String) {
-    (resource.to_owned(), namespace.to_owned(), name.to_owned())
+fn place(resource: &str, namespace: &str, name: &str) -> String {
+    format!("{resource}/{namespace}/{name}")
 }
 
 impl Objects for Shelf {
-    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
-        self.objects.get(&place(resource, namespace, name)).cloned()
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Body> {
+        self.objects.get(&place(resource, namespace, name)).map(|(_, body)| body.clone())
     }
 
-    fn create(&mut self, resource: &str, mut object: Value) -> Result<(), String> {
+    fn create(&mut self, resource: &str, mut object: Body) -> Result<(), String> {
         let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
         if self.objects.contains_key(&place(resource, namespace, name)) {
             return Err(format!("{resource} {name:?} already exists"));
@@ -142,7 +146,7 @@ impl Objects for Shelf {
         Ok(())
     }
 
-    fn update(&mut self, resource: &str, mut object: Value) -> Result<(), String> {
+    fn update(&mut self, resource: &str, mut object: Body) -> Result<(), String> {
         let name = text(&object, "/metadata/name").to_owned();
         let namespace = text(&object, "/metadata/namespace").to_owned();
         let missing = || format!("{resource} {name:?} not found");
@@ -169,7 +173,7 @@ impl Objects for Shelf {
         Ok(())
     }
 
-    fn update_status(&mut self, resource: &str, object: Value) -> Result<(), String> {
+    fn update_status(&mut self, resource: &str, object: Body) -> Result<(), String> {
         let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
         let missing = || format!("{resource} {name:?} not found");
         let old = self.get(resource, namespace, name).ok_or_else(missing)?;
@@ -181,7 +185,7 @@ impl Objects for Shelf {
         Ok(())
     }
 
-    fn bind(&mut self, pod: Value) -> Result<(), String> {
+    fn bind(&mut self, pod: Body) -> Result<(), String> {
         self.put(PODS, pod);
         Ok(())
     }
@@ -195,6 +199,8 @@ impl Objects for Shelf {
             self.take(resource, namespace, name);
         } else if old["metadata"]["deletionTimestamp"].is_null() {
             old["metadata"]["deletionTimestamp"] = json!(second(self.now));
+            let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+            old["metadata"]["generation"] = json!(generation);
             self.put(resource, old);
         }
         Ok(())
@@ -205,12 +211,14 @@ impl Objects for Shelf {
     }
 }
 
-/// A small cluster in virtual time.
+/// A small cluster in virtual time. A clone is a second world that goes on from the same moment.
+#[derive(Clone)]
 pub struct Sim {
     shelf: Shelf,
     machine: Machine,
     seen: Vec<Seen>,
     collect_at: Option<Timestamp>,
+    webhooks_may_fail: bool,
 }
 
 impl Sim {
@@ -227,7 +235,7 @@ impl Sim {
             refused_images: BTreeSet::new(),
         };
         let machine = Machine::new(knobs, Ids::seeded(seed.wrapping_add(1)));
-        Sim { shelf, machine, seen: Vec::new(), collect_at: None }
+        Sim { shelf, machine, seen: Vec::new(), collect_at: None, webhooks_may_fail: false }
     }
 
     /// The time.
@@ -238,14 +246,14 @@ impl Sim {
 
     /// An object as last written.
     #[must_use]
-    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Body> {
         self.shelf.get(resource, namespace, name)
     }
 
     /// All objects of a resource, by namespace and name.
-    pub fn list(&self, resource: &str) -> impl Iterator<Item = &Value> {
-        let resource = resource.to_owned();
-        self.shelf.objects.iter().filter(move |((one, ..), _)| *one == resource).map(|(_, object)| object)
+    pub fn list(&self, resource: &str) -> impl Iterator<Item = &Body> {
+        let (from, to) = (format!("{resource}/"), format!("{resource}0"));
+        self.shelf.objects.range(from..to).map(|(_, (_, body))| body)
     }
 
     /// How many Events of each reason came through.
@@ -266,7 +274,7 @@ impl Sim {
     pub fn create(&mut self, mut body: Value) -> Result<(), Refused> {
         self.admit(&mut body, None)?;
         let conflict = |message| Refused { code: 409, message };
-        self.shelf.create(CLONESETS, body).map_err(conflict)?;
+        self.shelf.create(CLONESETS, body.into()).map_err(conflict)?;
         self.tell_machine();
         Ok(())
     }
@@ -283,10 +291,10 @@ impl Sim {
     ) -> Result<(), Refused> {
         let missing = || Refused { code: 404, message: format!("{CLONESETS} {name:?} not found") };
         let old = self.get(CLONESETS, namespace, name).ok_or_else(missing)?;
-        let mut new = old.clone();
+        let mut new = (*old).clone();
         change(&mut new);
         self.admit(&mut new, Some(&old))?;
-        self.shelf.update(CLONESETS, new).map_err(|message| Refused { code: 409, message })?;
+        self.shelf.update(CLONESETS, new.into()).map_err(|message| Refused { code: 409, message })?;
         self.tell_machine();
         Ok(())
     }
@@ -324,22 +332,16 @@ impl Sim {
     /// Deletes a CloneSet.
     pub fn delete(&mut self, namespace: &str, name: &str, how: Propagation) {
         let Some(mut body) = self.get(CLONESETS, namespace, name) else { return };
-        match how {
-            Propagation::Background => {}
-            Propagation::Foreground => {
-                body["metadata"]["finalizers"] = json!([FOREGROUND]);
-                let _there = self.shelf.update(CLONESETS, body);
-            }
-            Propagation::Orphan => {
-                let uid = text(&body, "/metadata/uid").to_owned();
-                let owned = self.shelf.objects.clone().into_iter();
-                for ((resource, ..), mut object) in owned.filter(|(_, body)| controller_uid(body) == uid) {
-                    map(&mut object, "metadata").remove("ownerReferences");
-                    let _there = self.shelf.update(&resource, object);
-                }
-            }
+        let finalizer = match how {
+            Propagation::Background => None,
+            Propagation::Foreground => Some(FOREGROUND),
+            Propagation::Orphan => Some(ORPHAN),
+        };
+        if let Some(finalizer) = finalizer {
+            body["metadata"]["finalizers"] = json!([finalizer]);
+            let _there = self.shelf.update(CLONESETS, body);
         }
-        let _gone = self.shelf.delete(CLONESETS, namespace, name, true);
+        let _gone = self.shelf.delete(CLONESETS, namespace, name, false);
         self.tell_machine();
         self.collect_at = Some(after(self.now(), COLLECTION));
     }
@@ -348,7 +350,7 @@ impl Sim {
     pub fn turn(&mut self, change: impl FnOnce(&mut Knobs)) {
         change(&mut self.machine.knobs);
         let now = self.now();
-        let pods: Vec<Value> = self.list(PODS).cloned().collect();
+        let pods: Vec<Body> = self.list(PODS).cloned().collect();
         for pod in &pods {
             self.machine.reconsider(pod, now);
         }
@@ -357,6 +359,11 @@ impl Sim {
     /// Refuses new pods with this image, as a quota would.
     pub fn refuse_image(&mut self, image: &str) {
         self.shelf.refused_images.insert(image.to_owned());
+    }
+
+    /// Lets writes pass without webhooks while those are dead (`failurePolicy: Ignore`).
+    pub fn let_webhooks_fail(&mut self) {
+        self.webhooks_may_fail = true;
     }
 
     /// Kills the CloneSet controller and its webhooks.
@@ -399,13 +406,16 @@ impl Sim {
 
     fn tell_machine(&mut self) {
         for seen in std::mem::take(&mut self.shelf.unseen) {
-            self.machine.observe(&seen.resource, seen.before.as_ref(), seen.after.as_ref(), seen.at);
+            self.machine.observe(&seen.resource, seen.before.as_deref(), seen.after.as_ref(), seen.at);
             self.seen.push(seen);
         }
     }
 
     fn admit(&self, body: &mut Value, old: Option<&Value>) -> Result<(), Refused> {
-        if self.machine.is_down() {
+        if self.machine.is_down(self.now()) && self.webhooks_may_fail {
+            return Ok(());
+        }
+        if self.machine.is_down(self.now()) {
             let message = "Internal error occurred: failed calling webhook \"mcloneset.kb.io\"".to_owned();
             return Err(Refused { code: 500, message });
         }
@@ -423,26 +433,33 @@ impl Sim {
         })
     }
 
-    /// Deletes what owners that are gone, or that wait for it, have left.
+    /// Deletes what owners that are gone, or that wait for it, have left; frees what owners want to leave.
     fn collect(&mut self) {
-        let sets: BTreeMap<String, Value> =
+        let sets: BTreeMap<String, Body> =
             self.list(CLONESETS).map(|body| (text(body, "/metadata/uid").to_owned(), body.clone())).collect();
-        let waits = |body: &Value| items(body, "/metadata/finalizers").any(|one| one == FOREGROUND);
+        let waits = |body: &Value, what: &str| items(body, "/metadata/finalizers").any(|one| one == what);
         let mut left = BTreeSet::new();
-        for ((resource, namespace, name), body) in self.shelf.objects.clone() {
-            let owner = controller_uid(&body);
-            let kept = sets.get(owner).is_some_and(|set| !waits(set));
-            if owner.is_empty() || kept || (resource != PODS && resource != REVISIONS) {
+        for (resource, mut body) in self.shelf.objects.clone().into_values() {
+            let (namespace, name) = (text(&body, "/metadata/namespace"), text(&body, "/metadata/name"));
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            let owner = controller_uid(&body).to_owned();
+            let set = sets.get(&owner);
+            if owner.is_empty() || (resource != PODS && resource != REVISIONS) {
                 continue;
             }
-            left.insert(owner.to_owned());
-            let _gone = self.shelf.delete(&resource, &namespace, &name, false);
+            if set.is_some_and(|set| waits(set, ORPHAN)) {
+                map(&mut body, "metadata").remove("ownerReferences");
+                let _there = self.shelf.update(&resource, body);
+            } else if set.is_none_or(|set| waits(set, FOREGROUND)) {
+                left.insert(owner);
+                let _gone = self.shelf.delete(&resource, &namespace, &name, false);
+            }
         }
         let mut waiting = !left.is_empty();
-        for (uid, mut set) in sets.into_iter().filter(|(_, set)| waits(set)) {
+        for (uid, mut set) in sets {
             if left.contains(&uid) {
                 waiting = true;
-            } else {
+            } else if waits(&set, ORPHAN) || waits(&set, FOREGROUND) {
                 map(&mut set, "metadata").remove("finalizers");
                 let _there = self.shelf.update(CLONESETS, set);
             }

@@ -32,19 +32,33 @@ pub struct Object(Arc<Stored>);
 struct Stored {
     value: Value,
     json: OnceLock<String>,
+    bare: OnceLock<String>,
 }
 
 impl Object {
     /// Wraps a finished value.
     #[must_use]
     pub fn new(value: Value) -> Object {
-        Object(Arc::new(Stored { value, json: OnceLock::new() }))
+        Object(Arc::new(Stored { value, json: OnceLock::new(), bare: OnceLock::new() }))
     }
 
     /// The object as JSON; written once, however many lists and watches send it.
     #[must_use]
     pub fn json(&self) -> &str {
         self.0.json.get_or_init(|| self.0.value.to_string())
+    }
+
+    /// The object as JSON without kind and apiVersion: as it stands in lists of built-in kinds.
+    #[must_use]
+    pub fn bare_json(&self) -> &str {
+        self.0.bare.get_or_init(|| {
+            let mut bare = self.0.value.clone();
+            if let Some(bare) = bare.as_object_mut() {
+                bare.remove("kind");
+                bare.remove("apiVersion");
+            }
+            bare.to_string()
+        })
     }
 
     /// `metadata.resourceVersion`.
@@ -124,6 +138,7 @@ pub struct State {
     /// Whether garbage is collected and namespaces are emptied: the controllers that every cluster has.
     pub collects: bool,
     version: u64,
+    compacted: u64,
     shelves: BTreeMap<String, Shelf>,
     owners: Owners,
 }
@@ -175,6 +190,7 @@ impl Store {
             admissions: BTreeMap::new(),
             collects: true,
             version: FIRST_VERSION,
+            compacted: FIRST_VERSION,
             shelves: BTreeMap::new(),
             owners: Owners::default(),
         };
@@ -226,14 +242,11 @@ impl Store {
         self.lock().changes_since(resource, version)
     }
 
-    /// Forgets all changes up to now, as a compaction of etcd does.
+    /// Forgets all states up to now, as a compaction of etcd does: lists of them and continue tokens are 410. Watches
+    /// are served from the log, which stays.
     pub fn compact(&self) {
         let mut state = self.lock();
-        let version = state.version;
-        for shelf in state.shelves.values_mut() {
-            shelf.log.clear();
-            shelf.forgotten = version;
-        }
+        state.compacted = state.version;
     }
 
     /// Runs one write under the lock, then tells those who wait for changes.
@@ -295,6 +308,9 @@ impl State {
         namespace: Option<&str>,
         version: u64,
     ) -> Result<Vec<Object>, Refusal> {
+        if version < self.compacted {
+            return Err(Refusal::expired("The resourceVersion for the provided list is too old."));
+        }
         let changes = self.changes_since(resource, version)?;
         let here = |object: &Object| namespace.is_none_or(|namespace| object.namespace() == namespace);
         let mut then: BTreeMap<String, Object> = self
@@ -321,9 +337,9 @@ impl State {
     /// # Errors
     /// `Expired`, when the log does not reach back to `version`.
     pub fn changes_since(&self, resource: &str, version: u64) -> Result<Vec<Change>, Refusal> {
-        let Some(shelf) = self.shelves.get(resource) else { return Ok(Vec::new()) };
-        if version < shelf.forgotten {
-            let oldest = shelf.forgotten;
+        let Some(shelf) = self.shelves.get(resource) else { return since_the_start(version) };
+        let oldest = shelf.forgotten.max(FIRST_VERSION);
+        if version < oldest {
             return Err(Refusal::expired(format!("too old resource version: {version} ({oldest})")));
         }
         let first = shelf.log.partition_point(|change| change.version <= version);
@@ -348,6 +364,12 @@ impl State {
         self.owners.note(resource, before.as_ref(), Some(&object));
         shelf.note(Change { version, before, after: Some(object.clone()) });
         object
+    }
+
+    /// Puts an object in its place under the version of the last write: another view of what was just written.
+    pub fn put_view(&mut self, resource: &str, value: Value) {
+        self.version -= 1;
+        self.put(resource, value);
     }
 
     /// Takes an object away, under the next resourceVersion. Returns what stood there.
@@ -377,6 +399,14 @@ impl State {
     pub fn is_there(&self, uid: &str) -> bool {
         self.owners.places.contains_key(uid)
     }
+}
+
+/// The changes of a resource that was never written.
+fn since_the_start(version: u64) -> Result<Vec<Change>, Refusal> {
+    if version >= FIRST_VERSION {
+        return Ok(Vec::new());
+    }
+    Err(Refusal::expired(format!("too old resource version: {version} ({FIRST_VERSION})")))
 }
 
 impl Owners {

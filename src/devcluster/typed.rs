@@ -98,6 +98,9 @@ impl Difference {
     }
 
     fn put(&mut self, element: &str, below: Difference) {
+        if below.is_empty() {
+            return;
+        }
         self.added.put(element.to_owned(), below.added);
         self.removed.put(element.to_owned(), below.removed);
         self.modified.put(element.to_owned(), below.modified);
@@ -109,6 +112,9 @@ impl Difference {
 pub fn compare(old: Option<&Value>, new: Option<&Value>, schema: &Schema) -> Difference {
     let mut found = Difference::default();
     let (Some(sample), view) = (old.or(new), common_view(old, new, schema)) else { return found };
+    if old == new {
+        return found;
+    }
     let hollow = is_hollow(old) && is_hollow(new);
     if view == View::Leaf || hollow {
         match (old, new) {
@@ -388,4 +394,36 @@ fn is_hollow(value: Option<&Value>) -> bool {
 fn keys_of<'a>(a: Option<&'a Value>, b: Option<&'a Value>) -> BTreeSet<&'a String> {
     let keys = |value: Option<&'a Value>| value.and_then(Value::as_object).into_iter().flat_map(Map::keys);
     keys(a).chain(keys(b)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::devcluster::notation::structures;
+
+    fn merged(live: Value, applied: Value) -> Value {
+        let shapes = structures(
+            "Port {\n  port int\n  name string\n}\nSpec {\n  ports [Port](port)\n  set [string]set\n}\n",
+        );
+        merge(Some(&live), Some(&applied), &shapes["Spec"]).unwrap()
+    }
+
+    #[test]
+    fn items_that_are_not_applied_keep_their_place_among_those_that_are() {
+        let set = merged(json!({"set": ["b", "a"]}), json!({"set": ["c", "a"]}));
+        assert_eq!(set, json!({"set": ["b", "c", "a"]}));
+    }
+
+    #[test]
+    fn an_item_is_merged_with_its_like_wherever_it_stands() {
+        let live = json!({"ports": [{"port": 1, "name": "x"}, {"port": 2}]});
+        let ports = merged(live, json!({"ports": [{"port": 2, "name": "y"}, {"port": 1}]}));
+        assert_eq!(ports, json!({"ports": [{"port": 2, "name": "y"}, {"port": 1, "name": "x"}]}));
+    }
+
+    #[test]
+    fn five_and_five_point_zero_are_one_number() {
+        assert!(same(&json!({"a": [5]}), &json!({"a": [5.0]})));
+        assert!(!same(&json!(5), &json!("5")));
+    }
 }

@@ -3,54 +3,21 @@
 
 use serde_json::{Value, json};
 
-use crate::devcluster::builtin::{DEFINITIONS, NAMESPACES};
-use crate::devcluster::custom;
+use crate::devcluster::builtin::{DEFINITIONS, EVENTS, NAMESPACES};
 use crate::devcluster::decode::settle;
 use crate::devcluster::kinds::Kind;
 use crate::devcluster::meta;
-use crate::devcluster::ownership::{Writer, apply, drop_times, track};
+use crate::devcluster::ownership::{Writer, apply, drop_times, is_owned, track};
 use crate::devcluster::refusal::{Cause, Refusal};
 use crate::devcluster::rules;
 use crate::devcluster::store::{Object, State, Store};
+use crate::devcluster::strategy::{
+    By, Part, faults, keep_server_fields, prepare_update, remove, set_or_remove, text,
+};
+use crate::devcluster::views::{NEW_EVENTS, core_view};
 
 /// Letters that are appended to `generateName`.
 const NAME_SUFFIX: usize = 5;
-
-/// Which part of an object is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status.
-    Main,
-    /// The status.
-    Status,
-    /// The number of replicas.
-    Scale,
-}
-
-impl Part {
-    /// As managedFields name it.
-    #[must_use]
-    pub fn subresource(self) -> &'static str {
-        match self {
-            Part::Main => "",
-            Part::Status => "status",
-            Part::Scale => "scale",
-        }
-    }
-}
-
-/// Who writes what, and how.
-#[derive(Clone, Debug)]
-pub struct By<'a> {
-    /// The field manager.
-    pub manager: &'a str,
-    /// The version of the kind in which it writes: `v1alpha1`.
-    pub version: &'a str,
-    /// Which part.
-    pub part: Part,
-    /// Only say what would happen.
-    pub dry_run: bool,
-}
 
 impl Store {
     /// Creates an object: sets uid, creationTimestamp, generation; draws a name for `generateName`.
@@ -98,13 +65,14 @@ impl State {
     /// # Errors
     /// As [`Store::create`].
     pub fn create(&mut self, kind: &Kind, mut object: Value, by: &By<'_>) -> Result<Object, Refusal> {
-        self.check_namespace(kind, &object)?;
+        let name = text(&object["metadata"]["name"]);
+        self.check_namespace(kind, text(&object["metadata"]["namespace"]), name)?;
         self.name_and_clean(&mut object);
         settle(&mut object, kind, &self.metadata);
         object["apiVersion"] = json!(kind.api_version(by.version));
         object["kind"] = json!(kind.kind);
         let empty = kind.empty(by.version);
-        self.with_writer(kind, by, |writer| track(None, &empty, &mut object, &kind.schema, writer));
+        self.with_writer(kind, by, |writer| track(&empty, true, &mut object, &kind.schema, writer));
         self.finish_create(kind, object, by)
     }
 
@@ -129,6 +97,7 @@ impl State {
             return Ok(Object::new(object));
         }
         let created = self.put(&resource, object);
+        self.show_view(&resource, &created);
         if resource == DEFINITIONS {
             self.establish(&created);
         }
@@ -215,15 +184,17 @@ impl State {
         new["apiVersion"] = json!(kind.api_version(by.version));
         new["kind"] = json!(kind.kind);
         keep_server_fields(live, &mut new);
-        let empty = kind.empty(by.version);
-        self.with_writer(kind, by, |writer| track(Some(live), &empty, &mut new, &kind.schema, writer));
+        let replicas = kind.scale.as_ref().map_or("", |scale| &scale.spec_replicas);
+        if by.part != Part::Scale || is_owned(&new, replicas) {
+            self.with_writer(kind, by, |writer| track(live, false, &mut new, &kind.schema, writer));
+        }
         if by.part == Part::Scale {
             drop_times(&mut new, by.manager, "scale");
         }
         self.finish_update(kind, live, new, by)
     }
 
-    /// Applies a body, creating the object where there is none. Returns it and whether it was created.
+    /// Applies a body, creating the object in `namespace` where there is none.
     ///
     /// # Errors
     /// 409 of conflicting owners, `Conflict` of a stale resourceVersion or of a uid without its object, `Invalid`,
@@ -232,6 +203,7 @@ impl State {
         &mut self,
         kind: &Kind,
         live: Option<&Object>,
+        namespace: &str,
         mut body: Value,
         by: &By<'_>,
         force: bool,
@@ -245,7 +217,7 @@ impl State {
                 );
                 return Err(Refusal::conflict(&resource, &name, &why));
             }
-            self.check_namespace(kind, &body)?;
+            self.check_namespace(kind, namespace, &name)?;
             remove(&mut body["metadata"], "resourceVersion");
             let empty = kind.empty(by.version);
             let applied =
@@ -253,6 +225,7 @@ impl State {
             let mut object = applied?;
             let entries = object["metadata"]["managedFields"].take();
             self.name_and_clean(&mut object);
+            set_or_remove(&mut object["metadata"], "namespace", kind.namespaced.then(|| json!(namespace)));
             settle(&mut object, kind, &self.metadata);
             set_or_remove(&mut object["metadata"], "managedFields", Some(entries).filter(Value::is_array));
             return self.finish_create(kind, object, by);
@@ -277,8 +250,9 @@ impl State {
         self.check_version(kind, live, &mut new)?;
         self.mutate(&resource, &mut new, by.part);
         prepare_update(kind, live, &mut new, by.part);
-        let mut causes = meta::repeated(meta::changed_faults(live, &new), kind);
+        let mut causes = meta::changed_faults(live, &new);
         causes.extend(meta::faults(&new));
+        let mut causes = meta::repeated(causes, kind);
         causes.extend(faults(kind, Some(live), &new, by.part));
         self.refuse(kind, &new, causes)?;
         self.admit(&resource, Some(live), &new, by.part)?;
@@ -297,10 +271,17 @@ impl State {
             return Ok(Object::new(new));
         }
         let written = self.put(&resource, new);
+        self.show_view(&resource, &written);
         if resource == DEFINITIONS && !going {
             self.serve(&written);
         }
         Ok(written)
+    }
+
+    fn show_view(&mut self, resource: &str, written: &Object) {
+        if resource == NEW_EVENTS {
+            self.put_view(EVENTS, core_view(written));
+        }
     }
 
     /// Refuses a stale resourceVersion; "0" and none are refused where the kind wants one.
@@ -334,11 +315,10 @@ impl State {
         Ok(())
     }
 
-    fn check_namespace(&self, kind: &Kind, object: &Value) -> Result<(), Refusal> {
+    fn check_namespace(&self, kind: &Kind, namespace: &str, name: &str) -> Result<(), Refusal> {
         if !kind.namespaced {
             return Ok(());
         }
-        let (namespace, name) = (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
         let Some(found) = self.find(NAMESPACES, "", namespace) else {
             return Err(Refusal::not_found(NAMESPACES, namespace));
         };
@@ -361,7 +341,9 @@ impl State {
         if causes.is_empty() {
             return Ok(());
         }
-        Err(Refusal::invalid(&kind.group, &kind.kind, text(&object["metadata"]["name"]), &causes))
+        // Both views of an Event are refused in the name of core/v1.
+        let group = if kind.resource() == NEW_EVENTS { "" } else { &kind.group };
+        Err(Refusal::invalid(group, &kind.kind, text(&object["metadata"]["name"]), &causes))
     }
 
     fn mutate(&self, resource: &str, object: &mut Value, part: Part) {
@@ -374,7 +356,7 @@ impl State {
         let (Part::Main, Some(admission)) = (part, self.admissions.get(resource)) else { return Ok(()) };
         (admission.validate)(old, new).map_err(|why| {
             let message = format!("admission webhook {:?} denied the request: {why}", admission.name);
-            Refusal::new(422, "Invalid", message)
+            Refusal::new(422, "", message)
         })
     }
 
@@ -395,87 +377,5 @@ impl State {
             ignored,
             kind: &spoken,
         })
-    }
-}
-
-/// What is wrong with an object beyond its metadata.
-fn faults(kind: &Kind, old: Option<&Value>, new: &Value, part: Part) -> Vec<Cause> {
-    match (kind.custom, part) {
-        (true, Part::Status) => custom::status_faults(new, kind),
-        (true, Part::Main | Part::Scale) => custom::faults(new, kind),
-        (false, Part::Main | Part::Scale) => rules::faults(&kind.resource(), old, new),
-        (false, Part::Status) => Vec::new(),
-    }
-}
-
-/// What a client cannot take away: uid, times and counters that only the server writes.
-fn keep_server_fields(live: &Value, new: &mut Value) {
-    let (old, new) = (&live["metadata"], &mut new["metadata"]);
-    for field in ["uid", "deletionTimestamp"] {
-        if new.get(field).is_none_or(|value| value.is_null() || value == "") {
-            set_or_remove(new, field, old.get(field).cloned());
-        }
-    }
-    for field in
-        ["creationTimestamp", "generation", "deletionGracePeriodSeconds", "selfLink", "namespace", "name"]
-    {
-        set_or_remove(new, field, old.get(field).cloned());
-    }
-}
-
-/// Keeps what the written part does not reach, and counts the generation.
-fn prepare_update(kind: &Kind, live: &Value, new: &mut Value, part: Part) {
-    match part {
-        Part::Status => {
-            let status = new.get("status").cloned();
-            let entries = new["metadata"].get("managedFields").cloned();
-            let metadata = new["metadata"].clone();
-            let mut kept = live.clone();
-            set_or_remove(&mut kept, "status", status);
-            if kind.custom {
-                set_or_remove(&mut kept["metadata"], "managedFields", entries);
-            } else {
-                kept["metadata"] = metadata;
-            }
-            kept["apiVersion"] = live["apiVersion"].clone();
-            *new = kept;
-        }
-        Part::Main | Part::Scale => {
-            if kind.status {
-                set_or_remove(new, "status", live.get("status").cloned());
-            }
-            let counts = if kind.custom {
-                custom::spec_differs(live, new, kind)
-            } else {
-                new.get("spec") != live.get("spec")
-            };
-            if kind.generation && counts {
-                new["metadata"]["generation"] =
-                    json!(live["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
-            }
-        }
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn remove(target: &mut Value, field: &str) {
-    if let Some(target) = target.as_object_mut() {
-        target.remove(field);
-    }
-}
-
-/// Puts a value under a field, or takes the field away.
-pub fn set_or_remove(target: &mut Value, field: &str, value: Option<Value>) {
-    match (value, target.as_object_mut()) {
-        (Some(value), Some(map)) => {
-            map.insert(field.to_owned(), value);
-        }
-        (None, Some(map)) => {
-            map.remove(field);
-        }
-        (Some(_) | None, None) => {}
     }
 }

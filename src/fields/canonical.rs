@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+
+use crate::model::Digest;
 
 /// A value as bytes: no blanks, keys of objects in byte order. Equal values have equal bytes.
 #[must_use]
@@ -65,9 +66,8 @@ impl Fingerprint {
     /// Fingerprint of bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        let hash: [u8; 32] = Sha256::digest(bytes).into();
         let mut half = [0; 16];
-        half.copy_from_slice(&hash[..16]);
+        half.copy_from_slice(&Digest::of(bytes).as_bytes()[..16]);
         Self(half)
     }
 }

@@ -166,8 +166,8 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A tree beyond what we walk.
-    #[error("the tree of the repository is too large: {why}")]
+    /// Trees or histories beyond what we walk.
+    #[error("the repository is too large: {why}")]
     TreeTooLarge {
         /// The limit that was met.
         why: String,

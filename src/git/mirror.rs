@@ -19,9 +19,9 @@ use crate::git::ssh;
 use crate::git::wire::Advertisement;
 use crate::model::CommitId;
 
-/// The one reference of the mirror. It does not carry the branch's name, so that another branch may be followed
+/// The one branch of the mirror. It does not carry the tracked branch's name, so that another one may be followed
 /// later without names in each other's way.
-const HEAD: &str = "refs/heads/mirror";
+const BRANCH: &str = "mirror";
 /// Packs after which the mirror is fetched anew. Each fetch adds one, and reading asks each; at twenty pushes a day
 /// that is once in ten days.
 const PACKS_MAX: usize = 200;
@@ -72,9 +72,11 @@ impl Poll {
     }
 }
 
-/// A bare mirror of one branch, with its whole history, without tags. A cache: what is damaged is fetched anew.
+/// A bare mirror of one branch, with its whole history, without tags. A cache: what is damaged is fetched anew, into
+/// a folder with the next number, so that nothing of the old one is in the way.
 pub struct Mirror {
     dir: PathBuf,
+    number: u32,
     repository: Repository,
     remote: Remote,
     limits: Limits,
@@ -99,13 +101,14 @@ impl Mirror {
         settings::isolate();
         fs::create_dir_all(dir).map_err(|source| state(dir, source))?;
         let lock = lock(dir)?;
-        let path = dir.join("mirror.git");
-        let repository = match reopen(&path) {
-            Some(repository) => repository,
-            None => begin(&path)?,
+        let last = numbers(dir)?.into_iter().max().unwrap_or(0);
+        let (number, repository) = match reopen(&folder(dir, last)) {
+            Some(repository) => (last, repository),
+            None => (last + 1, begin(&folder(dir, last + 1))?),
         };
+        tidy(dir, number)?;
         let cancel = Arc::default();
-        Ok(Self { dir: dir.to_owned(), repository, remote, limits, cancel, server: None, lock })
+        Ok(Self { dir: dir.to_owned(), number, repository, remote, limits, cancel, server: None, lock })
     }
 
     /// What can be read.
@@ -128,13 +131,20 @@ impl Mirror {
 
     /// Where the branch was at the last successful poll, of this process or an earlier one.
     pub fn head(&self) -> Result<Option<CommitId>> {
-        self.repository.branch("mirror")
+        self.repository.branch(BRANCH)
     }
 
     /// Throws the mirror away; the next poll fetches everything. For when reading it failed.
     pub fn discard(&mut self) -> Result<()> {
-        self.repository = begin(&self.dir.join("mirror.git"))?;
-        Ok(())
+        let repository = begin(&folder(&self.dir, self.number + 1))?;
+        self.replace(repository)
+    }
+
+    /// Goes on with the mirror that has the next number.
+    fn replace(&mut self, repository: Repository) -> Result<()> {
+        self.number += 1;
+        self.repository = repository;
+        tidy(&self.dir, self.number)
     }
 
     /// Asks where the branch is and fetches it if it moved. Whether the new head descends from the last one seen is
@@ -147,20 +157,29 @@ impl Mirror {
             conversation.close();
             return Ok(Poll::Unchanged(head));
         }
-        if packs(&self.dir.join("mirror.git"))? >= PACKS_MAX {
-            self.discard()?;
-        }
-        let known = self.head()?;
-        // A rewound branch points at what is here already.
-        if self.check_whole(head, known).is_ok() {
-            conversation.close();
+        if packs(&folder(&self.dir, self.number))? >= PACKS_MAX {
+            let fresh = begin(&folder(&self.dir, self.number + 1))?;
+            self.bring(&fresh, conversation, &mut budget)?;
+            self.replace(fresh)?;
         } else {
-            self.fetch(conversation, known, &mut budget)?;
-            self.check_whole(head, known)?;
+            self.bring(&self.repository, conversation, &mut budget)?;
         }
-        let moved = self.repository.inner().reference(HEAD, commit_oid(head), true, "poll");
-        moved.map_err(|source| Error::Mirror { path: self.dir.clone(), source })?;
         Ok(Poll::Changed(head))
+    }
+
+    /// Brings all of the branch's head into `mirror` and notes it there.
+    fn bring(&self, mirror: &Repository, from: Conversation, budget: &mut Budget) -> Result<()> {
+        let head = from.head();
+        let known = mirror.branch(BRANCH)?;
+        // A rewound branch points at what is here already.
+        if check_whole(mirror, head, known).is_ok() {
+            from.close();
+        } else {
+            fetch(mirror, from, known, budget)?;
+            check_whole(mirror, head, known)?;
+        }
+        let noted = mirror.inner().reference(&format!("refs/heads/{BRANCH}"), commit_oid(head), true, "poll");
+        noted.map(|_| ()).map_err(|source| Error::Mirror { path: self.dir.clone(), source })
     }
 
     /// Asks where the branch is.
@@ -184,43 +203,46 @@ impl Mirror {
             }
         }
     }
+}
 
-    fn fetch(&self, from: Conversation, known: Option<CommitId>, budget: &mut Budget) -> Result<()> {
-        // When the head is here but something of it is not, what we have is no base to build on.
-        let known = if self.repository.has(from.head())? { None } else { known };
-        let known = known.map(|known| self.ancestry(known)).transpose()?.unwrap_or_default();
-        match from {
-            Conversation::Local(path, head) => local::fetch(&path, head, &known, &self.repository, budget),
-            Conversation::Http(session, advertisement) => {
-                let receiver = Receiver::new(&self.repository, budget)?;
-                session.fetch(&advertisement, &known, receiver, budget)
-            }
-            Conversation::Ssh(mut session, advertisement) => {
-                let receiver = Receiver::new(&self.repository, budget)?;
-                session.fetch(&advertisement, &known, receiver, budget)
-            }
+fn fetch(
+    mirror: &Repository,
+    from: Conversation,
+    known: Option<CommitId>,
+    budget: &mut Budget,
+) -> Result<()> {
+    // When the head is here but something of it is not, what we have is no base to build on.
+    let known = if mirror.has(from.head())? { None } else { known };
+    let known = known.map(|known| ancestry(mirror, known)).transpose()?.unwrap_or_default();
+    match from {
+        Conversation::Local(path, head) => local::fetch(&path, head, &known, mirror, budget),
+        Conversation::Http(session, advertisement) => {
+            session.fetch(&advertisement, &known, Receiver::new(mirror, budget)?, budget)
+        }
+        Conversation::Ssh(mut session, advertisement) => {
+            session.fetch(&advertisement, &known, Receiver::new(mirror, budget)?, budget)
         }
     }
+}
 
-    /// `known` and some commits before it: after a rewrite the server may know only those.
-    fn ancestry(&self, known: CommitId) -> Result<Vec<CommitId>> {
-        let line = self.repository.line(known, &[])?;
-        line.take(ANCESTRY).map(|commit| commit.map(|commit| commit.id)).collect()
-    }
+/// `known` and some commits before it: after a rewrite the server may know only those.
+fn ancestry(mirror: &Repository, known: CommitId) -> Result<Vec<CommitId>> {
+    let line = mirror.line(known, &[])?;
+    line.take(ANCESTRY).map(|commit| commit.map(|commit| commit.id)).collect()
+}
 
-    /// The room's invariant: every commit from `known` to `head`, and all of the head's tree.
-    fn check_whole(&self, head: CommitId, known: Option<CommitId>) -> Result<()> {
-        let failed = |source| Error::Object { what: format!("the history of commit {head}"), source };
-        let known_tree = known.map(|id| self.repository.commit(id)).transpose()?.map(|commit| commit.tree);
-        let tree = self.repository.commit(head)?.tree;
-        let mut walk = self.repository.inner().revwalk().map_err(failed)?;
-        walk.push(commit_oid(head)).map_err(failed)?;
-        if let Some(known) = known {
-            walk.hide(commit_oid(known)).map_err(failed)?;
-        }
-        walk.try_for_each(|oid| oid.map(|_| ())).map_err(failed)?;
-        check_tree(&self.repository, known_tree, tree)
+/// The room's invariant: every commit from `known` to `head`, and all of the head's tree.
+fn check_whole(mirror: &Repository, head: CommitId, known: Option<CommitId>) -> Result<()> {
+    let failed = |source| Error::Object { what: format!("the history of commit {head}"), source };
+    let known_tree = known.map(|id| mirror.commit(id)).transpose()?.map(|commit| commit.tree);
+    let tree = mirror.commit(head)?.tree;
+    let mut walk = mirror.inner().revwalk().map_err(failed)?;
+    walk.push(commit_oid(head)).map_err(failed)?;
+    if let Some(known) = known {
+        walk.hide(commit_oid(known)).map_err(failed)?;
     }
+    walk.try_for_each(|oid| oid.map(|_| ())).map_err(failed)?;
+    check_tree(mirror, known_tree, tree)
 }
 
 /// Every blob of `tree` that `known` has not, is here.
@@ -240,7 +262,7 @@ fn check_tree(repository: &Repository, known: Option<ObjectId>, tree: ObjectId) 
 /// The mirror of an earlier run, if it can be used.
 fn reopen(path: &Path) -> Option<Repository> {
     let repository = Repository::open(path).ok()?;
-    if let Some(head) = repository.branch("mirror").ok()? {
+    if let Some(head) = repository.branch(BRANCH).ok()? {
         let tree = repository.commit(head).ok()?.tree;
         check_tree(&repository, None, tree).ok()?;
     }
@@ -255,7 +277,7 @@ fn begin(path: &Path) -> Result<Repository> {
         _ => {}
     }
     let mut options = git2::RepositoryInitOptions::new();
-    options.bare(true).no_reinit(true).external_template(false).initial_head("mirror");
+    options.bare(true).no_reinit(true).external_template(false).initial_head(BRANCH);
     git2::Repository::init_opts(path, &options)
         .map_err(|source| Error::Mirror { path: path.to_owned(), source })?;
     Repository::open(path)
@@ -268,6 +290,30 @@ fn sweep(mirror: &Path) -> io::Result<()> {
         if file.file_name().to_string_lossy().starts_with("pack_git2_") {
             fs::remove_file(file.path())?;
         }
+    }
+    Ok(())
+}
+
+/// The mirror with this number.
+fn folder(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("mirror-{number}.git"))
+}
+
+/// Numbers of the mirrors in the state directory: more than one where a process was ended while it replaced one.
+fn numbers(dir: &Path) -> Result<Vec<u32>> {
+    let files = fs::read_dir(dir).map_err(|source| state(dir, source))?;
+    let number = |file: fs::DirEntry| {
+        let name = file.file_name();
+        name.to_str()?.strip_prefix("mirror-")?.strip_suffix(".git")?.parse().ok()
+    };
+    Ok(files.flatten().filter_map(number).collect())
+}
+
+/// Removes every mirror but this one.
+fn tidy(dir: &Path, kept: u32) -> Result<()> {
+    for number in numbers(dir)?.into_iter().filter(|&number| number != kept) {
+        let path = folder(dir, number);
+        fs::remove_dir_all(&path).map_err(|source| state(&path, source))?;
     }
     Ok(())
 }

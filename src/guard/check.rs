@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::guard::body::{Sent, memory_of};
 use crate::guard::claim;
 use crate::guard::exposure;
@@ -11,7 +13,7 @@ use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
-use crate::world::{Action, Decision, Live, Plan, World, Write};
+use crate::world::{Action, Decision, Desired, Live, Plan, World, Write};
 
 /// Checks a plan against the invariants. What is not in the answer may be carried out.
 #[must_use]
@@ -105,6 +107,9 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     if scene.plan.decision == Decision::Adopt {
         return check_adoption(scene, body);
     }
+    if scene.plan.decision == Decision::Remove {
+        return check_left(scene, body);
+    }
     whole(scene.case.live.is_none() || scene.case.memory().is_some(), "the CloneSet is not ours")?;
     let sent = Sent::read(body)?;
     let motion = Motion::of(scene, &sent)?;
@@ -117,6 +122,22 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     })
 }
 
+/// A CloneSet that is left behind stays as it stands, without what made it ours.
+fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
+    let evidence = |holds, message: &str| require(holds, Rule::Evidence, || message.to_owned());
+    evidence(
+        matches!(scene.case.desired, Desired::Gone(_)),
+        "Git has not removed it, and it is left behind",
+    )?;
+    let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
+    evidence(
+        entered.is_some_and(|release| release.orphan),
+        "its release does not say that its objects stay",
+    )?;
+    let stands = scene.case.live.as_ref().is_some_and(|live| live.body["spec"] == body["spec"]);
+    require(stands, Rule::Whole, || "what is left behind is not as it stands".to_owned())
+}
+
 /// The body is the CloneSet as it stands.
 fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
     let same = Sent::settled(sent.spec) == Sent::settled(&live.body["spec"])
@@ -126,7 +147,7 @@ fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
 }
 
 /// Adoption moves no pod: annotations alone, on an object that stands still, by leave of its release.
-fn check_adoption(scene: Scene<'_>, body: &serde_json::Value) -> Result<(), Violation> {
+fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
     let Some(live) = &scene.case.live else { return whole(false, "there is nothing to adopt") };
     match live.root {

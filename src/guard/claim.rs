@@ -98,7 +98,8 @@ fn check_reached(motion: &Motion<'_>) -> Result<(), Violation> {
     reached(motion.proven || live.replicas > 0 || none_asked, "nothing is reached at zero replicas")?;
     let held =
         motion.pods_of(memory.step).is_none_or(|pods| pods <= live.replicas - live.kept().min(live.replicas));
-    let done = held && is_done(live, memory, last);
+    let emptied = motion.proven && live.replicas == 0;
+    let done = held && (emptied || is_done(live, memory, last));
     reached(done, "a step is called reached, and the status does not prove it")
 }
 
@@ -171,8 +172,8 @@ fn check_complete(motion: &Motion<'_>) -> Result<(), Violation> {
     let settled = live.status.current_revision == live.status.update_revision;
     reached(live.replicas > 0 || motion.proven, "nothing is proven at zero replicas")?;
     reached(settled && is_done(live, memory, true), "a release completes, and the status does not prove it")?;
-    let depth = motion.scene.world.policy.proven_depth;
-    let pushed = memory.proven.last().is_some_and(|proof| proof.template == memory.template);
-    reached(depth == 0 || pushed, "a release completes and is not written down as proven")?;
+    // One proven release always stays: without it a failure could not be taken back.
+    let depth = motion.scene.world.policy.proven_depth.max(1);
+    reached(memory.entered_is_proven(), "a release completes and is not written down as proven")?;
     reached(memory.proven.len() <= depth, "more proven releases are kept than the configuration allows")
 }

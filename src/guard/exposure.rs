@@ -85,7 +85,8 @@ fn check_size(motion: &Motion<'_>) -> Result<(), Violation> {
     let written = motion.release.and_then(|release| release.replicas);
     let known = match motion.live {
         Some(live) => head == Some(replicas) || live.replicas == replicas,
-        None => [head, recorded, written].contains(&Some(replicas)),
+        // One pod for an autoscaler to begin with, where nobody knows better.
+        None => [head, recorded, written].contains(&Some(replicas)) || (head.is_none() && replicas == 1),
     };
     let growing = motion.grows && replicas <= motion.size;
     whole(known || growing, "the size is neither HEAD's nor the one that stands")

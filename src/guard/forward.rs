@@ -42,7 +42,8 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
         return require(first, Rule::Reached, || format!("a new template begins at step {}", after.step));
     }
     if other_digest {
-        let still = motion.proven || motion.exposed <= motion.already;
+        let resized = motion.sent.replicas.is_some_and(|replicas| replicas != live.replicas);
+        let still = motion.proven || resized || motion.exposed <= motion.already;
         return require(still, Rule::Forward, || {
             "another release with the same template moves pods".to_owned()
         });

@@ -23,6 +23,19 @@ pub fn of_step(steps: &[Step], step: u32, size: u32) -> u32 {
     most.min(size.saturating_sub(1))
 }
 
+/// The step that a live partition holds at `size`: of those that ask for the most pods that it lets go, the first.
+/// When the size changes, that step may keep its share; the last one only where no pod is kept.
+#[must_use]
+pub fn held(steps: &[Step], partition: Amount, size: u32) -> u32 {
+    let last = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    if partition.partition_pods(u32::MAX) == 0 {
+        return last;
+    }
+    let go = let_go(partition, size);
+    let fits = (0..last).filter(|step| of_step(steps, *step, size) <= go);
+    fits.max_by_key(|step| (of_step(steps, *step, size), last - step)).unwrap_or(0)
+}
+
 /// The nearest that a percentage comes to letting `pods` of `size` go: a few sizes above 100,000 miss by one.
 #[must_use]
 pub fn attainable(pods: u32, size: u32) -> u32 {
@@ -50,6 +63,14 @@ mod tests {
         let canary = steps(&["1", "100%"]);
         assert_eq!((of_step(&canary, 1, 1), of_step(&canary, 1, 2), of_step(&canary, 2, 1)), (0, 1, 1));
         assert_eq!(of_step(&canary, 1, 0), 0);
+    }
+
+    #[test]
+    fn of_steps_that_ask_for_the_same_pods_a_partition_holds_the_first() {
+        let canary = steps(&["1", "50%", "100%"]);
+        let step = |partition: &str, size| held(&canary, partition.parse().unwrap(), size);
+        assert_eq!((step("100%", 10), step("99%", 10), step("50%", 10), step("0%", 10)), (0, 1, 2, 3));
+        assert_eq!((step("50%", 2), step("40%", 3), step("1", 10)), (1, 1, 2));
     }
 
     #[test]

@@ -104,11 +104,20 @@ impl<'a> Motion<'a> {
         let grows = scene.is_first() && release.is_some_and(|it| it.strategy.initial == Initial::Steps);
         let now = sent.replicas.or(live.map(|live| live.replicas)).unwrap_or(1);
         let wanted = scene.intent().and_then(|intent| intent.release.replicas).unwrap_or(now);
-        let at_stake = same_template || (live.is_some() && scene.is_first());
+        // Where nothing is proven there is nothing to go back to, and the entered template is repaired as it was.
+        let repaired = entered.is_some_and(|it| it.template == memory.template) && scene.is_first();
+        let at_stake = same_template || repaired;
         let already = live.filter(|_| at_stake).map_or(0, |live| {
             // A CloneSet that is made by its steps has no old pods for a partition to keep.
-            let size = if grows { live.replicas.min(now) } else { now };
-            pods::let_go(live.partition, size)
+            let share = if grows { live.replicas } else { pods::let_go(live.partition, now) };
+            // When the size changes, the step that the live partition holds keeps its share.
+            let scaled = release.map(|release| {
+                let steps = &release.strategy.steps;
+                let entered = entered.filter(|it| it.digest == memory.digest).map_or(u32::MAX, |it| it.step);
+                let held = pods::held(steps, live.partition, live.replicas).min(entered);
+                pods::of_step(steps, held, now)
+            });
+            share.max(scaled.filter(|_| !grows).unwrap_or(0))
         });
         Ok(Self {
             scene,
@@ -116,7 +125,7 @@ impl<'a> Motion<'a> {
             live,
             release,
             size: if grows { wanted.max(now) } else { now },
-            exposed: pods::let_go(sent.partition, now),
+            exposed: if grows { now } else { pods::let_go(sent.partition, now) },
             already,
             proven: scene.is_proven(memory.template),
             same_template,

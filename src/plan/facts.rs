@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Gate, ReleaseId};
+use crate::model::{Amount, Gate, ReleaseId};
 use crate::plan::permit::{Permitted, permitted};
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
@@ -134,6 +134,8 @@ impl<'a> Facts<'a> {
     pub fn entered_shape(&self) -> Shape {
         match self.entered {
             Some(release) => self.shape(release, self.memory.step),
+            // A proven release keeps no pod back, whatever its documents say.
+            None if self.is_proven() => Shape { size: self.live.replicas, partition: Amount::Count(0) },
             None => Shape { size: self.live.replicas, partition: self.live.partition },
         }
     }

@@ -90,6 +90,7 @@ struct Draft<'f> {
     head: &'f Head,
     members: Vec<(&'f str, &'f Document)>,
     files: BTreeSet<&'f str>,
+    in_part: bool,
     reports: BTreeMap<&'f str, Report>,
 }
 
@@ -134,7 +135,7 @@ pub fn assemble_group(files: &BTreeMap<String, Arc<ParsedFile>>, repository: &Re
 
 /// What keeps the files of this directory from being read.
 fn unread_errors(files: &BTreeMap<String, Arc<ParsedFile>>) -> Arc<[Diagnostic]> {
-    let unread = files.iter().filter(|(_, file)| file.unread);
+    let unread = files.iter().filter(|(_, file)| file.is_in_part());
     let all: Vec<Diagnostic> = unread
         .flat_map(|(path, file)| file.flaws.iter().map(|flaw| flaw.in_file(path, &file.text)))
         .collect();
@@ -153,20 +154,13 @@ fn settle(releases: &mut BTreeMap<ReleaseId, Checked>, id: ReleaseId, checked: C
 
 /// The releases that a file without a Release seems to be about: they must not look as if they were gone.
 fn held_by(file: &ParsedFile) -> Vec<ReleaseId> {
-    let clonesets = file.documents.iter().filter_map(|document| match document {
-        Document::CloneSet(cloneset) => cloneset.key.as_ref(),
-        Document::Head(_) | Document::Companion(_) | Document::Other(..) => None,
-    });
+    let clonesets = file.documents.iter().filter_map(|document| document.cloneset()?.key.as_ref());
     let ids = clonesets.map(|key| ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() });
     ids.chain(file.suspected.iter().cloned()).collect()
 }
 
 fn heads(file: &ParsedFile) -> Vec<&Head> {
-    let head = |document| match document {
-        &Document::Head(ref head) => Some(head.as_ref()),
-        Document::CloneSet(_) | Document::Companion(_) | Document::Other(..) => None,
-    };
-    file.documents.iter().filter_map(head).collect()
+    file.documents.iter().filter_map(Document::head).collect()
 }
 
 /// Gives every document to its release; files whose documents belong to none come with the reason.
@@ -180,6 +174,7 @@ fn sort_out(files: &BTreeMap<String, Arc<ParsedFile>>) -> (Vec<Draft<'_>>, Vec<(
                 head,
                 members: Vec::new(),
                 files: BTreeSet::from([path.as_str()]),
+                in_part: file.is_in_part(),
                 reports: BTreeMap::new(),
             };
             if heads.len() > 1 {
@@ -194,17 +189,21 @@ fn sort_out(files: &BTreeMap<String, Arc<ParsedFile>>) -> (Vec<Draft<'_>>, Vec<(
     let mut strays = Vec::new();
     let suspected = files.values().filter(|file| !file.suspected.is_empty()).count();
     let alone = drafts.len() == 1 && suspected == 0;
-    // Their Release may stand in what cannot be read.
-    let unknown = drafts.is_empty() && files.values().any(|file| file.unread);
+    // Their Release may stand in what cannot be read: one mistake at a time.
+    let unknown = drafts.is_empty() && files.values().any(|file| file.is_in_part());
     let names: Vec<&str> = drafts.iter().map(|draft| draft.path).collect();
     for (path, file) in files.iter().filter(|(_, file)| heads(file).is_empty()) {
         if alone {
             drafts[0].files.insert(path);
+            drafts[0].in_part |= file.is_in_part();
             drafts[0].members.extend(file.documents.iter().map(|document| (path.as_str(), document)));
             continue;
         }
         let mut report = Report::default();
-        for document in file.documents.iter().filter(|_| !unknown) {
+        for document in &file.documents {
+            if unknown || matches!(document, Document::Other(..)) {
+                continue;
+            }
             let what = document.what();
             let (message, cure) = if names.is_empty() {
                 let message =
@@ -265,17 +264,11 @@ impl<'f> Draft<'f> {
     }
 
     fn clonesets(&self) -> impl Iterator<Item = (&'f str, &'f CloneSet)> {
-        self.members.iter().filter_map(|(path, document)| match document {
-            Document::CloneSet(cloneset) => Some((*path, cloneset.as_ref())),
-            Document::Head(_) | Document::Companion(_) | Document::Other(..) => None,
-        })
+        self.members.iter().filter_map(|(path, document)| Some((*path, document.cloneset()?)))
     }
 
     fn companions(&self) -> impl Iterator<Item = (&'f str, &'f Accompanying)> {
-        self.members.iter().filter_map(|(path, document)| match document {
-            Document::Companion(companion) => Some((*path, companion.as_ref())),
-            Document::Head(_) | Document::CloneSet(_) | Document::Other(..) => None,
-        })
+        self.members.iter().filter_map(|(path, document)| Some((*path, document.companion()?)))
     }
 
     fn build(&mut self, repository: &RepositoryFile) -> Option<Release> {
@@ -284,8 +277,11 @@ impl<'f> Draft<'f> {
         let clonesets: Vec<(&str, &CloneSet)> = self.clonesets().collect();
         let companions: Vec<(&str, &Accompanying)> = self.companions().collect();
         let Some(&(cloneset_path, cloneset)) = clonesets.first() else {
-            let message = "the release has no CloneSet";
-            self.report(path).error(head.at, message, "add one to the file, or to its directory");
+            // What could not be read may be the CloneSet.
+            if !self.in_part {
+                let message = "the release has no CloneSet";
+                self.report(path).error(head.at, message, "add one to the file, or to its directory");
+            }
             return None;
         };
         for (path, extra) in &clonesets[1..] {
@@ -368,9 +364,11 @@ fn finish(
     }
     if several {
         let file = &files[draft.path];
-        out.claims.extend(
-            file.documents.iter().filter_map(|document| claim(document, id.as_ref(), draft.path, file)),
-        );
+        // The others could be of any Release in the file; the first one names them.
+        let is_first = heads(file).first().is_some_and(|first| first.at == draft.head.at);
+        let own = |document: &&Document| document.head().map_or(is_first, |head| head.at == draft.head.at);
+        let documents = file.documents.iter().filter(own);
+        out.claims.extend(documents.filter_map(|document| claim(document, id.as_ref(), draft.path, file)));
     }
     let errors = errors(&diagnostics);
     if let Some(id) = id {

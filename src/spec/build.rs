@@ -73,7 +73,7 @@ pub fn check_strategy(
         && let Some((index, pods, before)) = strategy::falls_at(&strategy.strategy, replicas)
     {
         let message = format!(
-            "steps never fall: at {replicas} replicas step {} ({}) is {pods} pods, after {before}",
+            "steps never fall: of {replicas} pods, step {} ({}) is {pods}, after {before}",
             index + 1,
             steps[index].replicas
         );
@@ -190,21 +190,9 @@ impl Release {
         let mut ignored = Report::default();
         let documents: Vec<Document> =
             values.iter().map(|value| document::read(&Node::from_value(value), &mut ignored)).collect();
-        let head = documents.iter().find_map(|document| match document {
-            Document::Head(head) => Some(head),
-            Document::CloneSet(_) | Document::Companion(_) | Document::Other(..) => None,
-        });
-        let cloneset = documents.iter().find_map(|document| match document {
-            Document::CloneSet(cloneset) => Some(cloneset),
-            Document::Head(_) | Document::Companion(_) | Document::Other(..) => None,
-        });
-        let companions: Vec<&Accompanying> = documents
-            .iter()
-            .filter_map(|document| match document {
-                Document::Companion(companion) => Some(companion.as_ref()),
-                Document::Head(_) | Document::CloneSet(_) | Document::Other(..) => None,
-            })
-            .collect();
+        let head = documents.iter().find_map(Document::head);
+        let cloneset = documents.iter().find_map(Document::cloneset);
+        let companions: Vec<&Accompanying> = documents.iter().filter_map(Document::companion).collect();
         let read = head.zip(cloneset).and_then(|(head, cloneset)| {
             let strategy = match &head.wanted {
                 Wanted::Inline(strategy) => strategy.clone(),

@@ -10,6 +10,7 @@ use crate::spec::canonical;
 use crate::spec::image;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
+use crate::spec::pod;
 use crate::spec::read::unknown_cure;
 use crate::spec::report::{Report, quote};
 use crate::spec::selector;
@@ -175,10 +176,15 @@ fn check_template(spec: &Node, report: &mut Report) {
             "add `- name: …` and `image: …` below it",
         );
     }
+    if let Some(spec) = template.get("spec") {
+        pod::check_spec(spec, "spec.template.spec", report);
+    }
     for list in texts::CONTAINERS {
         let containers = template.find(&["spec", list]).into_iter().flat_map(Node::items);
         for (index, container) in containers.enumerate() {
-            image::check(container, &format!("spec.template.spec.{list}[{index}]"), report);
+            let path = format!("spec.template.spec.{list}[{index}]");
+            pod::check_container(container, &path, report);
+            image::check(container, &path, report);
         }
     }
     if let Some(policy) =
@@ -209,7 +215,7 @@ fn check_update(spec: &Node, report: &mut Report) {
             ),
             Some(_) | None => {
                 let message = "`spec.updateStrategy.type` is none that Kruise knows";
-                report.error(kind.at, message, format!("write {}", known.join(", ")));
+                report.error(kind.at, message, "write ReCreate, InPlaceIfPossible or InPlaceOnly");
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{CommitId, Namespace};
-use crate::objects::Kind;
+use crate::objects::{Kind, keys};
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::file::is_ours;
 use crate::spec::node::{Node, Spot, Tree};
@@ -14,6 +14,9 @@ use crate::spec::yaml;
 
 /// Most proven releases that can be kept: each is a few hundred bytes of an annotation.
 pub const PROVEN_DEPTH_MAX: u32 = 20;
+
+/// Highest `removal.releases`: more than a repository has.
+const RELEASES_MAX: u32 = 1_000_000;
 
 /// How to get into the repository. Every secret is the path of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,7 +92,7 @@ pub fn read_configuration(path: &str, bytes: &[u8]) -> Result<Configuration, Vec
         [node] => configuration(node, &mut out, &mut report),
         [] if report.has_errors() => {}
         [] => {
-            let cure = "write `apiVersion: triton.io/v1` and `kind: Configuration`";
+            let cure = format!("write `apiVersion: {}` and `kind: Configuration`", keys::API_VERSION);
             report.error(Spot { line: 1, column: 1 }, "the file has no document", cure);
         }
         [_, second, ..] => report.error(second.at, "the file has more than one document", "keep one"),
@@ -121,7 +124,7 @@ fn configuration(node: &Node, out: &mut Configuration, report: &mut Report) {
         && let Some(fields) = Fields::open(node, "removal", &["releases", "percent"], report)
     {
         out.removal_releases =
-            fields.number("releases", 0..=u32::MAX, report).unwrap_or(out.removal_releases);
+            fields.number("releases", 0..=RELEASES_MAX, report).unwrap_or(out.removal_releases);
         out.removal_percent = fields.number("percent", 0..=100, report).unwrap_or(out.removal_percent);
     }
 }
@@ -144,7 +147,7 @@ fn git(node: &Node, git: &mut GitAccess, report: &mut Report) {
     if let Some(text) = fields.text("acceptHead", report) {
         git.accept_head = text.parse().ok();
         if git.accept_head.is_none() {
-            let at = fields.key_at("acceptHead").unwrap_or(fields.at());
+            let at = fields.get("acceptHead", report).map_or(fields.at(), |node| node.at);
             let message = "`git.acceptHead` is not the full id of a commit";
             report.error(at, message, "write all 40 hexadecimal digits, as `git rev-parse` prints them");
         }
@@ -187,10 +190,10 @@ fn allow(node: &Node, out: &mut Configuration, report: &mut Report) {
 
 fn people(node: &Node, report: &mut Report) -> Option<PeopleFrom> {
     let fields = Fields::open(node, "people", &["from", "bots"], report)?;
-    fields.need("from", report)?;
+    fields.need("from", report);
     let from = fields.text("from", report);
     if from == Some("signatures") {
-        let at = fields.key_at("from").unwrap_or(fields.at());
+        let at = fields.get("from", report).map_or(fields.at(), |node| node.at);
         let cure = "write commit-authors where the forge vouches for them, or leave `people` out";
         report.error(at, "`people.from: signatures`: this version verifies no signatures", cure);
     } else {

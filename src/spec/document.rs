@@ -58,6 +58,33 @@ impl Document {
         }
     }
 
+    /// The Release, if it is one.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        match self {
+            Self::Head(head) => Some(head),
+            Self::CloneSet(_) | Self::Companion(_) | Self::Other(..) => None,
+        }
+    }
+
+    /// The CloneSet, if it is one.
+    #[must_use]
+    pub fn cloneset(&self) -> Option<&CloneSet> {
+        match self {
+            Self::CloneSet(cloneset) => Some(cloneset),
+            Self::Head(_) | Self::Companion(_) | Self::Other(..) => None,
+        }
+    }
+
+    /// The companion, if it is one.
+    #[must_use]
+    pub fn companion(&self) -> Option<&Accompanying> {
+        match self {
+            Self::Companion(companion) => Some(companion),
+            Self::Head(_) | Self::CloneSet(_) | Self::Other(..) => None,
+        }
+    }
+
     /// The object that it names.
     #[must_use]
     pub fn key(&self) -> Option<&ObjectKey> {
@@ -149,7 +176,7 @@ fn refuse(version: &str, kind: &str, at: Spot, report: &mut Report) -> Option<Ki
         let kinds: Vec<&str> = known().map(|it| it.api().kind).collect();
         let cure = match nearest(kind, &kinds) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("apply it by other means; a release has {}", kinds.join(", ")),
+            None => format!("apply it by other means (a release has only {})", kinds.join(", ")),
         };
         report.error(at, format!("a {shown} cannot be part of a release"), cure);
     }

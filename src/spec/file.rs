@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys, record};
-use crate::spec::diagnostic::Diagnostic;
+use crate::spec::diagnostic::{Diagnostic, Severity};
 use crate::spec::document::{self, Document};
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::{Fields, unknown_cure};
@@ -30,6 +30,12 @@ pub struct ParsedFile {
 }
 
 impl ParsedFile {
+    /// Whether more stands in it than could be read as documents of a release.
+    pub(crate) fn is_in_part(&self) -> bool {
+        let is_lost = self.documents.is_empty() && self.flaws.iter().any(|it| it.severity == Severity::Error);
+        self.unread || is_lost || self.documents.iter().any(|it| matches!(it, Document::Other(..)))
+    }
+
     /// Whether nothing stands in it but comments.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -113,6 +113,8 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
 
 fn annotation(key: &str, at: Spot, node: &Node, head: &mut Head, report: &mut Report) {
     match key {
+        // That it is no text is told already.
+        keys::ADOPT | keys::ON_DELETE if node.text().is_none() => {}
         keys::ADOPT => match node.text() {
             Some("true") => head.adopt = true,
             Some("false") => {}

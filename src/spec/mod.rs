@@ -14,6 +14,7 @@ pub mod canonical;
 pub mod texts;
 pub mod object;
 pub mod image;
+pub mod pod;
 pub mod selector;
 pub mod cloneset;
 pub mod head;

@@ -98,7 +98,7 @@ impl Node {
     #[must_use]
     pub const fn what(&self) -> &'static str {
         match self.tree {
-            Tree::Null => "empty",
+            Tree::Null => "nothing",
             Tree::Bool(_) => "true or false",
             Tree::Number(_) => "a number",
             Tree::Text(_) => "text",

@@ -21,12 +21,9 @@ impl<'n> Fields<'n> {
     /// `known`. `None` where it is no map.
     pub fn open(node: &'n Node, path: &str, known: &[&str], report: &mut Report) -> Option<Self> {
         if !matches!(node.tree, Tree::Map(_)) {
-            let name = if path.is_empty() { "the document" } else { path };
-            report.error(
-                node.at,
-                format!("`{name}` must be a map, not {}", node.what()),
-                "write its fields below it",
-            );
+            let name = if path.is_empty() { "the document".to_owned() } else { format!("`{path}`") };
+            let message = format!("{name} must be a map, not {}", node.what());
+            report.error(node.at, message, "write its fields below it");
             return None;
         }
         let fields = Self { node, path: path.to_owned() };
@@ -199,7 +196,7 @@ pub fn unknown_cure(key: &str, known: &[&str]) -> String {
     if let Some(near) = nearest(key, known) {
         return format!("did you mean `{near}`?");
     }
-    format!("delete it; there are {}", known.join(", "))
+    format!("delete it (there are only {})", known.join(", "))
 }
 
 /// The word of `known` that `word` was probably meant to be.

@@ -123,14 +123,15 @@ fn snippet(source: &str, at: Spot) -> String {
     let gutter = line.to_string().len();
     let caret = (at.column.max(1) - 1) as usize;
     // A long line is shown around the caret.
-    let skip = if caret >= WIDTH { caret - WIDTH / 2 } else { 0 };
+    let around = if caret >= WIDTH { caret - WIDTH / 2 } else { 0 };
     let mut out = String::new();
     for (number, text) in lines {
+        let skip = if number == line { around } else { 0 };
         let text: String = text.chars().skip(skip).take(WIDTH).map(visible).collect();
         let text = text.trim_end();
         let space = if text.is_empty() { "" } else { " " };
         let _ = writeln!(out, "{number:>gutter$} |{space}{text}");
     }
-    let _ = writeln!(out, "{:gutter$} | {:width$}^", "", "", width = caret - skip);
+    let _ = writeln!(out, "{:gutter$} | {:width$}^", "", "", width = caret - around);
     out
 }

@@ -50,31 +50,38 @@ fn is_spelled(text: &str, word: &str) -> bool {
             || (capital(text) && text[1..] == word[1..]))
 }
 
+/// Longest text that is repeated in a message: file modes are, numbers that may be secret are not.
+const SHOWN: usize = 5;
+
 fn number(text: &str) -> Result<Tree, Ambiguous> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let quoted = |message: String| Ambiguous { message, cure: format!("quote it: \"{text}\"") };
+    let quoted = |message: &str| Ambiguous { message: message.to_owned(), cure: "quote it".to_owned() };
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Err(quoted(format!("`{text}` is a number that JSON does not have")));
+        return Err(quoted(&format!("`{text}` is a number that JSON does not have")));
     }
     if digits(unsigned) {
         if unsigned.len() > 1 && unsigned.starts_with('0') {
             return Err(octal(text, unsigned));
         }
-        return integer(text).ok_or_else(|| quoted("the number does not fit into 64 bits".to_owned()));
+        return integer(text).ok_or_else(|| quoted("the number does not fit into 64 bits"));
     }
     if let Some((radix, body)) = based(unsigned) {
         let value = i64::from_str_radix(body, radix).ok();
         let signed = value.map(|value| if text.starts_with('-') { -value } else { value });
         let number = signed.map(|value| Tree::Number(value.into()));
-        return number.ok_or_else(|| quoted("the number does not fit into 64 bits".to_owned()));
+        return number.ok_or_else(|| quoted("the number does not fit into 64 bits"));
     }
     if unsigned.contains('_') && digits(&unsigned.replace('_', "")) && !unsigned.starts_with('_') {
-        return Err(quoted(format!("`{text}` is a number for YAML 1.1 and text for YAML 1.2")));
+        let message = "digits with `_` between them are a number for YAML 1.1 and text for YAML 1.2";
+        return Err(Ambiguous {
+            message: message.to_owned(),
+            cure: "leave the `_` out, or quote it".to_owned(),
+        });
     }
     if is_float(unsigned) {
         let float = text.parse::<f64>().ok().and_then(Number::from_f64);
-        return float.map(Tree::Number).ok_or_else(|| quoted(format!("the number {text} is too large")));
+        return float.map(Tree::Number).ok_or_else(|| quoted("the number is too large"));
     }
     Ok(Tree::Text(text.to_owned()))
 }
@@ -97,10 +104,10 @@ fn based(text: &str) -> Option<(u32, &str)> {
 }
 
 fn octal(text: &str, digits: &str) -> Ambiguous {
-    let message = format!("`{text}` is octal for YAML 1.1 and text for YAML 1.2");
+    let message = "a number that begins with 0 is octal for YAML 1.1 and text for YAML 1.2".to_owned();
     let cure = match i64::from_str_radix(digits, 8) {
-        Ok(value) => format!("write {value}, or \"{text}\" if text is meant"),
-        Err(_) => format!("quote it: \"{text}\""),
+        Ok(value) if text.len() <= SHOWN => format!("write {value}, or \"{text}\" if text is meant"),
+        Ok(_) | Err(_) => "leave the 0 out, or quote it".to_owned(),
     };
     Ambiguous { message, cure }
 }

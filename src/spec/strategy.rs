@@ -48,15 +48,30 @@ fn whole() -> Step {
     Step { replicas: Amount::Percent(Percent::FULL), soak: 0, approval: None }
 }
 
-/// Reads the strategy that stands at `path`.
+/// Reads the strategy that stands at `path`. `None` where a part of it cannot be read, so that nothing is taken for
+/// its default; a strategy that can be read and breaks a rule is told, and returned.
 pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
+    let mut own = Report::default();
+    let read = fields(node, path, &mut own);
+    let is_broken = own.has_errors();
+    report.append(own);
+    let out = read.filter(|_| !is_broken)?;
+    if out.strategy.stepped {
+        let path = format!("{path}.steps");
+        check_last(&out.strategy.steps, &out, &path, report);
+        check_falls(&out.strategy.steps, &out.steps_at, &path, report);
+    }
+    Some(out)
+}
+
+fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
     let fields = Fields::open(node, path, &["steps", "initial", "deadline", "onFailure"], report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
     }
     let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
-    out.strategy.initial = initial.unwrap_or(out.strategy.initial);
+    out.strategy.initial = initial.unwrap_or(Initial::All);
     out.initial_at = fields.key_at("initial");
     out.strategy.deadline = fields.duration("deadline", 1, report).unwrap_or(DEADLINE);
     let failures = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
@@ -66,33 +81,21 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
 
 fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report) {
     let Tree::List(items) = &list.tree else {
-        report.error(
-            list.at,
-            format!("`{path}` must be a list, not {}", list.what()),
-            "write `- replicas: 1` below it",
-        );
+        let message = format!("`{path}` must be a list, not {}", list.what());
+        report.error(list.at, message, "write `- replicas: 1` below it");
         return;
     };
     if items.len() > STEPS_MAX {
-        report.error(
-            items[STEPS_MAX].at,
-            format!("`{path}` has more than {STEPS_MAX} steps"),
-            "use fewer steps",
-        );
+        let message = format!("`{path}` has more than {STEPS_MAX} steps");
+        report.error(items[STEPS_MAX].at, message, "use fewer steps");
         return;
     }
     let mut steps = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let step = step(item, &format!("{path}[{index}]"), report);
         out.steps_at.push(item.get("replicas").map_or(item.at, |node| node.at));
-        // A step that cannot be read has been told of; it must not make its neighbours look wrong.
-        steps.push(step);
+        steps.extend(step(item, &format!("{path}[{index}]"), report));
     }
-    if let Some(steps) = steps.into_iter().collect::<Option<Vec<Step>>>()
-        && !steps.is_empty()
-    {
-        check_last(&steps, out, path, report);
-        check_falls(&steps, &out.steps_at, path, report);
+    if !steps.is_empty() {
         out.strategy.steps = steps;
         out.strategy.stepped = true;
     }
@@ -144,11 +147,12 @@ fn check_falls(steps: &[Step], places: &[Spot], path: &str, report: &mut Report)
     }
 }
 
-/// The first step that falls only because a count and a percentage meet at this size: its index, its pods and those
-/// of the step before.
+/// The first step that falls because a count and a percentage meet at this size: its index, its pods and those of
+/// the step before.
 #[must_use]
 pub fn falls_at(strategy: &Strategy, replicas: u32) -> Option<(usize, u32, u32)> {
-    let pods: Vec<u32> = strategy.steps.iter().map(|step| step.replicas.step_pods(replicas)).collect();
-    let falls = |index: &usize| pods[*index] < pods[index - 1];
-    (1..pods.len()).find(falls).map(|index| (index, pods[index], pods[index - 1]))
+    let pods = |index: usize| strategy.steps[index].replicas.step_pods(replicas);
+    let is_count = |index: usize| matches!(strategy.steps[index].replicas, Amount::Count(_));
+    let falls = |index: &usize| is_count(*index) != is_count(index - 1) && pods(*index) < pods(index - 1);
+    (1..strategy.steps.len()).find(falls).map(|index| (index, pods(index), pods(index - 1)))
 }

@@ -175,7 +175,9 @@ impl Builder {
             | ErrorKind::TabInIndentation
             | ErrorKind::TabInPlainScalar => "indent with spaces",
             ErrorKind::RecursionLimitExceeded => "nest less deeply",
-            ErrorKind::UnclosedQuotedScalar => "close the quote",
+            ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
+                "close the quote, or indent the lines within it"
+            }
             ErrorKind::UnclosedFlowCollection { .. } | ErrorKind::UnexpectedEofFlowMapping => {
                 "close the bracket"
             }
@@ -193,7 +195,7 @@ impl Builder {
                     report.error(at, "tags are not read", "delete the tag; quote what is meant as text");
                 }
                 let plain = style == ScalarStyle::Plain;
-                self.scalar(&text, plain, at, anchor, report)
+                self.scalar(&text, plain, tag.is_some(), at, anchor, report)
             }
             Event::SequenceStart(_, anchor, tag) | Event::MappingStart(_, anchor, tag) if tag.is_some() => {
                 report.error(at, "tags are not read", "delete the tag");
@@ -305,13 +307,14 @@ impl Builder {
         &mut self,
         text: &str,
         plain: bool,
+        tagged: bool,
         at: Spot,
         anchor: usize,
         report: &mut Report,
     ) -> Result<(), Unreadable> {
         let weight = weight(text);
         self.spend(weight, at, report)?;
-        let tree = if plain { scalar::resolve(text) } else { Ok(Tree::Text(text.to_owned())) };
+        let tree = if plain && !tagged { scalar::resolve(text) } else { Ok(Tree::Text(text.to_owned())) };
         let tree = tree.unwrap_or_else(|ambiguous| {
             report.error(at, ambiguous.message, ambiguous.cure);
             Tree::Text(text.to_owned())
@@ -342,15 +345,16 @@ impl Builder {
         let Some(Open { kind: Collection::Map { keys, key, .. }, .. }) = self.stack.last_mut() else {
             return;
         };
+        let is_merge = plain && text == "<<";
         let is_new = keys.insert(text.to_owned());
-        if !is_new {
+        if !is_new && !is_merge {
             report.error(
                 at,
                 format!("the key `{shown}` stands twice in the same map"),
                 "delete one of the two",
             );
         }
-        *key = Some((text.to_owned(), at, is_new));
+        *key = Some((text.to_owned(), at, is_new && !is_merge));
     }
 
     fn expects_key(&self) -> bool {

@@ -208,9 +208,10 @@ impl Bug {
         }
         let head = first.expect("every episode is known here");
         for marker in &mut intent.markers {
-            let same_template = names.docs.iter().any(|(digest, doc)| {
-                marker.path.contains(&digest.long()) && Some(doc.template) == template
-            });
+            let same_template = names
+                .docs
+                .iter()
+                .any(|(digest, doc)| marker.path.contains(&digest.long()) && Some(doc.template) == template);
             let counts = match (self, &marker.counts) {
                 (Self::MarkersOfHead | Self::EpisodeOfMemory, Err(NotCounted::BeforeSpec)) => true,
                 (Self::MarkersOfTemplate, Err(NotCounted::OtherDigest)) => same_template,

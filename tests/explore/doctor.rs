@@ -57,15 +57,21 @@ impl Bug {
         let enters = matches!(decision, Decision::Enter(_));
         let back = *decision == Decision::RollBack;
         let release = case.documents.get(&memory.digest).or_else(|| head(case));
-        let partition = || serde_json::from_value::<Amount>(body["spec"]["updateStrategy"]["partition"].clone()).ok();
-        let size = body["spec"]["replicas"].as_u64().map_or(live.replicas, |it| u32::try_from(it).unwrap_or(0));
+        let partition =
+            || serde_json::from_value::<Amount>(body["spec"]["updateStrategy"]["partition"].clone()).ok();
+        let size =
+            body["spec"]["replicas"].as_u64().map_or(live.replicas, |it| u32::try_from(it).unwrap_or(0));
         match self {
             Self::PartitionInProportion | Self::PartitionAsCount if enters => {
                 let pods = size - kept(partition()?, size);
                 if pods == 0 || pods == size {
                     return None;
                 }
-                let share = if self == Self::PartitionAsCount { Amount::Count(size - pods) } else { in_proportion(pods, size) };
+                let share = if self == Self::PartitionAsCount {
+                    Amount::Count(size - pods)
+                } else {
+                    in_proportion(pods, size)
+                };
                 let_go(body, share);
             }
             Self::WholeAtOnce if *decision == Decision::Enter(1) => let_go(body, Amount::Count(0)),
@@ -128,7 +134,8 @@ fn is_frozen(world: &World, case: &Case) -> bool {
 }
 
 fn let_go(body: &mut Value, partition: Amount) {
-    body["spec"]["updateStrategy"]["partition"] = serde_json::to_value(partition).expect("an amount becomes JSON");
+    body["spec"]["updateStrategy"]["partition"] =
+        serde_json::to_value(partition).expect("an amount becomes JSON");
 }
 
 fn at_step(release: &Release, step: u32, size: u32) -> Amount {

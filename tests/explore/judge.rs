@@ -197,8 +197,12 @@ fn share(after: &CloneSet, written: bool) -> Result<(), Violation> {
         return require(false, "share", || format!("partition {} is a count", after.partition));
     };
     let larger = (1..=100).rev().filter_map(Percent::whole).take_while(|it| *it > percent);
-    let same = larger.map(Amount::Percent).any(|it| kept(it, after.replicas) == kept(after.partition, after.replicas));
-    require(!same, "share", || format!("partition {percent} is not the largest share for {} pods", after.allowed()))
+    let same = larger
+        .map(Amount::Percent)
+        .any(|it| kept(it, after.replicas) == kept(after.partition, after.replicas));
+    require(!same, "share", || {
+        format!("partition {percent} is not the largest share for {} pods", after.allowed())
+    })
 }
 
 /// Something unproven is entered, or a further step of it.

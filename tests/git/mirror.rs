@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,14 @@ fn state() -> TempDir {
 fn open(state: &TempDir, repo: &Repo) -> Mirror {
     let remote = Remote::new(&repo.path().display().to_string(), "main").expect("a path");
     Mirror::open(state.path(), remote, Limits::default()).expect("a mirror")
+}
+
+/// The mirror in a state directory: there is one.
+fn newest(state: &TempDir) -> PathBuf {
+    let folders = fs::read_dir(state.path()).unwrap().flatten().map(|file| file.path());
+    let mirrors: Vec<_> = folders.filter(|path| path.extension().is_some_and(|it| it == "git")).collect();
+    assert_eq!(mirrors.len(), 1, "{mirrors:?}");
+    mirrors[0].clone()
 }
 
 /// Every file below `path` with its time of change.
@@ -146,11 +154,11 @@ fn a_damaged_mirror_is_thrown_away_and_fetched_again() {
     let (repo, state) = (Repo::new(), state());
     let head = repo.put("a", "1");
     open(&state, &repo).poll().unwrap();
-    for file in fs::read_dir(state.path().join("mirror.git/objects/pack")).unwrap().flatten() {
+    for file in fs::read_dir(newest(&state).join("objects/pack")).unwrap().flatten() {
         fs::remove_file(file.path()).unwrap();
     }
     assert_eq!(open(&state, &repo).poll().unwrap(), Poll::Changed(head));
-    fs::write(state.path().join("mirror.git/refs/heads/mirror"), "nonsense").unwrap();
+    fs::write(newest(&state).join("refs/heads/mirror"), "nonsense").unwrap();
     assert_eq!(open(&state, &repo).poll().unwrap(), Poll::Changed(head));
 }
 
@@ -159,7 +167,7 @@ fn what_a_killed_fetch_left_behind_is_swept_up() {
     let (repo, state) = (Repo::new(), state());
     repo.put("a", "1");
     open(&state, &repo).poll().unwrap();
-    let left = state.path().join("mirror.git/objects/pack/pack_git2_4711");
+    let left = newest(&state).join("objects/pack/pack_git2_4711");
     fs::write(&left, "half").unwrap();
     open(&state, &repo);
     assert!(!left.exists());
@@ -180,6 +188,30 @@ fn a_head_whose_objects_went_missing_is_fetched_whole() {
     assert!(error.is_transient(), "{error}");
     fs::write(&object, kept).unwrap();
     assert_eq!(mirror.poll().unwrap(), Poll::Changed(head));
+}
+
+#[test]
+fn a_mirror_of_very_many_packs_is_fetched_anew() {
+    let (repo, state) = (Repo::new(), state());
+    let first = repo.put("a", "1");
+    let mut mirror = open(&state, &repo);
+    mirror.poll().unwrap();
+    let packs = newest(&state).join("objects/pack");
+    for number in 0..200 {
+        fs::write(packs.join(format!("pack-{number}.pack")), "").unwrap();
+    }
+    let second = repo.put("a", "2");
+    assert_eq!(mirror.poll().unwrap(), Poll::Changed(second));
+    assert!(mirror.repository().descends(second, first).unwrap());
+    assert_eq!(
+        fs::read_dir(newest(&state).join("objects/pack")).unwrap().count(),
+        2,
+        "one pack and its index"
+    );
+    assert_eq!(mirror.poll().unwrap(), Poll::Unchanged(second));
+    mirror.discard().unwrap();
+    assert_eq!(mirror.head().unwrap(), None);
+    assert_eq!(mirror.poll().unwrap(), Poll::Changed(second));
 }
 
 #[test]
@@ -209,7 +241,7 @@ fn a_poll_ends_at_its_limits() {
     let mut mirror = Mirror::open(state.path(), remote, Limits::default()).unwrap();
     mirror.cancel_flag().store(true, Ordering::Relaxed);
     assert!(matches!(mirror.poll(), Err(Error::Cancelled { .. })));
-    assert_eq!(files(&state.path().join("mirror.git/objects")).len(), 0, "nothing is left behind");
+    assert_eq!(files(&newest(&state).join("objects")).len(), 0, "nothing is left behind");
 }
 
 #[test]

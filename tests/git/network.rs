@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -303,14 +302,15 @@ fn a_server_that_never_answers_or_only_drips_does_not_hold_the_daemon() {
     }
 }
 
-/// A program that takes the arguments of `ssh` and runs the command on this machine.
+/// A program that takes the arguments of `ssh`. A process of its own writes it: while one of ours had it open, a child
+/// of another test could keep it busy.
 fn fake_ssh(folder: &Path, script: &str) -> PathBuf {
     let program = folder.join("ssh");
-    let staged = folder.join("ssh.new");
-    fs::write(&staged, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).unwrap();
-    // A fresh file, so that no other test's child still holds it open for writing.
-    fs::copy(&staged, &program).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(&program).stdin(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
     program
 }
 

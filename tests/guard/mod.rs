@@ -4,3 +4,4 @@ mod laps;
 mod pods;
 mod objects;
 mod claims;
+mod agreement;

@@ -1,6 +1,7 @@
 //! Digests: what they depend on, what they do not, and that they never change.
 
-use triton::spec::Release;
+use triton::model::Digest;
+use triton::spec::{DocumentsError, Release};
 
 use crate::spec::{CHECKOUT, one};
 
@@ -67,4 +68,27 @@ fn a_release_read_from_its_documents_is_the_same() {
     let expected = Release { path: String::new(), replicas: None, ..(*release).clone() };
     assert_eq!(again, expected);
     assert!(Release::from_documents(&release.documents[1..], release.digest).is_err());
+}
+
+/// A release that was entered once can be gone back to, whatever rules came later; but nothing is guessed.
+#[test]
+fn documents_that_break_a_rule_are_read_and_those_that_cannot_be_read_are_not() {
+    let documents = |from: &str, to: &str| {
+        let text = include_str!("checkout.json").trim_end();
+        assert!(text.contains(from));
+        let text = text.replacen(from, to, 1);
+        Release::from_documents(text.as_bytes(), Digest::of(text.as_bytes()))
+    };
+    let falling = documents("\"replicas\":1,", "\"replicas\":\"70%\",").unwrap();
+    assert_eq!(falling.strategy.steps.len(), 3);
+    assert!(documents("\"type\":\"InPlaceIfPossible\"", "\"type\":\"OnDelete\"").is_ok());
+    for (from, to) in [
+        ("\"soak\":\"10m\"", "\"soak\":\"ten\""),
+        ("\"steps\"", "\"stages\""),
+        ("\"kind\":\"Release\"", "\"kind\":\"Rollout\""),
+        ("\"name\":\"checkout\"", "\"name\":\"-\""),
+        ("[{", "{"),
+    ] {
+        assert_eq!(documents(from, to), Err(DocumentsError::Unreadable), "{from}");
+    }
 }

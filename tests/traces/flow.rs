@@ -93,8 +93,8 @@ pub fn base(namespace: &str, name: &str) -> Value {
         "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "replicas": 10, "selector": {"matchLabels": {"app": "web"}},
-            "template": {"metadata": {"labels": {"app": "web"}},
+            "replicas": 10, "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}},
                 "spec": {"containers": [{"name": "c", "image": "r/app:A"}]}},
         },
     })

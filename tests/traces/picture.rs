@@ -10,7 +10,7 @@ use triton::devcluster::sim::Sim;
 pub type Pods = BTreeMap<String, BTreeMap<String, i64>>;
 
 /// Letters of revisions by their names, in the order of their appearance.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Letters(Vec<String>);
 
 impl Letters {
@@ -175,4 +175,22 @@ pub fn note(sim: &Sim, body: &Value) -> String {
         .filter_map(|key| Some(format!("{key}={}", status.get(key)?)))
         .collect();
     format!("{} | {}", images.join(" "), counts.join(" "))
+}
+
+/// The predicate by which a step counts as done (`step_done` in the reference), on a `cs` line alone.
+pub fn is_step_done(cs: &Value) -> bool {
+    let count = |key: &str| cs[key].as_i64().unwrap_or(0);
+    let (size, done) = (count("R"), count("eu"));
+    cs["og"] == cs["g"] && done > 0 && count("r") == size && count("u") >= done && count("ua") >= done
+}
+
+/// Whether as many pods as the step asks for really run the update revision and are available.
+pub fn has_done_step(sim: &Sim, body: &Value) -> bool {
+    let revision = short_hash(body["status"]["updateRevision"].as_str().unwrap_or_default());
+    let min_ready = body["spec"]["minReadySeconds"].as_i64().unwrap_or(0);
+    let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
+    let pods = sim.list(PODS).map(|body| Pod { body: body.clone() });
+    let done = pods.filter(|pod| controller_uid(&pod.body) == uid && pod.is_active());
+    let done = done.filter(|pod| pod.revision() == revision && pod.is_available(min_ready, sim.now()));
+    done.count() as i64 >= body["status"]["expectedUpdatedReplicas"].as_i64().unwrap_or(0)
 }

@@ -1,0 +1,256 @@
+//! `triton approve`: one commit that adds a marker.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::cli::clone::PublishArgs;
+use crate::cli::locate::Located;
+use crate::cli::output::{Exit, Printer, Refusal};
+use crate::model::{CommitId, ReleaseId};
+use crate::spec::{Place, Release};
+use crate::world::{Intent, Marker as Marked, Permit};
+
+/// Letters of a marker's own word: no vowels, so that it never says anything.
+const LETTERS: &[u8; 28] = b"bcdfghjkmnpqrstvwxz123456789";
+/// Letters in it: two approvers of one step meet once in half a million times.
+const WORD: usize = 4;
+
+/// Approve the next step of a release: one commit that adds a marker.
+///
+/// The marker names the release as it stands at HEAD of the clone, by its digest: it lets that very release, and no
+/// other, enter the step. Without --step it is the lowest step that Git does not permit yet. Markers of this release
+/// for other digests are dead, and go in the same commit.
+#[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("what").args(["step", "skip", "removal"]))]
+pub struct ApproveArgs {
+    /// The release
+    #[arg(value_name = "NAMESPACE/NAME", required_unless_present = "removal", conflicts_with = "removal")]
+    pub release: Option<ReleaseId>,
+    /// Approve this step, also ahead of its turn
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub step: Option<u32>,
+    /// Open approvals, soak and freezes for this release, once: a hotfix; needs a reason
+    #[arg(long, requires = "reason")]
+    pub skip: bool,
+    /// Approve the removal of releases by this commit
+    #[arg(long, value_name = "COMMIT")]
+    pub removal: Option<String>,
+    /// Why, for those who read it later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// A folder in the clone to commit to
+    #[arg(short = 'C', long = "dir", value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Where the commit goes
+    #[command(flatten)]
+    pub publish: PublishArgs,
+}
+
+impl ApproveArgs {
+    /// As `triton approve NAMESPACE/NAME`, typed in `folder`.
+    #[must_use]
+    pub fn of(release: ReleaseId, folder: &Path) -> Self {
+        Self {
+            release: Some(release),
+            step: None,
+            skip: false,
+            removal: None,
+            reason: None,
+            dir: folder.to_owned(),
+            publish: PublishArgs::default(),
+        }
+    }
+}
+
+/// What is to be committed.
+struct Marker {
+    /// Its file, from the repository's top.
+    path: String,
+    /// What stands in it.
+    text: String,
+    /// Dead markers that go with it.
+    dead: Vec<String>,
+    /// First line of the commit's message.
+    title: String,
+    /// The branch for a pull request.
+    branch: String,
+}
+
+/// Runs `triton approve`.
+///
+/// # Errors
+/// Where there is nothing to approve, or Git refuses.
+pub fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
+    let located = Located::find(&args.dir, args.release.as_ref())?;
+    let head = located.clone.head()?;
+    let marker = match (&args.release, &args.removal) {
+        (_, Some(commit)) => removal(&located, commit, args.reason.as_deref())?,
+        (Some(id), None) => {
+            let intent = located.intent(head, id)?;
+            let dead = dead(&located, head, &intent.release)?;
+            step_marker(&located, args, &intent, dead)?
+        }
+        (None, None) => return Err(Refusal::new("name a release").into()),
+    };
+    located.clone.publish(&args.publish, &marker.branch, printer, || {
+        let file = located.clone.top().join(&marker.path);
+        let folder = file.parent().context("a marker stands in a folder")?;
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, &marker.text))?;
+        let mut paths = vec![marker.path.clone()];
+        for dead in &marker.dead {
+            std::fs::remove_file(located.clone.top().join(dead)).with_context(|| dead.clone())?;
+            paths.push(dead.clone());
+        }
+        let reason = args.reason.as_ref().map(|reason| format!("\n\n{reason}")).unwrap_or_default();
+        located.clone.commit(&paths, &format!("{}{reason}", marker.title))
+    })?;
+    printer.say(format!("  adds     {}", marker.path))?;
+    for dead in &marker.dead {
+        printer.say(format!("  removes  {dead}"))?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// The markers of other digests than the release's own: they approve nothing any more.
+fn dead(located: &Located, commit: CommitId, release: &Release) -> Result<Vec<String>> {
+    let tree = located.repository.commit(commit)?.tree;
+    let own = release.digest.long();
+    let entries = located.repository.list(tree, &[&located.root.approvals_of(&release.id)])?;
+    let is_dead =
+        |path: &str| matches!(located.root.place(path), Place::Marker(marker) if marker.digest != own);
+    let files = entries.into_iter().filter(|entry| entry.kind.is_file());
+    Ok(files.map(|entry| entry.name).filter(|path| is_dead(path)).collect())
+}
+
+fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec<String>) -> Result<Marker> {
+    let release = &intent.release;
+    let id = &release.id;
+    let named = format!("{id} {} ({})", release.version, release.digest.short());
+    let (what, title, text) = if args.skip {
+        let title = format!("Skip the gates of {named}");
+        ("skip".to_owned(), title, format!("# Opens approvals, soak and freezes for {named}.\n"))
+    } else {
+        let step = match args.step {
+            Some(step) => asked(intent, step).map(|()| step)?,
+            None => next(intent)?,
+        };
+        let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas.to_string());
+        let title = format!("Approve step {step} ({}) of {named}", target.unwrap_or_default());
+        (step.to_string(), title, format!("# Lets {named} enter step {step}.\n"))
+    };
+    let folder = format!("{}/{}", located.root.approvals_of(id), release.digest.long());
+    let short = release.digest.short();
+    Ok(Marker {
+        path: fresh(located.clone.top(), &folder, &what),
+        text: text + &reason(args.reason.as_deref()),
+        dead,
+        title,
+        branch: format!("triton/approve-{}-{}-{short}-{what}", id.namespace, id.name),
+    })
+}
+
+/// The approvals that `step` asks for; 0 for none.
+fn count(release: &Release, step: u32) -> usize {
+    let written = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
+    written.and_then(|step| step.approval).map_or(0, |approval| approval.count as usize)
+}
+
+/// The approvals of `step` that count.
+fn given(intent: &Intent, step: u32) -> usize {
+    let counts = |marker: &&Marked| marker.counts.is_ok() && marker.permits == Some(Permit::Step(step));
+    intent.markers.iter().filter(counts).count()
+}
+
+/// Whether `step` takes another approval.
+fn asked(intent: &Intent, step: u32) -> Result<()> {
+    let release = &intent.release;
+    let id = &release.id;
+    let (last, count) = (release.last_step(), count(release, step));
+    let why = match (step > last, count) {
+        (true, _) => format!("{id} has steps 1 to {last}, no step {step}"),
+        (false, 0) => format!("step {step} of {id} asks for no approval"),
+        (false, count) if given(intent, step) >= count => {
+            format!("step {step} of {id} has its approval already")
+        }
+        (false, _) => return Ok(()),
+    };
+    Err(Refusal::new(why).hint("`triton why` says what it waits for").into())
+}
+
+/// The lowest step that lacks an approval.
+fn next(intent: &Intent) -> Result<u32> {
+    let release = &intent.release;
+    let id = &release.id;
+    let mut steps = 1..=release.last_step();
+    if let Some(step) = steps.clone().find(|step| given(intent, *step) < count(release, *step)) {
+        return Ok(step);
+    }
+    Err(if steps.any(|step| count(release, step) > 0) {
+        Refusal::new(format!("{id} {} has every approval that its steps ask for", release.version))
+            .hint("`triton why` says what it waits for; `git push` if the approval is only here")
+    } else {
+        Refusal::new(format!("no step of {id} asks for an approval"))
+            .hint("`triton why` says what it waits for")
+    }
+    .into())
+}
+
+fn removal(located: &Located, commit: &str, why: Option<&str>) -> Result<Marker> {
+    let refusal =
+        |_| Refusal::new(format!("the clone has no commit {commit}")).hint("git fetch, and try again");
+    let commit = located.repository.resolve(commit).map_err(refusal)?;
+    let path = located.root.removal(commit);
+    if located.clone.top().join(&path).exists() {
+        return Err(Refusal::new(format!("the removals of {} are approved already", commit.short())).into());
+    }
+    Ok(Marker {
+        path,
+        text: format!("# Lets the releases go that commit {} removed.\n{}", commit.short(), reason(why)),
+        dead: Vec::new(),
+        title: format!("Approve what commit {} removes", commit.short()),
+        branch: format!("triton/approve-removal-{}", commit.short()),
+    })
+}
+
+/// The reason as YAML; a JSON string is one.
+fn reason(text: Option<&str>) -> String {
+    text.map(|text| format!("reason: {}\n", serde_json::Value::from(text))).unwrap_or_default()
+}
+
+/// A path that no marker has: two people who approve the same step never touch the same file.
+fn fresh(top: &Path, folder: &str, what: &str) -> String {
+    loop {
+        let path = format!("{folder}/{what}.{}.yaml", word());
+        if !top.join(&path).exists() {
+            return path;
+        }
+    }
+}
+
+/// A random word, from the seed that the standard library takes from the system for each hasher.
+fn word() -> String {
+    let mut number = RandomState::new().build_hasher().finish();
+    let mut letter = || {
+        let index = usize::try_from(number % LETTERS.len() as u64).unwrap_or(0);
+        number /= LETTERS.len() as u64;
+        char::from(LETTERS[index])
+    };
+    (0..WORD).map(|_| letter()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_differ_and_say_nothing() {
+        let words: std::collections::BTreeSet<String> = (0..100).map(|_| word()).collect();
+        assert!(words.len() > 95, "{}", words.len());
+        assert!(
+            words.iter().all(|word| word.len() == WORD && word.bytes().all(|byte| LETTERS.contains(&byte)))
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! The daemon put together: mirror, catalog, cluster and loop, from what the command line says.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cli::output::Refusal;
+use crate::cli::records::ClusterArgs;
+use crate::cli::reload::Reload;
+use crate::controller::{Clock, Controller, Rules, Settings, Source};
+use crate::git::{Credentials, Limits, Mirror, Remote};
+use crate::model::Digest;
+use crate::spec::yaml::FILE_BYTES_MAX;
+use crate::spec::{Configuration, read_configuration};
+use crate::world::{People, Policy, RemovalLimit};
+
+/// Hexadecimal digits that name a root.
+const ROOT_DIGITS: usize = 8;
+/// Seconds below which no fetch is too old, however often Git is asked: a branch that moves while it is read is no
+/// reason to hold.
+const STALE_MIN: u64 = 30;
+
+/// What the daemon follows, and how.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// The repository: a path or an address.
+    pub repo: String,
+    /// The branch.
+    pub branch: String,
+    /// The root's directory in it; empty for the top.
+    pub path: String,
+    /// Time between two polls.
+    pub interval: Duration,
+    /// Where the mirror is kept; by default in the user's state folder.
+    pub state: Option<PathBuf>,
+    /// The configuration's file.
+    pub config: Option<PathBuf>,
+    /// The cluster.
+    pub cluster: ClusterArgs,
+    /// Whether nothing is written.
+    pub observe: bool,
+}
+
+impl Daemon {
+    /// Runs the loop until `shutdown` is ready. The configuration is reread when its file changes; how Git is reached
+    /// holds for this run.
+    ///
+    /// # Errors
+    /// What cannot be used: address, state folder, kubeconfig. Where the lease is lost, or can never be had.
+    pub async fn run(&self, configuration: &Configuration, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let remote = Remote::new(&self.repo, &self.branch)?.with_credentials(credentials(configuration));
+        let state = self.state_folder()?;
+        let mirror = Mirror::open(&state, remote, Limits::default())
+            .with_context(|| format!("the state folder {}", state.display()))?;
+        let cancel = mirror.cancel_flag();
+        let source = Source::new(mirror, &normal(&self.path));
+        let reread = self.clone();
+        let read = move || reread.configuration().map(|configuration| reread.rules(&configuration));
+        let reload = Reload::follow(self.config.as_deref(), self.rules(configuration), read)?;
+        let settings =
+            Settings { interval: self.interval, holder: holder(), inline: false, observe: self.observe };
+        let cluster = self.cluster.connect().await?;
+        let ended = async {
+            shutdown.await;
+            // A fetch that hangs must not keep the process.
+            cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        };
+        let rules = reload.rules.clone();
+        Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await?;
+        Ok(())
+    }
+
+    /// The daemon's configuration as its file has it now.
+    ///
+    /// # Errors
+    /// Where it cannot be read, with everything that is wrong with it.
+    pub fn configuration(&self) -> Result<Configuration> {
+        let Some(file) = &self.config else { return Ok(Configuration::default()) };
+        let shown = file.display().to_string();
+        let size = std::fs::metadata(file).map_err(|error| Refusal::new(format!("{shown}: {error}")))?.len();
+        if size > FILE_BYTES_MAX as u64 {
+            return Err(
+                Refusal::new(format!("{shown} has {size} bytes; at most {FILE_BYTES_MAX} are read")).into()
+            );
+        }
+        let bytes = std::fs::read(file).map_err(|error| Refusal::new(format!("{shown}: {error}")))?;
+        let wrong = |mistakes: Vec<crate::spec::Diagnostic>| {
+            let all: Vec<String> = mistakes.iter().map(crate::spec::Diagnostic::render).collect();
+            Refusal::new(format!("the configuration cannot be used\n{}", all.join("\n")))
+        };
+        Ok(read_configuration(&shown, &bytes).map_err(wrong)?)
+    }
+
+    fn rules(&self, configuration: &Configuration) -> Rules {
+        Rules { policy: Arc::new(self.policy(configuration)), accepted: configuration.git.accept_head }
+    }
+
+    fn policy(&self, configuration: &Configuration) -> Policy {
+        let people = configuration.people.as_ref();
+        let stale_after = (3 * self.interval.as_secs()).max(STALE_MIN);
+        let path = normal(&self.path);
+        Policy {
+            namespaces: configuration
+                .namespaces
+                .as_ref()
+                .map(|names| names.iter().map(ToString::to_string).collect()),
+            kinds: configuration.kinds.clone(),
+            people: people.map(|_| People::CommitAuthors),
+            bots: people.map(|people| people.bots.clone()).unwrap_or_default(),
+            skip: configuration.skip,
+            proven_depth: usize::try_from(configuration.proven_depth).unwrap_or(usize::MAX),
+            removal: RemovalLimit {
+                releases: configuration.removal_releases,
+                percent: configuration.removal_percent,
+            },
+            stale_after: u32::try_from(stale_after).unwrap_or(u32::MAX),
+            root: root_of(&self.branch, &path),
+            path,
+        }
+    }
+
+    /// A folder for this repository, branch and root alone: its mirror is locked.
+    fn state_folder(&self) -> Result<PathBuf> {
+        if let Some(state) = &self.state {
+            return Ok(state.clone());
+        }
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = || set("HOME").map(|home| home.join(".local/state"));
+        let refusal = || {
+            Refusal::new("there is no folder for the mirror of the repository")
+                .hint("name one with --state DIR")
+        };
+        let state = set("XDG_STATE_HOME").or_else(home).ok_or_else(refusal)?;
+        let repo = Path::new(&self.repo).canonicalize().unwrap_or_else(|_| PathBuf::from(&self.repo));
+        let name = format!("{}\n{}\n{}", repo.display(), self.branch, normal(&self.path));
+        Ok(state.join("triton").join(Digest::of(name.as_bytes()).short()))
+    }
+}
+
+/// A directory of the repository, from its top: no slash at either end, empty for the top.
+fn normal(path: &str) -> String {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
+}
+
+/// Names the root `path` on `branch`: on its lease, and on everything that belongs to it.
+fn root_of(branch: &str, path: &str) -> String {
+    let mut root = Digest::of(format!("{branch}\n{path}").as_bytes()).to_string();
+    root.truncate(ROOT_DIGITS);
+    root
+}
+
+fn credentials(configuration: &Configuration) -> Credentials {
+    let git = &configuration.git;
+    let file = |name: &Option<String>| name.as_ref().map(PathBuf::from);
+    Credentials {
+        token_file: file(&git.token_file),
+        username_file: file(&git.username_file),
+        password_file: file(&git.password_file),
+        ssh_key_file: file(&git.ssh_key_file),
+        known_hosts_file: file(&git.known_hosts_file),
+    }
+}
+
+/// A name that no other process has: the host's, and a number that the system draws.
+fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "triton" } else { host.trim() };
+    format!("{host}-{:016x}", RandomState::new().build_hasher().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn daemon() -> Daemon {
+        Daemon {
+            repo: "https://git.example.com/shop/releases".into(),
+            branch: "main".into(),
+            path: "/env/./prod/".into(),
+            interval: Duration::from_secs(15),
+            state: None,
+            config: None,
+            cluster: ClusterArgs::default(),
+            observe: false,
+        }
+    }
+
+    #[test]
+    fn a_root_has_one_name_however_its_path_is_written() {
+        let policy = daemon().policy(&Configuration::default());
+        let same = Daemon { path: "env/prod".into(), ..daemon() }.policy(&Configuration::default());
+        assert_eq!((&*policy.path, policy.root.len(), &policy.root), ("env/prod", 8, &same.root));
+        let other = Daemon { path: "env/dev".into(), ..daemon() }.policy(&Configuration::default());
+        assert_ne!(policy.root, other.root);
+    }
+
+    #[test]
+    fn a_fetch_is_too_old_after_three_intervals_and_never_before_half_a_minute() {
+        assert_eq!(daemon().policy(&Configuration::default()).stale_after, 45);
+        let quick = Daemon { interval: Duration::from_secs(1), ..daemon() };
+        assert_eq!(quick.policy(&Configuration::default()).stale_after, 30);
+    }
+
+    #[test]
+    fn a_configuration_with_a_mistake_is_refused_with_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "apiVersion: triton.io/v1\nkind: Configuration\nskipp: true\nprovenDepth: x\n")
+            .unwrap();
+        let error = Daemon { config: Some(file), ..daemon() }.configuration().unwrap_err().to_string();
+        assert!(error.contains("skipp") && error.contains("provenDepth"), "{error}");
+    }
+}

@@ -1,0 +1,49 @@
+//! The daemon's configuration, reread when its file changes.
+
+use std::path::Path;
+
+use file_watch::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::watch;
+
+use crate::cli::output::Refusal;
+use crate::controller::Rules;
+
+/// Follows a configuration's file as long as it lives.
+pub struct Reload {
+    /// What the configuration says now.
+    pub rules: watch::Receiver<Rules>,
+    /// Kept for as long as the file is watched; without a file nothing ever changes.
+    _watcher: (watch::Sender<Rules>, Option<RecommendedWatcher>),
+}
+
+impl Reload {
+    /// Follows `file`, whose content is `first` now and `read` again after each change. What cannot be used is told
+    /// and changes nothing.
+    ///
+    /// # Errors
+    /// Where the system cannot watch the file.
+    pub fn follow(
+        file: Option<&Path>,
+        first: Rules,
+        read: impl Fn() -> anyhow::Result<Rules> + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let (sender, rules) = watch::channel(first);
+        let Some(file) = file else { return Ok(Self { rules, _watcher: (sender, None) }) };
+        let kept = sender.clone();
+        let again = move |event: Result<file_watch::Event, file_watch::Error>| match event.map(|_| read()) {
+            Ok(Ok(rules)) => {
+                if sender.send_if_modified(|now| std::mem::replace(now, rules.clone()) != rules) {
+                    tracing::info!("the configuration was reread");
+                }
+            }
+            Ok(Err(error)) => tracing::error!("the configuration stays as it was: {error:#}"),
+            Err(error) => tracing::error!("the configuration's file is not watched: {error}"),
+        };
+        // A mounted ConfigMap changes by a link in its folder: the folder is what is watched.
+        let folder = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let refusal = |error| Refusal::new(format!("{} cannot be watched: {error}", folder.display()));
+        let mut watcher = file_watch::recommended_watcher(again).map_err(refusal)?;
+        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(refusal)?;
+        Ok(Self { rules, _watcher: (kept, Some(watcher)) })
+    }
+}

@@ -1,0 +1,185 @@
+//! How the cluster differs from what we wrote.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::cluster::SeenCloneSet;
+use crate::cluster::project::{self, Stand};
+use crate::fields::{FieldChange, Fingerprint, compare, drift};
+use crate::model::ReleaseId;
+use crate::objects::ObjectKey;
+use crate::plan::body;
+use crate::spec::{Body, Release};
+use crate::world::{Drift, Memory, Policy};
+
+/// What the server made of our last apply of an object: differences that are there from the beginning are no drift.
+struct Echo {
+    wanted: Fingerprint,
+    differences: Vec<FieldChange>,
+}
+
+/// What the server made of our own writes, for objects where it was not what we sent.
+#[derive(Default)]
+pub struct Echoes(BTreeMap<ObjectKey, Echo>);
+
+/// A CloneSet as it should stand, but for what the planner compares itself: replicas, partition, paused and memory.
+#[must_use]
+pub fn wanted_cloneset(release: &Release, policy: &Policy) -> Value {
+    let mut wanted = Value::clone(&body::companion(&release.cloneset, &release.id, policy));
+    without_rollout(&mut wanted);
+    wanted
+}
+
+/// Takes out of a CloneSet what the rollout decides.
+fn without_rollout(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    spec.remove("replicas");
+    if let Some(strategy) = spec.get_mut("updateStrategy").and_then(Value::as_object_mut) {
+        strategy.remove("partition");
+        strategy.remove("paused");
+    }
+}
+
+impl Echoes {
+    /// Notes what the server returned to an apply of `sent`.
+    pub fn note(&mut self, key: &ObjectKey, sent: &Value, returned: &Value) {
+        let wanted = asked(sent);
+        let stand = project::stand(returned);
+        let differences = differences(&wanted, &stand);
+        if differences.is_empty() {
+            self.0.remove(key);
+        } else {
+            self.0.insert(key.clone(), Echo { wanted: Fingerprint::of(&wanted), differences });
+        }
+    }
+
+    /// Forgets an object.
+    pub fn forget(&mut self, key: &ObjectKey) {
+        self.0.remove(key);
+    }
+
+    /// How `key` differs from `wanted`.
+    fn drift(&self, key: &ObjectKey, wanted: &Value, stand: &Stand) -> Vec<FieldChange> {
+        let mut changes = differences(wanted, stand);
+        let echo =
+            self.0.get(key).filter(|echo| !changes.is_empty() && echo.wanted == Fingerprint::of(wanted));
+        if let Some(echo) = echo {
+            let known = |change: &FieldChange| {
+                echo.differences.iter().any(|it| it.path == change.path && it.found == change.found)
+            };
+            changes.retain(|change| !known(change));
+        }
+        changes
+    }
+
+    /// How a CloneSet differs from `release`.
+    ///
+    /// A template whose revision is the one that memory knows is the template that we wrote, however the server
+    /// spells it.
+    #[must_use]
+    pub fn cloneset(
+        &self,
+        key: &ObjectKey,
+        release: &Release,
+        seen: &SeenCloneSet,
+        memory: Option<&Memory>,
+        policy: &Policy,
+    ) -> Drift {
+        let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.stand);
+        let live = &seen.live;
+        let is_known = live.is_fresh()
+            && memory
+                .and_then(|it| it.revision.as_ref())
+                .is_some_and(|it| *it == live.status.update_revision);
+        if is_known {
+            changes.retain(|change| !is_template(change) || change.found.as_ref() == Some(&change.wanted));
+        }
+        let template = changes.iter().any(|it| is_template(it) && it.found.as_ref() != Some(&it.wanted));
+        Drift { changes: changes.into(), template }
+    }
+
+    /// How a companion differs from what Git says of it.
+    #[must_use]
+    pub fn companion(
+        &self,
+        written: &Body,
+        id: &ReleaseId,
+        stand: &Stand,
+        policy: &Policy,
+    ) -> Arc<[FieldChange]> {
+        let wanted = body::companion(written, id, policy);
+        self.drift(&written.key, &wanted, stand).into()
+    }
+}
+
+/// What of a body that was sent is compared later.
+fn asked(sent: &Value) -> Value {
+    let mut wanted = sent.clone();
+    if let Some(annotations) = wanted.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|name, _| !crate::objects::keys::MEMORY.contains(&name.as_str()));
+    }
+    if wanted.get("kind").and_then(Value::as_str) == Some("CloneSet") {
+        without_rollout(&mut wanted);
+    }
+    wanted
+}
+
+/// By value and by owner; by value alone where we never applied the object.
+fn differences(wanted: &Value, stand: &Stand) -> Vec<FieldChange> {
+    let object = stand.object();
+    if stand.ownership.owners().has_ours() {
+        drift(wanted, &object, &stand.ownership)
+    } else {
+        compare(wanted, &object)
+    }
+}
+
+fn is_template(change: &FieldChange) -> bool {
+    change.path == "spec" || change.path.starts_with("spec.template")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Kind;
+    use serde_json::json;
+
+    fn key() -> ObjectKey {
+        ObjectKey { kind: Kind::Service, namespace: "shop".parse().unwrap(), name: "web".parse().unwrap() }
+    }
+
+    fn service(name: &str, image: &str) -> Value {
+        json!({"kind": "Service", "metadata": {"name": "web", "managedFields": [
+                {"manager": "triton", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]},
+            "spec": {"type": name, "externalName": image}})
+    }
+
+    #[test]
+    fn what_the_server_made_of_our_own_apply_is_no_drift_and_what_comes_later_is() {
+        let mut echoes = Echoes::default();
+        let (sent, returned) = (service("A", "b"), service("A", "rewritten"));
+        let changes =
+            |echoes: &Echoes, live: &Value| echoes.drift(&key(), &asked(&sent), &project::stand(live)).len();
+        assert_eq!(changes(&echoes, &returned), 1);
+        echoes.note(&key(), &sent, &returned);
+        assert_eq!(changes(&echoes, &returned), 0);
+        assert_eq!(changes(&echoes, &service("A", "edited")), 1);
+        assert_eq!(changes(&echoes, &service("edited", "rewritten")), 1);
+        echoes.note(&key(), &sent, &sent);
+        assert_eq!(changes(&echoes, &returned), 1);
+    }
+
+    #[test]
+    fn what_the_rollout_decides_is_not_compared() {
+        let mut object = json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}}, "spec": {
+            "replicas": 3, "updateStrategy": {"partition": "50%", "paused": false, "type": "ReCreate"}}});
+        object["metadata"]["annotations"][crate::objects::keys::STEP] = "2".into();
+        assert_eq!(
+            asked(&object),
+            json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}},
+                "spec": {"updateStrategy": {"type": "ReCreate"}}})
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! One lap: observe → plan → guard → execute → report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
+use crate::controller::clock::Clock;
+use crate::controller::execute::{Carried, Executor};
+use crate::controller::observe::Observer;
+use crate::controller::record::{self, Outcome};
+use crate::controller::report::{self, Told};
+use crate::guard;
+use crate::model::{Hold, ReleaseId};
+use crate::objects::record::{Pending, View};
+use crate::objects::{Kind, ObjectKey};
+use crate::plan;
+use crate::world::{Case, Decision, Memory, Plan, World};
+
+/// What of a move is told, as it was at the last lap.
+type Shown = (View, Option<Memory>, Option<Pending>, Option<Hold>);
+
+/// Everything that a lap needs and leaves behind.
+pub struct Laps {
+    /// The one clock.
+    pub clock: Clock,
+    /// What was seen.
+    pub observer: Observer,
+    /// The hands; none where nothing is written.
+    pub executor: Option<Executor>,
+    /// Who tells it: the name of this process.
+    pub holder: String,
+    told: Told,
+    shown: BTreeMap<ReleaseId, Shown>,
+}
+
+impl Laps {
+    /// Before the first lap.
+    #[must_use]
+    pub fn new(clock: Clock, observer: Observer, executor: Option<Executor>, holder: String) -> Self {
+        Self { clock, observer, executor, holder, told: Told::default(), shown: BTreeMap::new() }
+    }
+
+    /// Does one lap; gives the next moment when time alone changes something.
+    pub async fn lap(&mut self) -> Option<Timestamp> {
+        let (world, changed) = self.observer.world(self.clock.now());
+        let mut plan = plan::plan(&world);
+        let violations: BTreeMap<ReleaseId, Hold> =
+            guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
+        let carried = match &self.executor {
+            Some(executor) => {
+                let refusals = &self.observer.refusals;
+                let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
+                let moves: BTreeMap<_, _> = plan.moves.iter().filter(|(id, _)| may(id)).collect();
+                executor.carry_out(&moves).await
+            }
+            None => BTreeMap::new(),
+        };
+        self.settle(&plan, &carried).await;
+        self.tell(&world, &mut plan, &changed, &carried, &violations);
+        plan.wake_at
+    }
+
+    /// Takes in what became of the writes.
+    async fn settle(&mut self, plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) {
+        for (id, carried) in carried {
+            for written in &carried.written {
+                match &written.applied {
+                    Some((sent, returned)) => self.observer.echoes.note(&written.key, sent, returned),
+                    None => self.observer.echoes.forget(&written.key),
+                }
+            }
+            self.observer.touch(id);
+            match &carried.refused {
+                None => {
+                    self.observer.refusals.clear(id);
+                }
+                Some((key, error)) => self.refused(id, key, error).await,
+            }
+        }
+        for (id, it) in &plan.moves {
+            if it.writes.is_empty() && self.observer.refusals.clear(id) {
+                self.observer.touch(id);
+            }
+        }
+    }
+
+    async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
+        let is_companion = key.kind != Kind::CloneSet;
+        if is_companion && *error == Error::Exists {
+            match self.reclaim(id, key).await {
+                Some(true) => return,
+                Some(false) => self.observer.note_stranger(id, key.clone()),
+                None => {}
+            }
+        }
+        if self.observer.refusals.note(id, &key.to_string(), error, self.clock.now()) {
+            tracing::warn!(release = %id, object = %key, category = error.category(), "refused: {error}");
+        }
+    }
+
+    /// Looks whether a companion that exists is ours after all: somebody may have taken its label away, and it is not
+    /// watched without. Gives whether it is; nothing where that cannot be told now.
+    async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey) -> Option<bool> {
+        let executor = self.executor.as_ref()?;
+        let (api, namespace, name) = (key.kind.api(), key.namespace.as_str(), key.name.as_str());
+        let object = executor.cluster.read(Target { api, namespace, name, status: false }).await.ok()??;
+        let seen: SeenCompanion = project::companion(&object)?;
+        let ours = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
+        if ours {
+            executor.cache.wrote(Feed::Companions(key.kind), &object);
+        }
+        Some(ours)
+    }
+
+    /// Tells what changed: to the log, to the record, as Events.
+    fn tell(
+        &mut self,
+        world: &World,
+        plan: &mut Plan,
+        changed: &BTreeSet<ReleaseId>,
+        carried: &BTreeMap<ReleaseId, Carried>,
+        violations: &BTreeMap<ReleaseId, Hold>,
+    ) {
+        self.shown.retain(|id, _| plan.moves.contains_key(id));
+        for (id, it) in &plan.moves {
+            let Some(case) = world.cases.get(id) else { continue };
+            let violation = violations.get(id).cloned();
+            let shown = (it.view.clone(), it.memory.clone(), it.pending.clone(), violation.clone());
+            let same = self.shown.get(id) == Some(&shown);
+            if same && !changed.contains(id) && !carried.contains_key(id) {
+                continue;
+            }
+            self.shown.insert(id.clone(), shown);
+            let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
+            let before = self.told.before(id, case);
+            let violation = violation.as_ref();
+            self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before });
+        }
+    }
+
+    fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
+        log(id, outcome);
+        let Some(executor) = &self.executor else { return };
+        if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
+            return;
+        }
+        let seen = executor.cache.record(id);
+        let about = case.live.as_ref().map(|live| live.uid.clone());
+        if let Some(note) = report::note(world, id, outcome, about, &self.holder) {
+            executor.lane.note(id, note);
+        }
+        let removed = outcome.decided.decision == Decision::Remove && outcome.violation.is_none();
+        if removed && outcome.done {
+            if seen.is_some() {
+                executor.lane.forget(id);
+            }
+            self.told.forget(id);
+            return;
+        }
+        let kept = seen.as_ref().map(|seen| seen.documents.clone()).unwrap_or_default();
+        let observer = &mut self.observer;
+        let pack = |digest: &_| observer.packed(digest).map(|text| text.to_string());
+        let documents = match outcome.memory(case) {
+            Some(memory) => record::documents(memory, case.recorded_memory(), &kept, pack),
+            None => kept,
+        };
+        let spec = report::spec(case, seen.map(|seen| seen.stand.object()["spec"].clone()));
+        let status = record::status(world, case, outcome, documents);
+        self.told.note(id, &status);
+        executor.lane.tell(id, Telling { spec, root: world.policy.root.clone(), status });
+    }
+}
+
+/// A record of another root is not ours to write.
+fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
+    cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
+}
+
+fn log(id: &ReleaseId, outcome: &Outcome<'_>) {
+    let decided = outcome.decided;
+    let (row, decision) = (decided.row, decided.decision.word());
+    if let Some(violation) = outcome.violation {
+        tracing::error!(release = %id, row = %row, decision, "{}", violation.message);
+    } else if outcome.is_told() {
+        tracing::info!(release = %id, row = %row, decision, "{}", decided.message);
+    }
+    if outcome.done && decided.view.phase != outcome.before.view.phase {
+        let why = decided.view.holds.first().map(|hold| hold.message.as_str()).unwrap_or_default();
+        tracing::info!(release = %id, phase = ?decided.view.phase, "{why}");
+    }
+}

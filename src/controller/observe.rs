@@ -1,0 +1,321 @@
+//! From what was seen to the world that is planned: case by case, and only those of which something changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::catalog::{Known, Reading};
+use crate::cluster::{Cache, SeenCloneSet, SeenRecord};
+use crate::controller::documents::{Shelf, unpack};
+use crate::controller::drift::Echoes;
+use crate::controller::refusals::Refusals;
+use crate::controller::source::Sought;
+use crate::model::{CommitId, Digest, ReleaseId};
+use crate::objects::{Kind, ObjectKey};
+use crate::spec::Release;
+use crate::world::{Case, Desired, Drift, Live, Policy, Source, World};
+
+/// Everything that was seen, and what became of our writes.
+pub struct Observer {
+    cache: Cache,
+    policy: Arc<Policy>,
+    /// The repository, as far as it was read.
+    pub source: Source,
+    reading: Reading,
+    shelf: Shelf,
+    /// What the server made of our writes.
+    pub echoes: Echoes,
+    /// Writes that were refused.
+    pub refusals: Refusals,
+    strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    cases: BTreeMap<ReleaseId, Arc<Case>>,
+    dirty: BTreeSet<ReleaseId>,
+    changed: BTreeSet<ReleaseId>,
+    sought: Sought,
+    lost: BTreeSet<Digest>,
+}
+
+impl Observer {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(cache: Cache, policy: Arc<Policy>) -> Self {
+        Self {
+            cache,
+            policy,
+            source: Source::default(),
+            reading: Reading::default(),
+            shelf: Shelf::default(),
+            echoes: Echoes::default(),
+            refusals: Refusals::default(),
+            strangers: BTreeMap::new(),
+            cases: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            sought: Sought::new(),
+            lost: BTreeSet::new(),
+        }
+    }
+
+    /// The daemon's configuration.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Takes another configuration.
+    pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        self.policy = policy;
+        self.dirty.extend(self.cache.ids());
+        self.dirty.extend(self.reading.desired.keys().cloned());
+    }
+
+    /// A release is to be looked at again.
+    pub fn touch(&mut self, id: &ReleaseId) {
+        self.dirty.insert(id.clone());
+    }
+
+    /// Takes what Git says now.
+    pub fn take_reading(&mut self, reading: Reading) {
+        let before = &self.reading.desired;
+        let moved =
+            |(id, now): &(&ReleaseId, &Desired)| !before.get(*id).is_some_and(|it| same_desire(it, now));
+        self.dirty.extend(reading.desired.iter().filter(moved).map(|(id, _)| id.clone()));
+        let gone = before.keys().filter(|id| !reading.desired.contains_key(*id));
+        self.dirty.extend(gone.cloned());
+        self.reading = reading;
+        self.lost.clear();
+    }
+
+    /// Takes documents that were found in history; those that were not are lost.
+    pub fn take_documents(&mut self, found: &[Arc<Release>], sought: &Sought) {
+        for release in found {
+            self.shelf.put(release);
+        }
+        for (digest, (id, _)) in sought {
+            if self.shelf.get(digest).is_none() {
+                self.lost.insert(*digest);
+            }
+            self.dirty.insert(id.clone());
+        }
+    }
+
+    /// Documents that are to be looked for in history.
+    #[must_use]
+    pub fn sought(&self) -> Sought {
+        self.sought.clone()
+    }
+
+    /// An object that a release would make exists and is not ours.
+    pub fn note_stranger(&mut self, id: &ReleaseId, key: ObjectKey) {
+        self.strangers.entry(id.clone()).or_default().insert(key);
+        self.dirty.insert(id.clone());
+    }
+
+    /// Forgets the strangers of a release: what is not ours is not watched, and may be gone.
+    pub fn forget_strangers(&mut self) {
+        for (id, _) in std::mem::take(&mut self.strangers) {
+            self.dirty.insert(id);
+        }
+    }
+
+    /// Whether any release waits for an object that is not ours.
+    #[must_use]
+    pub fn has_strangers(&self) -> bool {
+        !self.strangers.is_empty()
+    }
+
+    /// Documents as the record keeps them.
+    pub fn packed(&mut self, digest: &Digest) -> Option<Arc<str>> {
+        self.shelf.packed(digest)
+    }
+
+    /// The release that Git says, if it says one.
+    #[must_use]
+    pub fn desired(&self, id: &ReleaseId) -> Option<&Desired> {
+        self.reading.desired.get(id)
+    }
+
+    /// What the cluster remembers, as the catalog asks it.
+    #[must_use]
+    pub fn known(&mut self) -> BTreeMap<ReleaseId, Known> {
+        self.refresh();
+        let of = |(id, case): (&ReleaseId, &Arc<Case>)| {
+            let memory = case.memory().or_else(|| case.recorded_memory())?;
+            let proven = memory.top().is_some_and(|top| top.digest == memory.digest);
+            let is_complete = proven && memory.step_reached.is_some() && case.live.is_some();
+            Some((id.clone(), Known { digest: memory.digest, episode: memory.episode, is_complete }))
+        };
+        self.cases.iter().filter_map(of).collect()
+    }
+
+    /// Looks again at every release of which something changed.
+    fn refresh(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.extend(self.cache.take_changed());
+        if dirty.is_empty() {
+            return;
+        }
+        for id in &dirty {
+            match self.case(id) {
+                Some(case) => {
+                    self.cases.insert(id.clone(), Arc::new(case));
+                }
+                None => {
+                    self.cases.remove(id);
+                }
+            }
+        }
+        let named = self.cases.values().flat_map(|case| case.documents.keys().copied()).collect();
+        self.shelf.retain(&named);
+        let cases = &self.cases;
+        self.sought.retain(|_, (id, _)| cases.contains_key(id));
+        self.changed.append(&mut dirty);
+    }
+
+    /// The world at `now`, and the releases of which something changed since the last one.
+    pub fn world(&mut self, now: Timestamp) -> (World, BTreeSet<ReleaseId>) {
+        self.refresh();
+        let world = World {
+            now,
+            policy: Arc::clone(&self.policy),
+            source: self.source.clone(),
+            has_records: self.cache.has_records(),
+            cases: self.cases.clone(),
+            named: Arc::clone(&self.reading.named),
+        };
+        (world, std::mem::take(&mut self.changed))
+    }
+
+    /// One release; `None` where neither Git nor the cluster has it as ours.
+    fn case(&mut self, id: &ReleaseId) -> Option<Case> {
+        let ours = |root: Option<&String>| root == Some(&self.policy.root);
+        let seen = self.cache.cloneset(id);
+        let record = self.cache.record(id).filter(|it| ours(it.live.root.as_ref()));
+        let desired = self.reading.desired.get(id).cloned();
+        let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
+        if desired.is_none() && !is_ours {
+            return None;
+        }
+        let mut case = Case {
+            desired: desired.unwrap_or(Desired::Unknown),
+            live: seen.as_ref().map(|it| it.live.clone()),
+            record: record.as_ref().map(|it| it.live.clone()),
+            documents: BTreeMap::new(),
+            companions: BTreeMap::new(),
+            strangers: self.strangers.get(id).cloned().unwrap_or_default(),
+            refused: self.refusals.of(id),
+        };
+        case.documents = self.documents(id, &case, record.as_deref());
+        if let Some(seen) = &seen {
+            let drift = self.cloneset_drift(id, &case, seen);
+            if let Some(live) = &mut case.live {
+                live.drift = drift;
+            }
+        }
+        self.companions(id, &mut case);
+        Some(case)
+    }
+
+    /// Documents of the releases that memory names, from where they can be had. Those below the top are looked for
+    /// only where somebody asks to go back.
+    fn documents(
+        &mut self,
+        id: &ReleaseId,
+        case: &Case,
+        record: Option<&SeenRecord>,
+    ) -> BTreeMap<Digest, Arc<Release>> {
+        let desired = match &case.desired {
+            Desired::Release(intent) => Some(&intent.release),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+        };
+        let mut found = BTreeMap::new();
+        for (digest, commit) in named(case) {
+            let release = match (desired, self.shelf.get(&digest)) {
+                (Some(release), _) if release.digest == digest => Some(Arc::clone(release)),
+                (_, Some(release)) => Some(Arc::clone(release)),
+                (_, None) => record.and_then(|it| recorded(it, digest)).map(Arc::new),
+            };
+            match (release, commit) {
+                (Some(release), _) => {
+                    self.shelf.put(&release);
+                    self.sought.remove(&digest);
+                    found.insert(digest, release);
+                }
+                (None, Some(commit)) if !self.lost.contains(&digest) => {
+                    self.sought.insert(digest, (id.clone(), commit));
+                }
+                (None, _) => {
+                    self.sought.remove(&digest);
+                }
+            }
+        }
+        found
+    }
+
+    fn cloneset_drift(&self, id: &ReleaseId, case: &Case, seen: &SeenCloneSet) -> Drift {
+        let memory = case.memory();
+        let release = match (memory, &case.desired) {
+            (Some(memory), _) => case.documents.get(&memory.digest),
+            (None, Desired::Release(intent)) => Some(&intent.release),
+            (None, Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown) => None,
+        };
+        let Some(release) = release else { return Drift::default() };
+        let key = ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: id.name.clone() };
+        self.echoes.cloneset(&key, release, seen, memory, &self.policy)
+    }
+
+    fn companions(&self, id: &ReleaseId, case: &mut Case) {
+        let standing: BTreeMap<ObjectKey, _> = case
+            .standing_companions()
+            .into_iter()
+            .map(|companion| (companion.body.key.clone(), companion.body.clone()))
+            .collect();
+        let mut keys = self.cache.companions_of(id);
+        keys.extend(standing.keys().cloned());
+        if let Desired::Release(intent) = &case.desired {
+            keys.extend(intent.release.companions.iter().map(|companion| companion.body.key.clone()));
+        }
+        for key in keys {
+            let Some(seen) = self.cache.companion(&key) else { continue };
+            let mut live = seen.live.clone();
+            if let Some(written) = standing.get(&key) {
+                live.drift = self.echoes.companion(written, id, &seen.stand, &self.policy);
+            }
+            case.companions.insert(key, live);
+        }
+    }
+}
+
+/// The releases that memory names and whose documents are needed, with the commit that may have them.
+fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
+    let Some(memory) = case.memory().or_else(|| case.recorded_memory()) else { return BTreeMap::new() };
+    let asked = case.live.as_ref().is_some_and(|live: &Live| live.rollback.is_some());
+    let needed = |digest| asked || memory.top().is_some_and(|top| top.digest == digest);
+    let proven = memory.proven.iter().filter(|proof| needed(proof.digest));
+    let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
+    named.entry(memory.digest).or_insert(memory.episode);
+    named
+}
+
+fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
+    let texts = [&record.documents.entered, &record.documents.proven];
+    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
+}
+
+/// Whether Git says the same as before. Releases are shared while their text stands, and never compared by value.
+fn same_desire(a: &Desired, b: &Desired) -> bool {
+    match (a, b) {
+        (Desired::Release(a), Desired::Release(b)) => {
+            Arc::ptr_eq(&a.release, &b.release)
+                && a.episode == b.episode
+                && a.cap == b.cap
+                && a.markers == b.markers
+                && a.freezes == b.freezes
+        }
+        (Desired::Broken(a), Desired::Broken(b)) => a == b,
+        (Desired::Gone(a), Desired::Gone(b)) => a == b,
+        (Desired::Unknown, Desired::Unknown) => true,
+        (Desired::Release(_) | Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown, _) => false,
+    }
+}

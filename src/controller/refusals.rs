@@ -1,0 +1,117 @@
+//! Writes that were refused: when they are tried again, and what is said meanwhile.
+
+use std::collections::BTreeMap;
+
+use tokio::time::{Duration, Instant};
+
+use crate::cluster::Error;
+use crate::model::{Hold, ReleaseId};
+use crate::world::Refusal;
+
+/// The first wait after a refusal, doubled each time.
+const FIRST: Duration = Duration::from_secs(1);
+/// The first wait after a conflict: the watch brings what changed within milliseconds.
+const CONFLICT_FIRST: Duration = Duration::from_millis(50);
+/// The longest wait: a person who mends the cause sees it within a minute.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Conflicts in a row that are nothing to speak of: somebody else wrote at the same time.
+const QUIET_CONFLICTS: u32 = 5;
+
+struct Entry {
+    count: u32,
+    wait: Duration,
+    until: Instant,
+    hold: Option<Hold>,
+}
+
+/// The releases whose last write was refused.
+#[derive(Default)]
+pub struct Refusals(BTreeMap<ReleaseId, Entry>);
+
+impl Refusals {
+    /// A write of `object` was refused. Gives whether that is news.
+    pub fn note(&mut self, id: &ReleaseId, object: &str, error: &Error, since: jiff::Timestamp) -> bool {
+        let conflict = matches!(error, Error::Conflict | Error::Gone);
+        let first = if conflict { CONFLICT_FIRST } else { FIRST };
+        let asked = match error {
+            Error::Unavailable { retry_after, .. } => retry_after.map(|it| Duration::from_secs(it.into())),
+            _ => None,
+        };
+        let entry = self.0.entry(id.clone()).or_insert(Entry {
+            count: 0,
+            wait: Duration::ZERO,
+            until: Instant::now(),
+            hold: None,
+        });
+        entry.count += 1;
+        entry.wait = LONGEST.min(first.max(entry.wait * 2).max(asked.unwrap_or_default()));
+        entry.until = Instant::now() + entry.wait;
+        if conflict && entry.count < QUIET_CONFLICTS {
+            return false;
+        }
+        let before = entry.hold.take();
+        let mut hold = error.hold(object);
+        let same = before.as_ref().is_some_and(|it| it.message == hold.message);
+        hold.since = before.filter(|_| same).and_then(|it| it.since).or(Some(since));
+        entry.hold = Some(hold);
+        !same
+    }
+
+    /// Everything that was planned for a release was written.
+    pub fn clear(&mut self, id: &ReleaseId) -> bool {
+        self.0.remove(id).is_some()
+    }
+
+    /// Whether a release waits before it is written to again.
+    #[must_use]
+    pub fn waits(&self, id: &ReleaseId) -> bool {
+        self.0.get(id).is_some_and(|entry| Instant::now() < entry.until)
+    }
+
+    /// What is said of it.
+    #[must_use]
+    pub fn of(&self, id: &ReleaseId) -> Option<Refusal> {
+        self.0.get(id)?.hold.clone().map(|hold| Refusal { hold })
+    }
+
+    /// When the next release may be tried again.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.0.values().map(|entry| entry.until).filter(|until| *until > now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_write_is_tried_again_ever_more_slowly() {
+        let id: ReleaseId = "shop/web".parse().unwrap();
+        let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
+        let error = Error::Denied("no".into());
+        assert!(refusals.note(&id, "CloneSet shop/web", &error, at));
+        for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert!(refusals.waits(&id));
+            assert_eq!(refusals.next(), Some(Instant::now() + Duration::from_secs(wait)));
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            assert!(!refusals.waits(&id));
+            assert!(!refusals.note(&id, "CloneSet shop/web", &error, at), "said once");
+        }
+        assert!(refusals.clear(&id) && refusals.of(&id).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_conflict_is_tried_again_at_once_and_spoken_of_only_when_it_stays() {
+        let id: ReleaseId = "shop/web".parse().unwrap();
+        let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
+        assert!(!refusals.note(&id, "CloneSet shop/web", &Error::Conflict, at));
+        assert_eq!(refusals.next(), Some(Instant::now() + CONFLICT_FIRST));
+        assert!(refusals.of(&id).is_none());
+        for _ in 0..QUIET_CONFLICTS {
+            refusals.note(&id, "CloneSet shop/web", &Error::Conflict, at);
+        }
+        assert!(refusals.of(&id).is_some());
+    }
+}

@@ -1,0 +1,454 @@
+//! The loop's waiting: for the cluster, for Git, for time, for the end.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Duration, Instant};
+
+use crate::catalog::{Known, Reading};
+use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, watch as watch_all};
+use crate::controller::clock::Clock;
+use crate::controller::execute::Executor;
+use crate::controller::lap::Laps;
+use crate::controller::observe::Observer;
+use crate::controller::source::{Answer, Ask, Sought, Source};
+use crate::model::{CommitId, ReleaseId};
+use crate::world::{Fault, Policy};
+
+/// How long wakes are gathered: a burst of events is one lap, and nobody notices the wait.
+const GATHER: Duration = Duration::from_millis(10);
+/// How often objects that are not ours, and stand in the way, are looked at again: they are not watched.
+const STRANGERS: Duration = Duration::from_secs(60);
+/// How often it is said what the first lists wait for.
+const SYNC_TOLD: Duration = Duration::from_secs(10);
+/// How long the second lane may finish at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// How the loop runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Time between two polls of Git.
+    pub interval: Duration,
+    /// Name of this process. No other that runs at the same time has it; one that is started again in its place may
+    /// keep it, and need not wait until the lease runs out.
+    pub holder: String,
+    /// Whether Git is read on the loop's own thread: simulations are the same each time then.
+    pub inline: bool,
+    /// Whether nothing is written.
+    pub observe: bool,
+}
+
+/// What the daemon's configuration says; it may change while the loop runs, but for the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// As far as decisions look at it.
+    pub policy: Arc<Policy>,
+    /// A head that a person has accepted after a rewrite.
+    pub accepted: Option<CommitId>,
+}
+
+/// The loop.
+pub struct Controller {
+    settings: Settings,
+    rules: watch::Receiver<Rules>,
+    clock: Clock,
+    cluster: Cluster,
+    cache: Cache,
+    lane: Lane,
+    lease: Option<Arc<Lease>>,
+    laps: Laps,
+    git: Git,
+    wake_at: Option<Timestamp>,
+    strangers_at: Instant,
+}
+
+/// Who owns the source at the moment.
+enum Seat {
+    Idle(Box<Source>),
+    Busy(JoinHandle<(Box<Source>, Answer)>),
+    /// Only while it changes hands.
+    Empty,
+}
+
+/// What the loop knows of Git.
+struct Git {
+    seat: Seat,
+    next_poll: Instant,
+    asked_at: Timestamp,
+    /// The head that was seen last, as the lease has it.
+    seen: Option<CommitId>,
+    /// The head that was read last.
+    read: Option<CommitId>,
+    /// A head that waits to be read, the one seen before it, and whether Git itself has just named it.
+    to_read: Option<(CommitId, Option<CommitId>, bool)>,
+    reading_is_fresh: bool,
+    known: BTreeMap<ReleaseId, Known>,
+    sought: Sought,
+    /// Whether Git has answered once, or has failed to.
+    answered: bool,
+}
+
+impl Controller {
+    /// Brings everything together. Nothing is asked or written yet.
+    #[must_use]
+    pub fn new(
+        cluster: Cluster,
+        source: Source,
+        settings: Settings,
+        mut rules: watch::Receiver<Rules>,
+        clock: Clock,
+    ) -> Self {
+        let policy = Arc::clone(&rules.borrow_and_update().policy);
+        let cache = Cache::default();
+        let lane = Lane::default();
+        let root = policy.root.clone();
+        let now = Arc::new(move || clock.now());
+        let lease =
+            (!settings.observe).then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
+        let executor = (!settings.observe).then(|| Executor {
+            cluster: cluster.clone(),
+            cache: cache.clone(),
+            lane: lane.clone(),
+            lease: lease.clone(),
+        });
+        let observer = Observer::new(cache.clone(), policy);
+        let laps = Laps::new(clock, observer, executor, settings.holder.clone());
+        let git = Git {
+            seat: Seat::Idle(Box::new(source)),
+            next_poll: Instant::now(),
+            asked_at: clock.now(),
+            seen: None,
+            read: None,
+            to_read: None,
+            reading_is_fresh: false,
+            known: BTreeMap::new(),
+            sought: Sought::new(),
+            answered: false,
+        };
+        let strangers_at = Instant::now() + STRANGERS;
+        Self { settings, rules, clock, cluster, cache, lane, lease, laps, git, wake_at: None, strangers_at }
+    }
+
+    /// Runs until `shutdown` is ready.
+    ///
+    /// # Errors
+    ///
+    /// Where the lease is lost, or can never be had: the process ends, and starts again from what the cluster has.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut shutdown = pin!(shutdown);
+        let acquired = tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            acquired = acquire(self.lease.clone()) => acquired?,
+        };
+        self.git.seen = acquired;
+        let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
+        tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
+        let mut lost = pin!(keep(self.lease.clone()));
+        loop {
+            let ended = tokio::select! {
+                biased;
+                () = &mut shutdown => Some(Ok(())),
+                error = &mut lost => Some(Err(error)),
+                () = self.turn() => None,
+            };
+            if let Some(ended) = ended {
+                if ended.is_ok() {
+                    finish(self.lane.clone(), self.lease.clone()).await;
+                }
+                return ended;
+            }
+        }
+    }
+}
+
+/// Ends in order: what is to be told is told, and the lease given back.
+async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
+    // The lap that was under way may have held it.
+    lane.resume();
+    let told = async {
+        while !lane.is_empty() {
+            tokio::time::sleep(GATHER).await;
+        }
+    };
+    // What is not written now is written by the next process.
+    let _ = tokio::time::timeout(FLUSH, told).await;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+}
+
+async fn acquire(lease: Option<Arc<Lease>>) -> Result<Option<CommitId>, Error> {
+    match lease {
+        Some(lease) => lease.acquire().await.map(|standing| standing.head),
+        None => Ok(None),
+    }
+}
+
+async fn keep(lease: Option<Arc<Lease>>) -> Error {
+    match lease {
+        Some(lease) => lease.keep().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why the loop woke.
+enum Wake {
+    Answer(Box<Answer>),
+    Cluster,
+    Time,
+    Poll,
+    Rules,
+}
+
+impl Controller {
+    /// Waits for something and acts on it.
+    async fn turn(&mut self) {
+        if !self.cache.is_synced() {
+            wait_for_lists(&self.cache).await;
+            return;
+        }
+        if self.git.is_idle()
+            && let Some(ask) = self.next_ask()
+            && let Some(answer) = self.git.start(ask, self.settings.inline)
+        {
+            self.take(answer).await;
+            return;
+        }
+        let polls = self.git.is_idle();
+        let (lap_at, poll_at) = (self.lap_at(), self.git.next_poll);
+        let wake = tokio::select! {
+            biased;
+            answer = self.git.finished() => Wake::Answer(Box::new(answer)),
+            () = changed(&mut self.rules) => Wake::Rules,
+            () = self.cache.changed() => Wake::Cluster,
+            () = sleep_until(lap_at) => Wake::Time,
+            () = sleep_until(Some(poll_at)), if polls => Wake::Poll,
+        };
+        match wake {
+            Wake::Answer(answer) => return self.take(*answer).await,
+            Wake::Poll => return,
+            Wake::Cluster => tokio::time::sleep(GATHER).await,
+            Wake::Rules => self.take_rules(),
+            Wake::Time => {}
+        }
+        if self.strangers_at <= Instant::now() {
+            self.laps.observer.forget_strangers();
+            self.strangers_at = Instant::now() + STRANGERS;
+        }
+        self.lap().await;
+    }
+
+    /// Takes a configuration that has changed, and asks Git again by it.
+    fn take_rules(&mut self) {
+        let policy = Arc::clone(&self.rules.borrow_and_update().policy);
+        tracing::info!("the configuration has changed");
+        self.laps.observer.set_policy(policy);
+        self.git.next_poll = Instant::now();
+        if let Some(head) = self.git.read {
+            self.git.to_read = Some((head, self.git.seen, false));
+        }
+    }
+
+    async fn lap(&mut self) {
+        if self.git.answered && self.cache.is_synced() {
+            let began = self.clock.now();
+            // A moment that has passed changes nothing any more: something else is waited for.
+            self.wake_at = self.laps.lap().await.filter(|at| *at > began);
+        }
+    }
+
+    /// When time alone asks for a lap.
+    fn lap_at(&self) -> Option<Instant> {
+        let planned = self.wake_at.map(|at| self.clock.instant(at));
+        let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
+        [planned, strangers, self.laps.observer.refusals.next()].into_iter().flatten().min()
+    }
+
+    /// What to ask Git now, if anything.
+    fn next_ask(&mut self) -> Option<Ask> {
+        let observer = &mut self.laps.observer;
+        let policy = Arc::clone(observer.policy());
+        if let Some((head, seen, is_fresh)) = self.git.to_read.take() {
+            self.git.reading_is_fresh = is_fresh;
+            self.git.known = observer.known();
+            return Some(Ask::Read { head, seen, known: self.git.known.clone(), policy });
+        }
+        if let Some(head) = self.git.read {
+            let known = observer.known();
+            if known != self.git.known {
+                self.git.reading_is_fresh = false;
+                self.git.known = known.clone();
+                return Some(Ask::Read { head, seen: self.git.seen, known, policy });
+            }
+            let sought = observer.sought();
+            if !sought.is_empty() && sought != self.git.sought {
+                self.git.sought = sought.clone();
+                return Some(Ask::Find(sought));
+            }
+        }
+        if self.git.next_poll > Instant::now() {
+            return None;
+        }
+        self.git.next_poll = Instant::now() + self.settings.interval;
+        self.git.asked_at = self.clock.now();
+        Some(Ask::Poll { seen: self.git.seen, accepted: self.rules.borrow().accepted })
+    }
+
+    /// Takes what Git answered.
+    async fn take(&mut self, answer: Answer) {
+        let (git, observer) = (&mut self.git, &mut self.laps.observer);
+        match answer {
+            Answer::Head(head) => {
+                if let Some(lease) = &self.lease {
+                    lease.note_poll(git.asked_at).await;
+                }
+                if git.read != Some(head) {
+                    return self.follow(head).await;
+                }
+                observer.source.fetched_at = Some(git.asked_at);
+                observer.source.fault = None;
+            }
+            Answer::Reading(head, reading) => {
+                if git.read != Some(head) {
+                    told(head, &reading);
+                }
+                git.read = Some(head);
+                git.answered = true;
+                observer.source.head = Some(head);
+                if git.reading_is_fresh {
+                    observer.source.fetched_at = Some(git.asked_at);
+                    observer.source.fault = None;
+                }
+                observer.take_reading(reading);
+            }
+            Answer::Fault(fault, mirrored) => {
+                self.fault(fault);
+                let git = &mut self.git;
+                // What was seen before can still be read: repairs and rollbacks go on from it.
+                if let Some(head) = mirrored.filter(|head| git.read.is_none() && git.seen == Some(*head)) {
+                    git.to_read = Some((head, Some(head), false));
+                    return;
+                }
+                git.answered = true;
+            }
+            Answer::Found(found, sought) => observer.take_documents(&found, &sought),
+        }
+        self.lap().await;
+    }
+
+    /// Goes on to a new head: it is written down before it is read.
+    async fn follow(&mut self, head: CommitId) {
+        let recorded = match &self.lease {
+            Some(lease) => lease.record_head(head).await,
+            None => Ok(()),
+        };
+        match recorded {
+            Ok(()) => {
+                let before = self.git.seen.replace(head);
+                self.git.to_read = Some((head, before, true));
+            }
+            Err(error) => {
+                let message = format!("head {} could not be written down: {error}", head.short());
+                self.fault(Fault::Unreachable { message });
+                self.git.answered = true;
+                self.lap().await;
+            }
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        let source = &mut self.laps.observer.source;
+        if source.fault.as_ref() != Some(&fault) {
+            match &fault {
+                Fault::Unreachable { message } => tracing::warn!("Git did not answer: {message}"),
+                Fault::Refused { message, .. } => tracing::error!("Git cannot be followed: {message}"),
+            }
+        }
+        source.fault = Some(fault);
+    }
+}
+
+/// Waits for the first lists, and says what they wait for.
+async fn wait_for_lists(cache: &Cache) {
+    if tokio::time::timeout(SYNC_TOLD, cache.changed()).await.is_ok() {
+        return;
+    }
+    for (feed, state) in cache.states() {
+        match state {
+            FeedState::Listing(Some(error)) => {
+                tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
+            }
+            FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
+            FeedState::Listing(None) | FeedState::Synced => {}
+        }
+    }
+}
+
+fn told(head: CommitId, reading: &Reading) {
+    tracing::info!(head = %head.short(), releases = reading.desired.len(), "read");
+    for diagnostic in &reading.diagnostics {
+        match diagnostic.severity {
+            crate::spec::Severity::Error => tracing::error!("{diagnostic}"),
+            crate::spec::Severity::Warning => tracing::warn!("{diagnostic}"),
+        }
+    }
+}
+
+/// Waits until the configuration changes; for ever where nobody can change it any more.
+async fn changed(rules: &mut watch::Receiver<Rules>) {
+    if rules.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Git {
+    const fn is_idle(&self) -> bool {
+        matches!(self.seat, Seat::Idle(_))
+    }
+
+    /// Asks. The answer comes at once where Git is read inline.
+    fn start(&mut self, ask: Ask, inline: bool) -> Option<Answer> {
+        match std::mem::replace(&mut self.seat, Seat::Empty) {
+            Seat::Idle(mut source) if inline => {
+                let answer = source.answer(ask);
+                self.seat = Seat::Idle(source);
+                Some(answer)
+            }
+            Seat::Idle(mut source) => {
+                self.seat = Seat::Busy(tokio::task::spawn_blocking(move || {
+                    let answer = source.answer(ask);
+                    (source, answer)
+                }));
+                None
+            }
+            seat @ (Seat::Busy(_) | Seat::Empty) => {
+                self.seat = seat;
+                None
+            }
+        }
+    }
+
+    /// The answer, once it is there.
+    async fn finished(&mut self) -> Answer {
+        let Seat::Busy(task) = &mut self.seat else { return std::future::pending().await };
+        // A panic there is ours, and ends the process as one here would.
+        let (source, answer) = match task.await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.seat = Seat::Idle(source);
+        answer
+    }
+}

@@ -1,0 +1,161 @@
+//! The repository as the loop asks it: one owner of mirror and catalog, away from the runtime's threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, Known, Question, Reading, Root, Snapshot};
+use crate::git::{Error, Mirror};
+use crate::model::{CommitId, Digest, Lift, LiftKind, ReleaseId};
+use crate::spec::Release;
+use crate::world::{Fault, Policy};
+
+/// Documents looked up in history at once: each reads one whole tree.
+const LOOKUPS_MAX: usize = 20;
+
+/// Owns the mirror and what was read of it.
+pub struct Source {
+    mirror: Mirror,
+    catalog: Catalog,
+    root: Root,
+}
+
+/// Documents that are looked for in history: of a release, by digest, at a commit.
+pub type Sought = BTreeMap<Digest, (ReleaseId, CommitId)>;
+
+/// What is asked of the source. It answers one question at a time.
+pub enum Ask {
+    /// Where the branch is now.
+    Poll {
+        /// The head that was seen last: the new one must descend from it.
+        seen: Option<CommitId>,
+        /// A head that a person has accepted, whatever came before.
+        accepted: Option<CommitId>,
+    },
+    /// What a head says.
+    Read {
+        /// The head.
+        head: CommitId,
+        /// The head that was seen before it.
+        seen: Option<CommitId>,
+        /// What the cluster remembers.
+        known: BTreeMap<ReleaseId, Known>,
+        /// The daemon's configuration.
+        policy: Arc<Policy>,
+    },
+    /// Documents of earlier releases.
+    Find(Sought),
+}
+
+/// What the source says.
+pub enum Answer {
+    /// The branch is there, and may be followed.
+    Head(CommitId),
+    /// Git cannot be believed, or not be asked. With the head that the mirror has, where it has one.
+    Fault(Fault, Option<CommitId>),
+    /// What a head says.
+    Reading(CommitId, Reading),
+    /// The documents that could be had, and all that were looked for.
+    Found(Vec<Arc<Release>>, Sought),
+}
+
+impl Source {
+    /// Takes the mirror, to read the root in the directory `path`.
+    #[must_use]
+    pub fn new(mirror: Mirror, path: &str) -> Self {
+        Self { mirror, catalog: Catalog::new(path), root: Root::new(path) }
+    }
+
+    /// Answers.
+    pub fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Poll { seen, accepted } => match self.poll(seen, accepted) {
+                Ok(head) => Answer::Head(head),
+                Err(fault) => Answer::Fault(fault, self.mirror.head().ok().flatten()),
+            },
+            Ask::Read { head, seen, known, policy } => {
+                let repository = self.mirror.repository();
+                let question = Question { repository, head, seen, known: &known, policy: &policy };
+                match self.catalog.read(&question) {
+                    Ok(reading) => Answer::Reading(head, reading),
+                    Err(error) => {
+                        // What cannot be read whole is not read at all, and fetched anew.
+                        let discarded = self.mirror.discard();
+                        tracing::warn!(%error, discarded = discarded.is_ok(), "the mirror cannot be read");
+                        Answer::Fault(refused(&error), None)
+                    }
+                }
+            }
+            Ask::Find(sought) => {
+                let found = sought.iter().take(LOOKUPS_MAX).filter_map(|(digest, (id, commit))| {
+                    let found = self.find(*digest, id, *commit);
+                    found.unwrap_or_else(|error| {
+                        tracing::info!(release = %id, commit = %commit.short(), %error, "no documents in history");
+                        None
+                    })
+                });
+                Answer::Found(found.collect(), sought)
+            }
+        }
+    }
+
+    fn poll(&mut self, seen: Option<CommitId>, accepted: Option<CommitId>) -> Result<CommitId, Fault> {
+        let head = self.mirror.poll().map_err(|error| fault(&error))?.head();
+        let Some(seen) = seen.filter(|seen| *seen != head && accepted != Some(head)) else { return Ok(head) };
+        match self.mirror.repository().descends(head, seen) {
+            Ok(true) => Ok(head),
+            Ok(false) => Err(Fault::Refused {
+                message: format!(
+                    "the branch was rewritten: its head {} does not descend from {}, the last one seen",
+                    head.short(),
+                    seen.short()
+                ),
+                lift: Lift::by(LiftKind::Configure).command(format!("git: {{acceptHead: {head}}}")),
+            }),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    fn find(&self, digest: Digest, id: &ReleaseId, commit: CommitId) -> Result<Option<Arc<Release>>, Error> {
+        let repository = self.mirror.repository();
+        if !repository.has(commit)? {
+            return Ok(None);
+        }
+        let tree = repository.commit(commit)?.tree;
+        let mut assembled = Snapshot::read(repository, &self.root, tree)?.assemble(&self.root);
+        let found = assembled.releases.remove(id).and_then(Result::ok);
+        Ok(found.filter(|release| release.digest == digest))
+    }
+}
+
+/// What a failed poll means: an answer that must not be followed, or none.
+fn fault(error: &Error) -> Fault {
+    match error {
+        Error::Empty { .. }
+        | Error::BranchMissing { .. }
+        | Error::Unsupported { .. }
+        | Error::NoRepository { .. }
+        | Error::TreeTooLarge { .. }
+        | Error::TooLarge { .. }
+        | Error::BlobTooLarge { .. }
+        | Error::Object { .. }
+        | Error::UnknownCommit { .. } => refused(error),
+        Error::Address { .. }
+        | Error::BranchName { .. }
+        | Error::UnknownName { .. }
+        | Error::Unreachable { .. }
+        | Error::Denied { .. }
+        | Error::Redirected { .. }
+        | Error::Protocol { .. }
+        | Error::TimedOut { .. }
+        | Error::Cancelled { .. }
+        | Error::Credential { .. }
+        | Error::Locked { .. }
+        | Error::State { .. }
+        | Error::Mirror { .. } => Fault::Unreachable { message: error.to_string() },
+    }
+}
+
+fn refused(error: &Error) -> Fault {
+    let lift = if error.is_transient() { Lift::wait() } else { Lift::by(LiftKind::Commit) };
+    Fault::Refused { message: error.to_string(), lift }
+}

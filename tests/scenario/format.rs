@@ -1,0 +1,283 @@
+//! What a scenario file says. `tests/scenarios/README.md` tells it in words.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// One file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The ids that it covers, with the sentence of each.
+    pub says: BTreeMap<String, String>,
+    /// The daemon's configuration, where it is not the default.
+    #[serde(default)]
+    pub policy: PolicyText,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// The parts of the daemon's configuration that scenarios turn.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// Authors of commits are believed to be people.
+    #[serde(default)]
+    pub people: bool,
+}
+
+/// One thing that happens, or that is looked at.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Files are edited and committed on the branch that is checked out.
+    Commit(Commit),
+    /// A marker is committed for the release as the branch has it.
+    Approve(Approve),
+    /// A branch is begun here, and checked out.
+    Branch(String),
+    /// A branch is checked out.
+    Checkout(String),
+    /// A branch is brought into the one that is checked out.
+    Merge(Merge),
+    /// A commit is taken back, by its name.
+    Revert(Revert),
+    /// The tracked branch is set to a commit, by its name, whatever it had.
+    Rewind(String),
+    /// The tracked branch gets a history of its own, with the files that it has.
+    Rewrite {},
+    /// The tracked branch is deleted.
+    DeleteBranch {},
+    /// The tracked branch is there again, as it was.
+    RestoreBranch {},
+    /// The repository does not answer, or does again.
+    Unreachable(bool),
+    /// Somebody acts on the cluster.
+    Cluster(Act),
+    /// Time passes.
+    Advance(Span),
+    /// The pods with this image tag are remembered, for `untouched`.
+    Remember(String),
+    /// The daemon is killed and started anew.
+    Restart {},
+    /// The daemon is killed.
+    Kill {},
+    /// The daemon is started.
+    Start {},
+    /// This comes to be, within a time.
+    Expect(Expect),
+    /// This is so, and stays so.
+    Stays(Stays),
+}
+
+/// An edit of files, and its commit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Commit {
+    /// By which later steps call it.
+    pub name: Option<String>,
+    /// Its author.
+    pub by: Option<String>,
+    /// Its message.
+    pub message: Option<String>,
+    /// The release whose file `image` and `set` edit; `checkout` where none is named.
+    pub release: Option<String>,
+    /// The tag of the first container's image.
+    pub image: Option<String>,
+    /// Fields, as `CloneSet.spec.replicas`; null takes one out.
+    pub set: BTreeMap<String, Value>,
+    /// Whole files. `{digest}` in a path is the digest that `release` has once the edits are made.
+    pub files: BTreeMap<String, String>,
+    /// Files that go.
+    pub remove: Vec<String>,
+    /// Files that move, from and to.
+    pub rename: BTreeMap<String, String>,
+    /// So many copies of the release, as `checkout-1` …
+    pub copies: u32,
+}
+
+/// An approval.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approve {
+    /// The release; `checkout` where none is named.
+    pub release: Option<String>,
+    /// For this step.
+    pub step: Option<u32>,
+    /// Or for all of it, as a hotfix.
+    pub skip: bool,
+    /// Or of the removal in the commit with this name.
+    pub removal: Option<String>,
+    /// For the digest that the release had in the commit with this name.
+    pub of: Option<String>,
+    /// By whom.
+    pub by: Option<String>,
+    /// What stands behind the step in its file's name.
+    pub file: Option<String>,
+    /// By which later steps call the commit.
+    pub name: Option<String>,
+}
+
+/// How a branch is brought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// A merge commit.
+    Merge,
+    /// One commit with all of it.
+    Squash,
+    /// Its commits, one by one.
+    Rebase,
+    /// Nothing but the branch's own tip.
+    FastForward,
+}
+
+/// A merge.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// The branch.
+    pub branch: String,
+    /// How.
+    pub how: How,
+    /// Who presses the button.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// By which later steps call the commit.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// A revert.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revert {
+    /// The commit that is taken back.
+    pub commit: String,
+    /// By which later steps call the new one.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// What somebody does to the cluster.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Act {
+    /// One pod with this image tag is deleted.
+    KillPod(String),
+    /// An object is deleted, as `CloneSet/checkout`.
+    Delete(String),
+    /// The CloneSet is edited, by a merge patch.
+    Patch(Value),
+    /// The CloneSet is annotated; null takes one off.
+    Annotate(BTreeMap<String, Value>),
+    /// The CloneSet is scaled through its scale subresource, as an autoscaler does.
+    Scale(u32),
+    /// An object is there that somebody else has made.
+    Create(Value),
+    /// Containers of this tag crash from now on, though they came up.
+    Break(String),
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Picture {
+    /// The release; `checkout` where none is named.
+    pub release: Option<String>,
+    /// Where it is, in one word.
+    pub phase: Option<String>,
+    /// The step that it is at.
+    pub step: Option<u32>,
+    /// Version of the release that is entered, or waits to be.
+    pub version: Option<String>,
+    /// Pods by image tag: these and no others.
+    pub images: Option<BTreeMap<String, u32>>,
+    /// Pods as the status counts them.
+    pub pods: Option<Pods>,
+    /// Closed gates: these and no others.
+    pub gates: Option<Vec<String>>,
+    /// What a hold says: parts of sentences.
+    pub holds: Vec<String>,
+    /// Files that have no effect, and parts of the reason.
+    pub ignored: BTreeMap<String, String>,
+    /// Whether there is a CloneSet.
+    pub cloneset: Option<bool>,
+    /// Parts of objects named as the release, as `CloneSet.spec.replicas`.
+    pub fields: BTreeMap<String, Value>,
+    /// So many of the remembered pods are there, with the same image, and were never restarted.
+    pub untouched: Option<usize>,
+    /// Other objects, as `Service/checkout`, and whether they are there.
+    pub objects: BTreeMap<String, bool>,
+    /// Decisions in the record's history that must be there, in this order.
+    pub history: Vec<String>,
+}
+
+/// Counts of pods.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Pods {
+    /// The size.
+    pub desired: Option<u32>,
+    /// On the new revision.
+    pub updated: Option<u32>,
+    /// Of these, available.
+    pub updated_available: Option<u32>,
+}
+
+/// What comes to be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Expect {
+    /// Within this time; a minute where none is given.
+    #[serde(default)]
+    pub within: Option<Span>,
+    /// What.
+    #[serde(flatten)]
+    pub picture: Picture,
+}
+
+/// What stays.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Stays {
+    /// For so long.
+    #[serde(rename = "for")]
+    pub span: Span,
+    /// Whether nothing but the lease and the record is written meanwhile.
+    #[serde(default)]
+    pub quiet: bool,
+    /// What.
+    #[serde(flatten)]
+    pub picture: Picture,
+}
+
+/// A span of time, as `1h30m`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub SignedDuration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The moment at which every scenario begins.
+pub fn dawn() -> Timestamp {
+    "2026-03-01T08:00:00Z".parse().expect("a time")
+}
+
+/// Where the scenarios are.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+/// Reads a file.
+pub fn read(file: &str) -> Scenario {
+    let text = fs::read_to_string(folder().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
+}

@@ -1,0 +1,84 @@
+//! Scenarios: stories in `tests/scenarios/*.yaml`, told in commits, clusters and time, and played with the real
+//! daemon, a real repository and the embedded cluster.
+
+mod format;
+mod reading;
+mod history;
+mod observer;
+mod stage;
+mod play;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+/// One test for each file, so that each can be asked for by name.
+macro_rules! scenarios {
+    ($($name:ident: $file:literal,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                play::twice($file);
+            }
+        )*
+        const FILES: &[&str] = &[$($file),*];
+    };
+}
+
+scenarios! {
+    a_new_spec_makes_everything_at_once: "s02-create.yaml",
+    a_step_that_started_says_how_far_it_is: "s04-started.yaml",
+    a_healthy_canary_waits_for_a_person: "s07-hold.yaml",
+    steps_without_approvals_follow_each_other_after_their_soak: "s08-soak.yaml",
+    a_suspended_release_goes_on_where_it_was: "s10-suspend.yaml",
+    a_revert_after_a_failing_pod_takes_the_surplus_away: "s11-cancel.yaml",
+    an_update_with_surplus_pods_leaves_none: "s12-update.yaml",
+    a_smaller_size_starts_no_rollout: "s13-scale.yaml",
+    a_revert_in_the_middle_leaves_proven_pods_alone: "s18-rollback.yaml",
+    a_second_release_starts_from_the_proven_one: "s24-superseded.yaml",
+    a_killed_daemon_goes_on_and_repeats_nothing: "s29-restart.yaml",
+    a_stuck_step_fails_at_its_deadline: "s30-stuck.yaml",
+    steps_are_taken_one_by_one_as_far_as_git_permits: "k1-steps.yaml",
+    after_a_bad_image_a_good_one_finishes: "k7-bad-then-good.yaml",
+    steps_approved_ahead_are_all_walked: "k10-ahead.yaml",
+    five_commits_at_once_enter_one_step: "g1-five-commits.yaml",
+    markers_for_something_else_change_nothing: "g2-wrong-markers.yaml",
+    a_marker_with_its_spec_approves_nothing: "g3-marker-with-spec.yaml",
+    a_broken_file_holds_its_own_release_only: "g10-broken-file.yaml",
+    a_rewritten_branch_moves_nothing_on: "g11-rewritten.yaml",
+    ten_commits_leave_one_rollout: "g12-ten-commits.yaml",
+    size_and_template_in_one_commit_go_their_own_ways: "g17-size-and-template.yaml",
+    a_size_alone_starts_no_rollout_and_keeps_the_share: "g18-size-only.yaml",
+    a_removed_release_goes_and_a_missing_branch_deletes_nothing: "g24-removed.yaml",
+    lost_memory_and_hand_edits_widen_nothing: "h1-three-versions.yaml",
+    a_deleted_cloneset_comes_back_proven: "h3-deleted.yaml",
+    two_unproven_releases_never_run_side_by_side: "h5-one-unproven.yaml",
+    a_revert_is_fast_and_its_revert_takes_steps: "h9-revert.yaml",
+    a_failed_release_stays_failed_until_another_attempt: "h10-failed-stays-failed.yaml",
+    while_git_is_away_nothing_goes_on_and_repairs_do: "h14-away.yaml",
+    merges_squashes_and_rebases_carry_approvals_as_they_should: "h16-merges.yaml",
+    a_step_left_over_from_the_last_release_counts_as_one: "h19-left-over-cap.yaml",
+    a_rollback_keeps_the_newer_service_and_size: "h25-what-a-rollback-leaves.yaml",
+}
+
+fn listed() -> BTreeSet<String> {
+    let entries = fs::read_dir(format::folder()).expect("the scenarios can be listed");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".yaml")).collect()
+}
+
+#[test]
+fn every_scenario_is_played() {
+    let played: BTreeSet<String> = FILES.iter().map(|file| (*file).to_owned()).collect();
+    assert_eq!(listed(), played);
+}
+
+#[test]
+fn the_list_of_scenarios_has_every_sentence() {
+    let readme = fs::read_to_string(format::folder().join("README.md")).expect("the list is there");
+    for file in listed() {
+        for (id, sentence) in format::read(&file).says {
+            let line = format!("| {id} | {sentence} | [{file}]({file}) |");
+            assert!(readme.contains(&line), "tests/scenarios/README.md lacks this line:\n{line}");
+        }
+    }
+}

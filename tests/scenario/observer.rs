@@ -1,0 +1,176 @@
+//! What must hold in every scenario, whatever else it is about. The observer sees the objects of the cluster and the
+//! repository, and nothing of the daemon.
+//!
+//! **Invariant:** the pods of an image that is not proven never become more than the furthest step that was approved
+//! for it allows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use triton::devcluster::Store;
+use triton::model::{CommitId, Digest};
+use triton::spec::{Release, Step};
+
+use crate::scenario::history::History;
+use crate::scenario::reading::{Tree, furthest};
+
+/// Resource of pods.
+pub const PODS: &str = "pods";
+/// Resource of CloneSets.
+pub const CLONESETS: &str = "clonesets.apps.kruise.io";
+
+/// What was approved of one image, in one episode.
+#[derive(Clone, Debug)]
+struct Approved {
+    release: Arc<Release>,
+    furthest: u32,
+}
+
+/// What is known of one CloneSet.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Images that every pod has run, newest last.
+    proven: Vec<String>,
+    /// By image.
+    approved: BTreeMap<String, Vec<Approved>>,
+    /// Pods by image when it was last looked.
+    pods: BTreeMap<String, u32>,
+    /// The digest that Git has.
+    digest: Option<Digest>,
+}
+
+/// The observer.
+#[derive(Default)]
+pub struct Observer {
+    line: Vec<Tree>,
+    tip: Option<CommitId>,
+    known: BTreeMap<String, Known>,
+    excused: Vec<String>,
+}
+
+impl Observer {
+    /// Takes an image out of the count: somebody has put it into the cluster by hand.
+    pub fn excuse(&mut self, image: &str) {
+        self.excused.push(image.to_owned());
+    }
+
+    /// Looks at the repository. A tip that does not descend from the last one permits nothing.
+    pub fn look_at_git(&mut self, history: &History) {
+        let Some(tip) = history.tip().filter(|tip| Some(*tip) != self.tip) else { return };
+        let Some(line) = history.line(tip, self.tip) else { return };
+        for commit in line.into_iter().rev() {
+            self.line.insert(0, history.tree(commit));
+            self.read();
+        }
+        self.tip = Some(tip);
+    }
+
+    /// Takes in what the newest commit permits.
+    fn read(&mut self) {
+        let line: Vec<&Tree> = self.line.iter().collect();
+        let Some(tip) = line.first() else { return };
+        for id in tip.releases().keys() {
+            let name = id.name.as_str();
+            let Some((release, furthest)) = furthest(&line, name) else { continue };
+            let known = self.known.entry(name.to_owned()).or_default();
+            let image = release.version.clone();
+            // A return to a proven image takes the proof of those that came after it.
+            if let Some(place) = known.proven.iter().position(|it| *it == image) {
+                known.proven.truncate(place + 1);
+            }
+            let approved = known.approved.entry(image).or_default();
+            if known.digest != Some(release.digest) {
+                approved.clear();
+                known.digest = Some(release.digest);
+            }
+            approved.push(Approved { release, furthest });
+        }
+    }
+
+    /// Looks at the cluster.
+    ///
+    /// # Panics
+    ///
+    /// Where the invariant is broken.
+    pub fn look_at_cluster(&mut self, store: &Store) {
+        for cloneset in store.list(CLONESETS, None) {
+            let name = cloneset.name().to_owned();
+            let known = self.known.entry(name.clone()).or_default();
+            let pods = images(store, &name);
+            let total: u32 = pods.values().sum();
+            let size = replicas(&cloneset).max(total);
+            for (image, count) in &pods {
+                let before = known.pods.get(image).copied().unwrap_or(0);
+                let free =
+                    known.proven.contains(image) || known.proven.is_empty() || self.excused.contains(image);
+                let allowed = known.allowed(image, size);
+                let broken = !free && *count > allowed && *count > before;
+                assert!(
+                    !broken,
+                    "{name}: {count} pods of {image}, {allowed} are approved, {:?} are proven",
+                    known.proven
+                );
+            }
+            let unproven =
+                pods.keys().filter(|it| !known.proven.contains(it) && !self.excused.contains(it)).count();
+            assert!(
+                unproven <= 1 || known.proven.is_empty(),
+                "{name}: two unproven releases run at once: {pods:?}"
+            );
+            if let (Some(image), 1, true) = (pods.keys().next(), pods.len(), total > 0) {
+                let complete = total == replicas(&cloneset) && available(&cloneset) == u64::from(total);
+                if complete && !known.proven.contains(image) && known.may_complete(image) {
+                    known.proven.push(image.clone());
+                }
+            }
+            known.pods = pods;
+        }
+    }
+}
+
+impl Known {
+    fn allowed(&self, image: &str, size: u32) -> u32 {
+        let approved = self.approved.get(image).into_iter().flatten();
+        approved.map(|it| pods_of(&it.release.strategy.steps, it.furthest, size)).max().unwrap_or(0)
+    }
+
+    fn may_complete(&self, image: &str) -> bool {
+        let approved = self.approved.get(image).into_iter().flatten();
+        self.proven.is_empty() || approved.into_iter().any(|it| it.furthest >= it.release.last_step())
+    }
+}
+
+/// Pods that steps up to `furthest` let there be, told as naively as can be.
+fn pods_of(steps: &[Step], furthest: u32, size: u32) -> u32 {
+    if furthest as usize >= steps.len() {
+        return size;
+    }
+    steps.iter().take(furthest as usize).map(|step| step.replicas.step_pods(size)).max().unwrap_or(0)
+}
+
+/// The objects of a CloneSet's pods that are not on their way out, by image tag.
+pub fn images(store: &Store, name: &str) -> BTreeMap<String, u32> {
+    let mut images = BTreeMap::new();
+    for pod in store.list(PODS, None) {
+        let mine = pod["metadata"]["ownerReferences"][0]["name"] == *name;
+        if mine && pod["metadata"].get("deletionTimestamp").is_none() {
+            *images.entry(tag(&pod)).or_default() += 1;
+        }
+    }
+    images
+}
+
+/// The tag of a pod's image.
+pub fn tag(pod: &Value) -> String {
+    let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+    image.rsplit(':').next().unwrap_or_default().to_owned()
+}
+
+fn replicas(cloneset: &Value) -> u32 {
+    cloneset["spec"]["replicas"].as_u64().and_then(|it| u32::try_from(it).ok()).unwrap_or(1)
+}
+
+fn available(cloneset: &Value) -> u64 {
+    cloneset["status"]["updatedAvailableReplicas"].as_u64().unwrap_or(0)
+}

@@ -1,0 +1,185 @@
+//! Plays a scenario, step by step, twice.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::scenario::format::{Picture, Scenario, Step, read};
+use crate::scenario::history::RELEASE;
+use crate::scenario::stage::Stage;
+
+/// How long something may take to come about, where a scenario does not say.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Plays the scenario in this file twice: both times the same must happen, to the millisecond.
+pub fn twice(file: &str) {
+    // Told where `RUST_LOG` asks for it.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    let scenario = read(file);
+    let (first, second) = (once(file, &scenario), once(file, &scenario));
+    for (number, (one, other)) in first.iter().zip(&second).enumerate() {
+        assert_eq!(one, other, "{file}: the two runs differ at entry {number}");
+    }
+    assert_eq!(first.len(), second.len(), "{file}: one run has more to tell");
+}
+
+fn once(file: &str, scenario: &Scenario) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    // The daemon stays on this thread: it owns the repository, which is not shared.
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        let mut stage = Stage::set(&scenario.policy);
+        for (number, step) in scenario.steps.iter().enumerate() {
+            let place = format!("{file}, step {}", number + 1);
+            perform(&mut stage, step, &place).await;
+        }
+        stage.trace()
+    })
+}
+
+async fn perform(stage: &mut Stage, step: &Step, place: &str) {
+    match step {
+        Step::Commit(commit) => stage.history.commit(commit),
+        Step::Approve(approve) => stage.history.approve(approve),
+        Step::Branch(name) => stage.history.branch(name),
+        Step::Checkout(name) => stage.history.checkout(name),
+        Step::Merge(merge) => stage.history.merge(merge),
+        Step::Revert(revert) => stage.history.revert(revert),
+        Step::Rewind(name) => stage.history.rewind(name),
+        Step::Rewrite {} => stage.history.rewrite(),
+        Step::DeleteBranch {} => stage.history.delete_branch(),
+        Step::RestoreBranch {} => stage.history.restore_branch(),
+        Step::Unreachable(away) => stage.history.unreachable(*away),
+        Step::Cluster(act) => stage.act(act).await,
+        Step::Advance(span) => drop(stage.pass(duration(span.0), |_| false).await),
+        Step::Remember(image) => stage.remember(image),
+        Step::Restart {} => {
+            stage.kill().await;
+            stage.start();
+        }
+        Step::Kill {} => stage.kill().await,
+        Step::Start {} => stage.start(),
+        Step::Expect(expect) => {
+            let within = expect.within.map_or(WITHIN, |span| duration(span.0));
+            let came = stage.pass(within, |stage| differences(stage, &expect.picture).is_empty()).await;
+            assert!(
+                came,
+                "{place}: after {within:?}\n{}\n{}",
+                differences(stage, &expect.picture).join("\n"),
+                told(stage)
+            );
+        }
+        Step::Stays(stays) => {
+            let before = stage.writes();
+            let changed =
+                stage.pass(duration(stays.span.0), |stage| !differences(stage, &stays.picture).is_empty());
+            let changed = changed.await;
+            assert!(!changed, "{place}\n{}\n{}", differences(stage, &stays.picture).join("\n"), told(stage));
+            let written = stage.writes().split_off(before.len());
+            assert!(!stays.quiet || written.is_empty(), "{place}: this was written\n{}", written.join("\n"));
+        }
+    }
+}
+
+fn duration(span: jiff::SignedDuration) -> Duration {
+    span.try_into().expect("time goes forward")
+}
+
+/// What a person would look at next.
+fn told(stage: &Stage) -> String {
+    let status = serde_json::to_string_pretty(&stage.status(RELEASE)).unwrap_or_default();
+    let writes = stage.writes();
+    let last = writes.iter().rev().take(12).rev().cloned().collect::<Vec<_>>().join("\n");
+    format!("status {status}\nlast writes\n{last}")
+}
+
+/// How the stage differs from a picture, each in a sentence.
+fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
+    let release = picture.release.as_deref().unwrap_or(RELEASE);
+    let status = stage.status(release);
+    let mut found = Vec::new();
+    let mut same = |what: &str, wanted: Value, seen: &Value| {
+        if wanted != *seen {
+            found.push(format!("{what} is {seen}, not {wanted}"));
+        }
+    };
+    if let Some(phase) = &picture.phase {
+        same("phase", phase.as_str().into(), &status["phase"]);
+    }
+    if let Some(step) = picture.step {
+        same("step", step.into(), &status["step"]);
+    }
+    if let Some(version) = &picture.version {
+        same("version", version.as_str().into(), &status["version"]["to"]);
+    }
+    if let Some(pods) = picture.pods {
+        let counts = [
+            ("desired", pods.desired),
+            ("updated", pods.updated),
+            ("updatedAvailable", pods.updated_available),
+        ];
+        for (name, count) in counts.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+            same(name, count.into(), &status["pods"][name]);
+        }
+    }
+    if let Some(images) = &picture.images {
+        let seen = stage.images(release);
+        same("pods by image", serde_json::json!(images), &serde_json::json!(seen));
+    }
+    let cloneset = stage.object(&format!("CloneSet/{release}"));
+    if let Some(there) = picture.cloneset {
+        same("a CloneSet", there.into(), &cloneset.is_some().into());
+    }
+    for (path, value) in &picture.fields {
+        // A path with slashes is a pointer as it stands: names of annotations have dots.
+        let pointer = if path.contains('/') { path.clone() } else { path.replace('.', "/") };
+        let (kind, field) = pointer.split_once('/').expect("a field begins with its kind");
+        let object = stage.object(&format!("{kind}/{release}")).unwrap_or_default();
+        let seen = object.pointer(&format!("/{field}")).unwrap_or(&Value::Null);
+        same(path, value.clone(), seen);
+    }
+    if let Some(untouched) = picture.untouched {
+        same("untouched pods", untouched.into(), &stage.untouched().into());
+    }
+    for (object, there) in &picture.objects {
+        same(object, (*there).into(), &stage.object(object).is_some().into());
+    }
+    found.extend(differences_told(&status, picture));
+    found
+}
+
+/// How the sentences of a status differ from a picture.
+fn differences_told(status: &Value, picture: &Picture) -> Vec<String> {
+    let mut found = Vec::new();
+    let list = |of: &Value| of.as_array().cloned().unwrap_or_default();
+    let holds = list(&status["holds"]);
+    if let Some(gates) = &picture.gates {
+        let mut seen: Vec<&str> = holds.iter().filter_map(|hold| hold["gate"].as_str()).collect();
+        let mut wanted: Vec<&str> = gates.iter().map(String::as_str).collect();
+        (seen.sort_unstable(), wanted.sort_unstable());
+        if seen != wanted {
+            found.push(format!("closed gates are {seen:?}, not {wanted:?}"));
+        }
+    }
+    for part in &picture.holds {
+        if !holds.iter().any(|hold| hold["message"].as_str().unwrap_or_default().contains(part.as_str())) {
+            found.push(format!("no hold says `{part}`"));
+        }
+    }
+    let ignored = list(&status["ignored"]);
+    for (path, reason) in &picture.ignored {
+        let says = |it: &Value, key: &str, part: &str| it[key].as_str().unwrap_or_default().contains(part);
+        if !ignored.iter().any(|it| says(it, "path", path) && says(it, "reason", reason)) {
+            found.push(format!("nothing ignored is `{path}` because `{reason}`, but {ignored:?}"));
+        }
+    }
+    let history = list(&status["history"]);
+    let mut decisions = history.iter().filter_map(|it| it["decision"].as_str());
+    for wanted in &picture.history {
+        if !decisions.any(|decision| decision == wanted) {
+            let told: Vec<&str> = history.iter().filter_map(|it| it["decision"].as_str()).collect();
+            found.push(format!("the history has no {wanted} in its place: {told:?}"));
+        }
+    }
+    found
+}

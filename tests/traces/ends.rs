@@ -1,0 +1,73 @@
+//! What is compared when a replay is over: the way of the statuses, the revisions, the Events.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::traces::replay::Replay;
+
+/// Events that client-go's recorder lets through in a burst, for one object: with more, which ones is chance.
+const BURST: u64 = 25;
+/// Events that are told again with each try, as often as time allows.
+const REPEATED: [&str; 2] = ["FailedCreate", "ScaleUpLimited"];
+
+/// What differs between a recording and its replay.
+pub fn differences(trace: &[Value], replay: &Replay) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut differ = |what: &str, want: String, have: String| {
+        if want != have {
+            all.push(format!("{what}:\n  want {want}\n  have {have}"));
+        }
+    };
+    differ("early statuses", "[]".to_owned(), format!("{:?}", replay.early));
+    let states = trace.iter().filter(|line| line["name"].is_null()).filter_map(|line| line.get("cs"));
+    let written = replay.written.iter().filter(|cs| cs["name"].is_null());
+    differ("fresh statuses", format!("{:?}", way(states)), format!("{:?}", way(written)));
+    let recorded = trace.iter().filter(|line| line.get("rev").is_some());
+    differ(
+        "revisions",
+        format!("{:?}", revisions(recorded)),
+        format!("{:?}", revisions(replay.revisions.iter())),
+    );
+    let last = trace.last().expect("a trace has lines");
+    let recorded = last["events"].as_object().into_iter().flatten();
+    let recorded = recorded.map(|(reason, count)| (reason.clone(), count.as_u64().unwrap_or(0))).collect();
+    let mine = replay.events();
+    let cut = [&recorded, &mine]
+        .iter()
+        .any(|events: &&BTreeMap<String, u64>| events.values().sum::<u64>() >= BURST);
+    differ("events", format!("{:?}", events(&recorded, cut)), format!("{:?}", events(&mine, cut)));
+    all
+}
+
+/// The fresh statuses as a way: each generation, its revisions and what it asked for, with the number of updated pods in
+/// its first fresh status. That is the one with the counts from before the controller acted.
+fn way<'a>(states: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    let mut way: Vec<(String, String)> = Vec::new();
+    for cs in states.filter(|cs| cs["og"] == cs["g"] && cs["og"].is_number()) {
+        let stop = format!("g{} cur {} upd {} eu {}", cs["g"], cs["cur"], cs["upd"], cs["eu"]);
+        if way.last().is_none_or(|(last, _)| *last != stop) {
+            way.push((stop, format!("u {}", cs["u"])));
+        }
+    }
+    way.into_iter().map(|(stop, first)| format!("{stop} {first}")).collect()
+}
+
+/// Revisions as they came, were numbered anew, and went; of those that went together the order is chance.
+fn revisions<'a>(lines: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    let mut all: Vec<(bool, String)> = Vec::new();
+    for line in lines {
+        let end = ["gone", "orphan"].iter().find(|end| line[**end] == 1);
+        let text = format!("{} {} {} {}", line["rev"], line["name"], line["n"], end.unwrap_or(&""));
+        all.push((end.is_some(), text));
+    }
+    for run in all.chunk_by_mut(|one, two| one.0 && two.0) {
+        run.sort();
+    }
+    all.into_iter().map(|(_, text)| text).collect()
+}
+
+fn events(counts: &BTreeMap<String, u64>, cut: bool) -> BTreeMap<&str, u64> {
+    let count = |reason: &str, count: u64| if cut || REPEATED.contains(&reason) { 1 } else { count };
+    counts.iter().map(|(reason, number)| (reason.as_str(), count(reason, *number))).collect()
+}
