@@ -32,7 +32,9 @@ pub fn settle(sim: &mut Sim) -> Result<(), Violation> {
         round(sim, false)?;
         rounds += 1;
         vain = if idle < 3 { sim.vain } else { vain };
-        require(sim.vain < vain + 3, "busy", || "requests that change nothing are sent again and again".to_owned())?;
+        require(sim.vain < vain + 3, "busy", || {
+            "requests that change nothing are sent again and again".to_owned()
+        })?;
         if before == picture(sim) {
             idle += 1;
             sim.now += if idle % 3 == 0 { 14 } else { 1 };
@@ -227,7 +229,8 @@ fn silence(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
     let there = sim.cluster.sets.get(id).is_some_and(|set| {
         let size = spec.replicas.is_none_or(|replicas| replicas == set.replicas);
         let memory = set.memory().is_some_and(|memory| {
-            memory.digest == digest(id, &spec.doc)
+            memory.uid.as_ref() == Some(&set.uid)
+                && memory.digest == digest(id, &spec.doc)
                 && memory.top().is_some_and(|top| top.digest == memory.digest)
         });
         let pods = set.pods.len() == set.replicas as usize

@@ -395,7 +395,8 @@ impl Sim {
         let is_service = write.object == key(id, Kind::Service);
         let says = body["spec"]["selector"]["app"].as_str().and_then(|text| text.parse::<u32>().ok());
         let frozen = leave.is_some_and(|leave| leave.closed);
-        let fine = !is_service || !frozen || says == entered || ledger.excuses.hand;
+        let made = !self.cluster.sets.contains_key(id);
+        let fine = !is_service || !frozen || says == entered || made || ledger.excuses.hand;
         crate::explore::ledger::require(fine, "closed", || {
             format!("the Service of {id} changes while frozen")
         })
