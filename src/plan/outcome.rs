@@ -137,7 +137,9 @@ impl Facts<'_> {
 
     /// Memory alone: the body as it stands, with new annotations.
     #[must_use]
-    pub fn note(&self, row: char, decision: Decision, memory: Memory, message: String) -> Outcome {
+    pub fn note(&self, row: char, decision: Decision, mut memory: Memory, message: String) -> Outcome {
+        // A step edited by hand to one that the release does not have.
+        memory.step = memory.step.min(self.last_step());
         let shape = Shape { size: self.live.replicas, partition: self.live.partition };
         let release = self.entered.map(|release| &**release);
         self.write(row, decision, release, shape, memory, message)
@@ -202,6 +204,10 @@ impl Facts<'_> {
             return Outcome::hold(row, strangers);
         }
         let mut outcome = self.write(row, Decision::Enter(step), Some(release), shape, memory, message);
+        // Companions of a release that is not entered are as new as its template.
+        for write in &mut before {
+            write.forward = true;
+        }
         before.append(&mut outcome.writes);
         outcome.writes = before;
         outcome
@@ -243,7 +249,8 @@ pub fn companion_writes<'a>(
     (writes, strangers)
 }
 
-/// Deletes of companions that the entered release no longer has and that nothing in the tree names.
+/// Deletes of companions that the entered release no longer has and that nothing in the tree names: by the present
+/// leader only, an old one does not know the tree.
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let standing = case.standing_companions();
@@ -255,7 +262,7 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let delete = |(key, there): (&ObjectKey, &CompanionLive)| Write {
         object: key.clone(),
         action: Action::Delete { uid: there.uid.clone(), version: there.version.clone() },
-        forward: false,
+        forward: true,
     };
     unwanted.map(delete).collect()
 }

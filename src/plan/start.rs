@@ -129,23 +129,41 @@ pub fn create(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
         return Outcome::hold('c', vec![holds::no_records(id)]);
     }
     let recorded = case.recorded_memory();
-    if let Some(top) = recorded.and_then(Memory::top) {
-        return create_again(world, id, case, top, recorded.and_then(|memory| memory.failed));
+    if let Some(memory) = recorded.filter(|memory| memory.top().is_some()) {
+        return create_again(world, id, case, memory);
     }
     first_create(world, id, case, recorded.and_then(|memory| memory.failed))
 }
 
-fn create_again(world: &World, id: &ReleaseId, case: &Case, top: &Proof, failed: Option<Try>) -> Outcome {
-    let Some(release) = case.documents.get(&top.digest) else {
-        return Outcome::hold('c', vec![holds::documents_lost(id, &top.version)]);
-    };
+/// The proven release is made again: the one that Git desires where that is proven, else the newest.
+fn create_again(world: &World, id: &ReleaseId, case: &Case, memory: &Memory) -> Outcome {
     let head = Head::of(world, case);
-    let recorded = case.record.as_ref().map_or(1, |record| record.replicas);
-    let size = head.and_then(|head| head.release().replicas).unwrap_or(recorded);
-    let proven = case.recorded_memory().map(|memory| memory.proven.clone()).unwrap_or_default();
-    let memory = Memory { failed, proven, ..new_memory(world, release, top.commit) };
-    let message = format!("{id} is made again as {}, the proven release", holds::named(release));
-    made(world, id, case, release, steps::shape(release, release.last_step(), size, true), memory, message)
+    let size = head.as_ref().and_then(|head| head.release().replicas);
+    let size = size.or(case.record.as_ref().map(|record| record.replicas)).unwrap_or(1);
+    let desired = head.as_ref().and_then(|head| {
+        let place = memory.proven.iter().rposition(|proof| proof.template == head.release().template)?;
+        let below_top = place + 1 < memory.proven.len() && world.policy.proven_depth > 0;
+        let episode = head.intent.episode.as_ref().map(|it| it.first);
+        below_top.then(|| {
+            (head.release().clone(), episode, memory.proven.iter().take(place + 1).cloned().collect())
+        })
+    });
+    // Of two releases with the proven template the entered one stood last.
+    let newest = || {
+        let top = memory.top()?;
+        let stood = case.documents.get(&memory.digest).filter(|_| memory.template == top.template);
+        let newest = || Some((case.documents.get(&top.digest)?, top.commit));
+        let (release, episode) = stood.map(|release| (release, memory.episode)).or_else(newest)?;
+        Some((release.clone(), episode, memory.proven.clone()))
+    };
+    let Some((release, episode, proven)) = desired.or_else(newest) else {
+        let version = memory.top().map_or("", |top| &top.version);
+        return Outcome::hold('c', vec![holds::documents_lost(id, version)]);
+    };
+    let memory = Memory { failed: memory.failed, proven, ..new_memory(world, &release, episode) };
+    let message = format!("{id} is made again as {}, which is proven", holds::named(&release));
+    let shape = steps::shape(&release, release.last_step(), size, true);
+    made(world, id, case, &release, shape, memory, message)
 }
 
 fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>) -> Outcome {
@@ -168,7 +186,9 @@ fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>)
     let Some(episode) = &head.intent.episode else {
         return Outcome::hold('c', vec![holds::episode_unknown(id, &release.path)]);
     };
-    let size = release.replicas.unwrap_or(1);
+    // One that was made before keeps the size that an autoscaler gave it.
+    let before = case.record.as_ref().filter(|record| record.memory.is_some()).map(|record| record.replicas);
+    let size = release.replicas.or(before).unwrap_or(1);
     let by_steps = release.strategy.initial == Initial::Steps;
     if by_steps && head.permitted.furthest < 1 {
         return Outcome::hold('c', holds::not_permitted(id, &head, 1, size, None));
@@ -207,7 +227,10 @@ fn made(
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;
     let action = Action::Apply { body, expect: Expect::Absent };
-    outcome.writes.push(Write { object: key(id), action, forward: memory.proven.is_empty() });
+    outcome.writes.push(Write { object: key(id), action, forward: false });
+    for write in &mut outcome.writes {
+        write.forward = memory.proven.is_empty();
+    }
     outcome.pending = Some(pending);
     outcome.memory = Some(memory);
     outcome
