@@ -41,7 +41,7 @@ pub fn remove(
     if !world.source.is_readable() {
         return Outcome::hold('-', vec![holds::git(id, &world.source)]);
     }
-    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, case, live));
+    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, live));
     if let Some(outcome) = untouchable {
         return outcome;
     }
@@ -86,7 +86,8 @@ fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         writes.push(Write { object: cloneset(id), action, forward: true });
     }
     for (key, there) in &case.companions {
-        if there.release == id.to_string() && !world.named.contains(key) {
+        let allowed = world.policy.kinds.contains(&key.kind);
+        if there.release == id.to_string() && allowed && !world.named.contains(key) {
             let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
             writes.push(Write { object: key.clone(), action, forward: true });
         }
