@@ -51,13 +51,7 @@ pub fn deleting(id: &ReleaseId) -> Hold {
 #[must_use]
 pub fn not_ours(id: &ReleaseId, path: &str, why: &str) -> Hold {
     let message = format!("CloneSet {id} exists and is not ours, so it is not touched: {why}");
-    let lift = Lift::by(LiftKind::Commit).path(path);
-    hold(
-        Gate::Ownership,
-        None,
-        message,
-        lift.command(format!("set the annotation {}: \"true\"", keys::ADOPT)),
-    )
+    hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
 /// The CloneSet belongs to another root.
@@ -206,7 +200,14 @@ pub fn closed(id: &ReleaseId, head: &Head<'_>) -> Vec<Hold> {
 pub fn zero(id: &ReleaseId, release: &Release) -> Hold {
     let message =
         format!("{id} is at zero replicas: {} waits until there are pods to try it on", named(release));
-    hold(Gate::Zero, None, message, Lift::by(LiftKind::Commit).path(&release.path))
+    let lift = match release.replicas {
+        Some(_) => Lift::by(LiftKind::Commit).path(&release.path).command("raise spec.replicas"),
+        None => {
+            let scale = format!("kubectl scale cloneset {} -n {} --replicas=1", id.name, id.namespace);
+            Lift::by(LiftKind::Cluster).command(scale)
+        }
+    };
+    hold(Gate::Zero, None, message, lift)
 }
 
 /// What keeps `step` from being permitted: approvals, the cap, or both; every step up to it is looked at.

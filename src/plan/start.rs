@@ -2,7 +2,7 @@
 
 use crate::model::{CommitId, Hold, ReleaseId};
 use crate::objects::record::Pending;
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
@@ -50,7 +50,7 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         return Outcome::hold('a', vec![holds::other_owner(id, owner, &release.path)]);
     }
     if !release.adopt {
-        return hold("to take it over, say so in its Release");
+        return hold(&format!("to take it over, set {}: \"true\" on its Release", keys::ADOPT));
     }
     let status = &live.status;
     if !steps::is_zero(live.partition) || status.current_revision != status.update_revision || live.paused {

@@ -328,7 +328,9 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
         true => steps::position_building(release, live.replicas, facts.wanted_size(), permitted),
         false => steps::position(release, live.partition, live.replicas, permitted),
     };
-    let clock = if facts.memory.step_reached.is_some() { facts.now() } else { facts.memory.step_entered };
+    // Another attempt has a deadline of its own.
+    let restarts = facts.memory.step_reached.is_some() || facts.has_failed(facts.entered_try());
+    let clock = if restarts { facts.now() } else { facts.memory.step_entered };
     let memory = Memory { step, step_entered: clock, ..memory };
     let message = format!(
         "{} goes on with {} at step {step}: only the template is the same",
