@@ -5,6 +5,7 @@ use triton::cli::clone::PublishArgs;
 use triton::cli::output::Printer;
 use triton::cli::records::ClusterArgs;
 use triton::cli::rollback::{self, RollbackArgs};
+use triton::cli::step::{self, StepArgs};
 
 use crate::repo::Repo;
 
@@ -184,6 +185,24 @@ fn a_push_that_is_refused_leaves_the_commit_and_says_how_to_go_on() {
     let error = approve(&ApproveArgs { publish, ..checkout(&repo) }).unwrap_err();
     assert!(error.starts_with("the commit is made but not sent: git: "), "{error}");
     assert_eq!(changed(&repo), ["A approvals/shop/checkout/DIGEST/2.WORD.yaml"]);
+}
+
+#[test]
+fn a_step_is_one_commit_that_changes_one_number() {
+    let repo = example();
+    let step = |name: &str, step| {
+        let (release, dir) = (format!("shop/{name}").parse().unwrap(), repo.path().to_owned());
+        let args = StepArgs { release, step, dir, publish: PublishArgs::default() };
+        step::run(&args, &Printer::SILENT).map(drop).map_err(|error| error.to_string())
+    };
+    step("search", 2).unwrap();
+    assert_eq!(changed(&repo), ["M releases/shop/search.yaml"]);
+    let said = repo.git(&["show", "--format=%s", "--unified=0", "HEAD"]);
+    assert!(said.starts_with("Let shop/search 7.1.3 go as far as step 2"), "{said}");
+    assert!(said.ends_with("-  step: 1\n+  step: 2"), "{said}");
+    assert_eq!(step("search", 2).unwrap_err(), "spec.step of shop/search is 2 already");
+    assert_eq!(step("search", 4).unwrap_err(), "shop/search has steps 1 to 3, no step 4");
+    assert!(step("checkout", 2).unwrap_err().contains("has no `step:` line"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, why};
+use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, step, why};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -31,6 +31,7 @@ pub enum Command {
     Why(why::WhyArgs),
     History(history::HistoryArgs),
     Approve(approve::ApproveArgs),
+    Step(step::StepArgs),
     Rollback(rollback::RollbackArgs),
 }
 
@@ -66,6 +67,7 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
         Command::Approve(args) => approve::run(&args, printer),
+        Command::Step(args) => step::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command, whose doc comments are its help.
 //!
-//! **Invariant:** no command but `run` writes to a cluster, and none but `approve` and `rollback` to a clone;
+//! **Invariant:** no command but `run` writes to a cluster, and none but `approve`, `step` and `rollback` to a
+//! clone;
 //! `demo` does both to a repository and a cluster of its own.
 
 pub mod output;
@@ -16,6 +17,7 @@ pub mod clone;
 pub mod locate;
 pub mod approve;
 pub mod rollback;
+pub mod step;
 pub mod reload;
 pub mod daemon;
 pub mod run;

@@ -131,6 +131,8 @@ struct Seen {
     records: BTreeMap<ReleaseId, Record>,
     /// The list that a restarted watch begins with; it takes the place of the old one when it is whole.
     next: BTreeMap<ReleaseId, Record>,
+    /// Whether there was a list: before, nothing is known.
+    is_whole: bool,
     trouble: Option<String>,
     dirty: bool,
     redraws: u32,
@@ -147,7 +149,10 @@ impl Seen {
                 self.next.extend(wanted(&object).map(|record| (record.id.clone(), record)));
                 return;
             }
-            Event::InitDone => self.records = std::mem::take(&mut self.next),
+            Event::InitDone => {
+                self.records = std::mem::take(&mut self.next);
+                self.is_whole = true;
+            }
             Event::Apply(object) => {
                 self.records.extend(wanted(&object).map(|record| (record.id.clone(), record)));
             }
@@ -165,6 +170,6 @@ impl Seen {
     fn is_due(&mut self, live: bool) -> bool {
         self.redraws += 1;
         let second = live && self.redraws.is_multiple_of(REDRAWS_PER_SECOND);
-        std::mem::take(&mut self.dirty) || second
+        self.is_whole && (std::mem::take(&mut self.dirty) || second)
     }
 }
