@@ -28,9 +28,7 @@ pub mod report;
 #[cfg(test)]
 mod tests {
     use crate::explore::bugs::{ALL, Bug};
-    use crate::explore::play::play;
-    use crate::explore::random::world;
-    use crate::explore::report::{explore, story};
+    use crate::explore::report::{explore, first_seed, story};
 
     /// A world in which each planted bug shows, as `--bugs 3000` finds them: anew after every change of the worlds.
     const SHOWN: &[(Bug, u64)] = &[
@@ -76,15 +74,14 @@ mod tests {
     fn every_planted_bug_is_noticed() {
         assert_eq!(ALL.len(), SHOWN.len());
         for (bug, seed) in SHOWN {
-            let (setup, ops) = world(*seed);
             assert!(ALL.contains(bug));
-            assert!(play(&setup, &ops, Some(*bug), false).violation.is_some(), "{bug:?} in world {seed}");
+            assert!(first_seed(*seed..seed + 1, *bug).is_some(), "{bug:?} in world {seed}");
         }
     }
 
     #[test]
     fn random_worlds_are_safe_and_end_where_git_asks() {
-        let report = explore(0..300, None);
+        let report = explore(0..200, None);
         let stories: Vec<String> =
             report.failed.values().take(3).map(|seeds| story(seeds[0], None)).collect();
         assert_eq!(report.violations(), 0, "{:?}\n{}", report.failed, stories.join("\n"));
