@@ -300,8 +300,21 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if head.permitted.furthest < 1 {
         return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));
     }
-    let memory = Memory { step: 1, step_entered: facts.now(), revision: None, ..memory };
+    let proven = stood(facts);
+    let memory = Memory { step: 1, step_entered: facts.now(), revision: None, proven, ..memory };
     facts.enter('k', release, 1, memory, entering(facts, release, 1))
+}
+
+/// The stack as the next rollout finds it: a release with the proven template that was reached stands for it, even
+/// where the next one came before it was complete.
+fn stood(facts: &Facts<'_>) -> Vec<Proof> {
+    let memory = facts.memory;
+    let mut proven = memory.proven.clone();
+    if let Some(top) = proven.last_mut().filter(|_| facts.is_proven() && memory.step_reached.is_some()) {
+        let (digest, commit, version) = (memory.digest, memory.episode, memory.version.clone());
+        *top = Proof { template: memory.template, digest, commit, version };
+    }
+    proven
 }
 
 fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
