@@ -9,6 +9,7 @@ pub mod documents;
 pub mod drift;
 pub mod refusals;
 pub mod source;
+pub mod asking;
 pub mod observe;
 pub mod execute;
 pub mod record;

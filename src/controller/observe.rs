@@ -33,7 +33,7 @@ pub struct Observer {
     dirty: BTreeSet<ReleaseId>,
     changed: BTreeSet<ReleaseId>,
     sought: Sought,
-    lost: BTreeSet<Digest>,
+    lost: BTreeMap<Digest, ReleaseId>,
 }
 
 impl Observer {
@@ -53,7 +53,7 @@ impl Observer {
             dirty: BTreeSet::new(),
             changed: BTreeSet::new(),
             sought: Sought::new(),
-            lost: BTreeSet::new(),
+            lost: BTreeMap::new(),
         }
     }
 
@@ -84,18 +84,18 @@ impl Observer {
         let gone = before.keys().filter(|id| !reading.desired.contains_key(*id));
         self.dirty.extend(gone.cloned());
         self.reading = reading;
-        self.lost.clear();
+        // Another line may have what this one had not.
+        self.dirty.extend(std::mem::take(&mut self.lost).into_values());
     }
 
-    /// Takes documents that were found in history; those that were not are lost.
-    pub fn take_documents(&mut self, found: &[Arc<Release>], sought: &Sought) {
+    /// Takes documents that were found in history; those that it does not have are lost.
+    pub fn take_documents(&mut self, found: &[Arc<Release>], absent: &Sought) {
         for release in found {
             self.shelf.put(release);
+            self.dirty.insert(release.id.clone());
         }
-        for (digest, (id, _)) in sought {
-            if self.shelf.get(digest).is_none() {
-                self.lost.insert(*digest);
-            }
+        for (digest, (id, _)) in absent {
+            self.lost.insert(*digest, id.clone());
             self.dirty.insert(id.clone());
         }
     }
@@ -242,7 +242,7 @@ impl Observer {
                     self.sought.remove(&digest);
                     found.insert(digest, release);
                 }
-                (None, Some(commit)) if !self.lost.contains(&digest) => {
+                (None, Some(commit)) if !self.lost.contains_key(&digest) => {
                     self.sought.insert(digest, (id.clone(), commit));
                 }
                 (None, _) => {
