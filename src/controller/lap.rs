@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
 use crate::controller::clock::Clock;
-use crate::controller::execute::{Carried, Executor};
+use crate::controller::execute::{Carried, Done, Executor};
 use crate::controller::observe::Observer;
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
@@ -47,18 +47,20 @@ impl Laps {
         let mut plan = plan::plan(&world);
         let violations: BTreeMap<ReleaseId, Hold> =
             guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
-        let carried = match &self.executor {
+        let Done { carried, left } = match &self.executor {
             Some(executor) => {
                 let refusals = &self.observer.refusals;
                 let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
                 let moves: BTreeMap<_, _> = plan.moves.iter().filter(|(id, _)| may(id)).collect();
-                executor.carry_out(&moves).await
+                let (clock, source, policy) = (self.clock, &world.source, &world.policy);
+                let is_fresh = || source.is_fresh(clock.now(), policy.stale_after);
+                executor.carry_out(&moves, &is_fresh).await
             }
-            None => BTreeMap::new(),
+            None => Done::default(),
         };
         self.settle(&plan, &carried).await;
         self.tell(&world, &mut plan, &changed, &carried, &violations);
-        plan.wake_at
+        if left { Some(self.clock.now()) } else { plan.wake_at }
     }
 
     /// Takes in what became of the writes.

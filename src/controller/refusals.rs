@@ -10,7 +10,7 @@ use crate::world::Refusal;
 
 /// The first wait after a refusal, doubled each time.
 const FIRST: Duration = Duration::from_secs(1);
-/// The first wait after a conflict: the watch brings what changed within milliseconds.
+/// The first wait after a conflict, or where nothing was sent: what changed is seen within milliseconds.
 const CONFLICT_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait: a person who mends the cause sees it within a minute.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ pub struct Refusals(BTreeMap<ReleaseId, Entry>);
 impl Refusals {
     /// A write of `object` was refused. Gives whether that is news.
     pub fn note(&mut self, id: &ReleaseId, object: &str, error: &Error, since: jiff::Timestamp) -> bool {
-        let conflict = matches!(error, Error::Conflict | Error::Gone);
+        let conflict = matches!(error, Error::Conflict | Error::Gone | Error::NotSent(_));
         let first = if conflict { CONFLICT_FIRST } else { FIRST };
         let asked = match error {
             Error::Unavailable { retry_after, .. } => retry_after.map(|it| Duration::from_secs(it.into())),
