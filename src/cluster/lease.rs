@@ -46,6 +46,8 @@ pub struct Lease {
     holder: String,
     now: Now,
     state: Mutex<State>,
+    /// When Git was last asked with success. Apart from the state, which is held while a request is under way.
+    polled_at: std::sync::Mutex<Option<Timestamp>>,
     renewed: std::sync::Mutex<Option<Instant>>,
 }
 
@@ -70,6 +72,7 @@ impl Lease {
             holder: holder.into(),
             now,
             state: Mutex::default(),
+            polled_at: std::sync::Mutex::default(),
             renewed: std::sync::Mutex::default(),
         }
     }
@@ -152,10 +155,15 @@ impl Lease {
         }
         // Either a renewal of ours whose answer was lost, or another daemon.
         let object = self.cluster.read(self.target()).await?;
-        let holder =
-            object.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")).and_then(Value::as_str);
-        match holder {
-            Some(holder) if holder == self.holder => state.object = object,
+        let text = |pointer: &str| object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
+        let acquired = text("/spec/acquireTime").and_then(|it| it.parse::<Timestamp>().ok());
+        // One that was acquired at another moment is another process's, whatever its name.
+        let ours = acquired == state.acquired_at;
+        match text("/spec/holderIdentity") {
+            Some(holder) if holder == self.holder && ours => state.object = object,
+            Some(holder) if holder == self.holder => {
+                return Err(Error::LeaseLost(format!("another daemon of the name {holder}")));
+            }
             Some(holder) => return Err(Error::LeaseLost(holder.to_owned())),
             None => return Err(Error::LeaseLost("nobody".to_owned())),
         }
@@ -187,8 +195,12 @@ impl Lease {
     }
 
     /// Notes when Git was last asked with success: it is written with the next renewal.
-    pub async fn note_poll(&self, at: Timestamp) {
-        self.state.lock().await.standing.polled_at = Some(at);
+    pub fn note_poll(&self, at: Timestamp) {
+        *self.polled_at() = Some(at);
+    }
+
+    fn polled_at(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
+        self.polled_at.lock().expect("nothing panics while it is held")
     }
 
     /// Gives the lease back, so that the next daemon need not wait until it runs out.
@@ -235,7 +247,7 @@ impl Lease {
         if let Some(head) = state.standing.head {
             annotations.insert(keys::HEAD.to_owned(), head.to_string().into());
         }
-        if let Some(at) = state.standing.polled_at {
+        if let Some(at) = self.polled_at().or(state.standing.polled_at) {
             annotations.insert(keys::POLLED_AT.to_owned(), at.to_string().into());
         }
         json!({

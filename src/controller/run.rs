@@ -254,7 +254,7 @@ impl Controller {
         match answer {
             Answer::Head(head) => {
                 if let Some(lease) = &self.lease {
-                    lease.note_poll(git.asked_at).await;
+                    lease.note_poll(git.asked_at);
                 }
                 if git.named(head) {
                     return self.follow(head).await;

@@ -444,6 +444,18 @@ async fn a_daemon_that_loses_its_lease_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_taken_by_another_daemon_of_the_same_name_is_lost() {
+    let mut stage = proven(STEPS).await;
+    let mut taken = stage.lease();
+    assert_eq!(taken["spec"]["holderIdentity"], "daemon-1");
+    taken["spec"]["acquireTime"] = "2026-11-22T11:00:00.000000Z".into();
+    stage.cluster.store().update("leases.coordination.k8s.io", "twin", taken).unwrap();
+    stage.wait(5).await;
+    let error = stage.ended().await.unwrap_err();
+    assert_eq!(error.to_string(), "the lease is lost: another daemon of the name daemon-1 holds it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_daemon_that_observes_writes_nothing() {
     let mut stage = Stage::set();
     stage.observe = true;
