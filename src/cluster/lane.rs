@@ -150,13 +150,15 @@ impl Lane {
                     (entry, told)
                 });
             }
+            // Where nothing can be begun, that ends by what is waited for beside.
+            let retry_at = if writing.len() < WORKERS && !*busy.borrow() { self.next_retry() } else { None };
             tokio::select! {
                 biased;
                 Some((entry, told)) = writing.next() => self.settle(entry, told),
                 // The sender lives as long as `self`.
                 _ = busy.changed() => {}
                 () = woken => {}
-                () = sleep_until(self.next_retry()) => {}
+                () = sleep_until(retry_at) => {}
             }
         }
     }
