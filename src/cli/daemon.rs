@@ -66,7 +66,7 @@ impl Daemon {
             interval: self.interval,
             holder: holder(&state).with_context(|| format!("the state folder {}", state.display()))?,
             inline: false,
-            observe: self.observe,
+            observe: self.observe.then(|| state.join("seen")),
         };
         let cluster = self.cluster.connect().await?;
         let ended = async {

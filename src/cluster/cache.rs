@@ -4,6 +4,7 @@
 //! one, and an older version of an object never replaces a newer one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
@@ -30,6 +31,16 @@ impl Feed {
     pub fn all() -> impl Iterator<Item = Self> {
         let companions = Kind::COMPANIONS.into_iter().map(Self::Companions);
         [Self::CloneSets, Self::Records].into_iter().chain(companions)
+    }
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CloneSets => f.write_str("CloneSets"),
+            Self::Companions(kind) => write!(f, "{kind} companions"),
+            Self::Records => f.write_str("records (releases.triton.io)"),
+        }
     }
 }
 
@@ -196,6 +207,12 @@ impl Cache {
         if let Some((id, seen)) = Seen::of(feed, object) {
             self.put(feed, id, seen);
         }
+    }
+
+    /// Something else is to be told of a release.
+    pub(crate) fn touch(&self, id: &ReleaseId) {
+        self.picture().changed.insert(id.clone());
+        self.wake.notify_one();
     }
 
     /// An object is as it is now.

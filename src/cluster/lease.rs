@@ -89,7 +89,11 @@ impl Lease {
                 Ok(None) => return Ok(self.state.lock().await.standing),
                 Ok(Some(holder)) => format!("{holder} holds it"),
                 Err(error) if error.is_transient() || error == Error::Exists => error.to_string(),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let object = format!("the lease {}/{}", self.namespace, self.name);
+                    tracing::error!(category = error.category(), "{}", error.hold(&object).message);
+                    return Err(error);
+                }
             };
             if waits_for != told {
                 tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {waits_for}");
@@ -117,10 +121,14 @@ impl Lease {
             return Ok(Some(holder));
         }
         let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
-        let standing = Standing {
-            head: annotation(keys::HEAD).and_then(|it| it.parse().ok()),
-            polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()),
+        // Taken for never seen, it would permit a branch that was rewritten.
+        let malformed = |text: &str| {
+            let (head, lease) = (keys::HEAD, &self.name);
+            Error::Malformed(format!("the annotation {head} of lease {lease} is no commit: {text:?}"))
         };
+        let head = annotation(keys::HEAD).map(|it| it.parse().map_err(|_| malformed(it))).transpose()?;
+        let standing =
+            Standing { head, polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()) };
         let transitions = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseTransitions")?.as_i64());
         state.transitions = transitions.map_or(0, |it| it + i64::from(holder != self.holder));
         state.standing = standing;
@@ -237,7 +245,7 @@ impl Lease {
         });
         let action = Action::Apply { body: Arc::new(self.body(state, holder)), expect };
         let sent_at = Instant::now();
-        state.object = self.cluster.send(self.target(), &action, false).await?;
+        state.object = self.cluster.send(self.target(), &action).await?;
         *self.renewed() = Some(sent_at);
         Ok(())
     }

@@ -32,19 +32,31 @@ pub struct Laps {
     pub holder: String,
     told: Told,
     shown: BTreeMap<ReleaseId, Shown>,
+    /// What was last said that would be done, where nothing is.
+    intents: BTreeMap<ReleaseId, String>,
 }
 
 impl Laps {
     /// Before the first lap.
     #[must_use]
     pub fn new(clock: Clock, observer: Observer, executor: Option<Executor>, holder: String) -> Self {
-        Self { clock, observer, executor, holder, told: Told::default(), shown: BTreeMap::new() }
+        Self {
+            clock,
+            observer,
+            executor,
+            holder,
+            told: Told::default(),
+            shown: BTreeMap::new(),
+            intents: BTreeMap::new(),
+        }
     }
 
     /// Does one lap; gives the next moment when time alone changes something.
     pub async fn lap(&mut self) -> Option<Timestamp> {
         let (world, changed) = self.observer.world(self.clock.now());
         let mut plan = plan::plan(&world);
+        self.observer.begin_lap(&world);
+        self.told.retain(|id| world.cases.contains_key(id));
         let violations: BTreeMap<ReleaseId, Hold> =
             guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
         let Done { carried, left } = match &self.executor {
@@ -125,6 +137,7 @@ impl Laps {
         violations: &BTreeMap<ReleaseId, Hold>,
     ) {
         self.shown.retain(|id, _| plan.moves.contains_key(id));
+        self.intents.retain(|id, _| plan.moves.contains_key(id));
         for (id, it) in &plan.moves {
             let Some(case) = world.cases.get(id) else { continue };
             let violation = violations.get(id).cloned();
@@ -141,9 +154,19 @@ impl Laps {
         }
     }
 
+    /// Says what would be done, where nothing is, as often as that changes.
+    fn tell_intent(&mut self, id: &ReleaseId, outcome: &Outcome<'_>) {
+        let intent = intent(outcome);
+        if self.intents.get(id) != Some(&intent) {
+            let row = outcome.decided.row;
+            tracing::info!(release = %id, row = %row, phase = ?outcome.decided.view.phase, "{intent}");
+            self.intents.insert(id.clone(), intent);
+        }
+    }
+
     fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
+        let Some(executor) = &self.executor else { return self.tell_intent(id, outcome) };
         log(id, outcome);
-        let Some(executor) = &self.executor else { return };
         if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
             return;
         }
@@ -161,17 +184,36 @@ impl Laps {
             return;
         }
         let kept = seen.as_ref().map(|seen| seen.documents.clone()).unwrap_or_default();
+        // What its documents are of is what the record itself says.
+        let recorded = seen.as_ref().and_then(|seen| seen.live.memory.as_ref());
         let observer = &mut self.observer;
         let pack = |digest: &_| observer.packed(digest).map(|text| text.to_string());
         let documents = match outcome.memory(case) {
-            Some(memory) => record::documents(memory, case.recorded_memory(), &kept, pack),
+            Some(memory) => record::documents(memory, recorded, &kept, pack),
             None => kept,
         };
         let spec = report::spec(case, seen.map(|seen| seen.stand.object()["spec"].clone()));
         let status = record::status(world, case, outcome, documents);
         self.told.note(id, &status);
+        self.observer.note_told(id, outcome.memory(case));
         executor.lane.tell(id, Telling { spec, root: world.policy.root.clone(), status });
     }
+}
+
+/// What a move would do, and what holds it.
+fn intent(outcome: &Outcome<'_>) -> String {
+    let decided = outcome.decided;
+    let word = decided.decision.word();
+    let does = match (&*decided.message, decided.writes.is_empty(), &decided.pending) {
+        _ if outcome.violation.is_some() => "would do nothing".to_owned(),
+        (_, true, Some(_)) => "would announce a create in its record, then make it".to_owned(),
+        (_, true, None) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
+        (_, true, None) => "would hold".to_owned(),
+        ("", false, _) => format!("would {word}"),
+        (message, false, _) => format!("would {word}: {message}"),
+    };
+    let holds = outcome.violation.into_iter().chain(&decided.view.holds);
+    holds.fold(does, |text, hold| format!("{text}; {}", hold.message))
 }
 
 /// A record of another root is not ours to write.

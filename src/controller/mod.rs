@@ -8,6 +8,7 @@ pub mod clock;
 pub mod documents;
 pub mod drift;
 pub mod refusals;
+pub mod seen;
 pub mod source;
 pub mod asking;
 pub mod observe;

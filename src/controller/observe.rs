@@ -6,19 +6,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::{Known, Reading};
-use crate::cluster::{Cache, SeenCloneSet, SeenRecord};
+use crate::cluster::{Cache, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
 use crate::controller::source::Sought;
-use crate::model::{CommitId, Digest, ReleaseId};
+use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Policy, Source, World};
+use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
     cache: Cache,
+    lane: Lane,
     policy: Arc<Policy>,
     /// The repository, as far as it was read.
     pub source: Source,
@@ -29,6 +30,8 @@ pub struct Observer {
     /// Writes that were refused.
     pub refusals: Refusals,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    /// Memory as it was told last: the record has it later.
+    told: BTreeMap<ReleaseId, Memory>,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
     dirty: BTreeSet<ReleaseId>,
     changed: BTreeSet<ReleaseId>,
@@ -39,9 +42,10 @@ pub struct Observer {
 impl Observer {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new(cache: Cache, policy: Arc<Policy>) -> Self {
+    pub fn new(cache: Cache, lane: Lane, policy: Arc<Policy>) -> Self {
         Self {
             cache,
+            lane,
             policy,
             source: Source::default(),
             reading: Reading::default(),
@@ -49,6 +53,7 @@ impl Observer {
             echoes: Echoes::default(),
             refusals: Refusals::default(),
             strangers: BTreeMap::new(),
+            told: BTreeMap::new(),
             cases: BTreeMap::new(),
             dirty: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -106,6 +111,14 @@ impl Observer {
         self.sought.clone()
     }
 
+    /// Memory of a release is told, and stands in its record once that is written.
+    pub fn note_told(&mut self, id: &ReleaseId, memory: Option<&Memory>) {
+        match memory {
+            Some(memory) => self.told.insert(id.clone(), memory.clone()),
+            None => self.told.remove(id),
+        };
+    }
+
     /// An object that a release would make exists and is not ours.
     pub fn note_stranger(&mut self, id: &ReleaseId, key: ObjectKey) {
         self.strangers.entry(id.clone()).or_default().insert(key);
@@ -130,10 +143,17 @@ impl Observer {
         self.shelf.packed(digest)
     }
 
-    /// The release that Git says, if it says one.
-    #[must_use]
-    pub fn desired(&self, id: &ReleaseId) -> Option<&Desired> {
-        self.reading.desired.get(id)
+    /// A lap begins: what is kept of releases and objects that are no more is forgotten.
+    pub fn begin_lap(&mut self, world: &World) {
+        self.refusals.begin_lap(|id| world.cases.contains_key(id));
+        self.strangers.retain(|id, _| world.cases.contains_key(id));
+        self.told.retain(|id, _| world.cases.contains_key(id));
+        let is_cloneset = |key: &ObjectKey| key.kind == Kind::CloneSet;
+        let of = |key: &ObjectKey| ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
+        let cache = &self.cache;
+        self.echoes.retain(|key| {
+            if is_cloneset(key) { world.cases.contains_key(&of(key)) } else { cache.companion(key).is_some() }
+        });
     }
 
     /// What the cluster remembers, as the catalog asks it.
@@ -191,7 +211,9 @@ impl Observer {
     fn case(&mut self, id: &ReleaseId) -> Option<Case> {
         let ours = |root: Option<&String>| root == Some(&self.policy.root);
         let seen = self.cache.cloneset(id);
-        let record = self.cache.record(id).filter(|it| ours(it.live.root.as_ref()));
+        let recorded = self.cache.record(id);
+        let elsewhere = recorded.as_ref().filter(|it| !ours(it.live.root.as_ref())).map(|it| foreign(id, it));
+        let record = recorded.filter(|it| ours(it.live.root.as_ref()));
         let desired = self.reading.desired.get(id).cloned();
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
@@ -200,11 +222,14 @@ impl Observer {
         let mut case = Case {
             desired: desired.unwrap_or(Desired::Unknown),
             live: seen.as_ref().map(|it| it.live.clone()),
-            record: record.as_ref().map(|it| it.live.clone()),
+            record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
-            refused: self.refusals.of(id),
+            refused: self.refusals.of(id).or_else(|| {
+                let hold = self.lane.failure(id).or(elsewhere)?;
+                Some(Refusal { hold })
+            }),
         };
         case.documents = self.documents(id, &case, record.as_deref());
         if let Some(seen) = &seen {
@@ -215,6 +240,15 @@ impl Observer {
         }
         self.companions(id, &mut case);
         Some(case)
+    }
+
+    /// A record, with the memory that is on its way to it.
+    fn record(&self, id: &ReleaseId, seen: &SeenRecord) -> RecordLive {
+        let mut record = seen.live.clone();
+        if let Some(memory) = self.told.get(id) {
+            record.memory = Some(memory.clone());
+        }
+        record
     }
 
     /// Documents of the releases that memory names, from where they can be had. Those below the top are looked for
@@ -296,6 +330,17 @@ fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
     named.entry(memory.digest).or_insert(memory.episode);
     named
+}
+
+/// A record that another daemon writes: this one can tell nothing there, and announce no create.
+fn foreign(id: &ReleaseId, record: &SeenRecord) -> Hold {
+    let root = record.live.root.as_deref().unwrap_or("none");
+    let message = format!(
+        "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
+         one of the two repositories, or delete the record"
+    );
+    let lift = Lift::by(LiftKind::Cluster);
+    Hold { gate: Gate::Ownership, since: None, message, lift }
 }
 
 fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {

@@ -1,5 +1,6 @@
 //! The loop's waiting: for the cluster, for Git, for time, for the end.
 
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
 use crate::controller::lap::Laps;
 use crate::controller::observe::Observer;
+use crate::controller::seen;
 use crate::controller::source::{Answer, Ask, Source};
 use crate::model::CommitId;
 use crate::world::{Fault, Policy};
@@ -38,8 +40,9 @@ pub struct Settings {
     pub holder: String,
     /// Whether Git is read on the loop's own thread: simulations are the same each time then.
     pub inline: bool,
-    /// Whether nothing is written.
-    pub observe: bool,
+    /// Where the head seen last is kept by a daemon that only observes: it writes nothing to the cluster, and has no
+    /// lease to keep it on.
+    pub observe: Option<PathBuf>,
 }
 
 /// What the daemon's configuration says; it may change while the loop runs, but for the root.
@@ -81,15 +84,17 @@ impl Controller {
         let lane = Lane::default();
         let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
-        let lease =
-            (!settings.observe).then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
-        let executor = (!settings.observe).then(|| Executor {
+        let lease = settings
+            .observe
+            .is_none()
+            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
+        let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
             cache: cache.clone(),
             lane: lane.clone(),
             lease: lease.clone(),
         });
-        let observer = Observer::new(cache.clone(), policy);
+        let observer = Observer::new(cache.clone(), lane.clone(), policy);
         let laps = Laps::new(clock, observer, executor, settings.holder.clone());
         let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;
@@ -106,7 +111,7 @@ impl Controller {
         let acquired = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
-            acquired = acquire(self.lease.clone()) => acquired?,
+            acquired = acquire(self.lease.clone(), self.settings.observe.as_deref()) => acquired?,
         };
         self.git.begin(acquired);
         let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
@@ -145,11 +150,13 @@ async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
     }
 }
 
-async fn acquire(lease: Option<Arc<Lease>>) -> Result<Option<CommitId>, Error> {
-    match lease {
-        Some(lease) => lease.acquire().await.map(|standing| standing.head),
-        None => Ok(None),
+/// The head seen last, from the lease once it is ours; from the file where there is none.
+async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>) -> Result<Option<CommitId>, Error> {
+    if let Some(lease) = lease {
+        return lease.acquire().await.map(|standing| standing.head);
     }
+    let Some(file) = file else { return Ok(None) };
+    seen::read(file).map_err(|error| Error::Config(format!("{}: {error}", file.display())))
 }
 
 async fn keep(lease: Option<Arc<Lease>>) -> Error {
@@ -299,9 +306,10 @@ impl Controller {
 
     /// Goes on to a new head: it is written down before it is read.
     async fn follow(&mut self, head: CommitId) {
-        let recorded = match &self.lease {
-            Some(lease) => lease.record_head(head).await,
-            None => Ok(()),
+        let recorded = match (&self.lease, &self.settings.observe) {
+            (Some(lease), _) => lease.record_head(head).await.map_err(|error| error.to_string()),
+            (None, Some(file)) => seen::write(file, head).map_err(|error| error.to_string()),
+            (None, None) => Ok(()),
         };
         match recorded {
             Ok(()) => self.git.follow(head),
@@ -334,9 +342,10 @@ async fn wait_for_lists(cache: &Cache) {
     for (feed, state) in cache.states() {
         match state {
             FeedState::Listing(Some(error)) => {
-                tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
+                let message = error.hold(&format!("the first list of {feed}")).message;
+                tracing::warn!(category = error.category(), "{message}");
             }
-            FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
+            FeedState::NotServed => tracing::warn!("the cluster does not serve {feed}"),
             FeedState::Listing(None) | FeedState::Synced => {}
         }
     }

@@ -168,7 +168,7 @@ impl Stage {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
             inline: true,
-            observe: self.observe,
+            observe: self.observe.then(|| self.state.path().join("seen")),
         };
         let source = Source::new(mirror, "");
         let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
