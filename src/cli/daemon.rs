@@ -75,8 +75,9 @@ impl Daemon {
             cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         };
         let rules = reload.rules.clone();
-        Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await?;
-        Ok(())
+        let ended = Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await;
+        // With the rule to add, where a right is missing.
+        ended.map_err(|error| anyhow::anyhow!(error.hold("the daemon ended").message))
     }
 
     /// The daemon's configuration as its file has it now.

@@ -89,11 +89,7 @@ impl Lease {
                 Ok(None) => return Ok(self.state.lock().await.standing),
                 Ok(Some(holder)) => format!("{holder} holds it"),
                 Err(error) if error.is_transient() || error == Error::Exists => error.to_string(),
-                Err(error) => {
-                    let object = format!("the lease {}/{}", self.namespace, self.name);
-                    tracing::error!(category = error.category(), "{}", error.hold(&object).message);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             };
             if waits_for != told {
                 tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {waits_for}");

@@ -15,7 +15,7 @@ use crate::model::{Hold, ReleaseId};
 use crate::objects::record::{Pending, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
-use crate::world::{Case, Decision, Memory, Plan, World};
+use crate::world::{Case, Decision, Memory, Move, Plan, World};
 
 /// What of a move is told, as it was at the last lap.
 type Shown = (View, Option<Memory>, Option<Pending>, Option<Hold>);
@@ -61,9 +61,13 @@ impl Laps {
             guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
         let Done { carried, left } = match &self.executor {
             Some(executor) => {
-                let refusals = &self.observer.refusals;
+                let (observer, refusals) = (&self.observer, &self.observer.refusals);
+                let sees = |id: &ReleaseId, it: &Move| {
+                    matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id)
+                };
                 let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
-                let moves: BTreeMap<_, _> = plan.moves.iter().filter(|(id, _)| may(id)).collect();
+                let moves: BTreeMap<_, _> =
+                    plan.moves.iter().filter(|(id, it)| may(id) && sees(id, it)).collect();
                 let (clock, source, policy) = (self.clock, &world.source, &world.policy);
                 let is_fresh = || source.is_fresh(clock.now(), policy.stale_after);
                 executor.carry_out(&moves, &is_fresh).await

@@ -32,6 +32,10 @@ pub struct Observer {
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     /// Memory as it was told last: the record has it later.
     told: BTreeMap<ReleaseId, Memory>,
+    /// Kinds of companions that may not be listed.
+    forbidden: BTreeMap<Kind, Hold>,
+    /// Releases that have one of such a kind.
+    blind: BTreeSet<ReleaseId>,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
     dirty: BTreeSet<ReleaseId>,
     changed: BTreeSet<ReleaseId>,
@@ -54,6 +58,8 @@ impl Observer {
             refusals: Refusals::default(),
             strangers: BTreeMap::new(),
             told: BTreeMap::new(),
+            forbidden: BTreeMap::new(),
+            blind: BTreeSet::new(),
             cases: BTreeMap::new(),
             dirty: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -71,8 +77,44 @@ impl Observer {
     /// Takes another configuration.
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+        self.touch_all();
+    }
+
+    fn touch_all(&mut self) {
         self.dirty.extend(self.cache.ids());
         self.dirty.extend(self.reading.desired.keys().cloned());
+    }
+
+    /// Whether a release has companions that cannot be seen: only going back is safe then.
+    #[must_use]
+    pub fn is_blind(&self, id: &ReleaseId) -> bool {
+        self.blind.contains(id)
+    }
+
+    /// Looks whether there are kinds of companions that may not be listed.
+    fn look_for_forbidden(&mut self) {
+        let forbidden = self.cache.forbidden();
+        if forbidden == self.forbidden {
+            return;
+        }
+        for (kind, hold) in forbidden.iter().filter(|(kind, _)| self.policy.kinds.contains(kind)) {
+            tracing::warn!(kind = %kind, "releases that have one wait: {}", hold.message);
+        }
+        self.forbidden = forbidden;
+        self.touch_all();
+    }
+
+    /// Why companions of a release cannot be seen.
+    fn unseen(&self, case: &Case) -> Option<Hold> {
+        if self.forbidden.is_empty() {
+            return None;
+        }
+        let desired = match &case.desired {
+            Desired::Release(intent) => intent.release.companions.as_slice(),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => &[],
+        };
+        let mut companions = desired.iter().chain(case.standing_companions());
+        companions.find_map(|it| self.forbidden.get(&it.body.key.kind)).cloned()
     }
 
     /// A release is to be looked at again.
@@ -171,6 +213,7 @@ impl Observer {
 
     /// Looks again at every release of which something changed.
     fn refresh(&mut self) {
+        self.look_for_forbidden();
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.extend(self.cache.take_changed());
         if dirty.is_empty() {
@@ -183,6 +226,7 @@ impl Observer {
                 }
                 None => {
                     self.cases.remove(id);
+                    self.blind.remove(id);
                 }
             }
         }
@@ -211,6 +255,9 @@ impl Observer {
     fn case(&mut self, id: &ReleaseId) -> Option<Case> {
         let ours = |root: Option<&String>| root == Some(&self.policy.root);
         let seen = self.cache.cloneset(id);
+        if let Some(odd) = seen.as_ref().and_then(|it| it.odd_partition.as_ref()) {
+            tracing::warn!(release = %id, "its partition is no count and no percentage, and Kruise keeps every pod: {odd}");
+        }
         let recorded = self.cache.record(id);
         let elsewhere = recorded.as_ref().filter(|it| !ours(it.live.root.as_ref())).map(|it| foreign(id, it));
         let record = recorded.filter(|it| ours(it.live.root.as_ref()));
@@ -239,6 +286,15 @@ impl Observer {
             }
         }
         self.companions(id, &mut case);
+        match self.unseen(&case) {
+            Some(hold) => {
+                self.blind.insert(id.clone());
+                case.refused = Some(Refusal { hold });
+            }
+            None => {
+                self.blind.remove(id);
+            }
+        }
         Some(case)
     }
 

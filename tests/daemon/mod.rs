@@ -1,6 +1,7 @@
 //! The daemon's own loop, with a real repository and the embedded cluster, under paused time.
 
 mod chaos;
+mod refused;
 mod stage;
 
 use stage::Stage;
@@ -444,18 +445,6 @@ async fn a_daemon_that_loses_its_lease_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_taken_by_another_daemon_of_the_same_name_is_lost() {
-    let mut stage = proven(STEPS).await;
-    let mut taken = stage.lease();
-    assert_eq!(taken["spec"]["holderIdentity"], "daemon-1");
-    taken["spec"]["acquireTime"] = "2026-11-22T11:00:00.000000Z".into();
-    stage.cluster.store().update("leases.coordination.k8s.io", "twin", taken).unwrap();
-    stage.wait(5).await;
-    let error = stage.ended().await.unwrap_err();
-    assert_eq!(error.to_string(), "the lease is lost: another daemon of the name daemon-1 holds it");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_daemon_that_observes_writes_nothing() {
     let mut stage = Stage::set();
     stage.observe = true;
@@ -463,6 +452,8 @@ async fn a_daemon_that_observes_writes_nothing() {
     stage.start();
     stage.wait(60).await;
     assert_eq!(stage.cluster.knobs().writes(), []);
+    let head = stage.repo.id("HEAD").to_string();
+    assert_eq!(stage.seen(), head, "what it saw last it knows after a restart");
 }
 
 #[tokio::test(start_paused = true)]
