@@ -74,7 +74,6 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
         history: history(world, outcome),
         memory: memory.map(Memory::to_annotations).unwrap_or_default(),
         pending: pending(case, outcome.decided, before),
-        inventory: case.companions.keys().map(|key| format!("{}/{}", key.kind, key.name)).collect(),
         documents,
         view,
     }
