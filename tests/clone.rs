@@ -228,3 +228,14 @@ fn a_rollback_to_what_is_there_or_over_changes_is_refused() {
     repo.write(path, &format!("{text}\n# mine\n"));
     assert!(roll_back(&repo, "HEAD~1").unwrap_err().contains("not committed"));
 }
+
+#[test]
+fn nothing_is_committed_in_the_middle_of_a_revert() {
+    let repo = example();
+    ship(&repo, "2.4.0", "2.4.1");
+    repo.git(&["update-ref", "REVERT_HEAD", "HEAD"]);
+    let head = repo.id("main");
+    let error = approve(&checkout(&repo)).unwrap_err();
+    assert_eq!(error, "a git revert is under way in this clone");
+    assert_eq!(repo.id("main"), head);
+}

@@ -166,7 +166,7 @@ fn a_release_at_a_gate_says_who_can_open_it_and_how() {
     shop/checkout  2.4.0 → 2.4.1   ॥ paused · step 1 of 3 · 1 of 10 pods · waits 38m
       needs    shop/checkout needs 1 approval for step 2 (50 % = 5 pods)
       approve  triton approve shop/checkout             adds approvals/shop/checkout/3f9a…/2.k7qd.yaml
-      back     git revert a1b2c3d, or triton rollback shop/checkout   (1 pod)
+      back     triton rollback shop/checkout, or git revert to 2.4.0   (1 pod)
       ignored  approvals/shop/checkout/3f9a…/2.x.yaml: ci-bot is a bot, not a person (daemon's configuration)
 
       STEP  TARGET  PODS  STATE      ENTERED  SOAK  APPROVED BY
@@ -183,7 +183,7 @@ fn a_release_on_its_way_says_how_many_pods_it_waits_for() {
     insta::assert_snapshot!(detail(&row("checkout", progressing()), now(), Paint::NONE), @r"
     shop/checkout  2.4.0 → 2.4.1   ◌ progressing · step 2 of 3 · 5 of 10 pods · 3 available · waits 34s
       waits    shop/checkout: 3 of 5 updated pods are available
-      back     git revert a1b2c3d, or triton rollback shop/checkout   (5 pods)
+      back     triton rollback shop/checkout, or git revert to 2.4.0   (5 pods)
 
       STEP  TARGET  PODS  STATE    ENTERED  SOAK  APPROVED BY
       1     1       1     ✔ done   50m ago  –     –
@@ -197,7 +197,7 @@ fn a_release_on_its_way_says_how_many_pods_it_waits_for() {
 #[test]
 fn a_failed_release_shows_its_failed_step() {
     insta::assert_snapshot!(detail(&row("checkout", failed()), now(), Paint::NONE), @r"
-    shop/checkout  2.4.0 → 2.4.2-bad   ✖ degraded · step 1 of 3 · 0 of 10 pods · waits 9m44s
+    shop/checkout  2.4.0 → 2.4.2-bad   ✖ degraded · failed at step 1 of 3 · 0 of 10 pods · waits 9m44s
       needs    shop/checkout 2.4.2-bad failed at step 1: it was not healthy within 20s
       commit   git revert a1b2c3d                       in releases/shop/checkout.yaml
 

@@ -39,6 +39,14 @@ pub struct PublishArgs {
     pub pr: bool,
 }
 
+/// What Git leaves behind while something is under way, and its name.
+const UNDER_WAY: [(&str, &str); 4] = [
+    ("MERGE_HEAD", "merge"),
+    ("REVERT_HEAD", "revert"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REBASE_HEAD", "rebase"),
+];
+
 /// A clone with a work tree.
 #[derive(Clone, Debug)]
 pub struct LocalClone {
@@ -122,6 +130,18 @@ impl LocalClone {
         Ok(!said.is_empty())
     }
 
+    /// Refuses to commit in the middle of a merge, a revert or the like: the commit would end it.
+    fn is_at_rest(&self) -> Result<()> {
+        for (head, what) in UNDER_WAY {
+            let args = ["rev-parse", "--quiet", "--verify", head];
+            if self.git(args).is_ok() {
+                let refusal = Refusal::new(format!("a git {what} is under way in this clone"));
+                return Err(refusal.hint(format!("finish it, or give it up: git {what} --abort")).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Commits `paths` as they stand in the work tree, added, changed or gone, and nothing else that is staged.
     ///
     /// # Errors
@@ -138,7 +158,7 @@ impl LocalClone {
     /// `branch` is the name of the branch for a pull request.
     ///
     /// # Errors
-    /// Where the commit cannot be made or Git refuses the push.
+    /// In the middle of a merge, a revert or the like. Where the commit cannot be made or Git refuses the push.
     pub fn publish(
         &self,
         publish: &PublishArgs,
@@ -146,6 +166,7 @@ impl LocalClone {
         printer: &Printer,
         make: impl FnOnce() -> Result<CommitId>,
     ) -> Result<()> {
+        self.is_at_rest()?;
         let home = self.branch()?;
         let target = if publish.pr { branch } else { &home };
         if publish.pr {

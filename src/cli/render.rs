@@ -236,8 +236,9 @@ fn back_line(row: &Row, paint: Paint) -> Option<String> {
         }
         Phase::Healthy | Phase::RollingBack | Phase::Degraded => false,
     };
-    let commit = view.commit.as_deref().filter(|_| under_way)?;
-    let revert = format!("git revert {}, or triton rollback {}", short_commit(commit), row.id());
+    // Which commit to revert is not said: it may have brought a size or a Service besides, or came in two parts.
+    let proven = view.version.from.as_ref().filter(|_| under_way)?;
+    let revert = format!("triton rollback {}, or git revert to {proven}", row.id());
     let pods = match view.pods.updated {
         0 => String::new(),
         1 => "   (1 pod)".to_owned(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::keys;
+use crate::objects::{Kind, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
@@ -51,13 +51,7 @@ pub fn deleting(id: &ReleaseId) -> Hold {
 #[must_use]
 pub fn not_ours(id: &ReleaseId, path: &str, why: &str) -> Hold {
     let message = format!("CloneSet {id} exists and is not ours, so it is not touched: {why}");
-    let lift = Lift::by(LiftKind::Commit).path(path);
-    hold(
-        Gate::Ownership,
-        None,
-        message,
-        lift.command(format!("set the annotation {}: \"true\"", keys::ADOPT)),
-    )
+    hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
 /// The CloneSet belongs to another root.
@@ -114,6 +108,21 @@ pub fn documents_lost(id: &ReleaseId, which: &str) -> Hold {
 pub fn not_allowed(id: &ReleaseId, what: &str, key: &str) -> Hold {
     let message = format!("{id} holds: the daemon's configuration does not allow {what}");
     hold(Gate::Policy, None, message, Lift::by(LiftKind::Configure).path(key))
+}
+
+/// A kind that may not be a companion.
+#[must_use]
+pub fn kind_not_allowed(id: &ReleaseId, kind: Kind) -> Hold {
+    not_allowed(id, &format!("kind {kind} as a companion"), "allow.kinds")
+}
+
+/// The cluster has a release that no commit of the branch ever had.
+#[must_use]
+pub fn never_in_git(id: &ReleaseId) -> Hold {
+    let message =
+        format!("{id} is in the cluster, and no commit of this branch ever had it: it stays as it is");
+    let lift = Lift::by(LiftKind::Commit).command("commit its files, or delete its objects by hand");
+    hold(Gate::Git, None, message, lift)
 }
 
 /// Git cannot be followed.
@@ -191,7 +200,14 @@ pub fn closed(id: &ReleaseId, head: &Head<'_>) -> Vec<Hold> {
 pub fn zero(id: &ReleaseId, release: &Release) -> Hold {
     let message =
         format!("{id} is at zero replicas: {} waits until there are pods to try it on", named(release));
-    hold(Gate::Zero, None, message, Lift::by(LiftKind::Commit).path(&release.path))
+    let lift = match release.replicas {
+        Some(_) => Lift::by(LiftKind::Commit).path(&release.path).command("raise spec.replicas"),
+        None => {
+            let scale = format!("kubectl scale cloneset {} -n {} --replicas=1", id.name, id.namespace);
+            Lift::by(LiftKind::Cluster).command(scale)
+        }
+    };
+    hold(Gate::Zero, None, message, lift)
 }
 
 /// What keeps `step` from being permitted: approvals, the cap, or both; every step up to it is looked at.

@@ -22,7 +22,7 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
     let shown = desired.or(entered);
     let facts = Facts::of(world, id, case);
     let is_entered = shown.zip(memory).is_some_and(|(release, memory)| release.digest == memory.digest);
-    let size = size(&facts, head.as_ref(), case.live.as_ref());
+    let size = size(&facts, head.as_ref(), case);
     View {
         phase: phase(outcome, memory, desired.map(|release| &**release)),
         version: Versions {
@@ -45,10 +45,13 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
     }
 }
 
-fn size(facts: &Option<Facts<'_>>, head: Option<&Head<'_>>, live: Option<&Live>) -> u32 {
+/// The size that should stand. Where the CloneSet is gone it is the last one known: it is made again with that.
+fn size(facts: &Option<Facts<'_>>, head: Option<&Head<'_>>, case: &Case) -> u32 {
     let in_git = head.and_then(|head| head.release().replicas);
-    let standing = facts.as_ref().map(Facts::wanted_size).or_else(|| live.map(|live| live.replicas));
-    in_git.or(standing).unwrap_or(0)
+    let standing =
+        facts.as_ref().map(Facts::wanted_size).or_else(|| case.live.as_ref().map(|live| live.replicas));
+    let known = || case.record.as_ref().map(|record| record.replicas);
+    in_git.or(standing).or_else(known).unwrap_or(0)
 }
 
 fn commit(head: Option<&Head<'_>>, memory: Option<&Memory>) -> Option<String> {

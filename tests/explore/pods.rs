@@ -203,19 +203,15 @@ impl CloneSet {
         candidates.sort_by_key(|index| self.pods[*index].available);
         let most = self.most_unavailable();
         let mut unavailable = count(&self.pods, |pod| !pod.available);
-        let mut on_target = count(&self.pods, |pod| pod.template == target && !pod.available);
+        let on_target = count(&self.pods, |pod| pod.template == target && !pod.available);
         let mut gone = Vec::new();
-        for index in candidates.into_iter().take(number) {
-            if on_target >= most {
-                break;
-            }
+        for index in candidates.into_iter().take(number.min(most.saturating_sub(on_target) as usize)) {
             if self.pods[index].available {
                 if unavailable >= most {
                     break;
                 }
                 unavailable += 1;
             }
-            on_target += 1;
             if habits.in_place {
                 self.pods[index] = Pod { template: target, available: false };
             } else {
