@@ -1,5 +1,6 @@
 //! The daemon put together: mirror, catalog, cluster and loop, from what the command line says.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{Configuration, read_configuration};
 use crate::world::{People, Policy, RemovalLimit};
 
+/// Hexadecimal digits of the word that tells this state folder from every other.
+const ID_DIGITS: usize = 16;
 /// Hexadecimal digits that name a root.
 const ROOT_DIGITS: usize = 8;
 /// Seconds below which no fetch is too old, however often Git is asked: a branch that moves while it is read is no
@@ -61,9 +64,9 @@ impl Daemon {
         let reload = Reload::follow(self.config.as_deref(), self.rules(configuration), read)?;
         let settings = Settings {
             interval: self.interval,
-            holder: holder(&state),
+            holder: holder(&state).with_context(|| format!("the state folder {}", state.display()))?,
             inline: false,
-            observe: self.observe,
+            observe: self.observe.then(|| state.join("seen")),
         };
         let cluster = self.cluster.connect().await?;
         let ended = async {
@@ -72,8 +75,9 @@ impl Daemon {
             cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         };
         let rules = reload.rules.clone();
-        Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await?;
-        Ok(())
+        let ended = Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await;
+        // With the rule to add, where a right is missing.
+        ended.map_err(|error| anyhow::anyhow!(error.hold("the daemon ended").message))
     }
 
     /// The daemon's configuration as its file has it now.
@@ -167,13 +171,22 @@ fn credentials(configuration: &Configuration) -> Credentials {
     }
 }
 
-/// A name that no other living process has: the host's, and the state folder's, whose mirror is locked. A daemon that
-/// was killed and starts again has the same one, and goes on without waiting for its own lease to run out.
-fn holder(state: &Path) -> String {
+/// A name that no other living process has: the host's, and a random word that stays in the state folder, whose mirror
+/// is locked. Pods have the same folders, and a copied volume the same word, but not with the same host. A daemon that
+/// was killed and starts again has the same name, and goes on without waiting for its own lease to run out.
+fn holder(state: &Path) -> std::io::Result<String> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "triton" } else { host.trim() };
-    let folder = state.canonicalize().unwrap_or_else(|_| state.to_owned());
-    format!("{host}-{}", Digest::of(folder.display().to_string().as_bytes()).short())
+    let file = state.join("id");
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    let written = written.trim();
+    if written.len() == ID_DIGITS && written.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Ok(format!("{host}-{written}"));
+    }
+    // The seed that the standard library takes from the system for each hasher.
+    let id = format!("{:0ID_DIGITS$x}", RandomState::new().build_hasher().finish());
+    std::fs::write(&file, format!("{id}\n"))?;
+    Ok(format!("{host}-{id}"))
 }
 
 #[cfg(test)]
@@ -200,6 +213,16 @@ mod tests {
         assert_eq!((&*policy.path, policy.root.len(), &policy.root), ("env/prod", 8, &same.root));
         let other = Daemon { path: "env/dev".into(), ..daemon() }.policy(&Configuration::default());
         assert_ne!(policy.root, other.root);
+    }
+
+    #[test]
+    fn a_daemon_keeps_its_name_when_it_starts_again_and_shares_it_with_no_other_folder() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = holder(one.path()).unwrap();
+        assert_eq!(holder(one.path()).unwrap(), name);
+        assert_ne!(holder(other.path()).unwrap(), name);
+        std::fs::write(one.path().join("id"), "").unwrap();
+        assert_ne!(holder(one.path()).unwrap(), name, "a word that was cut short is written anew");
     }
 
     #[test]

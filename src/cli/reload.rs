@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use file_watch::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use file_watch::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
 
 use crate::cli::output::Refusal;
@@ -30,13 +30,17 @@ impl Reload {
         let (sender, rules) = watch::channel(first);
         let Some(file) = file else { return Ok(Self { rules, _watcher: (sender, None) }) };
         let kept = sender.clone();
-        let again = move |event: Result<file_watch::Event, file_watch::Error>| match event.map(|_| read()) {
-            Ok(Ok(rules)) => {
-                if sender.send_if_modified(|now| std::mem::replace(now, rules.clone()) != rules) {
-                    tracing::info!("the configuration was reread");
+        let again = move |event: Result<file_watch::Event, file_watch::Error>| match event {
+            // Reading the file is an event, too.
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+            Ok(_) => match read() {
+                Ok(rules) => {
+                    if sender.send_if_modified(|now| std::mem::replace(now, rules.clone()) != rules) {
+                        tracing::info!("the configuration was reread");
+                    }
                 }
-            }
-            Ok(Err(error)) => tracing::error!("the configuration stays as it was: {error:#}"),
+                Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+            },
             Err(error) => tracing::error!("the configuration's file is not watched: {error}"),
         };
         // A mounted ConfigMap changes by a link in its folder: the folder is what is watched.

@@ -81,18 +81,7 @@ impl Cluster {
             name: write.object.name.as_str(),
             status: false,
         };
-        self.send(target, &write.action, false).await
-    }
-
-    /// What a write would make of the object, without writing it.
-    ///
-    /// # Errors
-    ///
-    /// See [`Error`].
-    pub async fn dry_run(&self, write: &Write) -> Result<Option<Value>, Error> {
-        let key = &write.object;
-        let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-        self.send(Target { api: key.kind.api(), namespace, name, status: false }, &write.action, true).await
+        self.send(target, &write.action).await
     }
 
     /// The one function that writes to the cluster.
@@ -100,17 +89,12 @@ impl Cluster {
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn send(
-        &self,
-        target: Target<'_>,
-        action: &Action,
-        dry_run: bool,
-    ) -> Result<Option<Value>, Error> {
+    pub async fn send(&self, target: Target<'_>, action: &Action) -> Result<Option<Value>, Error> {
         let broken = |error: kube::core::request::Error| Error::Malformed(error.to_string());
         match action {
             Action::Apply { body, expect } => {
                 let patch = Patch::Apply(with_preconditions(body, target, expect));
-                let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force() };
+                let params = PatchParams::apply(FIELD_MANAGER).force();
                 let request = target.request();
                 let request = if target.status {
                     request.patch_subresource("status", target.name, &params, &patch)
@@ -127,7 +111,7 @@ impl Cluster {
             Action::Delete { uid, version } => {
                 let same =
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
-                let params = DeleteParams { dry_run, ..DeleteParams::background().preconditions(same) };
+                let params = DeleteParams::background().preconditions(same);
                 let request = target.request().delete(target.name, &params).map_err(broken)?;
                 match in_time(self.client().request(request), target.attempt("delete")).await {
                     // It is what was wanted.

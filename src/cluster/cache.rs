@@ -1,9 +1,10 @@
 //! What the watches have seen, as one picture.
 //!
-//! **Invariant:** nothing is read from it before every first list is in, a kind that is not served is never an empty
-//! one, and an older version of an object never replaces a newer one.
+//! **Invariant:** nothing is read from it before every first list is in, a kind that is not served or may not be listed
+//! is never an empty one, and an older version of an object never replaces a newer one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::cluster::error::Error;
 use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenRecord};
-use crate::model::{ReleaseId, ResourceVersion, Uid};
+use crate::model::{Hold, ReleaseId, ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey};
 
 /// One watch.
@@ -30,6 +31,16 @@ impl Feed {
     pub fn all() -> impl Iterator<Item = Self> {
         let companions = Kind::COMPANIONS.into_iter().map(Self::Companions);
         [Self::CloneSets, Self::Records].into_iter().chain(companions)
+    }
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CloneSets => f.write_str("CloneSets"),
+            Self::Companions(kind) => write!(f, "{kind} companions"),
+            Self::Records => f.write_str("records (releases.triton.io)"),
+        }
     }
 }
 
@@ -126,15 +137,30 @@ impl Cache {
         std::mem::take(&mut self.picture().changed)
     }
 
-    /// Whether every first list is in, or its kind is not served. CloneSets must be served.
+    /// Whether every first list is in, or its kind is not served. CloneSets must be served. A kind of companions that
+    /// may not be listed keeps nobody from starting: see [`Cache::forbidden`].
     #[must_use]
     pub fn is_synced(&self) -> bool {
         let picture = self.picture();
         Feed::all().all(|feed| match picture.states.get(&feed) {
             Some(FeedState::Synced) => true,
             Some(FeedState::NotServed) => feed != Feed::CloneSets,
+            Some(FeedState::Listing(Some(Error::Forbidden(_)))) => matches!(feed, Feed::Companions(_)),
             Some(FeedState::Listing(_)) | None => false,
         })
+    }
+
+    /// Kinds of companions that the daemon's account may not list, with the hold of a release that has one.
+    #[must_use]
+    pub fn forbidden(&self) -> BTreeMap<Kind, Hold> {
+        let picture = self.picture();
+        let of = |(feed, state): (&Feed, &FeedState)| match (feed, state) {
+            (Feed::Companions(kind), FeedState::Listing(Some(error @ Error::Forbidden(_)))) => {
+                Some((*kind, error.hold(&format!("its companions of kind {kind} cannot be seen"))))
+            }
+            _ => None,
+        };
+        picture.states.iter().filter_map(of).collect()
     }
 
     /// How far each watch is.
@@ -196,6 +222,12 @@ impl Cache {
         if let Some((id, seen)) = Seen::of(feed, object) {
             self.put(feed, id, seen);
         }
+    }
+
+    /// Something else is to be told of a release.
+    pub(crate) fn touch(&self, id: &ReleaseId) {
+        self.picture().changed.insert(id.clone());
+        self.wake.notify_one();
     }
 
     /// An object is as it is now.

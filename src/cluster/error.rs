@@ -64,6 +64,9 @@ pub enum Error {
     /// No answer in time: whether the write happened is not known.
     #[error("the API server did not answer within {0} s")]
     TimedOut(u64),
+    /// It was not sent: what permitted it has run out meanwhile.
+    #[error("it was not sent: {0}")]
+    NotSent(&'static str),
     /// Another daemon has the lease.
     #[error("the lease is lost: {0} holds it")]
     LeaseLost(String),
@@ -99,6 +102,7 @@ impl Error {
             Self::NoNamespace(_) => "no-namespace",
             Self::Unavailable { .. } => "unavailable",
             Self::TimedOut(_) => "timed-out",
+            Self::NotSent(_) => "not-sent",
             Self::LeaseLost(_) => "lease-lost",
             Self::Config(_) => "config",
             Self::Malformed(_) => "malformed",
@@ -109,7 +113,9 @@ impl Error {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Conflict | Self::Gone | Self::Unavailable { .. } | Self::TimedOut(_) => true,
+            Self::Conflict | Self::Gone | Self::Unavailable { .. } | Self::TimedOut(_) | Self::NotSent(_) => {
+                true
+            }
             Self::Exists
             | Self::Forbidden(_)
             | Self::Unauthorized(_)
@@ -195,6 +201,7 @@ impl Error {
             | Self::NoNamespace(_)
             | Self::Unavailable { .. }
             | Self::TimedOut(_)
+            | Self::NotSent(_)
             | Self::LeaseLost(_)
             | Self::Config(_)
             | Self::Malformed(_) => String::new(),
@@ -203,7 +210,9 @@ impl Error {
 
     fn lift(&self) -> Lift {
         match self {
-            Self::Conflict | Self::Gone | Self::Unavailable { .. } | Self::TimedOut(_) => Lift::wait(),
+            Self::Conflict | Self::Gone | Self::Unavailable { .. } | Self::TimedOut(_) | Self::NotSent(_) => {
+                Lift::wait()
+            }
             Self::Denied(_) | Self::Invalid(_) => Lift::by(LiftKind::Commit),
             Self::NoNamespace(name) => {
                 Lift::by(LiftKind::Cluster).command(format!("kubectl create namespace {name}"))

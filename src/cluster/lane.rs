@@ -15,7 +15,7 @@ use crate::cluster::cache::{Cache, Feed};
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::project;
-use crate::model::{ReleaseId, ResourceVersion, Uid};
+use crate::model::{Hold, ReleaseId, ResourceVersion, Uid};
 use crate::objects::keys;
 use crate::objects::record::ReleaseStatus;
 use crate::world::{Action, Expect};
@@ -28,6 +28,9 @@ const WORKERS: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// The wait from which on a failure that may pass by itself is told.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What is to be told of one release.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,11 +62,26 @@ pub struct Note {
     pub instance: String,
 }
 
+/// A release of which the last telling failed.
+struct Failure {
+    /// When it is tried again.
+    at: Instant,
+    wait: Duration,
+    error: Error,
+}
+
+impl Failure {
+    /// Whether it is worth a word: what passes by itself has some tries.
+    fn is_told(&self) -> bool {
+        !self.error.is_transient() || self.wait >= PATIENCE
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     records: BTreeMap<ReleaseId, Option<Telling>>,
     notes: BTreeMap<ReleaseId, VecDeque<Note>>,
-    failures: BTreeMap<ReleaseId, (Instant, Duration)>,
+    failures: BTreeMap<ReleaseId, Failure>,
     writing: BTreeSet<ReleaseId>,
 }
 
@@ -150,13 +168,15 @@ impl Lane {
                     (entry, told)
                 });
             }
+            // Where nothing can be begun, that ends by what is waited for beside.
+            let retry_at = if writing.len() < WORKERS && !*busy.borrow() { self.next_retry() } else { None };
             tokio::select! {
                 biased;
-                Some((entry, told)) = writing.next() => self.settle(entry, told),
+                Some((entry, told)) = writing.next() => self.settle(entry, told, &cache),
                 // The sender lives as long as `self`.
                 _ = busy.changed() => {}
                 () = woken => {}
-                () = sleep_until(self.next_retry()) => {}
+                () = sleep_until(retry_at) => {}
             }
         }
     }
@@ -166,7 +186,7 @@ impl Lane {
         let mut queue = self.queue();
         let now = Instant::now();
         let free = |id: &&ReleaseId| {
-            !queue.writing.contains(*id) && queue.failures.get(*id).is_none_or(|(at, _)| *at <= now)
+            !queue.writing.contains(*id) && queue.failures.get(*id).is_none_or(|failure| failure.at <= now)
         };
         let id = queue.records.keys().chain(queue.notes.keys()).find(free)?.clone();
         let telling = queue.records.remove(&id);
@@ -178,23 +198,46 @@ impl Lane {
     fn next_retry(&self) -> Option<Instant> {
         let queue = self.queue();
         let left = queue.records.keys().chain(queue.notes.keys()).filter(|id| !queue.writing.contains(*id));
-        left.filter_map(|id| queue.failures.get(id)).map(|(at, _)| *at).min()
+        left.filter_map(|id| queue.failures.get(id)).map(|failure| failure.at).min()
     }
 
-    fn settle(&self, entry: Entry, told: Result<(), Error>) {
+    /// Why the record of a release is not written, until it is.
+    #[must_use]
+    pub fn failure(&self, id: &ReleaseId) -> Option<Hold> {
+        let queue = self.queue();
+        let failure = queue.failures.get(id).filter(|failure| failure.is_told())?;
+        Some(failure.error.hold(&format!("the record Release {id}")))
+    }
+
+    fn settle(&self, entry: Entry, told: Result<(), Error>, cache: &Cache) {
         let Entry { id, telling, notes: _ } = entry;
         let mut queue = self.queue();
         queue.writing.remove(&id);
+        let before = queue.failures.remove(&id);
+        let was_told = before.as_ref().is_some_and(Failure::is_told);
         let Err(error) = told else {
-            queue.failures.remove(&id);
+            drop(queue);
+            if was_told {
+                cache.touch(&id);
+            }
             return;
         };
-        tracing::warn!(release = %id, category = error.category(), %error, "the record was not written");
-        let wait = queue.failures.get(&id).map_or(RETRY_FIRST, |(_, wait)| RETRY_MAX.min(*wait * 2));
-        queue.failures.insert(id.clone(), (Instant::now() + wait, wait));
+        let is_news = before.as_ref().is_none_or(|it| it.error != error);
+        if is_news {
+            let message = error.hold(&format!("the record Release {id}")).message;
+            tracing::warn!(release = %id, category = error.category(), "{message}");
+        }
+        let wait = before.map_or(RETRY_FIRST, |it| RETRY_MAX.min(it.wait * 2));
+        let failure = Failure { at: Instant::now() + wait, wait, error };
+        let tells = failure.is_told() && (is_news || !was_told);
+        queue.failures.insert(id.clone(), failure);
         // Something newer may have been left here meanwhile.
         if let Some(telling) = telling {
-            queue.records.entry(id).or_insert(telling);
+            queue.records.entry(id.clone()).or_insert(telling);
+        }
+        drop(queue);
+        if tells {
+            cache.touch(&id);
         }
     }
 }
@@ -258,7 +301,7 @@ pub async fn write_record(
         });
         let expect = known.map_or(Expect::Absent, |(expect, _)| expect);
         let action = Action::Apply { body: Arc::new(body), expect };
-        let object = cluster.send(record_target(id, false), &action, false).await?.unwrap_or_default();
+        let object = cluster.send(record_target(id, false), &action).await?.unwrap_or_default();
         cache.wrote(Feed::Records, &object);
         known = project::record(&object)
             .map(|it| (Expect::Same(it.live.uid, it.live.version), it.live.generation));
@@ -273,7 +316,7 @@ pub async fn write_record(
     let status = serde_json::to_value(status).map_err(|error| Error::Malformed(error.to_string()))?;
     let body = json!({"status": said(status)});
     let action = Action::Apply { body: Arc::new(body), expect };
-    let object = cluster.send(record_target(id, true), &action, false).await?.unwrap_or_default();
+    let object = cluster.send(record_target(id, true), &action).await?.unwrap_or_default();
     cache.wrote(Feed::Records, &object);
     Ok(())
 }
@@ -304,7 +347,7 @@ fn said(value: Value) -> Value {
 async fn delete_record(cluster: &Cluster, cache: &Cache, id: &ReleaseId) -> Result<(), Error> {
     let Some(seen) = cache.record(id) else { return Ok(()) };
     let (uid, version): (Uid, ResourceVersion) = (seen.live.uid.clone(), seen.live.version.clone());
-    cluster.send(record_target(id, false), &Action::Delete { uid, version }, false).await?;
+    cluster.send(record_target(id, false), &Action::Delete { uid, version }).await?;
     Ok(())
 }
 
@@ -328,7 +371,7 @@ async fn write_note(cluster: &Cluster, id: &ReleaseId, note: &Note) -> Result<()
     });
     let target = Target { api: EVENTS, namespace: id.namespace.as_str(), name: &note.name, status: false };
     let action = Action::Apply { body: Arc::new(body), expect: Expect::Absent };
-    cluster.send(target, &action, false).await.map(|_| ())
+    cluster.send(target, &action).await.map(|_| ())
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Lease {
     holder: String,
     now: Now,
     state: Mutex<State>,
+    /// When Git was last asked with success. Apart from the state, which is held while a request is under way.
+    polled_at: std::sync::Mutex<Option<Timestamp>>,
     renewed: std::sync::Mutex<Option<Instant>>,
 }
 
@@ -70,6 +72,7 @@ impl Lease {
             holder: holder.into(),
             now,
             state: Mutex::default(),
+            polled_at: std::sync::Mutex::default(),
             renewed: std::sync::Mutex::default(),
         }
     }
@@ -114,10 +117,14 @@ impl Lease {
             return Ok(Some(holder));
         }
         let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
-        let standing = Standing {
-            head: annotation(keys::HEAD).and_then(|it| it.parse().ok()),
-            polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()),
+        // Taken for never seen, it would permit a branch that was rewritten.
+        let malformed = |text: &str| {
+            let (head, lease) = (keys::HEAD, &self.name);
+            Error::Malformed(format!("the annotation {head} of lease {lease} is no commit: {text:?}"))
         };
+        let head = annotation(keys::HEAD).map(|it| it.parse().map_err(|_| malformed(it))).transpose()?;
+        let standing =
+            Standing { head, polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()) };
         let transitions = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseTransitions")?.as_i64());
         state.transitions = transitions.map_or(0, |it| it + i64::from(holder != self.holder));
         state.standing = standing;
@@ -152,10 +159,15 @@ impl Lease {
         }
         // Either a renewal of ours whose answer was lost, or another daemon.
         let object = self.cluster.read(self.target()).await?;
-        let holder =
-            object.as_ref().and_then(|it| it.pointer("/spec/holderIdentity")).and_then(Value::as_str);
-        match holder {
-            Some(holder) if holder == self.holder => state.object = object,
+        let text = |pointer: &str| object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
+        let acquired = text("/spec/acquireTime").and_then(|it| it.parse::<Timestamp>().ok());
+        // One that was acquired at another moment is another process's, whatever its name.
+        let ours = acquired == state.acquired_at;
+        match text("/spec/holderIdentity") {
+            Some(holder) if holder == self.holder && ours => state.object = object,
+            Some(holder) if holder == self.holder => {
+                return Err(Error::LeaseLost(format!("another daemon of the name {holder}")));
+            }
             Some(holder) => return Err(Error::LeaseLost(holder.to_owned())),
             None => return Err(Error::LeaseLost("nobody".to_owned())),
         }
@@ -187,8 +199,12 @@ impl Lease {
     }
 
     /// Notes when Git was last asked with success: it is written with the next renewal.
-    pub async fn note_poll(&self, at: Timestamp) {
-        self.state.lock().await.standing.polled_at = Some(at);
+    pub fn note_poll(&self, at: Timestamp) {
+        *self.polled_at() = Some(at);
+    }
+
+    fn polled_at(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
+        self.polled_at.lock().expect("nothing panics while it is held")
     }
 
     /// Gives the lease back, so that the next daemon need not wait until it runs out.
@@ -225,7 +241,7 @@ impl Lease {
         });
         let action = Action::Apply { body: Arc::new(self.body(state, holder)), expect };
         let sent_at = Instant::now();
-        state.object = self.cluster.send(self.target(), &action, false).await?;
+        state.object = self.cluster.send(self.target(), &action).await?;
         *self.renewed() = Some(sent_at);
         Ok(())
     }
@@ -235,7 +251,7 @@ impl Lease {
         if let Some(head) = state.standing.head {
             annotations.insert(keys::HEAD.to_owned(), head.to_string().into());
         }
-        if let Some(at) = state.standing.polled_at {
+        if let Some(at) = self.polled_at().or(state.standing.polled_at) {
             annotations.insert(keys::POLLED_AT.to_owned(), at.to_string().into());
         }
         json!({

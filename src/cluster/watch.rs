@@ -31,6 +31,9 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
 const RECHECK_COMPANION: Duration = Duration::from_secs(300);
 
+/// How soon a kind of companions that may not be listed is asked for again: a person adds the right, and waits.
+const RECHECK_FORBIDDEN: Duration = Duration::from_secs(30);
+
 impl Feed {
     fn served(self) -> Served {
         match self {
@@ -106,7 +109,11 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 if failed_at.is_some_and(|at| at.elapsed() > 2 * RETRY_MAX) {
                     delay = RETRY_FIRST;
                 }
-                let wait = if matches!(error, Error::NotServed(_)) { feed.recheck() } else { delay };
+                let wait = match (&error, feed) {
+                    (Error::NotServed(_), _) => feed.recheck(),
+                    (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
+                    _ => delay,
+                };
                 tracing::debug!(feed = ?feed, category = error.category(), %error, "watch interrupted");
                 cache.stopped(feed, error);
                 tokio::time::sleep(wait).await;

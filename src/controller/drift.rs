@@ -60,6 +60,11 @@ impl Echoes {
         self.0.remove(key);
     }
 
+    /// Keeps those of the objects that there are.
+    pub fn retain(&mut self, has: impl Fn(&ObjectKey) -> bool) {
+        self.0.retain(|key, _| has(key));
+    }
+
     /// How `key` differs from `wanted`.
     fn drift(&self, key: &ObjectKey, wanted: &Value, stand: &Stand) -> Vec<FieldChange> {
         let mut changes = differences(wanted, stand);

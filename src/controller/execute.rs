@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use serde_json::Value;
+use tokio::time::{Duration, Instant};
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease};
 use crate::model::ReleaseId;
@@ -13,6 +14,9 @@ use crate::world::{Action, Decision, Move, Write};
 
 /// Releases that are written at once. More do not make an API server faster, and eight keep one busy.
 const WORKERS: usize = 8;
+/// How long a lap starts moves that are not urgent: the next one plans those that are left again, and a revert that
+/// has come meanwhile goes first.
+const LAP: Duration = Duration::from_secs(2);
 
 /// One write that was carried out.
 #[derive(Clone, Debug)]
@@ -32,6 +36,15 @@ pub struct Carried {
     pub refused: Option<(ObjectKey, Error)>,
 }
 
+/// What became of the writes of a lap.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// By release; those that were not begun are not there.
+    pub carried: BTreeMap<ReleaseId, Carried>,
+    /// Whether some were left to the next lap.
+    pub left: bool,
+}
+
 /// The hands of the loop.
 pub struct Executor {
     /// The cluster.
@@ -45,29 +58,49 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Carries out `moves`; rollbacks before everything else.
-    pub async fn carry_out(&self, moves: &BTreeMap<&ReleaseId, &Move>) -> BTreeMap<ReleaseId, Carried> {
-        let mut order: Vec<_> = moves.iter().filter(|(_, it)| !it.writes.is_empty()).collect();
+    /// Carries out `moves`; rollbacks before everything else. Nothing is sent that goes forward once `is_fresh` says
+    /// that the last fetch has become too old.
+    pub async fn carry_out(
+        &self,
+        moves: &BTreeMap<&ReleaseId, &Move>,
+        is_fresh: &(dyn Fn() -> bool + Sync),
+    ) -> Done {
+        let mut order: Vec<(bool, ReleaseId, bool, Vec<Write>)> = moves
+            .iter()
+            .filter(|(_, it)| !it.writes.is_empty())
+            .map(|(id, it)| {
+                let urgent = matches!(it.decision, Decision::RollBack | Decision::Fail);
+                // A repair may be marked as forward too, and needs no fetch.
+                let bound = matches!(it.decision, Decision::Enter(_) | Decision::Create);
+                (!urgent, ReleaseId::clone(id), bound, it.writes.clone())
+            })
+            .collect();
         if order.is_empty() {
-            return BTreeMap::new();
+            return Done::default();
         }
-        order.sort_by_key(|(id, it)| (!matches!(it.decision, Decision::RollBack | Decision::Fail), **id));
-        let order: Vec<(ReleaseId, Vec<Write>)> =
-            order.into_iter().map(|(id, it)| (ReleaseId::clone(id), it.writes.clone())).collect();
+        order.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let began = Instant::now();
         self.lane.pause();
-        let carried = futures::stream::iter(order)
-            .map(|(id, writes)| async move { (id, self.carry_out_one(&writes).await) })
+        let carried: Vec<_> = futures::stream::iter(order)
+            .map(|(can_wait, id, bound, writes)| async move {
+                if can_wait && began.elapsed() >= LAP {
+                    return None;
+                }
+                let may_go = || !bound || is_fresh();
+                Some((id, self.carry_out_one(&writes, &may_go).await))
+            })
             .buffer_unordered(WORKERS)
             .collect()
             .await;
         self.lane.resume();
-        carried
+        let left = carried.iter().any(Option::is_none);
+        Done { carried: carried.into_iter().flatten().collect(), left }
     }
 
-    async fn carry_out_one(&self, writes: &[Write]) -> Carried {
+    async fn carry_out_one(&self, writes: &[Write], may_go: &(dyn Fn() -> bool + Sync)) -> Carried {
         let mut carried = Carried { written: Vec::new(), refused: None };
         for write in writes {
-            match self.send(write).await {
+            match self.send(write, may_go).await {
                 Ok(written) => carried.written.push(written),
                 Err(error) => {
                     carried.refused = Some((write.object.clone(), error));
@@ -78,10 +111,12 @@ impl Executor {
         carried
     }
 
-    async fn send(&self, write: &Write) -> Result<Written, Error> {
+    async fn send(&self, write: &Write, may_go: &(dyn Fn() -> bool + Sync)) -> Result<Written, Error> {
+        if write.forward && !may_go() {
+            return Err(Error::NotSent("the last fetch of Git has become too old to go forward"));
+        }
         if write.forward && self.lease.as_ref().is_some_and(|lease| !lease.allows_forward()) {
-            let message = "the lease runs out before an answer could be in".to_owned();
-            return Err(Error::Unavailable { message, retry_after: None });
+            return Err(Error::NotSent("the lease runs out before an answer could be in"));
         }
         let feed = match write.object.kind {
             Kind::CloneSet => Feed::CloneSets,

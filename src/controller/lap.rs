@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
 use crate::controller::clock::Clock;
-use crate::controller::execute::{Carried, Executor};
+use crate::controller::execute::{Carried, Done, Executor};
 use crate::controller::observe::Observer;
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
@@ -15,7 +15,7 @@ use crate::model::{Hold, ReleaseId};
 use crate::objects::record::{Pending, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
-use crate::world::{Case, Decision, Memory, Plan, World};
+use crate::world::{Case, Decision, Memory, Move, Plan, World};
 
 /// What of a move is told, as it was at the last lap.
 type Shown = (View, Option<Memory>, Option<Pending>, Option<Hold>);
@@ -32,33 +32,51 @@ pub struct Laps {
     pub holder: String,
     told: Told,
     shown: BTreeMap<ReleaseId, Shown>,
+    /// What was last said that would be done, where nothing is.
+    intents: BTreeMap<ReleaseId, String>,
 }
 
 impl Laps {
     /// Before the first lap.
     #[must_use]
     pub fn new(clock: Clock, observer: Observer, executor: Option<Executor>, holder: String) -> Self {
-        Self { clock, observer, executor, holder, told: Told::default(), shown: BTreeMap::new() }
+        Self {
+            clock,
+            observer,
+            executor,
+            holder,
+            told: Told::default(),
+            shown: BTreeMap::new(),
+            intents: BTreeMap::new(),
+        }
     }
 
     /// Does one lap; gives the next moment when time alone changes something.
     pub async fn lap(&mut self) -> Option<Timestamp> {
         let (world, changed) = self.observer.world(self.clock.now());
         let mut plan = plan::plan(&world);
+        self.observer.begin_lap(&world);
+        self.told.retain(|id| world.cases.contains_key(id));
         let violations: BTreeMap<ReleaseId, Hold> =
             guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
-        let carried = match &self.executor {
+        let Done { carried, left } = match &self.executor {
             Some(executor) => {
-                let refusals = &self.observer.refusals;
+                let (observer, refusals) = (&self.observer, &self.observer.refusals);
+                let sees = |id: &ReleaseId, it: &Move| {
+                    matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id)
+                };
                 let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
-                let moves: BTreeMap<_, _> = plan.moves.iter().filter(|(id, _)| may(id)).collect();
-                executor.carry_out(&moves).await
+                let moves: BTreeMap<_, _> =
+                    plan.moves.iter().filter(|(id, it)| may(id) && sees(id, it)).collect();
+                let (clock, source, policy) = (self.clock, &world.source, &world.policy);
+                let is_fresh = || source.is_fresh(clock.now(), policy.stale_after);
+                executor.carry_out(&moves, &is_fresh).await
             }
-            None => BTreeMap::new(),
+            None => Done::default(),
         };
         self.settle(&plan, &carried).await;
         self.tell(&world, &mut plan, &changed, &carried, &violations);
-        plan.wake_at
+        if left { Some(self.clock.now()) } else { plan.wake_at }
     }
 
     /// Takes in what became of the writes.
@@ -123,6 +141,7 @@ impl Laps {
         violations: &BTreeMap<ReleaseId, Hold>,
     ) {
         self.shown.retain(|id, _| plan.moves.contains_key(id));
+        self.intents.retain(|id, _| plan.moves.contains_key(id));
         for (id, it) in &plan.moves {
             let Some(case) = world.cases.get(id) else { continue };
             let violation = violations.get(id).cloned();
@@ -139,9 +158,19 @@ impl Laps {
         }
     }
 
+    /// Says what would be done, where nothing is, as often as that changes.
+    fn tell_intent(&mut self, id: &ReleaseId, outcome: &Outcome<'_>) {
+        let intent = intent(outcome);
+        if self.intents.get(id) != Some(&intent) {
+            let row = outcome.decided.row;
+            tracing::info!(release = %id, row = %row, phase = ?outcome.decided.view.phase, "{intent}");
+            self.intents.insert(id.clone(), intent);
+        }
+    }
+
     fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
+        let Some(executor) = &self.executor else { return self.tell_intent(id, outcome) };
         log(id, outcome);
-        let Some(executor) = &self.executor else { return };
         if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
             return;
         }
@@ -159,17 +188,36 @@ impl Laps {
             return;
         }
         let kept = seen.as_ref().map(|seen| seen.documents.clone()).unwrap_or_default();
+        // What its documents are of is what the record itself says.
+        let recorded = seen.as_ref().and_then(|seen| seen.live.memory.as_ref());
         let observer = &mut self.observer;
         let pack = |digest: &_| observer.packed(digest).map(|text| text.to_string());
         let documents = match outcome.memory(case) {
-            Some(memory) => record::documents(memory, case.recorded_memory(), &kept, pack),
+            Some(memory) => record::documents(memory, recorded, &kept, pack),
             None => kept,
         };
         let spec = report::spec(case, seen.map(|seen| seen.stand.object()["spec"].clone()));
         let status = record::status(world, case, outcome, documents);
         self.told.note(id, &status);
+        self.observer.note_told(id, outcome.memory(case));
         executor.lane.tell(id, Telling { spec, root: world.policy.root.clone(), status });
     }
+}
+
+/// What a move would do, and what holds it.
+fn intent(outcome: &Outcome<'_>) -> String {
+    let decided = outcome.decided;
+    let word = decided.decision.word();
+    let does = match (&*decided.message, decided.writes.is_empty(), &decided.pending) {
+        _ if outcome.violation.is_some() => "would do nothing".to_owned(),
+        (_, true, Some(_)) => "would announce a create in its record, then make it".to_owned(),
+        (_, true, None) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
+        (_, true, None) => "would hold".to_owned(),
+        ("", false, _) => format!("would {word}"),
+        (message, false, _) => format!("would {word}: {message}"),
+    };
+    let holds = outcome.violation.into_iter().chain(&decided.view.holds);
+    holds.fold(does, |text, hold| format!("{text}; {}", hold.message))
 }
 
 /// A record of another root is not ours to write.

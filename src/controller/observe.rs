@@ -6,19 +6,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::{Known, Reading};
-use crate::cluster::{Cache, SeenCloneSet, SeenRecord};
+use crate::cluster::{Cache, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
 use crate::controller::source::Sought;
-use crate::model::{CommitId, Digest, ReleaseId};
+use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Policy, Source, World};
+use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
     cache: Cache,
+    lane: Lane,
     policy: Arc<Policy>,
     /// The repository, as far as it was read.
     pub source: Source,
@@ -29,19 +30,26 @@ pub struct Observer {
     /// Writes that were refused.
     pub refusals: Refusals,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    /// Memory as it was told last: the record has it later.
+    told: BTreeMap<ReleaseId, Memory>,
+    /// Kinds of companions that may not be listed.
+    forbidden: BTreeMap<Kind, Hold>,
+    /// Releases that have one of such a kind.
+    blind: BTreeSet<ReleaseId>,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
     dirty: BTreeSet<ReleaseId>,
     changed: BTreeSet<ReleaseId>,
     sought: Sought,
-    lost: BTreeSet<Digest>,
+    lost: BTreeMap<Digest, ReleaseId>,
 }
 
 impl Observer {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new(cache: Cache, policy: Arc<Policy>) -> Self {
+    pub fn new(cache: Cache, lane: Lane, policy: Arc<Policy>) -> Self {
         Self {
             cache,
+            lane,
             policy,
             source: Source::default(),
             reading: Reading::default(),
@@ -49,11 +57,14 @@ impl Observer {
             echoes: Echoes::default(),
             refusals: Refusals::default(),
             strangers: BTreeMap::new(),
+            told: BTreeMap::new(),
+            forbidden: BTreeMap::new(),
+            blind: BTreeSet::new(),
             cases: BTreeMap::new(),
             dirty: BTreeSet::new(),
             changed: BTreeSet::new(),
             sought: Sought::new(),
-            lost: BTreeSet::new(),
+            lost: BTreeMap::new(),
         }
     }
 
@@ -66,8 +77,44 @@ impl Observer {
     /// Takes another configuration.
     pub fn set_policy(&mut self, policy: Arc<Policy>) {
         self.policy = policy;
+        self.touch_all();
+    }
+
+    fn touch_all(&mut self) {
         self.dirty.extend(self.cache.ids());
         self.dirty.extend(self.reading.desired.keys().cloned());
+    }
+
+    /// Whether a release has companions that cannot be seen: only going back is safe then.
+    #[must_use]
+    pub fn is_blind(&self, id: &ReleaseId) -> bool {
+        self.blind.contains(id)
+    }
+
+    /// Looks whether there are kinds of companions that may not be listed.
+    fn look_for_forbidden(&mut self) {
+        let forbidden = self.cache.forbidden();
+        if forbidden == self.forbidden {
+            return;
+        }
+        for (kind, hold) in forbidden.iter().filter(|(kind, _)| self.policy.kinds.contains(kind)) {
+            tracing::warn!(kind = %kind, "releases that have one wait: {}", hold.message);
+        }
+        self.forbidden = forbidden;
+        self.touch_all();
+    }
+
+    /// Why companions of a release cannot be seen.
+    fn unseen(&self, case: &Case) -> Option<Hold> {
+        if self.forbidden.is_empty() {
+            return None;
+        }
+        let desired = match &case.desired {
+            Desired::Release(intent) => intent.release.companions.as_slice(),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => &[],
+        };
+        let mut companions = desired.iter().chain(case.standing_companions());
+        companions.find_map(|it| self.forbidden.get(&it.body.key.kind)).cloned()
     }
 
     /// A release is to be looked at again.
@@ -84,18 +131,18 @@ impl Observer {
         let gone = before.keys().filter(|id| !reading.desired.contains_key(*id));
         self.dirty.extend(gone.cloned());
         self.reading = reading;
-        self.lost.clear();
+        // Another line may have what this one had not.
+        self.dirty.extend(std::mem::take(&mut self.lost).into_values());
     }
 
-    /// Takes documents that were found in history; those that were not are lost.
-    pub fn take_documents(&mut self, found: &[Arc<Release>], sought: &Sought) {
+    /// Takes documents that were found in history; those that it does not have are lost.
+    pub fn take_documents(&mut self, found: &[Arc<Release>], absent: &Sought) {
         for release in found {
             self.shelf.put(release);
+            self.dirty.insert(release.id.clone());
         }
-        for (digest, (id, _)) in sought {
-            if self.shelf.get(digest).is_none() {
-                self.lost.insert(*digest);
-            }
+        for (digest, (id, _)) in absent {
+            self.lost.insert(*digest, id.clone());
             self.dirty.insert(id.clone());
         }
     }
@@ -104,6 +151,14 @@ impl Observer {
     #[must_use]
     pub fn sought(&self) -> Sought {
         self.sought.clone()
+    }
+
+    /// Memory of a release is told, and stands in its record once that is written.
+    pub fn note_told(&mut self, id: &ReleaseId, memory: Option<&Memory>) {
+        match memory {
+            Some(memory) => self.told.insert(id.clone(), memory.clone()),
+            None => self.told.remove(id),
+        };
     }
 
     /// An object that a release would make exists and is not ours.
@@ -130,10 +185,17 @@ impl Observer {
         self.shelf.packed(digest)
     }
 
-    /// The release that Git says, if it says one.
-    #[must_use]
-    pub fn desired(&self, id: &ReleaseId) -> Option<&Desired> {
-        self.reading.desired.get(id)
+    /// A lap begins: what is kept of releases and objects that are no more is forgotten.
+    pub fn begin_lap(&mut self, world: &World) {
+        self.refusals.begin_lap(|id| world.cases.contains_key(id));
+        self.strangers.retain(|id, _| world.cases.contains_key(id));
+        self.told.retain(|id, _| world.cases.contains_key(id));
+        let is_cloneset = |key: &ObjectKey| key.kind == Kind::CloneSet;
+        let of = |key: &ObjectKey| ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
+        let cache = &self.cache;
+        self.echoes.retain(|key| {
+            if is_cloneset(key) { world.cases.contains_key(&of(key)) } else { cache.companion(key).is_some() }
+        });
     }
 
     /// What the cluster remembers, as the catalog asks it.
@@ -151,6 +213,7 @@ impl Observer {
 
     /// Looks again at every release of which something changed.
     fn refresh(&mut self) {
+        self.look_for_forbidden();
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.extend(self.cache.take_changed());
         if dirty.is_empty() {
@@ -163,6 +226,7 @@ impl Observer {
                 }
                 None => {
                     self.cases.remove(id);
+                    self.blind.remove(id);
                 }
             }
         }
@@ -191,7 +255,12 @@ impl Observer {
     fn case(&mut self, id: &ReleaseId) -> Option<Case> {
         let ours = |root: Option<&String>| root == Some(&self.policy.root);
         let seen = self.cache.cloneset(id);
-        let record = self.cache.record(id).filter(|it| ours(it.live.root.as_ref()));
+        if let Some(odd) = seen.as_ref().and_then(|it| it.odd_partition.as_ref()) {
+            tracing::warn!(release = %id, "its partition is no count and no percentage, and Kruise keeps every pod: {odd}");
+        }
+        let recorded = self.cache.record(id);
+        let elsewhere = recorded.as_ref().filter(|it| !ours(it.live.root.as_ref())).map(|it| foreign(id, it));
+        let record = recorded.filter(|it| ours(it.live.root.as_ref()));
         let desired = self.reading.desired.get(id).cloned();
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
@@ -200,11 +269,14 @@ impl Observer {
         let mut case = Case {
             desired: desired.unwrap_or(Desired::Unknown),
             live: seen.as_ref().map(|it| it.live.clone()),
-            record: record.as_ref().map(|it| it.live.clone()),
+            record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
-            refused: self.refusals.of(id),
+            refused: self.refusals.of(id).or_else(|| {
+                let hold = self.lane.failure(id).or(elsewhere)?;
+                Some(Refusal { hold })
+            }),
         };
         case.documents = self.documents(id, &case, record.as_deref());
         if let Some(seen) = &seen {
@@ -214,7 +286,25 @@ impl Observer {
             }
         }
         self.companions(id, &mut case);
+        match self.unseen(&case) {
+            Some(hold) => {
+                self.blind.insert(id.clone());
+                case.refused = Some(Refusal { hold });
+            }
+            None => {
+                self.blind.remove(id);
+            }
+        }
         Some(case)
+    }
+
+    /// A record, with the memory that is on its way to it.
+    fn record(&self, id: &ReleaseId, seen: &SeenRecord) -> RecordLive {
+        let mut record = seen.live.clone();
+        if let Some(memory) = self.told.get(id) {
+            record.memory = Some(memory.clone());
+        }
+        record
     }
 
     /// Documents of the releases that memory names, from where they can be had. Those below the top are looked for
@@ -242,7 +332,7 @@ impl Observer {
                     self.sought.remove(&digest);
                     found.insert(digest, release);
                 }
-                (None, Some(commit)) if !self.lost.contains(&digest) => {
+                (None, Some(commit)) if !self.lost.contains_key(&digest) => {
                     self.sought.insert(digest, (id.clone(), commit));
                 }
                 (None, _) => {
@@ -296,6 +386,17 @@ fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
     named.entry(memory.digest).or_insert(memory.episode);
     named
+}
+
+/// A record that another daemon writes: this one can tell nothing there, and announce no create.
+fn foreign(id: &ReleaseId, record: &SeenRecord) -> Hold {
+    let root = record.live.root.as_deref().unwrap_or("none");
+    let message = format!(
+        "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
+         one of the two repositories, or delete the record"
+    );
+    let lift = Lift::by(LiftKind::Cluster);
+    Hold { gate: Gate::Ownership, since: None, message, lift }
 }
 
 fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {

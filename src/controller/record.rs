@@ -74,16 +74,16 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
         history: history(world, outcome),
         memory: memory.map(Memory::to_annotations).unwrap_or_default(),
         pending: pending(case, outcome.decided, before),
-        inventory: case.companions.keys().map(|key| format!("{}/{}", key.kind, key.name)).collect(),
         documents,
         view,
     }
 }
 
-/// A hold that was there before keeps the moment at which it began.
+/// A hold that was there before, of the same release, keeps the moment at which it began.
 fn date_holds(view: &mut View, before: &View, now: Timestamp) {
+    let same = view.digest == before.digest;
     for hold in &mut view.holds {
-        let known = before.holds.iter().find(|it| it.gate == hold.gate).and_then(|it| it.since);
+        let known = before.holds.iter().find(|it| same && it.gate == hold.gate).and_then(|it| it.since);
         hold.since = hold.since.or(known).or(Some(now));
     }
 }

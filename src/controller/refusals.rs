@@ -10,7 +10,7 @@ use crate::world::Refusal;
 
 /// The first wait after a refusal, doubled each time.
 const FIRST: Duration = Duration::from_secs(1);
-/// The first wait after a conflict: the watch brings what changed within milliseconds.
+/// The first wait after a conflict, or where nothing was sent: what changed is seen within milliseconds.
 const CONFLICT_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait: a person who mends the cause sees it within a minute.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -25,19 +25,34 @@ struct Entry {
 }
 
 /// The releases whose last write was refused.
-#[derive(Default)]
-pub struct Refusals(BTreeMap<ReleaseId, Entry>);
+pub struct Refusals {
+    entries: BTreeMap<ReleaseId, Entry>,
+    /// When the present lap began, or the last one: a moment that passes while a lap goes on is the next one's.
+    lap: Instant,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), lap: Instant::now() }
+    }
+}
 
 impl Refusals {
+    /// A lap begins, with those releases that there are.
+    pub fn begin_lap(&mut self, has: impl Fn(&ReleaseId) -> bool) {
+        self.lap = Instant::now();
+        self.entries.retain(|id, _| has(id));
+    }
+
     /// A write of `object` was refused. Gives whether that is news.
     pub fn note(&mut self, id: &ReleaseId, object: &str, error: &Error, since: jiff::Timestamp) -> bool {
-        let conflict = matches!(error, Error::Conflict | Error::Gone);
+        let conflict = matches!(error, Error::Conflict | Error::Gone | Error::NotSent(_));
         let first = if conflict { CONFLICT_FIRST } else { FIRST };
         let asked = match error {
             Error::Unavailable { retry_after, .. } => retry_after.map(|it| Duration::from_secs(it.into())),
             _ => None,
         };
-        let entry = self.0.entry(id.clone()).or_insert(Entry {
+        let entry = self.entries.entry(id.clone()).or_insert(Entry {
             count: 0,
             wait: Duration::ZERO,
             until: Instant::now(),
@@ -59,26 +74,25 @@ impl Refusals {
 
     /// Everything that was planned for a release was written.
     pub fn clear(&mut self, id: &ReleaseId) -> bool {
-        self.0.remove(id).is_some()
+        self.entries.remove(id).is_some()
     }
 
     /// Whether a release waits before it is written to again.
     #[must_use]
     pub fn waits(&self, id: &ReleaseId) -> bool {
-        self.0.get(id).is_some_and(|entry| Instant::now() < entry.until)
+        self.entries.get(id).is_some_and(|entry| self.lap < entry.until)
     }
 
     /// What is said of it.
     #[must_use]
     pub fn of(&self, id: &ReleaseId) -> Option<Refusal> {
-        self.0.get(id)?.hold.clone().map(|hold| Refusal { hold })
+        self.entries.get(id)?.hold.clone().map(|hold| Refusal { hold })
     }
 
     /// When the next release may be tried again.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.0.values().map(|entry| entry.until).filter(|until| *until > now).min()
+        self.entries.values().map(|entry| entry.until).filter(|until| *until > self.lap).min()
     }
 }
 
@@ -96,7 +110,9 @@ mod tests {
             assert!(refusals.waits(&id));
             assert_eq!(refusals.next(), Some(Instant::now() + Duration::from_secs(wait)));
             tokio::time::sleep(Duration::from_secs(wait)).await;
-            assert!(!refusals.waits(&id));
+            assert!(refusals.next().is_some(), "a moment that has passed is not forgotten before a lap");
+            refusals.begin_lap(|_| true);
+            assert!(!refusals.waits(&id) && refusals.next().is_none());
             assert!(!refusals.note(&id, "CloneSet shop/web", &error, at), "said once");
         }
         assert!(refusals.clear(&id) && refusals.of(&id).is_none());

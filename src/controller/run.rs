@@ -1,22 +1,24 @@
 //! The loop's waiting: for the cluster, for Git, for time, for the end.
 
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
-use crate::catalog::{Known, Reading};
+use crate::catalog::Reading;
 use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, watch as watch_all};
+use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
 use crate::controller::lap::Laps;
 use crate::controller::observe::Observer;
-use crate::controller::source::{Answer, Ask, Sought, Source};
-use crate::model::{CommitId, ReleaseId};
+use crate::controller::seen;
+use crate::controller::source::{Answer, Ask, Source};
+use crate::model::CommitId;
 use crate::world::{Fault, Policy};
 
 /// How long wakes are gathered: a burst of events is one lap, and nobody notices the wait.
@@ -38,8 +40,9 @@ pub struct Settings {
     pub holder: String,
     /// Whether Git is read on the loop's own thread: simulations are the same each time then.
     pub inline: bool,
-    /// Whether nothing is written.
-    pub observe: bool,
+    /// Where the head seen last is kept by a daemon that only observes: it writes nothing to the cluster, and has no
+    /// lease to keep it on.
+    pub observe: Option<PathBuf>,
 }
 
 /// What the daemon's configuration says; it may change while the loop runs, but for the root.
@@ -66,32 +69,6 @@ pub struct Controller {
     strangers_at: Instant,
 }
 
-/// Who owns the source at the moment.
-enum Seat {
-    Idle(Box<Source>),
-    Busy(JoinHandle<(Box<Source>, Answer)>),
-    /// Only while it changes hands.
-    Empty,
-}
-
-/// What the loop knows of Git.
-struct Git {
-    seat: Seat,
-    next_poll: Instant,
-    asked_at: Timestamp,
-    /// The head that was seen last, as the lease has it.
-    seen: Option<CommitId>,
-    /// The head that was read last.
-    read: Option<CommitId>,
-    /// A head that waits to be read, the one seen before it, and whether Git itself has just named it.
-    to_read: Option<(CommitId, Option<CommitId>, bool)>,
-    reading_is_fresh: bool,
-    known: BTreeMap<ReleaseId, Known>,
-    sought: Sought,
-    /// Whether Git has answered once, or has failed to.
-    answered: bool,
-}
-
 impl Controller {
     /// Brings everything together. Nothing is asked or written yet.
     #[must_use]
@@ -107,28 +84,19 @@ impl Controller {
         let lane = Lane::default();
         let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
-        let lease =
-            (!settings.observe).then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
-        let executor = (!settings.observe).then(|| Executor {
+        let lease = settings
+            .observe
+            .is_none()
+            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
+        let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
             cache: cache.clone(),
             lane: lane.clone(),
             lease: lease.clone(),
         });
-        let observer = Observer::new(cache.clone(), policy);
+        let observer = Observer::new(cache.clone(), lane.clone(), policy);
         let laps = Laps::new(clock, observer, executor, settings.holder.clone());
-        let git = Git {
-            seat: Seat::Idle(Box::new(source)),
-            next_poll: Instant::now(),
-            asked_at: clock.now(),
-            seen: None,
-            read: None,
-            to_read: None,
-            reading_is_fresh: false,
-            known: BTreeMap::new(),
-            sought: Sought::new(),
-            answered: false,
-        };
+        let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;
         Self { settings, rules, clock, cluster, cache, lane, lease, laps, git, wake_at: None, strangers_at }
     }
@@ -143,9 +111,9 @@ impl Controller {
         let acquired = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
-            acquired = acquire(self.lease.clone()) => acquired?,
+            acquired = acquire(self.lease.clone(), self.settings.observe.as_deref()) => acquired?,
         };
-        self.git.seen = acquired;
+        self.git.begin(acquired);
         let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
@@ -182,11 +150,13 @@ async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
     }
 }
 
-async fn acquire(lease: Option<Arc<Lease>>) -> Result<Option<CommitId>, Error> {
-    match lease {
-        Some(lease) => lease.acquire().await.map(|standing| standing.head),
-        None => Ok(None),
+/// The head seen last, from the lease once it is ours; from the file where there is none.
+async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>) -> Result<Option<CommitId>, Error> {
+    if let Some(lease) = lease {
+        return lease.acquire().await.map(|standing| standing.head);
     }
+    let Some(file) = file else { return Ok(None) };
+    seen::read(file).map_err(|error| Error::Config(format!("{}: {error}", file.display())))
 }
 
 async fn keep(lease: Option<Arc<Lease>>) -> Error {
@@ -249,9 +219,7 @@ impl Controller {
         tracing::info!("the configuration has changed");
         self.laps.observer.set_policy(policy);
         self.git.next_poll = Instant::now();
-        if let Some(head) = self.git.read {
-            self.git.to_read = Some((head, self.git.seen, false));
-        }
+        self.git.reread();
     }
 
     async fn lap(&mut self) {
@@ -273,30 +241,18 @@ impl Controller {
     fn next_ask(&mut self) -> Option<Ask> {
         let observer = &mut self.laps.observer;
         let policy = Arc::clone(observer.policy());
-        if let Some((head, seen, is_fresh)) = self.git.to_read.take() {
-            self.git.reading_is_fresh = is_fresh;
-            self.git.known = observer.known();
-            return Some(Ask::Read { head, seen, known: self.git.known.clone(), policy });
+        if let Some(ask) = self.git.next_read(&observer.known(), &policy) {
+            return Some(ask);
         }
-        if let Some(head) = self.git.read {
-            let known = observer.known();
-            if known != self.git.known {
-                self.git.reading_is_fresh = false;
-                self.git.known = known.clone();
-                return Some(Ask::Read { head, seen: self.git.seen, known, policy });
-            }
-            let sought = observer.sought();
-            if !sought.is_empty() && sought != self.git.sought {
-                self.git.sought = sought.clone();
-                return Some(Ask::Find(sought));
-            }
+        if let Some(ask) = self.git.next_find(&observer.sought()) {
+            return Some(ask);
         }
         if self.git.next_poll > Instant::now() {
             return None;
         }
         self.git.next_poll = Instant::now() + self.settings.interval;
         self.git.asked_at = self.clock.now();
-        Some(Ask::Poll { seen: self.git.seen, accepted: self.rules.borrow().accepted })
+        Some(Ask::Poll { seen: self.git.seen(), accepted: self.rules.borrow().accepted })
     }
 
     /// Takes what Git answered.
@@ -305,53 +261,58 @@ impl Controller {
         match answer {
             Answer::Head(head) => {
                 if let Some(lease) = &self.lease {
-                    lease.note_poll(git.asked_at).await;
+                    lease.note_poll(git.asked_at);
                 }
-                if git.read != Some(head) {
+                if git.named(head) {
                     return self.follow(head).await;
+                }
+                // What was seen and could not be read is no good news yet.
+                if git.owes() {
+                    return;
                 }
                 observer.source.fetched_at = Some(git.asked_at);
                 observer.source.fault = None;
             }
             Answer::Reading(head, reading) => {
-                if git.read != Some(head) {
+                if !git.is_current(head) {
+                    return;
+                }
+                if !git.has_read(head) {
                     told(head, &reading);
                 }
-                git.read = Some(head);
-                git.answered = true;
+                let fetched_at = git.took(head);
                 observer.source.head = Some(head);
-                if git.reading_is_fresh {
-                    observer.source.fetched_at = Some(git.asked_at);
+                if fetched_at.is_some() {
+                    observer.source.fetched_at = fetched_at;
                     observer.source.fault = None;
                 }
                 observer.take_reading(reading);
             }
+            Answer::Unread(fault) => {
+                self.fault(fault);
+                self.git.answered = true;
+            }
             Answer::Fault(fault, mirrored) => {
                 self.fault(fault);
-                let git = &mut self.git;
-                // What was seen before can still be read: repairs and rollbacks go on from it.
-                if let Some(head) = mirrored.filter(|head| git.read.is_none() && git.seen == Some(*head)) {
-                    git.to_read = Some((head, Some(head), false));
+                if self.git.silent(mirrored) {
                     return;
                 }
-                git.answered = true;
+                self.git.answered = true;
             }
-            Answer::Found(found, sought) => observer.take_documents(&found, &sought),
+            Answer::Found(found, absent) => observer.take_documents(&found, &absent),
         }
         self.lap().await;
     }
 
     /// Goes on to a new head: it is written down before it is read.
     async fn follow(&mut self, head: CommitId) {
-        let recorded = match &self.lease {
-            Some(lease) => lease.record_head(head).await,
-            None => Ok(()),
+        let recorded = match (&self.lease, &self.settings.observe) {
+            (Some(lease), _) => lease.record_head(head).await.map_err(|error| error.to_string()),
+            (None, Some(file)) => seen::write(file, head).map_err(|error| error.to_string()),
+            (None, None) => Ok(()),
         };
         match recorded {
-            Ok(()) => {
-                let before = self.git.seen.replace(head);
-                self.git.to_read = Some((head, before, true));
-            }
+            Ok(()) => self.git.follow(head),
             Err(error) => {
                 let message = format!("head {} could not be written down: {error}", head.short());
                 self.fault(Fault::Unreachable { message });
@@ -381,9 +342,10 @@ async fn wait_for_lists(cache: &Cache) {
     for (feed, state) in cache.states() {
         match state {
             FeedState::Listing(Some(error)) => {
-                tracing::warn!(feed = ?feed, category = error.category(), "waiting for a first list: {error}");
+                let message = error.hold(&format!("the first list of {feed}")).message;
+                tracing::warn!(category = error.category(), "{message}");
             }
-            FeedState::NotServed => tracing::warn!(feed = ?feed, "the cluster does not serve it"),
+            FeedState::NotServed => tracing::warn!("the cluster does not serve {feed}"),
             FeedState::Listing(None) | FeedState::Synced => {}
         }
     }
@@ -410,45 +372,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-impl Git {
-    const fn is_idle(&self) -> bool {
-        matches!(self.seat, Seat::Idle(_))
-    }
-
-    /// Asks. The answer comes at once where Git is read inline.
-    fn start(&mut self, ask: Ask, inline: bool) -> Option<Answer> {
-        match std::mem::replace(&mut self.seat, Seat::Empty) {
-            Seat::Idle(mut source) if inline => {
-                let answer = source.answer(ask);
-                self.seat = Seat::Idle(source);
-                Some(answer)
-            }
-            Seat::Idle(mut source) => {
-                self.seat = Seat::Busy(tokio::task::spawn_blocking(move || {
-                    let answer = source.answer(ask);
-                    (source, answer)
-                }));
-                None
-            }
-            seat @ (Seat::Busy(_) | Seat::Empty) => {
-                self.seat = seat;
-                None
-            }
-        }
-    }
-
-    /// The answer, once it is there.
-    async fn finished(&mut self) -> Answer {
-        let Seat::Busy(task) = &mut self.seat else { return std::future::pending().await };
-        // A panic there is ours, and ends the process as one here would.
-        let (source, answer) = match task.await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        self.seat = Seat::Idle(source);
-        answer
     }
 }

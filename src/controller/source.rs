@@ -9,9 +9,6 @@ use crate::model::{CommitId, Digest, Lift, LiftKind, ReleaseId};
 use crate::spec::Release;
 use crate::world::{Fault, Policy};
 
-/// Documents looked up in history at once: each reads one whole tree.
-const LOOKUPS_MAX: usize = 20;
-
 /// Owns the mirror and what was read of it.
 pub struct Source {
     mirror: Mirror,
@@ -52,9 +49,11 @@ pub enum Answer {
     Head(CommitId),
     /// Git cannot be believed, or not be asked. With the head that the mirror has, where it has one.
     Fault(Fault, Option<CommitId>),
+    /// The head that was to be read could not be.
+    Unread(Fault),
     /// What a head says.
     Reading(CommitId, Reading),
-    /// The documents that could be had, and all that were looked for.
+    /// The documents that could be had, and those that history does not have. What could not be read is in neither.
     Found(Vec<Arc<Release>>, Sought),
 }
 
@@ -78,22 +77,30 @@ impl Source {
                 match self.catalog.read(&question) {
                     Ok(reading) => Answer::Reading(head, reading),
                     Err(error) => {
-                        // What cannot be read whole is not read at all, and fetched anew.
-                        let discarded = self.mirror.discard();
-                        tracing::warn!(%error, discarded = discarded.is_ok(), "the mirror cannot be read");
-                        Answer::Fault(refused(&error), None)
+                        // What cannot be read whole is not read at all; a spoilt mirror is fetched anew.
+                        if matches!(error, Error::Object { .. }) {
+                            let discarded = self.mirror.discard();
+                            tracing::warn!(%error, discarded = discarded.is_ok(), "the mirror cannot be read");
+                        }
+                        Answer::Unread(refused(&error))
                     }
                 }
             }
             Ask::Find(sought) => {
-                let found = sought.iter().take(LOOKUPS_MAX).filter_map(|(digest, (id, commit))| {
-                    let found = self.find(*digest, id, *commit);
-                    found.unwrap_or_else(|error| {
-                        tracing::info!(release = %id, commit = %commit.short(), %error, "no documents in history");
-                        None
-                    })
-                });
-                Answer::Found(found.collect(), sought)
+                let (mut found, mut absent) = (Vec::new(), Sought::new());
+                for (digest, (id, commit)) in sought {
+                    match self.find(digest, &id, commit) {
+                        Ok(Some(release)) => found.push(release),
+                        Ok(None) => {
+                            tracing::info!(release = %id, commit = %commit.short(), "history has no documents");
+                            absent.insert(digest, (id, commit));
+                        }
+                        Err(error) => {
+                            tracing::warn!(release = %id, commit = %commit.short(), %error, "documents not read");
+                        }
+                    }
+                }
+                Answer::Found(found, absent)
             }
         }
     }

@@ -267,9 +267,6 @@ pub struct ReleaseStatus {
     /// A create under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
-    /// Companions that were applied and are pruned when Git drops them, as `Kind/name`.
-    #[serde(default)]
-    pub inventory: Vec<String>,
     /// What is needed when Git is away.
     #[serde(default)]
     pub documents: Documents,

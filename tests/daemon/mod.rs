@@ -1,6 +1,7 @@
 //! The daemon's own loop, with a real repository and the embedded cluster, under paused time.
 
 mod chaos;
+mod refused;
 mod stage;
 
 use stage::Stage;
@@ -449,6 +450,8 @@ async fn a_daemon_that_observes_writes_nothing() {
     stage.start();
     stage.wait(60).await;
     assert_eq!(stage.cluster.knobs().writes(), []);
+    let head = stage.repo.id("HEAD").to_string();
+    assert_eq!(stage.seen(), head, "what it saw last it knows after a restart");
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,6 +146,11 @@ impl Stage {
         lease.map(|it| Value::clone(&it)).unwrap_or_default()
     }
 
+    /// The head that a daemon which only looks has seen last.
+    pub fn seen(&self) -> String {
+        std::fs::read_to_string(self.state.path().join("seen")).unwrap().trim().to_owned()
+    }
+
     /// How often the record of `checkout` tells of a decision.
     pub fn history(&self, decision: &str) -> usize {
         let record = self.record("checkout");
@@ -168,7 +173,7 @@ impl Stage {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
             inline: true,
-            observe: self.observe,
+            observe: self.observe.then(|| self.state.path().join("seen")),
         };
         let source = Source::new(mirror, "");
         let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);

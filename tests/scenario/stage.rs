@@ -92,7 +92,7 @@ impl Stage {
             interval: INTERVAL,
             holder: format!("daemon-{}", self.started),
             inline: true,
-            observe: false,
+            observe: None,
         };
         let cluster = Cluster::new(self.client.clone());
         let (sender, rules) = watch::channel(Rules { policy: Arc::clone(&self.policy), accepted: None });
