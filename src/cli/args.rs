@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, step, why};
+use crate::cli::{
+    approve, check, completions, demo, devcluster, freeze, history, plan, rollback, run, status, step, why,
+};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -27,12 +29,16 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Devcluster(devcluster::DevclusterArgs),
     Check(check::CheckArgs),
+    Plan(plan::PlanArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
     History(history::HistoryArgs),
     Approve(approve::ApproveArgs),
     Step(step::StepArgs),
     Rollback(rollback::RollbackArgs),
+    Freeze(freeze::FreezeArgs),
+    Unfreeze(freeze::UnfreezeArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line, runs the command, and tells the exit code.
@@ -63,19 +69,22 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Demo(args) => demo::run(&args, printer).await,
         Command::Devcluster(args) => devcluster::run(&args, printer).await,
         Command::Check(args) => check::run(&args, printer),
+        Command::Plan(args) => plan::run(&args, printer).await,
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
         Command::Approve(args) => approve::run(&args, printer),
         Command::Step(args) => step::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
+        Command::Freeze(args) => freeze::freeze(&args, printer),
+        Command::Unfreeze(args) => freeze::unfreeze(&args, printer),
+        Command::Completions(args) => completions::run(&args, &mut Args::command(), printer),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
