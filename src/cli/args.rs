@@ -7,7 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
 use crate::cli::{
-    approve, check, completions, demo, devcluster, freeze, history, plan, rollback, run, status, step, why,
+    approve, check, completions, demo, devcluster, diff, freeze, history, plan, rollback, run, schema,
+    status, step, waiting, why,
 };
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
@@ -30,6 +31,7 @@ pub enum Command {
     Devcluster(devcluster::DevclusterArgs),
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
+    Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
     History(history::HistoryArgs),
@@ -38,6 +40,7 @@ pub enum Command {
     Rollback(rollback::RollbackArgs),
     Freeze(freeze::FreezeArgs),
     Unfreeze(freeze::UnfreezeArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -70,14 +73,16 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Devcluster(args) => devcluster::run(&args, printer).await,
         Command::Check(args) => check::run(&args, printer),
         Command::Plan(args) => plan::run(&args, printer).await,
+        Command::Diff(args) => diff::run(&args, printer).await,
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
-        Command::Approve(args) => approve::run(&args, printer),
+        Command::Approve(args) => waiting::run(&args, printer).await,
         Command::Step(args) => step::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
         Command::Freeze(args) => freeze::freeze(&args, printer),
         Command::Unfreeze(args) => freeze::unfreeze(&args, printer),
+        Command::Schema(args) => schema::run(&args, printer),
         Command::Completions(args) => completions::run(&args, &mut Args::command(), printer),
     }
 }

@@ -8,7 +8,7 @@ use crate::model::{Hold, ReleaseId};
 use crate::plan::permit::{asked, permitted};
 use crate::plan::steps;
 use crate::spec::{Initial, Release};
-use crate::world::{Case, Decision, Desired, Intent, Memory, Move, Permit, Policy};
+use crate::world::{Case, Decision, Desired, Intent, Marker, Memory, Move, Permit, Policy};
 
 /// What is said of one release. `plan -o json` has a list of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -163,7 +163,11 @@ fn lost(
 
 /// What else is closed.
 fn wait(seen: Seen<'_>, out: &mut Forecast) {
-    out.sentences.extend(seen.moved.holds().iter().map(|hold| format!("It waits: {}.", hold.message)));
+    for hold in seen.moved.holds() {
+        let lift = hold.lift.command.as_ref().or(hold.lift.path.as_ref());
+        let lift = lift.map(|lift| format!(" Lifted by: {lift}")).unwrap_or_default();
+        out.sentences.push(format!("It waits: {}.{lift}", hold.message));
+    }
 }
 
 /// A release that Git has before and after.
@@ -269,8 +273,11 @@ impl Change<'_> {
             let key = &companion.body.key;
             match old.companions.iter().find(|it| it.body.key == *key) {
                 Some(before) if before.body == companion.body => {}
+                Some(_) if old.template == new.template => {
+                    out.sentences.push(format!("{} {} changes: it is applied at once.", key.kind, key.name));
+                }
                 Some(_) => out.sentences.push(format!(
-                    "{} {} changes: it is applied before the first new pod, and old pods see it too.",
+                    "{} {} changes: it is applied before the first new pod, and the old ones see it too.",
                     key.kind, key.name
                 )),
                 None => out.sentences.push(format!("{} {} is new: it is applied first.", key.kind, key.name)),
@@ -298,6 +305,10 @@ impl Change<'_> {
             0 => {}
             1 => out.sentences.push(format!("This edit voids 1 approval{unless}.")),
             many => out.sentences.push(format!("This edit voids {many} approvals{unless}.")),
+        }
+        let next = permitted(self.new, self.policy).furthest + 1;
+        if count > 0 && next <= self.release().last_step() && old.template == self.release().template {
+            out.sentences.push(format!("Then: {}.", self.missing(next)));
         }
     }
 
@@ -371,19 +382,27 @@ impl Change<'_> {
         }
     }
 
-    /// What a step lacks, in words.
-    fn missing(&self, step: u32) -> String {
+    /// What a step itself lacks, in words.
+    fn lacks(&self, step: u32) -> Option<String> {
         if self.new.cap.is_some_and(|cap| step > cap) {
-            return format!("step {step} waits for a higher `spec.step`");
+            return Some(format!("step {step} waits for a higher spec.step"));
+        }
+        if permitted(self.new, self.policy).skip {
+            return None;
         }
         let count = asked(self.release(), step).map_or(0, |asked| asked.count as usize);
-        let given =
-            self.new.markers.iter().filter(|it| it.counts.is_ok() && it.permits == Some(Permit::Step(step)));
-        match count.saturating_sub(given.count()) {
-            0 => format!("step {step} waits for the one before it"),
-            1 => format!("step {step} needs 1 approval"),
-            many => format!("step {step} needs {many} approvals"),
+        let meant = |it: &&Marker| it.counts.is_ok() && it.permits == Some(Permit::Step(step));
+        match count.saturating_sub(self.new.markers.iter().filter(meant).count()) {
+            0 => None,
+            1 => Some(format!("step {step} needs 1 approval")),
+            many => Some(format!("step {step} needs {many} approvals")),
         }
+    }
+
+    /// Why a step is not permitted: what it lacks, or the first one before it.
+    fn missing(&self, step: u32) -> String {
+        let first = (1..=step).find_map(|step| self.lacks(step));
+        first.unwrap_or_else(|| format!("step {step} is permitted"))
     }
 
     /// What comes after a step, and how long that takes at least.
@@ -393,9 +412,7 @@ impl Change<'_> {
         let (mut ways, mut least) = (Vec::new(), 0);
         for step in from..=release.last_step() {
             if step > from || permitted.furthest < step {
-                if step > permitted.furthest {
-                    ways.push(self.missing(step));
-                }
+                ways.extend(self.lacks(step));
                 ways.push(self.target(step));
             }
             let soak = release.strategy.steps.get(step as usize - 1).map_or(0, |step| step.soak);
