@@ -1,6 +1,5 @@
 //! The daemon put together: mirror, catalog, cluster and loop, from what the command line says.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +59,12 @@ impl Daemon {
         let reread = self.clone();
         let read = move || reread.configuration().map(|configuration| reread.rules(&configuration));
         let reload = Reload::follow(self.config.as_deref(), self.rules(configuration), read)?;
-        let settings =
-            Settings { interval: self.interval, holder: holder(), inline: false, observe: self.observe };
+        let settings = Settings {
+            interval: self.interval,
+            holder: holder(&state),
+            inline: false,
+            observe: self.observe,
+        };
         let cluster = self.cluster.connect().await?;
         let ended = async {
             shutdown.await;
@@ -164,11 +167,13 @@ fn credentials(configuration: &Configuration) -> Credentials {
     }
 }
 
-/// A name that no other process has: the host's, and a number that the system draws.
-fn holder() -> String {
+/// A name that no other living process has: the host's, and the state folder's, whose mirror is locked. A daemon that
+/// was killed and starts again has the same one, and goes on without waiting for its own lease to run out.
+fn holder(state: &Path) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "triton" } else { host.trim() };
-    format!("{host}-{:016x}", RandomState::new().build_hasher().finish())
+    let folder = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+    format!("{host}-{}", Digest::of(folder.display().to_string().as_bytes()).short())
 }
 
 #[cfg(test)]

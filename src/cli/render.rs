@@ -188,7 +188,11 @@ fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
     let (sign, word, tint) = phase_sign(view.phase);
     let mut facts = vec![paint.tint(tint, &format!("{sign} {word}"))];
     if view.phase != Phase::Healthy && !view.steps.is_empty() {
-        facts.push(format!("step {} of {}", view.step, view.steps.len()));
+        let failed = view.steps.iter().position(|step| step.state == StepState::Failed);
+        facts.push(match failed {
+            Some(index) => format!("failed at step {} of {}", index + 1, view.steps.len()),
+            None => format!("step {} of {}", view.step, view.steps.len()),
+        });
     }
     // Before step 1 the pods are those of the release that runs, not of the one that waits.
     let running = view.version.from.as_ref().filter(|_| view.step == 0);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::{Digest, Gate, Hold};
 use crate::objects::record::{Condition, Documents, HISTORY_MAX, Phase, ReleaseStatus, Transition, View};
-use crate::world::{Case, Decision, Memory, Move, World};
+use crate::world::{Case, Memory, Move, World};
 
 /// What became of a move.
 pub struct Outcome<'a> {
@@ -148,18 +148,7 @@ fn conditions(
 }
 
 const fn is_told(decided: &Move) -> bool {
-    match decided.decision {
-        Decision::Rest | Decision::Hold => false,
-        Decision::Note
-        | Decision::Create
-        | Decision::Adopt
-        | Decision::Enter(_)
-        | Decision::Repair
-        | Decision::Fail
-        | Decision::RollBack
-        | Decision::Complete
-        | Decision::Remove => !decided.message.is_empty(),
-    }
+    !decided.message.is_empty()
 }
 
 fn history(world: &World, outcome: &Outcome<'_>) -> Vec<Transition> {

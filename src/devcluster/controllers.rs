@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::devcluster::actions::Told;
@@ -97,6 +98,8 @@ impl Controllers {
             let due = self.machine().wake_at();
             if due.is_some_and(|due| due <= now) {
                 self.step(now);
+                // Clients have their turn between any two writes.
+                yield_now().await;
                 continue;
             }
             tokio::select! {

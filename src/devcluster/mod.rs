@@ -16,6 +16,19 @@
 //! schemas of custom kinds; descriptions of built-in columns. Garbage is collected at once, in the write that makes it.
 //! Answers that differ from the recorded ones are listed one by one, with reasons, in `tests/exclusions.rs`.
 //!
+//! **The controllers** are the CloneSet controller of Kruise 1.8.3 with its webhooks, the scheduler and kubelets, rule by
+//! rule with Kruise's file. They go where the real ones went: `tests/kruise-traces` are replayed, and `tests/traces.rs`
+//! names the three that are left out and the seven whose end is a race. The decisions are functions over documents
+//! (`json` to `status`); `pass` and `machine` put them in order and in time; `sim` runs them without an API.
+//!
+//! **Left out of the controllers:** volume claims; scatterStrategy; topology ranks at scale-in; hash collisions;
+//! PodUnavailableBudgets, WorkloadSpread, image pre-download, everything that needs kruise-daemon; containers updated
+//! in batches; alpha gates (rollback by partition, vertical scaling, short hashes, templates without defaults) and the
+//! fields of 1.9; unknown fields deep in a template (they stay, the real webhook drops them); whether a name in
+//! `podsToDelete` is a pod (in `sim` it is checked); EndpointSlices, autoscalers and disruption budgets; resources,
+//! probes and logs on nodes. The controller is alone: no leader is elected, and its cache is late by a delay, never by
+//! content.
+//!
 //! Read it in four parts: what objects are (`clock` to `decode`), the store and its writes (`store` to `events`), the
 //! controllers (`json` to `controllers`), the HTTP face (`patch` to `cluster`).
 

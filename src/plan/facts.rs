@@ -202,7 +202,8 @@ impl<'a> Facts<'a> {
             && status.updated_available >= asked
     }
 
-    /// Whether every pod is on the newest proven revision: fresh, all updated, current = update revision.
+    /// Whether every pod is on the newest proven revision: fresh, all updated, current = update revision. Pods that are
+    /// missing are on none: a proven release that cannot be whole again must not keep its cure away.
     #[must_use]
     pub fn all_on_proven(&self) -> bool {
         let status = &self.live.status;
@@ -210,7 +211,6 @@ impl<'a> Facts<'a> {
             && !self.live.drift.template
             && steps::is_zero(self.live.partition)
             && self.status_is_ours()
-            && status.replicas == self.live.replicas
             && status.updated == status.replicas
             && status.current_revision == status.update_revision
     }

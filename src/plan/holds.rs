@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::keys;
+use crate::objects::{Kind, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
@@ -114,6 +114,21 @@ pub fn documents_lost(id: &ReleaseId, which: &str) -> Hold {
 pub fn not_allowed(id: &ReleaseId, what: &str, key: &str) -> Hold {
     let message = format!("{id} holds: the daemon's configuration does not allow {what}");
     hold(Gate::Policy, None, message, Lift::by(LiftKind::Configure).path(key))
+}
+
+/// A kind that may not be a companion.
+#[must_use]
+pub fn kind_not_allowed(id: &ReleaseId, kind: Kind) -> Hold {
+    not_allowed(id, &format!("kind {kind} as a companion"), "allow.kinds")
+}
+
+/// The cluster has a release that no commit of the branch ever had.
+#[must_use]
+pub fn never_in_git(id: &ReleaseId) -> Hold {
+    let message =
+        format!("{id} is in the cluster, and no commit of this branch ever had it: it stays as it is");
+    let lift = Lift::by(LiftKind::Commit).command("commit its files, or delete its objects by hand");
+    hold(Gate::Git, None, message, lift)
 }
 
 /// Git cannot be followed.

@@ -8,8 +8,9 @@ use crate::world::{Decision, Memory, Reached};
 /// Writes what memory does not say yet; `None` where it says everything.
 #[must_use]
 pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
-    // Memory that had to be taken from the record is written again whole, by row g.
-    if facts.live.drift.template || facts.live.memory.as_ref() != Some(facts.memory) {
+    // Memory that had to be taken from the record, and fields that drifted, are written again and told, by row g.
+    let drifted = facts.live.drift.template || !facts.live.drift.changes.is_empty();
+    if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }
     let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Amount, CommitId, Hold, ReleaseId};
+use crate::model::{Amount, CommitId, Hold};
 use crate::objects::record::Pending;
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
+use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::steps::Shape;
-use crate::spec::{Companion, Release};
-use crate::world::{
-    Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Proof, Try, World, Write,
-};
+use crate::spec::Release;
+use crate::world::{Action, Decision, Expect, Memory, Proof, Try, Write};
 
 /// What one row decides.
 #[derive(Clone, Debug)]
@@ -70,6 +69,24 @@ impl Outcome {
 #[must_use]
 pub fn cloneset_key(facts: &Facts<'_>) -> ObjectKey {
     ObjectKey { kind: Kind::CloneSet, namespace: facts.id.namespace.clone(), name: facts.id.name.clone() }
+}
+
+/// Memory of a release whose pods are all to be on it, as it begins.
+#[must_use]
+pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestamp) -> Memory {
+    Memory {
+        uid: None,
+        digest: release.digest,
+        template: release.template,
+        episode,
+        version: release.version.clone(),
+        step: release.last_step(),
+        step_entered: now,
+        step_reached: None,
+        revision: None,
+        failed: None,
+        proven: Vec::new(),
+    }
 }
 
 impl Facts<'_> {
@@ -137,7 +154,9 @@ impl Facts<'_> {
 
     /// Memory alone: the body as it stands, with new annotations.
     #[must_use]
-    pub fn note(&self, row: char, decision: Decision, memory: Memory, message: String) -> Outcome {
+    pub fn note(&self, row: char, decision: Decision, mut memory: Memory, message: String) -> Outcome {
+        // A step edited by hand to one that the release does not have.
+        memory.step = memory.step.min(self.last_step());
         let shape = Shape { size: self.live.replicas, partition: self.live.partition };
         let release = self.entered.map(|release| &**release);
         self.write(row, decision, release, shape, memory, message)
@@ -171,19 +190,7 @@ impl Facts<'_> {
         failed: Option<Try>,
         why: &str,
     ) -> Outcome {
-        let memory = Memory {
-            uid: None,
-            digest: release.digest,
-            template: release.template,
-            episode,
-            version: release.version.clone(),
-            step: release.last_step(),
-            step_entered: self.now(),
-            step_reached: None,
-            revision: None,
-            failed,
-            proven,
-        };
+        let memory = Memory { failed, proven, ..fully_entered(release, episode, self.now()) };
         let shape = Shape { size: self.live.replicas, partition: Amount::Count(0) };
         let message = format!("{} goes back to {}: {why}", self.id, holds::named(release));
         self.write(row, Decision::RollBack, Some(release), shape, memory, message)
@@ -202,60 +209,12 @@ impl Facts<'_> {
             return Outcome::hold(row, strangers);
         }
         let mut outcome = self.write(row, Decision::Enter(step), Some(release), shape, memory, message);
+        // Companions of a release that is not entered are as new as its template.
+        for write in &mut before {
+            write.forward = true;
+        }
         before.append(&mut outcome.writes);
         outcome.writes = before;
         outcome
     }
-}
-
-/// Writes that bring companions to what they should be, and the holds for those that are somebody else's. With
-/// `all`, those that stand unchanged by the entered release's documents are written too if the wanted text differs.
-#[must_use]
-pub fn companion_writes<'a>(
-    world: &World,
-    id: &ReleaseId,
-    case: &Case,
-    wanted: impl Iterator<Item = &'a Companion>,
-    all: bool,
-) -> (Vec<Write>, Vec<Hold>) {
-    let standing = case.standing_companions();
-    let (mut writes, mut strangers) = (Vec::new(), Vec::new());
-    let path = match &case.desired {
-        Desired::Release(intent) => intent.release.path.as_str(),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => "",
-    };
-    for companion in wanted {
-        let key = &companion.body.key;
-        let there = case.companions.get(key);
-        let foreign = there.is_some_and(|there| there.release != id.to_string());
-        if foreign || case.strangers.contains(key) {
-            strangers.push(holds::stranger(id, &key.to_string(), path));
-            continue;
-        }
-        let same_text = !all || standing.iter().any(|it| it.body == companion.body);
-        if there.is_some_and(|there| same_text && there.drift.is_empty()) {
-            continue;
-        }
-        let expect = there.map_or(Expect::Absent, |it| Expect::Same(it.uid.clone(), it.version.clone()));
-        let body = body::companion(&companion.body, id, &world.policy);
-        writes.push(Write { object: key.clone(), action: Action::Apply { body, expect }, forward: false });
-    }
-    (writes, strangers)
-}
-
-/// Deletes of companions that the entered release no longer has and that nothing in the tree names.
-#[must_use]
-pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
-    let standing = case.standing_companions();
-    let unwanted = case.companions.iter().filter(|(key, there)| {
-        there.release == id.to_string()
-            && !world.named.contains(*key)
-            && !standing.iter().any(|companion| companion.body.key == **key)
-    });
-    let delete = |(key, there): (&ObjectKey, &CompanionLive)| Write {
-        object: key.clone(),
-        action: Action::Delete { uid: there.uid.clone(), version: there.version.clone() },
-        forward: false,
-    };
-    unwanted.map(delete).collect()
 }

@@ -41,7 +41,7 @@ pub fn remove(
     if !world.source.is_readable() {
         return Outcome::hold('-', vec![holds::git(id, &world.source)]);
     }
-    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, case, live));
+    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, live));
     if let Some(outcome) = untouchable {
         return outcome;
     }
@@ -75,17 +75,21 @@ fn documents(id: &ReleaseId, which: &str) -> Hold {
     hold
 }
 
+// Every write of a removal is sent only while the lease is ours: an old leader does not know that Git has the
+// release again.
+
 fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let mut writes = Vec::new();
     let ours = case.live.as_ref().filter(|_| case.memory().is_some());
     if let Some(live) = ours {
         let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
-        writes.push(Write { object: cloneset(id), action, forward: false });
+        writes.push(Write { object: cloneset(id), action, forward: true });
     }
     for (key, there) in &case.companions {
-        if there.release == id.to_string() && !world.named.contains(key) {
+        let allowed = world.policy.kinds.contains(&key.kind);
+        if there.release == id.to_string() && allowed && !world.named.contains(key) {
             let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
-            writes.push(Write { object: key.clone(), action, forward: false });
+            writes.push(Write { object: key.clone(), action, forward: true });
         }
     }
     writes
@@ -95,7 +99,7 @@ fn leave(id: &ReleaseId, case: &Case) -> Vec<Write> {
     let Some(live) = case.live.as_ref().filter(|_| case.memory().is_some()) else { return Vec::new() };
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
     let action = Action::Apply { body: body::left_behind(id, live), expect };
-    vec![Write { object: cloneset(id), action, forward: false }]
+    vec![Write { object: cloneset(id), action, forward: true }]
 }
 
 fn cloneset(id: &ReleaseId) -> ObjectKey {

@@ -1,10 +1,10 @@
 //! The plan of the whole world: each release by itself, with what crosses releases looked at once.
 
-use crate::model::{Hold, ReleaseId};
+use crate::model::{LiftKind, ReleaseId};
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
 use crate::plan::removal::{remove, withheld};
-use crate::plan::start::{adopt, create, untouchable};
+use crate::plan::start::{adopt, create, namespace_forbidden, untouchable};
 use crate::plan::table::decide;
 use crate::plan::view::view;
 use crate::world::{Case, Decision, Desired, Move, Plan, World};
@@ -15,13 +15,15 @@ pub fn plan(world: &World) -> Plan {
     let withheld = withheld(world);
     let mut plan = Plan::default();
     for (id, case) in &world.cases {
-        let mut outcome = match &case.desired {
-            Desired::Gone(removal) => remove(world, id, case, removal, &withheld),
-            Desired::Release(_) | Desired::Broken(_) | Desired::Unknown => standing(world, id, case),
+        let mut outcome = match (namespace_forbidden(world, id), &case.desired) {
+            (Some(hold), _) => Outcome::hold('a', vec![hold]),
+            (None, Desired::Gone(removal)) => remove(world, id, case, removal, &withheld),
+            (None, Desired::Release(_) | Desired::Broken(_) | Desired::Unknown) => standing(world, id, case),
         };
-        if let Some(refusal) = &case.refused {
-            refused(&mut outcome, &refusal.hold);
-        }
+        // The last write was refused: the reason stands beside what is decided, which is tried again in its time.
+        outcome.holds.extend(case.refused.iter().map(|refusal| refusal.hold.clone()));
+        // What somebody can lift comes first, on every screen.
+        outcome.holds.sort_by_key(|hold| hold.lift.kind == LiftKind::Wait);
         plan.wake_at = [plan.wake_at, outcome.wake_at].into_iter().flatten().min();
         let view = view(world, id, case, &outcome);
         plan.moves.insert(id.clone(), moved(outcome, case, view));
@@ -31,18 +33,13 @@ pub fn plan(world: &World) -> Plan {
 
 fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
     let Some(live) = &case.live else { return create(world, id, case) };
-    if let Some(outcome) = untouchable(world, id, case, live) {
+    if let Some(outcome) = untouchable(world, id, live) {
         return outcome;
     }
     match Facts::of(world, id, case) {
         Some(facts) => decide(&facts),
         None => adopt(world, id, case, live),
     }
-}
-
-/// The last write was refused: the reason stands beside what is decided, which is tried again in its time.
-fn refused(outcome: &mut Outcome, hold: &Hold) {
-    outcome.holds.insert(0, hold.clone());
 }
 
 fn moved(outcome: Outcome, case: &Case, view: crate::objects::record::View) -> Move {

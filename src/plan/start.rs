@@ -4,9 +4,10 @@ use crate::model::{CommitId, Hold, ReleaseId};
 use crate::objects::record::Pending;
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
+use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
 use crate::plan::holds;
-use crate::plan::outcome::{Outcome, companion_writes};
+use crate::plan::outcome::{Outcome, fully_entered};
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
 use crate::world::{
@@ -23,19 +24,15 @@ fn path_of(case: &Case) -> &str {
 
 /// Row a: suspended in the cluster, being deleted, or of another root.
 #[must_use]
-pub fn untouchable(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Option<Outcome> {
+pub fn untouchable(world: &World, id: &ReleaseId, live: &Live) -> Option<Outcome> {
     if let Some(reason) = &live.suspend {
         return Some(Outcome::hold('a', vec![holds::suspended_in_cluster(id, reason)]));
     }
     if live.deleting {
         return Some(Outcome::hold('a', vec![holds::deleting(id)]));
     }
-    if let Some(root) = live.root.as_ref().filter(|root| **root != world.policy.root) {
-        return Some(Outcome::hold('a', vec![holds::other_root(id, root)]));
-    }
-    live.other_owner
-        .as_ref()
-        .map(|owner| Outcome::hold('a', vec![holds::other_owner(id, owner, path_of(case))]))
+    let other = live.root.as_ref().filter(|root| **root != world.policy.root)?;
+    Some(Outcome::hold('a', vec![holds::other_root(id, other)]))
 }
 
 /// Row a: a CloneSet without our memory. It is taken only if the release says so and nothing would move.
@@ -48,6 +45,9 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
     let release = head.release();
     if !head.fresh {
         return Outcome::hold('a', vec![holds::stale(id, &world.source)]);
+    }
+    if let Some(owner) = &live.other_owner {
+        return Outcome::hold('a', vec![holds::other_owner(id, owner, &release.path)]);
     }
     if !release.adopt {
         return hold("to take it over, say so in its Release");
@@ -62,6 +62,12 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
     if let Some(change) = live.drift.changes.iter().find(|change| change.path.starts_with("spec.template")) {
         return hold(&format!("its template differs from Git at {}; write it as it is first", change.path));
     }
+    if let Some(size) = release.replicas.filter(|size| *size != live.replicas) {
+        return hold(&format!(
+            "it has {} replicas and Git says {size}; write the size as it is first",
+            live.replicas
+        ));
+    }
     let proof = proof_of(release, head.intent.episode.as_ref().map(|it| it.first));
     let failed = case.recorded_memory().and_then(|memory| memory.failed);
     let memory = Memory {
@@ -70,7 +76,7 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         revision: Some(status.update_revision.clone()),
         failed: failed.filter(|failed| failed.template != release.template),
         proven: vec![proof.clone()],
-        ..new_memory(world, release, proof.commit)
+        ..fully_entered(release, proof.commit, world.now)
     };
     // What was ours before, and lost its memory, is written whole: an apply that leaves the spec out drops it.
     let body = if live.root.is_some() {
@@ -95,28 +101,12 @@ fn proof_of(release: &Release, commit: Option<CommitId>) -> Proof {
     Proof { template: release.template, digest: release.digest, commit, version: release.version.clone() }
 }
 
-/// Memory of a release whose pods are all to be on it.
-fn new_memory(world: &World, release: &Release, episode: Option<CommitId>) -> Memory {
-    Memory {
-        uid: None,
-        digest: release.digest,
-        template: release.template,
-        episode,
-        version: release.version.clone(),
-        step: release.last_step(),
-        step_entered: world.now,
-        step_reached: None,
-        revision: None,
-        failed: None,
-        proven: Vec::new(),
-    }
-}
-
 /// Why HEAD cannot be followed.
 #[must_use]
 pub fn unreadable(world: &World, id: &ReleaseId, case: &Case) -> Vec<Hold> {
     match &case.desired {
         Desired::Broken(diagnostics) if world.source.is_readable() => vec![holds::broken(id, diagnostics)],
+        Desired::Unknown if world.source.is_readable() => vec![holds::never_in_git(id)],
         _ => vec![holds::git(id, &world.source)],
     }
 }
@@ -129,23 +119,41 @@ pub fn create(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
         return Outcome::hold('c', vec![holds::no_records(id)]);
     }
     let recorded = case.recorded_memory();
-    if let Some(top) = recorded.and_then(Memory::top) {
-        return create_again(world, id, case, top, recorded.and_then(|memory| memory.failed));
+    if let Some(memory) = recorded.filter(|memory| memory.top().is_some()) {
+        return create_again(world, id, case, memory);
     }
     first_create(world, id, case, recorded.and_then(|memory| memory.failed))
 }
 
-fn create_again(world: &World, id: &ReleaseId, case: &Case, top: &Proof, failed: Option<Try>) -> Outcome {
-    let Some(release) = case.documents.get(&top.digest) else {
-        return Outcome::hold('c', vec![holds::documents_lost(id, &top.version)]);
-    };
+/// The proven release is made again: the one that Git desires where that is proven, else the newest.
+fn create_again(world: &World, id: &ReleaseId, case: &Case, memory: &Memory) -> Outcome {
     let head = Head::of(world, case);
-    let recorded = case.record.as_ref().map_or(1, |record| record.replicas);
-    let size = head.and_then(|head| head.release().replicas).unwrap_or(recorded);
-    let proven = case.recorded_memory().map(|memory| memory.proven.clone()).unwrap_or_default();
-    let memory = Memory { failed, proven, ..new_memory(world, release, top.commit) };
-    let message = format!("{id} is made again as {}, the proven release", holds::named(release));
-    made(world, id, case, release, steps::shape(release, release.last_step(), size, true), memory, message)
+    let size = head.as_ref().and_then(|head| head.release().replicas);
+    let size = size.or(case.record.as_ref().map(|record| record.replicas)).unwrap_or(1);
+    let desired = head.as_ref().and_then(|head| {
+        let place = memory.proven.iter().rposition(|proof| proof.template == head.release().template)?;
+        let below_top = place + 1 < memory.proven.len() && world.policy.proven_depth > 0;
+        let episode = head.intent.episode.as_ref().map(|it| it.first);
+        below_top.then(|| {
+            (head.release().clone(), episode, memory.proven.iter().take(place + 1).cloned().collect())
+        })
+    });
+    // Of two releases with the proven template the entered one stood last.
+    let newest = || {
+        let top = memory.top()?;
+        let stood = case.documents.get(&memory.digest).filter(|_| memory.template == top.template);
+        let newest = || Some((case.documents.get(&top.digest)?, top.commit));
+        let (release, episode) = stood.map(|release| (release, memory.episode)).or_else(newest)?;
+        Some((release.clone(), episode, memory.proven.clone()))
+    };
+    let Some((release, episode, proven)) = desired.or_else(newest) else {
+        let version = memory.top().map_or("", |top| &top.version);
+        return Outcome::hold('c', vec![holds::documents_lost(id, version)]);
+    };
+    let memory = Memory { failed: memory.failed, proven, ..fully_entered(&release, episode, world.now) };
+    let message = format!("{id} is made again as {}, which is proven", holds::named(&release));
+    let shape = steps::shape(&release, release.last_step(), size, true);
+    made(world, id, case, &release, shape, memory, message)
 }
 
 fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>) -> Outcome {
@@ -156,7 +164,7 @@ fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>)
     if !head.fresh {
         return Outcome::hold('c', vec![holds::stale(id, &world.source)]);
     }
-    if let Some(hold) = policy(world, id, release) {
+    if let Some(hold) = kind_forbidden(world, id, release) {
         return Outcome::hold('c', vec![hold]);
     }
     if head.closed().is_some() {
@@ -168,13 +176,15 @@ fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>)
     let Some(episode) = &head.intent.episode else {
         return Outcome::hold('c', vec![holds::episode_unknown(id, &release.path)]);
     };
-    let size = release.replicas.unwrap_or(1);
+    // One that was made before keeps the size that an autoscaler gave it.
+    let before = case.record.as_ref().filter(|record| record.memory.is_some()).map(|record| record.replicas);
+    let size = release.replicas.or(before).unwrap_or(1);
     let by_steps = release.strategy.initial == Initial::Steps;
     if by_steps && head.permitted.furthest < 1 {
         return Outcome::hold('c', holds::not_permitted(id, &head, 1, size, None));
     }
     let step = if by_steps { 1 } else { release.last_step() };
-    let memory = Memory { step, failed, ..new_memory(world, release, Some(episode.first)) };
+    let memory = Memory { step, failed, ..fully_entered(release, Some(episode.first), world.now) };
     let shape = steps::shape(release, step, size, false);
     let message =
         format!("{id} is made for the first time: {} on {}", holds::pods(shape.size), holds::named(release));
@@ -199,28 +209,36 @@ fn made(
         outcome.pending = Some(pending);
         return outcome;
     }
-    let (writes, strangers) = companion_writes(world, id, case, release.companions.iter(), true);
-    if !strangers.is_empty() {
-        return Outcome::hold('c', strangers);
+    let (writes, closed) = companion_writes(world, id, case, release.companions.iter(), true);
+    // What is proven is made again whatever stands in the way of its companions.
+    if !closed.is_empty() && memory.proven.is_empty() {
+        return Outcome::hold('c', closed);
     }
     let body = body::cloneset(release, shape, true, &memory, &world.policy);
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;
     let action = Action::Apply { body, expect: Expect::Absent };
-    outcome.writes.push(Write { object: key(id), action, forward: memory.proven.is_empty() });
+    outcome.writes.push(Write { object: key(id), action, forward: false });
+    for write in &mut outcome.writes {
+        write.forward = memory.proven.is_empty();
+    }
     outcome.pending = Some(pending);
     outcome.memory = Some(memory);
-    outcome
+    outcome.holding(closed)
 }
 
-/// What the daemon's configuration does not allow of a release.
+/// The namespace of a release, where the daemon's configuration does not allow it: nothing is written there.
 #[must_use]
-pub fn policy(world: &World, id: &ReleaseId, release: &Release) -> Option<Hold> {
-    let policy = &world.policy;
-    if policy.namespaces.as_ref().is_some_and(|allowed| !allowed.contains(id.namespace.as_str())) {
-        return Some(holds::not_allowed(id, &format!("namespace {}", id.namespace), "allow.namespaces"));
-    }
-    let refused = release.companions.iter().find(|it| !policy.kinds.contains(&it.body.key.kind));
-    refused
-        .map(|it| holds::not_allowed(id, &format!("kind {} as a companion", it.body.key.kind), "allow.kinds"))
+pub fn namespace_forbidden(world: &World, id: &ReleaseId) -> Option<Hold> {
+    let allowed = world.policy.namespaces.as_ref()?;
+    let what = || format!("namespace {}", id.namespace);
+    (!allowed.contains(id.namespace.as_str())).then(|| holds::not_allowed(id, &what(), "allow.namespaces"))
+}
+
+/// The first kind of a release's companions that the daemon's configuration does not allow.
+#[must_use]
+pub fn kind_forbidden(world: &World, id: &ReleaseId, release: &Release) -> Option<Hold> {
+    let kinds = release.companions.iter().map(|companion| companion.body.key.kind);
+    let mut refused = kinds.filter(|kind| !world.policy.kinds.contains(kind));
+    refused.next().map(|kind| holds::kind_not_allowed(id, kind))
 }

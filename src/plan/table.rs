@@ -3,18 +3,25 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
+use crate::plan::companions::prunes;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::observed::observed;
-use crate::plan::outcome::{Outcome, companion_writes, prunes};
+use crate::plan::outcome::Outcome;
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
+use crate::plan::tend::tended;
 use crate::spec::{OnFailure, Release};
 use crate::world::{Decision, Memory, Proof, Try};
 
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Outcome {
+    tended(facts, for_pods(facts))
+}
+
+/// What is decided for the pods; companions are tended beside it.
+fn for_pods(facts: &Facts<'_>) -> Outcome {
     let backwards = [break_glass, reverted, emptied, observed, repaired, failed, fails_now];
     if let Some(outcome) = backwards.iter().find_map(|row| row(facts)) {
         return outcome;
@@ -129,23 +136,13 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     let same =
         steps::same_partition(live.partition, shape.partition) && live.replicas == shape.size && !live.paused;
     let remembered = live.memory.as_ref() == Some(facts.memory) && step == facts.memory.step;
-    let cloneset = !same || !remembered || !live.drift.changes.is_empty() || live.drift.template;
-    let standing = facts.case.standing_companions();
-    let (companions, strangers) =
-        companion_writes(facts.world, facts.id, facts.case, standing.into_iter(), false);
-    if !cloneset && companions.is_empty() {
-        return (!strangers.is_empty()).then(|| Outcome::hold('g', strangers));
+    if same && remembered && live.drift.changes.is_empty() && !live.drift.template {
+        return None;
     }
-    let mut outcome = if cloneset {
-        let memory = repaired_memory(facts, step, shape);
-        let release = facts.entered.map(|release| &**release);
-        facts.write('g', Decision::Repair, release, shape, memory, String::new())
-    } else {
-        Outcome::of('g', Decision::Repair, String::new())
-    };
-    outcome.message = repair_message(facts, shape, remembered, companions.len());
-    outcome.writes.extend(companions);
-    Some(outcome.holding(strangers))
+    let memory = repaired_memory(facts, step, shape);
+    let release = facts.entered.map(|release| &**release);
+    let message = repair_message(facts, shape, remembered);
+    Some(facts.write('g', Decision::Repair, release, shape, memory, message))
 }
 
 /// The lower of memory's step and the larger of what Git permits and what the live partition already permits.
@@ -190,7 +187,7 @@ fn repaired_memory(facts: &Facts<'_>, step: u32, shape: Shape) -> Memory {
     memory
 }
 
-fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool, companions: usize) -> String {
+fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool) -> String {
     let live = facts.live;
     let mut what = Vec::new();
     for change in live.drift.changes.iter() {
@@ -208,9 +205,6 @@ fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool, companions:
     }
     if !remembered {
         what.push("memory".to_owned());
-    }
-    if companions > 0 {
-        what.push(format!("{companions} of its companions"));
     }
     format!("{} is written again as entered: {}", facts.id, what.join(", "))
 }
@@ -266,7 +260,7 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if facts.has_failed(of) {
         return begin_failed(facts, release, of);
     }
-    if let Some(hold) = start::policy(facts.world, facts.id, release) {
+    if let Some(hold) = start::kind_forbidden(facts.world, facts.id, release) {
         return Outcome::hold('k', vec![hold]);
     }
     let Some(episode) = &head.intent.episode else {
@@ -418,6 +412,10 @@ fn rest(facts: &Facts<'_>) -> Outcome {
         outcome = outcome.holding(vec![holds::pods_not_ready(facts)]);
     }
     outcome.writes = prunes(facts.world, facts.id, facts.case);
+    if !outcome.writes.is_empty() {
+        let names: Vec<String> = outcome.writes.iter().map(|write| write.object.to_string()).collect();
+        outcome.message = format!("{} prunes what Git no longer has: {}", facts.id, names.join(", "));
+    }
     outcome
 }
 
@@ -436,7 +434,5 @@ fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
     let failed = memory.failed.filter(|failed| failed.template != memory.template);
     let message = format!("{} is complete: every pod is on {}", facts.id, memory.version);
     let memory = Memory { proven, failed, episode, ..memory.clone() };
-    let mut outcome = facts.note('p', Decision::Complete, memory, message);
-    outcome.writes.extend(prunes(facts.world, facts.id, facts.case));
-    outcome
+    facts.note('p', Decision::Complete, memory, message)
 }

@@ -22,7 +22,7 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
     let shown = desired.or(entered);
     let facts = Facts::of(world, id, case);
     let is_entered = shown.zip(memory).is_some_and(|(release, memory)| release.digest == memory.digest);
-    let size = size(&facts, head.as_ref(), case.live.as_ref());
+    let size = size(&facts, head.as_ref(), case);
     View {
         phase: phase(outcome, memory, desired.map(|release| &**release)),
         version: Versions {
@@ -37,7 +37,7 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
         proven_digest: top.map(|proof| proof.digest.long()),
         step: memory.filter(|_| is_entered).map_or(0, |memory| memory.step),
         steps: shown
-            .map(|release| step_views(world, release, head.as_ref(), memory, outcome, size))
+            .map(|release| step_views(world, case, release, memory, outcome, size))
             .unwrap_or_default(),
         pods: pods(case.live.as_ref(), size),
         holds: outcome.holds.clone(),
@@ -45,10 +45,13 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
     }
 }
 
-fn size(facts: &Option<Facts<'_>>, head: Option<&Head<'_>>, live: Option<&Live>) -> u32 {
+/// The size that should stand. Where the CloneSet is gone it is the last one known: it is made again with that.
+fn size(facts: &Option<Facts<'_>>, head: Option<&Head<'_>>, case: &Case) -> u32 {
     let in_git = head.and_then(|head| head.release().replicas);
-    let standing = facts.as_ref().map(Facts::wanted_size).or_else(|| live.map(|live| live.replicas));
-    in_git.or(standing).unwrap_or(0)
+    let standing =
+        facts.as_ref().map(Facts::wanted_size).or_else(|| case.live.as_ref().map(|live| live.replicas));
+    let known = || case.record.as_ref().map(|record| record.replicas);
+    in_git.or(standing).or_else(known).unwrap_or(0)
 }
 
 fn commit(head: Option<&Head<'_>>, memory: Option<&Memory>) -> Option<String> {
@@ -108,14 +111,24 @@ fn refuses(hold: &Hold) -> bool {
     }
 }
 
+/// The step at which `release` failed, as the record's history tells it after it was taken back.
+fn failed_at(case: &Case, release: &Release) -> Option<u32> {
+    let digest = release.digest.long();
+    let history = &case.record.as_ref()?.status.history;
+    let fail = Decision::Fail.word();
+    let told = history.iter().rev().find(|it| it.decision == fail && it.digest.as_ref() == Some(&digest))?;
+    Some(told.step)
+}
+
 fn step_views(
     world: &World,
+    case: &Case,
     release: &Release,
-    head: Option<&Head<'_>>,
     memory: Option<&Memory>,
     outcome: &Outcome,
     size: u32,
 ) -> Vec<StepView> {
+    let head = Head::of(world, case);
     let entered = memory.filter(|memory| memory.digest == release.digest);
     let step_now = entered.map_or(0, |memory| memory.step);
     let proven = entered
@@ -126,7 +139,9 @@ fn step_views(
         .holds
         .iter()
         .any(|hold| matches!(hold.gate, Gate::Approval | Gate::Cap | Gate::Suspend | Gate::Freeze));
+    let taken_back = if has_failed && entered.is_none() { failed_at(case, release) } else { None };
     let state = |step: u32| match step.cmp(&step_now) {
+        _ if taken_back == Some(step) => StepState::Failed,
         std::cmp::Ordering::Less => StepState::Done,
         std::cmp::Ordering::Equal if proven => StepState::Done,
         std::cmp::Ordering::Equal if has_failed => StepState::Failed,
@@ -143,7 +158,10 @@ fn step_views(
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,
             entered_at: entered.filter(|it| it.step == step && !proven).map(|it| it.step_entered),
-            approvals: head.map(|head| approvals(head.intent, &world.policy, step)).unwrap_or_default(),
+            approvals: head
+                .as_ref()
+                .map(|head| approvals(head.intent, &world.policy, step))
+                .unwrap_or_default(),
         }
     };
     release.strategy.steps.iter().enumerate().map(one).collect()

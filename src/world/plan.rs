@@ -93,7 +93,8 @@ pub struct Write {
     pub object: ObjectKey,
     /// What is done to it.
     pub action: Action,
-    /// Whether it can bring pods to a revision that is not proven: sent only while the lease is surely ours.
+    /// Whether it can bring pods to a revision that is not proven, or delete: sent only while the lease is surely
+    /// ours.
     pub forward: bool,
 }
 

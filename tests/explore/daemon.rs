@@ -194,11 +194,16 @@ pub fn recorded(
         return None;
     }
     let known = before.map(|record| record.documents.clone()).unwrap_or_default();
+    let head = match &case.desired {
+        Desired::Release(intent) => Some(&intent.release),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    };
     let mut documents = BTreeMap::new();
     if let Some(memory) = &memory {
         let target = memory.proven.iter().rev().find(|proof| proof.template != memory.template);
         for wanted in target.map(|proof| proof.digest).into_iter().chain([memory.digest]) {
-            if let Some(release) = known.get(&wanted).or_else(|| case.documents.get(&wanted)) {
+            let head = head.filter(|release| release.digest == wanted);
+            if let Some(release) = known.get(&wanted).or_else(|| case.documents.get(&wanted)).or(head) {
                 documents.insert(wanted, release.clone());
             }
         }

@@ -71,6 +71,8 @@ fn spec(dice: &mut Dice) -> Spec {
         adopt: dice.chance(90),
     };
     let replicas = dice.pick(&[Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(0), None, Some(8)]);
+    // `initial: steps` wants replicas in Git.
+    let replicas = replicas.or(doc.by_steps.then_some(3));
     Spec { doc, replicas, cap: None, suspend: false, valid: true }
 }
 

@@ -26,11 +26,15 @@ pub fn settle(sim: &mut Sim) -> Result<(), Violation> {
     if !known {
         accept(sim);
     }
-    let (mut idle, mut rounds) = (0, 0);
+    let (mut idle, mut rounds, mut vain) = (0, 0, sim.vain);
     while idle < IDLE {
         let before = picture(sim);
         round(sim, false)?;
         rounds += 1;
+        vain = if idle < 3 { sim.vain } else { vain };
+        require(sim.vain < vain + 3, "busy", || {
+            "requests that change nothing are sent again and again".to_owned()
+        })?;
         if before == picture(sim) {
             idle += 1;
             sim.now += if idle % 3 == 0 { 14 } else { 1 };
@@ -168,7 +172,8 @@ impl Rest<'_> {
             let asked_for = self.set.annotations.contains_key(keys::ROLLBACK);
             let wrong = !asked_for && !self.ledger.excuses.disturbed && self.good(wanted);
             require(!wrong, "stuck", || format!("healthy {wanted} has failed"))?;
-            let taken_back = doc.hold || top.is_none() || entered != wanted;
+            let holds = self.sim.names.docs.get(&memory.digest).is_none_or(|doc| doc.hold);
+            let taken_back = holds || top.is_none() || entered != wanted;
             return require(taken_back, "stuck", || format!("{wanted} has failed and is not taken back"));
         }
         if let Some(top) = top.filter(|top| *top == wanted) {
@@ -224,7 +229,8 @@ fn silence(sim: &Sim, id: &ReleaseId) -> Result<(), Violation> {
     let there = sim.cluster.sets.get(id).is_some_and(|set| {
         let size = spec.replicas.is_none_or(|replicas| replicas == set.replicas);
         let memory = set.memory().is_some_and(|memory| {
-            memory.digest == digest(id, &spec.doc)
+            memory.uid.as_ref() == Some(&set.uid)
+                && memory.digest == digest(id, &spec.doc)
                 && memory.top().is_some_and(|top| top.digest == memory.digest)
         });
         let pods = set.pods.len() == set.replicas as usize

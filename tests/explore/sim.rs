@@ -67,6 +67,8 @@ pub struct Sim {
     pub writes: Vec<String>,
     /// Things that happened.
     pub events: u64,
+    /// Requests that changed nothing.
+    pub vain: u64,
     /// The planted bug.
     pub bug: Option<Bug>,
     /// What happened, in words, where somebody listens.
@@ -105,6 +107,7 @@ impl Sim {
             holds: BTreeMap::new(),
             writes: Vec::new(),
             events: 0,
+            vain: 0,
             bug,
             log: listen.then(Vec::new),
             ids,
@@ -338,7 +341,10 @@ impl Sim {
         match self.cluster.write(id, &write) {
             Err(Refused::Conflict) => return Ok(Sent::Refused),
             Err(Refused::Harmful(text)) => return Err(Violation { rule: "whole", text }),
-            Ok(false) => return Ok(Sent::Same),
+            Ok(false) => {
+                self.vain += 1;
+                return Ok(Sent::Same);
+            }
             Ok(true) => {}
         }
         if write.object.kind != Kind::CloneSet {
@@ -389,7 +395,8 @@ impl Sim {
         let is_service = write.object == key(id, Kind::Service);
         let says = body["spec"]["selector"]["app"].as_str().and_then(|text| text.parse::<u32>().ok());
         let frozen = leave.is_some_and(|leave| leave.closed);
-        let fine = !is_service || !frozen || says == entered || ledger.excuses.hand;
+        let made = !self.cluster.sets.contains_key(id);
+        let fine = !is_service || !frozen || says == entered || made || ledger.excuses.hand;
         crate::explore::ledger::require(fine, "closed", || {
             format!("the Service of {id} changes while frozen")
         })

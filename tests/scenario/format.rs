@@ -279,5 +279,10 @@ pub fn folder() -> PathBuf {
 /// Reads a file.
 pub fn read(file: &str) -> Scenario {
     let text = fs::read_to_string(folder().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
+    parse(file, &text)
+}
+
+/// Reads the text of a file.
+pub fn parse(file: &str, text: &str) -> Scenario {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }

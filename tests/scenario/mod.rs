@@ -82,3 +82,26 @@ fn the_list_of_scenarios_has_every_sentence() {
         }
     }
 }
+
+/// A partition that is lowered by hand lets more pods go than anybody has approved; nobody is there to repair it.
+#[test]
+#[should_panic(expected = "1 are approved")]
+fn the_observer_notices_pods_that_nobody_has_approved() {
+    play::text(
+        "says: {}
+steps:
+- expect: { phase: Healthy }
+- commit: { image: B }
+- expect: { phase: Paused, step: 1 }
+- kill: {}
+- cluster: { patch: { spec: { updateStrategy: { partition: 0 } } } }
+- advance: 1m
+",
+    );
+}
+
+#[test]
+#[should_panic(expected = "pods by image is")]
+fn a_scenario_that_is_not_so_fails() {
+    play::text("says: {}\nsteps:\n- stays: { for: 1m, images: {} }\n");
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::scenario::format::{Picture, Scenario, Step, read};
+use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::history::RELEASE;
 use crate::scenario::stage::Stage;
 
@@ -22,6 +22,11 @@ pub fn twice(file: &str) {
         assert_eq!(one, other, "{file}: the two runs differ at entry {number}");
     }
     assert_eq!(first.len(), second.len(), "{file}: one run has more to tell");
+}
+
+/// Plays a scenario that is written here, once.
+pub fn text(text: &str) {
+    once("here", &parse("here", text));
 }
 
 fn once(file: &str, scenario: &Scenario) -> Vec<String> {
@@ -156,7 +161,8 @@ fn differences_told(status: &Value, picture: &Picture) -> Vec<String> {
     if let Some(gates) = &picture.gates {
         let mut seen: Vec<&str> = holds.iter().filter_map(|hold| hold["gate"].as_str()).collect();
         let mut wanted: Vec<&str> = gates.iter().map(String::as_str).collect();
-        (seen.sort_unstable(), wanted.sort_unstable());
+        seen.sort_unstable();
+        wanted.sort_unstable();
         if seen != wanted {
             found.push(format!("closed gates are {seen:?}, not {wanted:?}"));
         }

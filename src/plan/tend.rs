@@ -1,0 +1,40 @@
+//! The companions of what stands: repaired beside what is decided for the pods.
+
+use crate::plan::companions::companion_writes;
+use crate::plan::facts::Facts;
+use crate::plan::outcome::Outcome;
+use crate::world::Decision;
+
+/// Adds the repair of companions to what is decided for the pods. It takes a lap that moves no pod, and comes before
+/// the next step of the same release and before its completion; it never stands in the way of a failure, of a rollback
+/// or of a release that may be its cure.
+#[must_use]
+pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
+    let standing = facts.case.standing_companions();
+    let (writes, closed) = companion_writes(facts.world, facts.id, facts.case, standing.into_iter(), false);
+    let blocked = !closed.is_empty();
+    outcome.holds.extend(closed);
+    let (gives_way, goes_on) = match outcome.decision {
+        Decision::Rest | Decision::Hold => (true, false),
+        Decision::Complete => (true, true),
+        Decision::Enter(_) => (outcome.row == 'q', outcome.row == 'q'),
+        Decision::Note
+        | Decision::Create
+        | Decision::Adopt
+        | Decision::Repair
+        | Decision::Fail
+        | Decision::RollBack
+        | Decision::Remove => (false, false),
+    };
+    if gives_way && !writes.is_empty() {
+        let names: Vec<String> = writes.iter().map(|write| write.object.to_string()).collect();
+        let message = format!("{} repairs its companions: {}", facts.id, names.join(", "));
+        let mut repair = Outcome::of('g', Decision::Repair, message).holding(outcome.holds);
+        repair.writes = writes;
+        return repair.waking(outcome.wake_at);
+    }
+    if goes_on && blocked {
+        return Outcome::hold(outcome.row, outcome.holds).waking(outcome.wake_at);
+    }
+    outcome
+}
