@@ -1,6 +1,9 @@
 //! The commands as a person types them, in a clone and without a cluster.
 
+use std::path::Path;
 use std::process::Command;
+
+use triton::cli::embedded::Embedded;
 
 use crate::repo::Repo;
 
@@ -12,12 +15,17 @@ struct Said {
 
 /// `triton` in the clone, with a cluster that cannot be found.
 fn triton(repo: &Repo, args: &[&str]) -> Said {
+    with_cluster(repo, "/nowhere".as_ref(), args)
+}
+
+/// `triton` in the clone, with the cluster of a kubeconfig.
+fn with_cluster(repo: &Repo, kubeconfig: &Path, args: &[&str]) -> Said {
     let output = Command::new(env!("CARGO_BIN_EXE_triton"))
         .args(args)
         .current_dir(repo.path())
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("KUBECONFIG", "/nowhere")
+        .env("KUBECONFIG", kubeconfig)
         .output()
         .unwrap();
     Said { code: output.status.code(), out: String::from_utf8_lossy(&output.stdout).trim_end().to_owned() }
@@ -206,4 +214,32 @@ fn a_plan_for_scripts_names_what_it_is_about() {
     let fields = ["namespace", "name", "from", "to"].map(|key| list[0][key].as_str().unwrap().to_owned());
     assert_eq!(fields, ["shop", "checkout", "2.4.0", "2.4.1"]);
     assert_eq!(list[0]["approvalsVoided"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_cluster_at_hand_plan_and_diff_say_what_is_there() {
+    let repo = example();
+    let kubeconfig = repo.file(".git/kubeconfig");
+    let cluster = Embedded::start("127.0.0.1:0".parse().unwrap(), &["shop".into()]).await.unwrap();
+    cluster.write_kubeconfig(&kubeconfig).unwrap();
+    let diff = with_cluster(&repo, &kubeconfig, &["diff", "shop/checkout"]);
+    assert_eq!(diff.out, "CloneSet shop/checkout  is not there\n\n0 objects are as the specs say");
+    let plan = with_cluster(&repo, &kubeconfig, &["plan"]);
+    assert!(plan.out.contains("shop/checkout  2.4.0\n  "), "{}", plan.out);
+    assert!(!plan.out.contains("No cluster was read"), "{}", plan.out);
+    let waiting = with_cluster(&repo, &kubeconfig, &["approve", "--waiting", "shop/*"]);
+    assert_eq!((waiting.code, waiting.out.as_str()), (Some(1), ""));
+    let late = ["status", "--wait", "--for", "complete", "--timeout", "0s"];
+    assert_eq!(with_cluster(&repo, &kubeconfig, &late).code, Some(1));
+}
+
+#[test]
+fn shells_and_editors_get_what_they_ask_for() {
+    let repo = example();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = triton(&repo, &["completions", shell]);
+        assert!(script.code == Some(0) && script.out.contains("unfreeze"), "{shell}");
+    }
+    let schema: serde_json::Value = serde_json::from_str(&triton(&repo, &["schema"]).out).unwrap();
+    assert_eq!(schema["allOf"][0]["then"]["$ref"], "#/definitions/Release");
 }

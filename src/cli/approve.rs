@@ -107,15 +107,25 @@ pub fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
     commit(&located, args, &[marker], printer)
 }
 
-/// Runs `triton approve --waiting` for the releases that wait: one commit.
+/// Runs `triton approve --waiting` for the releases that wait, each with the digest that the cluster waits with: one
+/// commit.
 ///
 /// # Errors
-/// Where one of them cannot be approved, or Git refuses.
-pub fn run_all(args: &ApproveArgs, releases: &[ReleaseId], printer: &Printer) -> Result<Exit> {
-    let located = Located::find(&args.dir, releases.first())?;
+/// Where one of them cannot be approved, the clone has another digest, or Git refuses.
+pub fn run_all(args: &ApproveArgs, waiting: &[(ReleaseId, String)], printer: &Printer) -> Result<Exit> {
+    let located = Located::find(&args.dir, waiting.first().map(|(id, _)| id))?;
     let head = located.clone.head()?;
-    let markers: Result<Vec<Marker>> = releases.iter().map(|id| marker(&located, head, args, id)).collect();
-    commit(&located, args, &markers?, printer)
+    let mut markers = Vec::new();
+    for (id, digest) in waiting {
+        let release = &located.intent(head, id)?.release;
+        if release.digest.long() != *digest {
+            return Err(Refusal::new(format!("the clone has another {id} than the one that waits"))
+                .hint("git pull, and try again; or push first what the clone has")
+                .into());
+        }
+        markers.push(marker(&located, head, args, id)?);
+    }
+    commit(&located, args, &markers, printer)
 }
 
 fn marker(located: &Located, head: CommitId, args: &ApproveArgs, id: &ReleaseId) -> Result<Marker> {

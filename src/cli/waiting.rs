@@ -23,9 +23,9 @@ pub async fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
     approve::run_all(args, &waiting, printer)
 }
 
-/// The releases that an approval is the next thing for.
-fn waiting(records: &[Record], pattern: &Pattern) -> Vec<ReleaseId> {
+/// The releases that an approval is the next thing for, each with the digest that waits.
+fn waiting(records: &[Record], pattern: &Pattern) -> Vec<(ReleaseId, String)> {
     let waits = |record: &&Record| record.status.view.holds.iter().any(|hold| hold.gate == Gate::Approval);
-    let meant = records.iter().filter(|record| pattern.fits(&record.id));
-    meant.filter(waits).map(|record| record.id.clone()).collect()
+    let meant = records.iter().filter(|record| pattern.fits(&record.id)).filter(waits);
+    meant.map(|record| (record.id.clone(), record.status.view.digest.clone().unwrap_or_default())).collect()
 }
