@@ -2,6 +2,7 @@
 
 use triton::cli::approve::{self, ApproveArgs};
 use triton::cli::clone::PublishArgs;
+use triton::cli::freeze::{self, FreezeArgs, UnfreezeArgs};
 use triton::cli::output::Printer;
 use triton::cli::records::ClusterArgs;
 use triton::cli::rollback::{self, RollbackArgs};
@@ -202,7 +203,6 @@ fn a_step_is_one_commit_that_changes_one_number() {
     assert!(said.ends_with("-  step: 1\n+  step: 2"), "{said}");
     assert_eq!(step("search", 2).unwrap_err(), "spec.step of shop/search is 2 already");
     assert_eq!(step("search", 4).unwrap_err(), "shop/search has steps 1 to 3, no step 4");
-    assert!(step("checkout", 2).unwrap_err().contains("has no `step:` line"));
 }
 
 #[test]
@@ -238,4 +238,59 @@ fn nothing_is_committed_in_the_middle_of_a_revert() {
     let error = approve(&checkout(&repo)).unwrap_err();
     assert_eq!(error, "a git revert is under way in this clone");
     assert_eq!(repo.id("main"), head);
+}
+
+fn freeze(repo: &Repo, dir: &str) -> Result<(), String> {
+    let publish = PublishArgs::default();
+    let args = FreezeArgs { dir: repo.file(dir), reason: "stock: \"taking\"".into(), until: None, publish };
+    freeze::freeze(&args, &Printer::SILENT).map(drop).map_err(|error| error.to_string())
+}
+
+fn unfreeze(repo: &Repo, dir: &str) -> Result<(), String> {
+    let args = UnfreezeArgs { dir: repo.file(dir), publish: PublishArgs::default() };
+    freeze::unfreeze(&args, &Printer::SILENT).map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_freeze_is_one_commit_that_adds_a_file_and_an_unfreeze_one_that_removes_it() {
+    let repo = example();
+    freeze(&repo, "").unwrap();
+    assert_eq!(changed(&repo), ["A freeze.yaml"]);
+    let (frozen, mistakes) =
+        triton::spec::read_freeze("freeze.yaml", &std::fs::read(repo.file("freeze.yaml")).unwrap());
+    assert_eq!((frozen.reason.as_str(), mistakes.len()), ("stock: \"taking\"", 0));
+    assert!(freeze(&repo, "").unwrap_err().contains("freezes it already: stock"));
+    unfreeze(&repo, "").unwrap();
+    assert_eq!(changed(&repo), ["D freeze.yaml"]);
+    assert!(unfreeze(&repo, "").unwrap_err().contains("has no freeze.yaml"));
+}
+
+#[test]
+fn a_freeze_stands_in_the_directory_that_was_named_and_only_where_it_stops_something() {
+    let repo = example();
+    freeze(&repo, "releases/shop/cart").unwrap();
+    assert_eq!(changed(&repo), ["A releases/shop/cart/freeze.yaml"]);
+    std::fs::create_dir_all(repo.file("docs")).unwrap();
+    assert_eq!(freeze(&repo, "docs").unwrap_err(), "there is no release below docs");
+}
+
+#[test]
+fn a_release_without_a_step_gets_one_and_keeps_its_comments() {
+    let repo = example();
+    let path = "releases/shop/checkout.yaml";
+    let before = std::fs::read_to_string(repo.file(path)).unwrap();
+    let args = StepArgs {
+        release: "shop/checkout".parse().unwrap(),
+        step: 2,
+        dir: repo.path().to_owned(),
+        publish: PublishArgs::default(),
+    };
+    step::run(&args, &Printer::SILENT).unwrap();
+    assert_eq!(changed(&repo), [format!("M {path}")]);
+    let after = std::fs::read_to_string(repo.file(path)).unwrap();
+    assert_eq!(after, before.replacen("spec:\n", "spec:\n  step: 2\n", 1));
+    assert_eq!(
+        step::run(&args, &Printer::SILENT).unwrap_err().to_string(),
+        "spec.step of shop/checkout is 2 already"
+    );
 }

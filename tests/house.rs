@@ -73,6 +73,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("base64", HANDS),
     ("bytes", HANDS),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
     ("file_watch", &["controller", "cli"]),
     ("flate2", HANDS),
     ("futures", &["cluster", "controller", "devcluster", "cli"]),

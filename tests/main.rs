@@ -8,6 +8,7 @@ mod check;
 mod clone;
 mod crd;
 mod daemon;
+mod doors;
 mod embedded;
 mod exclusions;
 mod explore;

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::cli::clone::PublishArgs;
 use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
+use crate::cli::records::{ClusterArgs, Pattern};
 use crate::model::{CommitId, ReleaseId};
 use crate::spec::{Place, Release};
 use crate::world::{Intent, Marker as Marked, Permit};
@@ -24,11 +25,18 @@ const WORD: usize = 4;
 /// other, enter the step. Without --step it is the lowest step that Git does not permit yet. Markers of this release
 /// for other digests are dead, and go in the same commit.
 #[derive(Args, Clone, Debug)]
-#[command(group = clap::ArgGroup::new("what").args(["step", "skip", "removal"]))]
+#[command(group = clap::ArgGroup::new("what").args(["step", "skip", "removal", "waiting"]))]
 pub struct ApproveArgs {
     /// The release
-    #[arg(value_name = "NAMESPACE/NAME", required_unless_present = "removal", conflicts_with = "removal")]
+    #[arg(
+        value_name = "NAMESPACE/NAME",
+        required_unless_present_any = ["removal", "waiting"],
+        conflicts_with_all = ["removal", "waiting"]
+    )]
     pub release: Option<ReleaseId>,
+    /// Approve every release that waits for an approval now, by the cluster's records: 'NAMESPACE/*', in one commit
+    #[arg(long, value_name = "NAMESPACE/*")]
+    pub waiting: Option<Pattern>,
     /// Approve this step, also ahead of its turn
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub step: Option<u32>,
@@ -47,6 +55,9 @@ pub struct ApproveArgs {
     /// Where the commit goes
     #[command(flatten)]
     pub publish: PublishArgs,
+    /// The cluster whose records say what waits
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 impl ApproveArgs {
@@ -59,8 +70,10 @@ impl ApproveArgs {
             skip: false,
             removal: None,
             reason: None,
+            waiting: None,
             dir: folder.to_owned(),
             publish: PublishArgs::default(),
+            cluster: ClusterArgs::default(),
         }
     }
 }
@@ -88,28 +101,69 @@ pub fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
     let head = located.clone.head()?;
     let marker = match (&args.release, &args.removal) {
         (_, Some(commit)) => removal(&located, commit, args.reason.as_deref())?,
-        (Some(id), None) => {
-            let intent = located.intent(head, id)?;
-            let dead = dead(&located, head, &intent.release)?;
-            step_marker(&located, args, &intent, dead)?
-        }
+        (Some(id), None) => marker(&located, head, args, id)?,
         (None, None) => return Err(Refusal::new("name a release").into()),
     };
-    located.clone.publish(&args.publish, &marker.branch, printer, || {
-        let file = located.clone.top().join(&marker.path);
-        let folder = file.parent().context("a marker stands in a folder")?;
-        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, &marker.text))?;
-        let mut paths = vec![marker.path.clone()];
-        for dead in &marker.dead {
-            std::fs::remove_file(located.clone.top().join(dead)).with_context(|| dead.clone())?;
-            paths.push(dead.clone());
+    commit(&located, args, &[marker], printer)
+}
+
+/// Runs `triton approve --waiting` for the releases that wait, each with the digest that the cluster waits with: one
+/// commit.
+///
+/// # Errors
+/// Where one of them cannot be approved, the clone has another digest, or Git refuses.
+pub fn run_all(args: &ApproveArgs, waiting: &[(ReleaseId, String)], printer: &Printer) -> Result<Exit> {
+    let located = Located::find(&args.dir, waiting.first().map(|(id, _)| id))?;
+    let head = located.clone.head()?;
+    let mut markers = Vec::new();
+    for (id, digest) in waiting {
+        let release = &located.intent(head, id)?.release;
+        if release.digest.long() != *digest {
+            return Err(Refusal::new(format!("the clone has another {id} than the one that waits"))
+                .hint("git pull, and try again; or push first what the clone has")
+                .into());
+        }
+        markers.push(marker(&located, head, args, id)?);
+    }
+    commit(&located, args, &markers, printer)
+}
+
+fn marker(located: &Located, head: CommitId, args: &ApproveArgs, id: &ReleaseId) -> Result<Marker> {
+    let intent = located.intent(head, id)?;
+    let dead = dead(located, head, &intent.release)?;
+    step_marker(located, args, &intent, dead)
+}
+
+/// Commits markers, and tells of them.
+fn commit(located: &Located, args: &ApproveArgs, markers: &[Marker], printer: &Printer) -> Result<Exit> {
+    let (branch, title) = match markers {
+        [only] => (only.branch.clone(), only.title.clone()),
+        many => {
+            let titles: Vec<String> = many.iter().map(|marker| format!("- {}", marker.title)).collect();
+            let title = format!("Approve {} releases\n\n{}", many.len(), titles.join("\n"));
+            (format!("triton/approve-{}-releases-{}", many.len(), word()), title)
+        }
+    };
+    located.clone.publish(&args.publish, &branch, printer, || {
+        let mut paths = Vec::new();
+        for marker in markers {
+            let file = located.clone.top().join(&marker.path);
+            let folder = file.parent().context("a marker stands in a folder")?;
+            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, &marker.text))?;
+            paths.push(marker.path.clone());
+            for dead in &marker.dead {
+                std::fs::remove_file(located.clone.top().join(dead)).with_context(|| dead.clone())?;
+                paths.push(dead.clone());
+            }
         }
         let reason = args.reason.as_ref().map(|reason| format!("\n\n{reason}")).unwrap_or_default();
-        located.clone.commit(&paths, &format!("{}{reason}", marker.title))
+        located.clone.commit(&paths, &format!("{title}{reason}"))
     })?;
-    printer.say(format!("  adds     {}", marker.path))?;
-    for dead in &marker.dead {
-        printer.say(format!("  removes  {dead}"))?;
+    for marker in markers {
+        printer.say(format!("  adds     {}", marker.path))?;
+        for dead in &marker.dead {
+            printer.say(format!("  removes  {dead}"))?;
+        }
     }
     Ok(Exit::Fine)
 }

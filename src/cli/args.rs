@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
-use crate::cli::{approve, check, demo, devcluster, history, rollback, run, status, step, why};
+use crate::cli::{
+    approve, check, completions, demo, devcluster, diff, freeze, history, plan, rollback, run, schema,
+    status, step, waiting, why,
+};
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
 ///
@@ -27,12 +30,18 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Devcluster(devcluster::DevclusterArgs),
     Check(check::CheckArgs),
+    Plan(plan::PlanArgs),
+    Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
     History(history::HistoryArgs),
     Approve(approve::ApproveArgs),
     Step(step::StepArgs),
     Rollback(rollback::RollbackArgs),
+    Freeze(freeze::FreezeArgs),
+    Unfreeze(freeze::UnfreezeArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line, runs the command, and tells the exit code.
@@ -63,19 +72,24 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Demo(args) => demo::run(&args, printer).await,
         Command::Devcluster(args) => devcluster::run(&args, printer).await,
         Command::Check(args) => check::run(&args, printer),
+        Command::Plan(args) => plan::run(&args, printer).await,
+        Command::Diff(args) => diff::run(&args, printer).await,
         Command::Status(args) => status::run(args, printer).await,
         Command::Why(args) => why::run(args, printer).await,
         Command::History(args) => history::run(args, printer).await,
-        Command::Approve(args) => approve::run(&args, printer),
+        Command::Approve(args) => waiting::run(&args, printer).await,
         Command::Step(args) => step::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
+        Command::Freeze(args) => freeze::freeze(&args, printer),
+        Command::Unfreeze(args) => freeze::unfreeze(&args, printer),
+        Command::Schema(args) => schema::run(&args, printer),
+        Command::Completions(args) => completions::run(&args, &mut Args::command(), printer),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

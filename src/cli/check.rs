@@ -1,14 +1,19 @@
 //! `triton check`: reads the specs as they stand in the work tree.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::catalog::{Catalog, Question, Root};
+use crate::cli::draft::{self, Draft};
 use crate::cli::output::{Exit, Format, Paint, Printer, Tint};
 use crate::cli::worktree::{self, OnDisk};
 use crate::spec::{Diagnostic, Severity};
+use crate::world::{Desired, Policy};
 
 /// Read the specs and say what is to be mended: 0 clean, 1 something to mend.
 ///
@@ -19,6 +24,9 @@ pub struct CheckArgs {
     /// The repository, or a directory in it
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
+    /// The branch that this is to be merged into: a new marker that would approve nothing there is an error
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
     /// Form of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Format,
@@ -55,6 +63,12 @@ pub fn run(args: &CheckArgs, printer: &Printer) -> Result<Exit> {
         releases += disk.assembled.releases.len();
         found.extend(disk.diagnostics);
     }
+    if let Some(base) = &args.base {
+        let idle = idle_markers(&args.path, base)?;
+        // One that is named wrong is told already, as a warning.
+        found.retain(|it| !idle.iter().any(|new| new.path == it.path));
+        found.extend(idle);
+    }
     match args.output {
         Format::Json => printer.json(&found.iter().map(Mistake::of).collect::<Vec<_>>())?,
         Format::Text => {
@@ -66,6 +80,34 @@ pub fn run(args: &CheckArgs, printer: &Printer) -> Result<Exit> {
     }
     let broken = found.iter().any(|it| it.severity == Severity::Error);
     Ok(if broken { Exit::YourTurn } else { Exit::Fine })
+}
+
+/// The markers that are new since `base` and would approve nothing there.
+fn idle_markers(path: &Path, base: &str) -> Result<Vec<Diagnostic>> {
+    let draft = Draft::of(path, Some(base))?;
+    let mut found = Vec::new();
+    for directory in &draft.roots {
+        let policy = Arc::new(Policy { path: directory.clone(), ..Policy::default() });
+        let (head, seen, known) = (draft.head, draft.base, BTreeMap::new());
+        let question = Question { repository: &draft.repository, head, seen, known: &known, policy: &policy };
+        let reading = Catalog::new(directory).read(&question)?;
+        let intents = reading.desired.iter().filter_map(|(id, desired)| match desired {
+            Desired::Release(intent) => Some((id.clone(), &**intent)),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+        });
+        let root = Root::new(directory);
+        let idle = draft::useless(&root, &draft.changes(&root)?, &intents.collect());
+        found.extend(idle.into_iter().map(|it| Diagnostic {
+            severity: Severity::Error,
+            path: it.path,
+            line: 0,
+            column: 0,
+            message: format!("approves nothing: {}", it.reason),
+            cure: it.cure,
+            snippet: String::new(),
+        }));
+    }
+    Ok(found)
 }
 
 /// A mistake as people see it: what, where, the lines around it, the cure.

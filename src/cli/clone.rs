@@ -47,6 +47,21 @@ const UNDER_WAY: [(&str, &str); 4] = [
     ("REBASE_HEAD", "rebase"),
 ];
 
+/// A push that was refused, with the cure: others were faster, or the branch takes pull requests only.
+fn not_sent(error: &anyhow::Error, target: &str, home: &str, branch: &str) -> Refusal {
+    let said = format!("{error:#}");
+    // What git-push(1) says of a branch that has moved.
+    let is_behind = ["fetch first", "non-fast-forward"].iter().any(|words| said.contains(words));
+    let refusal = Refusal::new(format!("the commit is made but not sent: {said}"));
+    if is_behind {
+        return refusal.hint(format!("git pull --rebase {REMOTE} {home}, then git push {REMOTE} {target}"));
+    }
+    refusal.hint(format!(
+        "where {home} takes pull requests only: git push {REMOTE} {target}:{branch}, open one into {home}, and take \
+         the commit off your {home} by git reset --keep HEAD~1; next time, --pr does all of that"
+    ))
+}
+
 /// A clone with a work tree.
 #[derive(Clone, Debug)]
 pub struct LocalClone {
@@ -178,10 +193,7 @@ impl LocalClone {
         }
         printer.say(format!("committed {} on {target}", made?.short()))?;
         if publish.push || publish.pr {
-            self.push(target).map_err(|error| {
-                Refusal::new(format!("the commit is made but not sent: {error:#}"))
-                    .hint(format!("git push {REMOTE} {target}:{branch}, and open a pull request into {home}"))
-            })?;
+            self.push(target).map_err(|error| not_sent(&error, target, &home, branch))?;
             printer.say(format!("pushed {target} to {REMOTE}"))?;
         } else if !self.git(["remote"])?.is_empty() {
             printer.say(format!("send it with: git push {REMOTE} {home}"))?;

@@ -1,23 +1,30 @@
 //! The command line: one file per command, whose doc comments are its help.
 //!
-//! **Invariant:** no command but `run` writes to a cluster, and none but `approve`, `step` and `rollback` to a
-//! clone;
-//! `demo` does both to a repository and a cluster of its own.
+//! **Invariant:** no command but `run` writes to a cluster, and none but `approve`, `step`, `rollback` and
+//! `freeze` to a clone; `demo` does both to a repository and a cluster of its own.
 
 pub mod output;
 pub mod table;
 pub mod render;
 pub mod records;
+pub mod wait;
 pub mod status;
 pub mod why;
 pub mod history;
 pub mod worktree;
-pub mod check;
 pub mod clone;
+pub mod draft;
+pub mod check;
+pub mod picture;
+pub mod forecast;
+pub mod plan;
+pub mod diff;
 pub mod locate;
 pub mod approve;
+pub mod waiting;
 pub mod rollback;
 pub mod step;
+pub mod freeze;
 pub mod reload;
 pub mod daemon;
 pub mod run;
@@ -27,4 +34,6 @@ pub mod example;
 pub mod stage;
 pub mod story;
 pub mod demo;
+pub mod schema;
+pub mod completions;
 pub mod args;

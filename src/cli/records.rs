@@ -52,6 +52,47 @@ impl ClusterArgs {
     }
 }
 
+/// Releases by name: `shop/*`, `*/checkout`, `*/*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    namespace: String,
+    name: String,
+}
+
+impl Pattern {
+    /// Whether a release is meant.
+    #[must_use]
+    pub fn fits(&self, id: &ReleaseId) -> bool {
+        let fits = |pattern: &str, text: &str| match pattern.split_once('*') {
+            None => pattern == text,
+            Some((start, end)) => {
+                text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
+            }
+        };
+        fits(&self.namespace, id.namespace.as_str()) && fits(&self.name, id.name.as_str())
+    }
+}
+
+impl std::str::FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let usage = || "write it as 'NAMESPACE/*', with quotes; each part may have one `*`".to_owned();
+        let (namespace, name) = text.split_once('/').ok_or_else(usage)?;
+        let bad = |part: &str| part.is_empty() || part.contains('/') || part.matches('*').count() > 1;
+        if bad(namespace) || bad(name) {
+            return Err(usage());
+        }
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// One record.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -186,5 +227,20 @@ fn explain(error: kube::Error, verb: &str) -> anyhow::Error {
             ))
             .into(),
         _ => anyhow::Error::new(error).context("the cluster did not answer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_means_the_releases_of_a_namespace() {
+        let fits = |pattern: &str, id: &str| pattern.parse::<Pattern>().unwrap().fits(&id.parse().unwrap());
+        assert!(fits("shop/*", "shop/cart") && fits("*/cart", "shop/cart") && fits("shop/ca*t", "shop/cart"));
+        assert!(!fits("shop/*", "stock/cart") && !fits("shop/cart*cart", "shop/cart"));
+        for bad in ["shop", "shop/", "/x", "shop/**", "a/b/c"] {
+            assert!(bad.parse::<Pattern>().is_err(), "{bad}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use kube::runtime::watcher::Event;
 use crate::cli::output::{Exit, Format, Printer};
 use crate::cli::records::{ClusterArgs, Record, Records};
 use crate::cli::render::{self, GitView, Row};
+use crate::cli::wait::{self, Ended, Goal};
 use crate::model::ReleaseId;
 
 /// A screen is drawn at most so often: more cannot be read.
@@ -29,6 +30,15 @@ pub struct StatusArgs {
     /// Keep the screen up to date until Ctrl-C
     #[arg(short, long)]
     pub watch: bool,
+    /// Wait until the release, or every one, is where --for says; exit 1 where one fails first, or time is over
+    #[arg(long, conflicts_with = "watch")]
+    pub wait: bool,
+    /// What is waited for
+    #[arg(long = "for", value_name = "GOAL", default_value = "complete", requires = "wait")]
+    pub goal: Goal,
+    /// How long
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = wait::timeout, requires = "wait")]
+    pub timeout: Duration,
     /// Form of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text", conflicts_with = "watch")]
     pub output: Format,
@@ -46,16 +56,24 @@ pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
     if args.watch {
         return watch(&records, args.release.as_ref(), printer).await;
     }
-    let found = match &args.release {
-        Some(id) => vec![records.get(id).await?],
-        None => records.list().await?,
+    let (ended, found) = match (&args.release, args.wait) {
+        (id, true) => wait::wait(&records, id.as_ref(), args.goal, args.timeout).await?,
+        (Some(id), false) => (Ended::There, vec![records.get(id).await?]),
+        (None, false) => (Ended::There, records.list().await?),
     };
     let rows = rows(&records, found).await;
     match args.output {
         Format::Json => printer.json(&rows)?,
         Format::Text => printer.say(screen(&rows, args.release.is_some(), Timestamp::now(), printer))?,
     }
-    Ok(Exit::Fine)
+    Ok(match ended {
+        Ended::There => Exit::Fine,
+        Ended::Degraded => Exit::YourTurn,
+        Ended::TimedOut => {
+            printer.note("the time is over");
+            Exit::YourTurn
+        }
+    })
 }
 
 /// The records as rows, with what the daemon's Lease says of Git.

@@ -9,9 +9,8 @@ use crate::cli::clone::PublishArgs;
 use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::model::ReleaseId;
-use crate::spec::document::Document;
-use crate::spec::node::Spot;
-use crate::spec::parse_file;
+use crate::spec::{Release, edit};
+use crate::world::Intent;
 
 /// Let a release that is led by commits go on: one commit that sets its `spec.step`.
 ///
@@ -36,7 +35,7 @@ pub struct StepArgs {
 /// Runs `triton step`.
 ///
 /// # Errors
-/// Where the release has no `spec.step`, or Git refuses.
+/// Where the release has no such step, its file takes a person to edit, or Git refuses.
 pub fn run(args: &StepArgs, printer: &Printer) -> Result<Exit> {
     let (id, step) = (&args.release, args.step);
     let located = Located::find(&args.dir, Some(id))?;
@@ -53,58 +52,48 @@ pub fn run(args: &StepArgs, printer: &Printer) -> Result<Exit> {
     let file = located.clone.top().join(&path);
     let text = std::fs::read_to_string(&file).with_context(|| path.clone())?;
     let refusal = || {
-        Refusal::new(format!("{path} has no `step:` line of its own"))
+        Refusal::new(format!("{path} is written in a way that only a person can edit"))
             .hint(format!("write `step: {step}` below `spec:` of the Release, and commit it"))
     };
-    let changed = place(&text, id).and_then(|at| set(&text, at, step)).ok_or_else(refusal)?;
-    if changed == text {
-        return Err(Refusal::new(format!("spec.step of {id} is {step} already")).into());
+    let edited = edit::set_step(&text, id, step).ok_or_else(refusal)?;
+    if edited.before == Some(step) {
+        return Err(standing(&intent, step).into());
     }
     let branch = format!("triton/step-{}-{}-{step}", id.namespace, id.name);
     located.clone.publish(&args.publish, &branch, printer, || {
-        std::fs::write(&file, &changed).with_context(|| path.clone())?;
+        std::fs::write(&file, &edited.text).with_context(|| path.clone())?;
         let message = format!("Let {id} {} go as far as step {step}", release.version);
         located.clone.commit(std::slice::from_ref(&path), &message)
     })?;
-    printer.say(format!("  sets     spec.step to {step} in {path}"))?;
+    let before = edited.before.map(|before| format!(", was {before}")).unwrap_or_default();
+    printer.say(format!("  sets     spec.step: {step}{before}, at {path}:{}", edited.line))?;
+    printer.say(format!("  means    {}", meaning(release, step)))?;
     Ok(Exit::Fine)
 }
 
-/// Where the key `step` of the release stands.
-fn place(text: &str, id: &ReleaseId) -> Option<Spot> {
-    let file = parse_file(text.as_bytes());
-    file.documents.iter().find_map(|document| match document {
-        Document::Head(head) if head.id.as_ref() == Some(id) => head.cap_at,
-        Document::Head(_) | Document::CloneSet(_) | Document::Companion(_) | Document::Other(..) => None,
-    })
+/// The number stands there already: it may yet count as less.
+fn standing(intent: &Intent, step: u32) -> Refusal {
+    let id = &intent.release.id;
+    let refusal = Refusal::new(format!("spec.step of {id} is {step} already"));
+    match intent.cap {
+        Some(counted) if counted < step => refusal.hint(format!(
+            "it came with the release and counts as {counted}: a later commit must change it, \
+             so ask for {} first",
+            step - 1
+        )),
+        Some(_) | None => refusal,
+    }
 }
 
-/// The text with another number behind the key at `at`; nothing else changes. `None` where no number stands there.
-fn set(text: &str, at: Spot, step: u32) -> Option<String> {
-    let line_at =
-        text.split_inclusive('\n').take(at.line.checked_sub(1)? as usize).map(str::len).sum::<usize>();
-    let line = text.get(line_at..)?;
-    let key_at = line.char_indices().nth(at.column.checked_sub(1)? as usize)?.0;
-    let behind_key = line.get(key_at..)?.strip_prefix("step")?;
-    let value = behind_key.trim_start_matches([' ', ':']);
-    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
-    let value_at = text.len() - value.len();
-    (digits > 0).then(|| format!("{}{step}{}", &text[..value_at], &value[digits..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_but_the_number_changes() {
-        let text = "spec:\n  strategy: careful\n  step: 1 # led by commits\n---\n";
-        let changed = set(text, Spot { line: 3, column: 3 }, 12);
-        assert_eq!(
-            changed.as_deref(),
-            Some("spec:\n  strategy: careful\n  step: 12 # led by commits\n---\n")
-        );
-        assert_eq!(set(text, Spot { line: 2, column: 3 }, 2), None);
-        assert_eq!(set(text, Spot { line: 9, column: 3 }, 2), None);
+/// What Git permits by the new number, approvals apart.
+fn meaning(release: &Release, step: u32) -> String {
+    let target = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
+    match target {
+        None => "no step is permitted".to_owned(),
+        Some(target) => {
+            let waits = release.strategy.steps.iter().take(step as usize).any(|it| it.approval.is_some());
+            let still = if waits { ", once every approval is there" } else { "" };
+            format!("steps up to {step} ({}) are permitted{still}", target.replicas)
+        }
     }
 }

@@ -14,6 +14,7 @@ pub mod object;
 pub mod repository;
 pub mod compare;
 pub mod history;
+pub mod draft;
 pub mod remote;
 pub mod budget;
 pub mod pack;
@@ -25,6 +26,7 @@ pub mod ssh;
 pub mod mirror;
 
 pub use crate::git::compare::Change;
+pub use crate::git::draft::Merged;
 pub use crate::git::error::Error;
 pub use crate::git::history::{Line, LineCommit};
 pub use crate::git::mirror::{Mirror, Poll};

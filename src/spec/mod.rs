@@ -8,6 +8,7 @@ pub mod node;
 pub mod report;
 pub mod scalar;
 pub mod yaml;
+pub mod edit;
 pub mod read;
 pub mod strategy;
 pub mod canonical;

@@ -1,0 +1,311 @@
+//! `triton diff`: desired against live, field by field.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::catalog::{Root, Snapshot};
+use crate::cli::draft::Draft;
+use crate::cli::output::{Exit, Format, Paint, Printer, Refusal, Tint};
+use crate::cli::records::ClusterArgs;
+use crate::cluster::{Cluster, Target, project};
+use crate::controller::drift::wanted_cloneset;
+use crate::fields::{FieldChange, Ownership, compare, drift, extract};
+use crate::model::ReleaseId;
+use crate::objects::{Kind, ObjectKey, keys};
+use crate::plan::body;
+use crate::spec::Release;
+use crate::world::Policy;
+
+/// Most characters of one value that are shown to people; `-o json` has it whole.
+const VALUE_MAX: usize = 120;
+
+/// Show how the cluster differs from the specs, field by field.
+///
+/// The specs are those of the work tree, committed or not. Of an object of the cluster only what Git says, or Triton
+/// has written, is looked at; partition and paused belong to the rollout.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The repository or a directory in it, or else the release
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// Only this release
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pub release: Option<ReleaseId>,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+    /// The cluster to read
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+impl DiffArgs {
+    /// Path and release; of one argument that is no path on disk, the release is meant.
+    fn meant(&self) -> Result<(PathBuf, Option<ReleaseId>)> {
+        let here = || PathBuf::from(".");
+        let Some(path) = &self.path else { return Ok((here(), self.release.clone())) };
+        if self.release.is_some() || Path::new(path).exists() {
+            return Ok((PathBuf::from(path), self.release.clone()));
+        }
+        let refusal = |_| Refusal::new(format!("{path} is neither a folder nor the name of a release"));
+        Ok((here(), Some(path.parse().map_err(refusal)?)))
+    }
+}
+
+/// How one object stands to the specs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// As they say.
+    Same,
+    /// Some fields differ.
+    Differs,
+    /// It is not there.
+    Missing,
+}
+
+/// One field. `diff -o json` has a list of objects with these.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Field {
+    /// As people write it: `spec.template.spec.containers[name=app].image`.
+    pub path: String,
+    /// What the cluster has; none where the field is not there.
+    pub live: Option<Value>,
+    /// What the specs say; none for a field that they have no more.
+    pub desired: Option<Value>,
+    /// Who wrote it, where that is somebody else.
+    pub manager: Option<String>,
+}
+
+/// One object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// The release, `namespace/name`.
+    pub release: String,
+    /// `CloneSet shop/checkout`.
+    pub object: String,
+    /// How it stands.
+    pub state: State,
+    /// The fields that differ.
+    pub fields: Vec<Field>,
+}
+
+/// Runs `triton diff`.
+///
+/// # Errors
+/// Where the specs or the cluster cannot be read.
+pub async fn run(args: &DiffArgs, printer: &Printer) -> Result<Exit> {
+    let (path, only) = args.meant()?;
+    let releases = releases(&Draft::of(&path, None)?, only.as_ref())?;
+    let cluster = args.cluster.connect().await?;
+    let mut found = Vec::new();
+    for release in &releases {
+        found.extend(objects(&cluster, release).await?);
+    }
+    match args.output {
+        Format::Json => printer.json(&found)?,
+        Format::Text => printer.say(text(&found, printer.paint))?,
+    }
+    Ok(Exit::Fine)
+}
+
+/// The releases of the tree that can be read.
+fn releases(draft: &Draft, only: Option<&ReleaseId>) -> Result<Vec<std::sync::Arc<Release>>> {
+    let tree = draft.repository.commit(draft.head)?.tree;
+    let mut found = Vec::new();
+    for directory in &draft.roots {
+        let root = Root::new(directory);
+        let assembled = Snapshot::read(&draft.repository, &root, tree)?.assemble(&root);
+        let meant = assembled.releases.into_iter().filter(|(id, _)| only.is_none_or(|only| only == id));
+        for (id, release) in meant {
+            match release {
+                Ok(release) => found.push(release),
+                Err(_) if only.is_some() => {
+                    return Err(Refusal::new(format!("the files of {id} have mistakes"))
+                        .hint("`triton check` says how to mend them")
+                        .into());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    match only {
+        Some(id) if found.is_empty() => Err(Refusal::new(format!("the tree has no release {id}")).into()),
+        Some(_) | None => Ok(found),
+    }
+}
+
+/// The objects of one release, each compared.
+async fn objects(cluster: &Cluster, release: &Release) -> Result<Vec<Compared>> {
+    let mut found = Vec::new();
+    let key = &release.cloneset.key;
+    let live = read(cluster, key).await?;
+    let root = Policy { root: live.as_ref().map(root).unwrap_or_default(), ..Policy::default() };
+    let mut wanted = wanted_cloneset(release, &root);
+    if let Some(replicas) = release.replicas {
+        wanted["spec"]["replicas"] = replicas.into();
+    }
+    found.push(compared(release, key, &wanted, live.as_ref()));
+    for companion in &release.companions {
+        let key = &companion.body.key;
+        let live = read(cluster, key).await?;
+        let root = Policy { root: live.as_ref().map(self::root).unwrap_or_default(), ..Policy::default() };
+        let wanted = body::companion(&companion.body, &release.id, &root);
+        found.push(compared(release, key, &wanted, live.as_ref()));
+    }
+    Ok(found)
+}
+
+async fn read(cluster: &Cluster, key: &ObjectKey) -> Result<Option<Value>> {
+    let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+    Ok(cluster.read(Target { api: key.kind.api(), namespace, name, status: false }).await?)
+}
+
+/// The root that an object says it is of.
+fn root(object: &Value) -> String {
+    let annotations = &object["metadata"]["annotations"];
+    annotations[keys::ROOT].as_str().unwrap_or_default().to_owned()
+}
+
+/// One object against what is wanted of it.
+#[must_use]
+pub fn compared(release: &Release, key: &ObjectKey, wanted: &Value, live: Option<&Value>) -> Compared {
+    let (release, object) = (release.id.to_string(), key.to_string());
+    let Some(live) = live else {
+        return Compared { release, object, state: State::Missing, fields: Vec::new() };
+    };
+    let stand = project::stand(live);
+    let object_now = stand.object();
+    let ours = stand.ownership.owners().has_ours();
+    let changes =
+        if ours { drift(wanted, &object_now, &stand.ownership) } else { compare(wanted, &object_now) };
+    let mut fields: Vec<Field> = changes.into_iter().map(Field::of).collect();
+    // What we wrote and the specs have no more.
+    let written = extract(&object_now, &applied(live)).unwrap_or_default();
+    let gone = compare(&written, wanted).into_iter().filter(|change| change.found.is_none());
+    fields.extend(gone.filter(|change| !is_rollouts(key, &change.path)).map(|change| Field {
+        path: change.path,
+        live: Some(change.wanted),
+        desired: None,
+        manager: None,
+    }));
+    let state = if fields.is_empty() { State::Same } else { State::Differs };
+    Compared { release, object, state, fields }
+}
+
+/// What we applied, without what a webhook added to it.
+fn applied(live: &Value) -> Ownership {
+    let mut live = live.clone();
+    if let Some(entries) = live.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) {
+        entries.retain(|entry| entry["operation"] == "Apply");
+    }
+    Ownership::of(&live, keys::FIELD_MANAGER)
+}
+
+/// Whether a field is written by the rollout, and by no spec.
+fn is_rollouts(key: &ObjectKey, path: &str) -> bool {
+    let own = ["spec.replicas", "spec.updateStrategy.partition", "spec.updateStrategy.paused"];
+    key.kind == Kind::CloneSet && own.contains(&path)
+}
+
+impl Field {
+    fn of(change: FieldChange) -> Self {
+        let FieldChange { path, wanted, found, manager } = change;
+        Self { path, live: found, desired: Some(wanted), manager }
+    }
+
+    fn show(&self, paint: Paint) -> Vec<String> {
+        let mut lines = vec![format!("    {}", self.path)];
+        if self.live == self.desired {
+            let who = self.manager.as_deref().unwrap_or("nobody");
+            lines.push(format!("      written by {who}, with the same value"));
+            return lines;
+        }
+        let who = self.manager.as_ref().map(|name| format!("   by {name}")).unwrap_or_default();
+        if let Some(live) = &self.live {
+            lines.push(format!("      {}{who}", paint.tint(Tint::Bad, &format!("- {}", short(live)))));
+        }
+        if let Some(desired) = &self.desired {
+            lines.push(format!("      {}", paint.tint(Tint::Good, &format!("+ {}", short(desired)))));
+        }
+        lines
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut shown: String =
+        text.chars().take(VALUE_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(VALUE_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn text(found: &[Compared], paint: Paint) -> String {
+    let mut parts = Vec::new();
+    for object in found.iter().filter(|it| it.state != State::Same) {
+        let name = paint.tint(Tint::Strong, &object.object);
+        let mut lines = vec![match object.state {
+            State::Missing => format!("{name}  is not there"),
+            State::Same | State::Differs => name,
+        }];
+        lines.extend(object.fields.iter().flat_map(|field| field.show(paint)));
+        parts.push(lines.join("\n"));
+    }
+    let same = found.iter().filter(|it| it.state == State::Same).count();
+    parts.push(match same {
+        1 => "1 object is as the specs say".to_owned(),
+        many => format!("{many} objects are as the specs say"),
+    });
+    parts.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn mailer() -> Release {
+        let text = b"apiVersion: triton.io/v1\nkind: Release\nmetadata: { namespace: shop, name: mailer }\n---\n\
+            apiVersion: apps.kruise.io/v1alpha1\nkind: CloneSet\nmetadata: { namespace: shop, name: mailer }\n\
+            spec: { selector: { matchLabels: { app: mailer } }, template: { metadata: { labels: { app: mailer } }, \
+            spec: { containers: [{ name: app, image: mailer:2 }] } } }\n";
+        let files = [("releases/mailer.yaml".to_owned(), std::sync::Arc::new(crate::spec::parse_file(text)))];
+        let assembled = crate::spec::assemble(&files.into(), &crate::spec::RepositoryFile::default());
+        let release = assembled.releases.into_values().next().unwrap();
+        Release::clone(&release.unwrap())
+    }
+
+    #[test]
+    fn a_field_is_told_where_it_differs_and_where_the_specs_have_it_no_more() {
+        let release = mailer();
+        let policy = Policy::default();
+        let wanted = wanted_cloneset(&release, &policy);
+        let mut live = wanted.clone();
+        live["metadata"]["uid"] = "u".into();
+        let container = &mut live["spec"]["template"]["spec"]["containers"][0];
+        container["image"] = "mailer:1".into();
+        container["command"] = json!(["sleep"]);
+        container["imagePullPolicy"] = "Always".into();
+        let item = json!({ ".": {}, "f:name": {}, "f:image": {}, "f:command": {} });
+        let containers = json!({ "k:{\"name\":\"app\"}": item });
+        let spec = json!({ "f:template": { "f:spec": { "f:containers": containers } } });
+        live["metadata"]["managedFields"] = json!([
+            { "manager": "triton", "operation": "Apply", "fieldsV1": { "f:spec": spec } },
+        ]);
+        let found = compared(&release, &release.cloneset.key, &wanted, Some(&live));
+        let at = |name: &str| format!("spec.template.spec.containers[name=app].{name}");
+        let image = found.fields.iter().find(|field| field.path == at("image")).unwrap();
+        assert_eq!((&image.live, &image.desired), (&Some("mailer:1".into()), &Some("mailer:2".into())));
+        let command = found.fields.iter().find(|field| field.path == at("command")).unwrap();
+        assert_eq!(command.desired, None);
+        assert!(!found.fields.iter().any(|field| field.path == at("imagePullPolicy")), "{found:?}");
+        assert_eq!(compared(&release, &release.cloneset.key, &wanted, None).state, State::Missing);
+    }
+}

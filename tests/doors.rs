@@ -1,0 +1,245 @@
+//! The commands as a person types them, in a clone and without a cluster.
+
+use std::path::Path;
+use std::process::Command;
+
+use triton::cli::embedded::Embedded;
+
+use crate::repo::Repo;
+
+/// What a command said, and its exit code.
+struct Said {
+    code: Option<i32>,
+    out: String,
+}
+
+/// `triton` in the clone, with a cluster that cannot be found.
+fn triton(repo: &Repo, args: &[&str]) -> Said {
+    with_cluster(repo, "/nowhere".as_ref(), args)
+}
+
+/// `triton` in the clone, with the cluster of a kubeconfig.
+fn with_cluster(repo: &Repo, kubeconfig: &Path, args: &[&str]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_triton"))
+        .args(args)
+        .current_dir(repo.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("KUBECONFIG", kubeconfig)
+        .output()
+        .unwrap();
+    Said { code: output.status.code(), out: String::from_utf8_lossy(&output.stdout).trim_end().to_owned() }
+}
+
+/// A clone of the example, with somebody to commit as.
+fn example() -> Repo {
+    let repo = Repo::new();
+    for (key, value) in [("user.name", "Bo"), ("user.email", "bo@example.com"), ("commit.gpgsign", "false")] {
+        repo.git(&["config", key, value]);
+    }
+    triton::cli::example::write(repo.path()).unwrap();
+    repo.commit("Five releases of one shop");
+    repo
+}
+
+const CHECKOUT: &str = "releases/shop/checkout.yaml";
+
+/// Replaces a text in a file; it is not committed.
+fn edit(repo: &Repo, path: &str, from: &str, to: &str) {
+    let text = std::fs::read_to_string(repo.file(path)).unwrap();
+    assert!(text.contains(from), "{path} has no {from}");
+    repo.write(path, &text.replace(from, to));
+}
+
+fn ship(repo: &Repo, from: &str, to: &str) {
+    edit(repo, CHECKOUT, &format!("checkout:{from}"), &format!("checkout:{to}"));
+}
+
+#[test]
+fn a_pull_request_that_bumps_an_image_hears_how_far_it_goes() {
+    let repo = example();
+    ship(&repo, "2.4.0", "2.4.1");
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main", "-o", "markdown"]).out, @r"
+    ### Triton: what merging into `main` does
+
+    **shop/checkout** 2.4.0 → 2.4.1
+
+    - Merging this lets shop/checkout 2.4.1 go from 0 pods to 1 of 10.
+    - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → 10 of 10 (100%). At least 10s to the end.
+    - Back: revert it.
+
+    For 4 releases nothing changes.
+
+    No cluster was read: this is what Git alone tells.
+    ");
+}
+
+#[test]
+fn a_pull_request_that_edits_the_strategy_hears_which_approvals_it_voids() {
+    let repo = example();
+    ship(&repo, "2.4.0", "2.4.1");
+    repo.commit("2.4.1");
+    assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
+    edit(&repo, CHECKOUT, "deadline: 20s", "deadline: 30s");
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
+    shop/checkout  2.4.1
+      Merging this changes shop/checkout, but no pod: 2.4.1 stays.
+      Its strategy changes.
+      This edit voids 1 approval, unless 2.4.1 is complete.
+      Then: step 2 needs 1 approval.
+
+    For 4 releases nothing changes.
+    No cluster was read: this is what Git alone tells.
+    ");
+}
+
+#[test]
+fn a_pull_request_with_an_approval_hears_what_it_permits() {
+    let repo = example();
+    repo.git(&["switch", "--quiet", "-c", "approve"]);
+    assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
+    shop/checkout  2.4.0
+      Merging this lets shop/checkout 2.4.0 go from 1 pod to 5 of 10 (50%).
+      Then: soak 5s → 10 of 10 (100%). At least 5s to the end.
+      Back: revert what changed its template; reverting this only stops it.
+
+    For 4 releases nothing changes.
+    No cluster was read: this is what Git alone tells.
+    ");
+    assert_eq!(triton(&repo, &["check", "--base", "main"]).code, Some(0));
+}
+
+#[test]
+fn a_marker_that_came_too_late_is_an_error_with_its_reason() {
+    let repo = example();
+    repo.git(&["switch", "--quiet", "-c", "approve"]);
+    assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
+    repo.git(&["switch", "--quiet", "main"]);
+    ship(&repo, "2.4.0", "2.4.2");
+    let moved = repo.commit("2.4.2").short();
+    repo.git(&["switch", "--quiet", "approve"]);
+    let said = triton(&repo, &["check", "--base", "main"]);
+    let (message, _) = said.out.split_once('\n').unwrap();
+    assert!(message.starts_with("error: approves nothing: Git moved to 2.4.2 ("), "{message}");
+    assert!(message.ends_with(&format!("…) in {moved}")), "{message}");
+    assert_eq!((said.code, triton(&repo, &["check"]).code), (Some(1), Some(0)));
+    let plan = triton(&repo, &["plan", "--base", "main"]);
+    assert!(plan.out.contains("approves nothing: Git moved to 2.4.2"), "{}", plan.out);
+}
+
+#[test]
+fn a_marker_in_the_commit_of_its_spec_is_an_error() {
+    let repo = example();
+    repo.git(&["switch", "--quiet", "-c", "both"]);
+    ship(&repo, "2.4.0", "2.4.1");
+    repo.commit("2.4.1");
+    assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
+    let said = triton(&repo, &["check", "--base", "main"]);
+    assert!(said.out.contains("it comes with the spec that it approves"), "{}", said.out);
+    assert_eq!(said.code, Some(1));
+}
+
+#[test]
+fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
+    let repo = example();
+    edit(&repo, "releases/shop/search.yaml", "replicas: 8", "replicas: 12");
+    repo.remove("releases/shop/mailer.yaml");
+    repo.write("releases/shop/cart/freeze.yaml", "reason: stock taking\n");
+    edit(&repo, "releases/shop/frontend.yaml", "port: 80\n", "port: 81\n");
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
+    shop/cart  1.3.0
+      releases/shop/cart/freeze.yaml freezes shop/cart: stock taking.
+
+    shop/frontend  5.0.2
+      Merging this changes shop/frontend, but no pod: 5.0.2 stays.
+      Service frontend changes: it is applied at once.
+
+    shop/mailer  1.9.0
+      Merging this removes shop/mailer: its CloneSet and every pod are deleted.
+      Back: revert it; what was deleted is made again.
+
+    shop/search  7.1.3
+      shop/search goes from 8 to 12 pods at once; the share of each version stays.
+
+    For 1 release nothing changes.
+    No cluster was read: this is what Git alone tells.
+    ");
+}
+
+#[test]
+fn a_tree_by_itself_says_what_it_permits() {
+    let repo = example();
+    insta::assert_snapshot!(triton(&repo, &["plan"]).out, @r"
+    shop/cart  1.3.0
+      Git permits shop/cart 1.3.0 step 2 of 4, 1 of 4 (10%): step 3 needs 1 approval.
+
+    shop/checkout  2.4.0
+      Git permits shop/checkout 2.4.0 step 1 of 3, 1 of 10: step 2 needs 1 approval.
+
+    shop/frontend  5.0.2
+      Git permits shop/frontend 5.0.2 step 2 of 4, 10%: step 3 needs 1 approval.
+
+    shop/mailer  1.9.0
+      Git permits all of shop/mailer 1.9.0.
+
+    shop/search  7.1.3
+      Git permits shop/search 7.1.3 step 1 of 3, 1 of 8: step 2 waits for a higher spec.step.
+
+    No cluster was read: this is what Git alone tells.
+    ");
+}
+
+#[test]
+fn what_does_not_merge_is_refused_and_nothing_is_written() {
+    let repo = example();
+    repo.git(&["switch", "--quiet", "-c", "other"]);
+    ship(&repo, "2.4.0", "2.4.1");
+    repo.commit("2.4.1");
+    repo.git(&["switch", "--quiet", "main"]);
+    ship(&repo, "2.4.0", "2.4.2");
+    repo.commit("2.4.2");
+    let before = repo.git(&["count-objects"]);
+    assert_eq!(triton(&repo, &["plan", "--base", "other"]).code, Some(1));
+    assert_eq!(triton(&repo, &["plan", "--base", "HEAD~1"]).code, Some(0));
+    assert_eq!(repo.git(&["count-objects"]), before);
+}
+
+#[test]
+fn a_plan_for_scripts_names_what_it_is_about() {
+    let repo = example();
+    ship(&repo, "2.4.0", "2.4.1");
+    let said = triton(&repo, &["plan", "--base", "main", "-o", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let fields = ["namespace", "name", "from", "to"].map(|key| list[0][key].as_str().unwrap().to_owned());
+    assert_eq!(fields, ["shop", "checkout", "2.4.0", "2.4.1"]);
+    assert_eq!(list[0]["approvalsVoided"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_cluster_at_hand_plan_and_diff_say_what_is_there() {
+    let repo = example();
+    let kubeconfig = repo.file(".git/kubeconfig");
+    let cluster = Embedded::start("127.0.0.1:0".parse().unwrap(), &["shop".into()]).await.unwrap();
+    cluster.write_kubeconfig(&kubeconfig).unwrap();
+    let diff = with_cluster(&repo, &kubeconfig, &["diff", "shop/checkout"]);
+    assert_eq!(diff.out, "CloneSet shop/checkout  is not there\n\n0 objects are as the specs say");
+    let plan = with_cluster(&repo, &kubeconfig, &["plan"]);
+    assert!(plan.out.contains("shop/checkout  2.4.0\n  "), "{}", plan.out);
+    assert!(!plan.out.contains("No cluster was read"), "{}", plan.out);
+    let waiting = with_cluster(&repo, &kubeconfig, &["approve", "--waiting", "shop/*"]);
+    assert_eq!((waiting.code, waiting.out.as_str()), (Some(1), ""));
+    let late = ["status", "--wait", "--for", "complete", "--timeout", "0s"];
+    assert_eq!(with_cluster(&repo, &kubeconfig, &late).code, Some(1));
+}
+
+#[test]
+fn shells_and_editors_get_what_they_ask_for() {
+    let repo = example();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = triton(&repo, &["completions", shell]);
+        assert!(script.code == Some(0) && script.out.contains("unfreeze"), "{shell}");
+    }
+    let schema: serde_json::Value = serde_json::from_str(&triton(&repo, &["schema"]).out).unwrap();
+    assert_eq!(schema["allOf"][0]["then"]["$ref"], "#/definitions/Release");
+}
