@@ -69,18 +69,16 @@ const ALL: &[&str] = &[
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "main"]),
     ("axum", &["devcluster"]),
-    ("backon", &["git", "cluster", "controller"]),
     ("base64", HANDS),
-    ("bytes", HANDS),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("file_watch", &["controller", "cli"]),
     ("flate2", HANDS),
     ("futures", &["cluster", "controller", "devcluster", "cli"]),
     ("git2", &["git"]),
-    ("http_body_util", &["cluster", "devcluster"]),
     ("jiff", ALL),
-    ("k8s_openapi", &["cluster"]),
+    // For its feature alone: kube's own code needs the version of the API chosen.
+    ("k8s_openapi", &[]),
     ("kube", &["cluster", "cli"]),
     ("reqwest", &["git"]),
     ("rustls", &["git", "cluster", "cli", "main"]),
@@ -91,7 +89,6 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("sha2", &["model"]),
     ("thiserror", ALL),
     ("tokio", &["cluster", "controller", "devcluster", "cli"]),
-    ("tower", &["cluster", "devcluster", "cli"]),
     ("tracing", HANDS),
     ("tracing_subscriber", &["cli", "main"]),
 ];
@@ -192,6 +189,14 @@ fn outside_faults(files: &[Source]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A crate that has rooms is named in one of them: what nobody names is not needed.
+fn unused_faults(files: &[Source], outside: &[(&str, &[&str])]) -> Vec<String> {
+    let entered = |name: &str| files.iter().any(|file| !file.lines_naming_crate(name).is_empty());
+    let idle = outside.iter().filter(|(name, rooms)| !rooms.is_empty() && !entered(name));
+    idle.map(|(name, _)| format!("`{name}` is named nowhere: take it out of Cargo.toml and OUTSIDE"))
+        .collect()
 }
 
 /// Every dependency in the manifest has a row in the table, and every row a dependency.
@@ -328,6 +333,11 @@ fn every_dependency_has_a_row() {
 }
 
 #[test]
+fn every_dependency_is_used() {
+    nothing(&unused_faults(&source_files(), OUTSIDE));
+}
+
+#[test]
 fn a_room_reads_from_top_to_bottom() {
     let files = source_files();
     nothing(&order_faults(&files));
@@ -387,6 +397,15 @@ fn a_crate_in_the_wrong_room_is_noticed() {
         manifest_faults("[package]\n[dependencies]\nnew-thing = \"1\"\n[lints]").len(),
         OUTSIDE.len() + 1
     );
+}
+
+#[test]
+fn a_crate_that_nobody_names_is_noticed() {
+    let faults =
+        |text: &str, rooms| unused_faults(&[Source::new("git/x.rs", text)], &[("git2", rooms)]).len();
+    assert_eq!(faults("use git2::Oid;", &["git"]), 0);
+    assert_eq!(faults("// git2::Oid\nlet name = \"git2::Oid\";", &["git"]), 1);
+    assert_eq!(faults("", &[]), 0, "it is there for a feature");
 }
 
 #[test]

@@ -25,3 +25,24 @@ fn every_file_that_the_readme_names_is_there() {
         assert!(top.join(target).exists(), "{target}");
     }
 }
+
+#[test]
+fn the_configuration_that_the_readme_shows_is_read_with_and_without_its_comments() {
+    let mut blocks = README.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown = blocks.find(|block| block.contains("kind: Configuration")).unwrap();
+    let read = |text: &str| triton::spec::configuration::read_configuration("README.md", text.as_bytes());
+    let configuration = read(shown).unwrap();
+    assert_eq!(configuration.git.token_file.as_deref(), Some("/etc/triton/token"));
+    assert_eq!(configuration.people.unwrap().bots.len(), 2);
+    let bare = |line: &str| line.strip_prefix("  # ").map_or(line.to_owned(), |field| format!("  {field}"));
+    let ssh: Vec<String> = shown.lines().filter(|line| !line.contains("tokenFile")).map(bare).collect();
+    let git = read(&ssh.join("\n")).unwrap().git;
+    let files = [git.username_file, git.password_file, git.ssh_key_file, git.known_hosts_file];
+    assert!(files.iter().all(Option::is_some) && git.accept_head.is_some(), "{files:?}");
+    // What the comments call the default is the default.
+    let plain = read("apiVersion: triton.io/v1\nkind: Configuration\n").unwrap();
+    let told = (configuration.skip, configuration.proven_depth);
+    assert_eq!(told, (plain.skip, plain.proven_depth));
+    let told = (configuration.removal_releases, configuration.removal_percent);
+    assert_eq!(told, (plain.removal_releases, plain.removal_percent));
+}

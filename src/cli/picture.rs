@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::catalog::{Catalog, Question, Root, Snapshot};
 use crate::cli::records::ClusterArgs;
-use crate::cluster::{Cache, FeedState, watch};
+use crate::cluster::{Cache, FeedState, Lane, watch};
 use crate::controller::observe::Observer;
 use crate::git::Repository;
 use crate::model::CommitId;
@@ -72,7 +72,7 @@ impl Picture {
             root: self.root(repository, &root, head)?,
             ..Policy::default()
         });
-        let mut observer = Observer::new(self.cache.clone(), Arc::clone(&policy));
+        let mut observer = Observer::new(self.cache.clone(), Lane::default(), Arc::clone(&policy));
         // Another observer may have asked this cache before: everything is to be looked at.
         observer.set_policy(Arc::clone(&policy));
         let known = observer.known();
