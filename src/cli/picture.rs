@@ -12,7 +12,7 @@ use crate::cli::records::ClusterArgs;
 use crate::cluster::{Cache, FeedState, Lane, watch};
 use crate::controller::observe::Observer;
 use crate::git::Repository;
-use crate::model::CommitId;
+use crate::model::{CommitId, Digest};
 use crate::spec::Release;
 use crate::world::{Policy, Source, World};
 
@@ -94,7 +94,9 @@ impl Picture {
             let release = assembled.releases.remove(id).and_then(std::result::Result::ok);
             found.extend(release.filter(|release| release.digest == *digest));
         }
-        observer.take_documents(&found, &sought);
+        let is_absent = |digest: &Digest| !found.iter().any(|release| release.digest == *digest);
+        let absent = sought.into_iter().filter(|(digest, _)| is_absent(digest)).collect();
+        observer.take_documents(&found, &absent);
         Ok(observer.world(now).0)
     }
 
