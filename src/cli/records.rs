@@ -184,7 +184,7 @@ impl Records {
     /// What the daemon's Lease says of the repository of `root`; nothing where there is none that can be read.
     pub async fn git(&self, root: Option<&str>) -> GitView {
         let Some(root) = root else { return GitView::default() };
-        let name = format!("triton-{root}");
+        let name = keys::lease(root);
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease"));
         let near: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), self.client.default_namespace(), &kind);

@@ -91,11 +91,7 @@ fn since(then: Timestamp, now: Timestamp) -> String {
 /// `2.4.0 → 2.4.1`, or the one version that there is.
 #[must_use]
 pub fn version(view: &View) -> String {
-    match (&view.version.from, &view.version.to) {
-        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
-        (_, Some(only)) | (Some(only), None) => only.clone(),
-        (None, None) => "–".to_owned(),
-    }
+    view.version.text().unwrap_or_else(|| "–".to_owned())
 }
 
 /// Thirty-two digits of a digest are for machines; here four tell them apart.

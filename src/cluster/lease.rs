@@ -68,7 +68,7 @@ impl Lease {
         Self {
             namespace: cluster.namespace().to_owned(),
             cluster: cluster.clone(),
-            name: format!("triton-{root}"),
+            name: keys::lease(root),
             holder: holder.into(),
             now,
             state: Mutex::default(),

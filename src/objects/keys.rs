@@ -66,6 +66,12 @@ pub const MEMORY: [&str; 11] = [
     PROVEN,
 ];
 
+/// Name of the lease of a root, which is named by its digits.
+#[must_use]
+pub fn lease(root: &str) -> String {
+    format!("triton-{root}")
+}
+
 /// On the lease: the head of the branch that was seen last, written before it is used.
 pub const HEAD: &str = "triton.io/head";
 /// On the lease: when Git was last asked with success.

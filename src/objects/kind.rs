@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Name, Namespace};
+use crate::model::{Name, Namespace, ReleaseId};
 
 /// A kind that we read or write. Everything of a release is namespaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +106,14 @@ pub struct ObjectKey {
     pub namespace: Namespace,
     /// Its name.
     pub name: Name,
+}
+
+impl ObjectKey {
+    /// The CloneSet of a release: everything of a release lives in its namespace, and the CloneSet has its name.
+    #[must_use]
+    pub fn cloneset(release: &ReleaseId) -> Self {
+        Self { kind: Kind::CloneSet, namespace: release.namespace.clone(), name: release.name.clone() }
+    }
 }
 
 impl fmt::Display for ObjectKey {

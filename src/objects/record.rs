@@ -106,6 +106,17 @@ pub struct Versions {
     pub to: Option<String>,
 }
 
+impl Versions {
+    /// `2.4.0 → 2.4.1`, or the one version that there is; nothing where there is none.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) if from != to => Some(format!("{from} → {to}")),
+            (from, to) => to.as_ref().or(from.as_ref()).cloned(),
+        }
+    }
+}
+
 /// Counts of pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
