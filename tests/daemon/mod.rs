@@ -62,8 +62,8 @@ async fn a_bad_version_is_taken_back_by_itself() {
     stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
     stage.release("bad", STEPS);
     stage.until("it failed", |it| it.waits_for() == "failed").await;
-    let back = [("example/checkout:1.0.0".to_owned(), 4)].into();
-    stage.until("every pod is back", |it| it.pods() == back && it.phase() == "Degraded").await;
+    let all = [("example/checkout:1.0.0".to_owned(), 4)].into();
+    stage.until("every pod is back", |it| it.pods() == all && it.phase() == "Degraded").await;
 }
 
 /// A release that is complete, ready for a story.
