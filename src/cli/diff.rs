@@ -10,10 +10,11 @@ use serde_json::Value;
 use crate::catalog::{Root, Snapshot};
 use crate::cli::draft::Draft;
 use crate::cli::output::{Exit, Format, Paint, Printer, Refusal, Tint};
-use crate::cli::records::ClusterArgs;
+use crate::cli::records::{ClusterArgs, Records};
 use crate::cluster::{Cluster, Target, project};
+use crate::controller::documents::unpack;
 use crate::controller::drift::wanted_cloneset;
-use crate::fields::{FieldChange, Ownership, compare, drift, extract};
+use crate::fields::{FieldChange, compare, drift};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::body;
@@ -101,10 +102,11 @@ pub struct Compared {
 pub async fn run(args: &DiffArgs, printer: &Printer) -> Result<Exit> {
     let (path, only) = args.meant()?;
     let releases = releases(&Draft::of(&path, None)?, only.as_ref())?;
-    let cluster = args.cluster.connect().await?;
+    let (cluster, records) = (args.cluster.connect().await?, args.cluster.records().await?);
     let mut found = Vec::new();
     for release in &releases {
-        found.extend(objects(&cluster, release).await?);
+        let entered = entered(&records, &release.id).await;
+        found.extend(objects(&cluster, entered.as_ref(), release).await?);
     }
     match args.output {
         Format::Json => printer.json(&found)?,
@@ -140,24 +142,40 @@ fn releases(draft: &Draft, only: Option<&ReleaseId>) -> Result<Vec<std::sync::Ar
 }
 
 /// The objects of one release, each compared.
-async fn objects(cluster: &Cluster, release: &Release) -> Result<Vec<Compared>> {
+async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release) -> Result<Vec<Compared>> {
     let mut found = Vec::new();
     let key = &release.cloneset.key;
     let live = read(cluster, key).await?;
-    let root = Policy { root: live.as_ref().map(root).unwrap_or_default(), ..Policy::default() };
-    let mut wanted = wanted_cloneset(release, &root);
+    let policy = policy(live.as_ref());
+    let mut wanted = wanted_cloneset(release, &policy);
     if let Some(replicas) = release.replicas {
         wanted["spec"]["replicas"] = replicas.into();
     }
-    found.push(compared(release, key, &wanted, live.as_ref()));
+    let written = entered.map(|entered| wanted_cloneset(entered, &policy));
+    found.push(compared(release, key, &wanted, live.as_ref(), written.as_ref()));
     for companion in &release.companions {
         let key = &companion.body.key;
         let live = read(cluster, key).await?;
-        let root = Policy { root: live.as_ref().map(self::root).unwrap_or_default(), ..Policy::default() };
-        let wanted = body::companion(&companion.body, &release.id, &root);
-        found.push(compared(release, key, &wanted, live.as_ref()));
+        let policy = self::policy(live.as_ref());
+        let wanted = body::companion(&companion.body, &release.id, &policy);
+        let before = entered.and_then(|entered| entered.companions.iter().find(|it| it.body.key == *key));
+        let written = before.map(|before| body::companion(&before.body, &release.id, &policy));
+        found.push(compared(release, key, &wanted, live.as_ref(), written.as_deref()));
     }
     Ok(found)
+}
+
+/// The entered release, as the record keeps it.
+async fn entered(records: &Records, id: &ReleaseId) -> Option<Release> {
+    // Without a record there is less to tell, and nothing wrong.
+    let status = records.find(id).await.ok()??.status;
+    let digest = status.memory.get(keys::DIGEST)?.parse().ok()?;
+    unpack(status.documents.entered.as_deref()?, digest)
+}
+
+/// A policy that marks an object as it is marked.
+fn policy(live: Option<&Value>) -> Policy {
+    Policy { root: live.map(root).unwrap_or_default(), ..Policy::default() }
 }
 
 async fn read(cluster: &Cluster, key: &ObjectKey) -> Result<Option<Value>> {
@@ -171,9 +189,15 @@ fn root(object: &Value) -> String {
     annotations[keys::ROOT].as_str().unwrap_or_default().to_owned()
 }
 
-/// One object against what is wanted of it.
+/// One object against what is wanted of it; `written` is what the entered release says of it.
 #[must_use]
-pub fn compared(release: &Release, key: &ObjectKey, wanted: &Value, live: Option<&Value>) -> Compared {
+pub fn compared(
+    release: &Release,
+    key: &ObjectKey,
+    wanted: &Value,
+    live: Option<&Value>,
+    written: Option<&Value>,
+) -> Compared {
     let (release, object) = (release.id.to_string(), key.to_string());
     let Some(live) = live else {
         return Compared { release, object, state: State::Missing, fields: Vec::new() };
@@ -184,9 +208,10 @@ pub fn compared(release: &Release, key: &ObjectKey, wanted: &Value, live: Option
     let changes =
         if ours { drift(wanted, &object_now, &stand.ownership) } else { compare(wanted, &object_now) };
     let mut fields: Vec<Field> = changes.into_iter().map(Field::of).collect();
-    // What we wrote and the specs have no more.
-    let written = extract(&object_now, &applied(live)).unwrap_or_default();
-    let gone = compare(&written, wanted).into_iter().filter(|change| change.found.is_none());
+    // What the entered release says and the specs have no more. Managed fields cannot tell: lists of a CloneSet are
+    // owned as a whole, with what the webhook added.
+    let written = written.map(|written| compare(written, wanted)).unwrap_or_default();
+    let gone = written.into_iter().filter(|change| change.found.is_none());
     fields.extend(gone.filter(|change| !is_rollouts(key, &change.path)).map(|change| Field {
         path: change.path,
         live: Some(change.wanted),
@@ -195,15 +220,6 @@ pub fn compared(release: &Release, key: &ObjectKey, wanted: &Value, live: Option
     }));
     let state = if fields.is_empty() { State::Same } else { State::Differs };
     Compared { release, object, state, fields }
-}
-
-/// What we applied, without what a webhook added to it.
-fn applied(live: &Value) -> Ownership {
-    let mut live = live.clone();
-    if let Some(entries) = live.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) {
-        entries.retain(|entry| entry["operation"] == "Apply");
-    }
-    Ownership::of(&live, keys::FIELD_MANAGER)
 }
 
 /// Whether a field is written by the rollout, and by no spec.
@@ -293,19 +309,15 @@ mod tests {
         container["image"] = "mailer:1".into();
         container["command"] = json!(["sleep"]);
         container["imagePullPolicy"] = "Always".into();
-        let item = json!({ ".": {}, "f:name": {}, "f:image": {}, "f:command": {} });
-        let containers = json!({ "k:{\"name\":\"app\"}": item });
-        let spec = json!({ "f:template": { "f:spec": { "f:containers": containers } } });
-        live["metadata"]["managedFields"] = json!([
-            { "manager": "triton", "operation": "Apply", "fieldsV1": { "f:spec": spec } },
-        ]);
-        let found = compared(&release, &release.cloneset.key, &wanted, Some(&live));
+        let mut written = wanted.clone();
+        written["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["sleep"]);
+        let found = compared(&release, &release.cloneset.key, &wanted, Some(&live), Some(&written));
         let at = |name: &str| format!("spec.template.spec.containers[name=app].{name}");
         let image = found.fields.iter().find(|field| field.path == at("image")).unwrap();
         assert_eq!((&image.live, &image.desired), (&Some("mailer:1".into()), &Some("mailer:2".into())));
         let command = found.fields.iter().find(|field| field.path == at("command")).unwrap();
         assert_eq!(command.desired, None);
         assert!(!found.fields.iter().any(|field| field.path == at("imagePullPolicy")), "{found:?}");
-        assert_eq!(compared(&release, &release.cloneset.key, &wanted, None).state, State::Missing);
+        assert_eq!(compared(&release, &release.cloneset.key, &wanted, None, None).state, State::Missing);
     }
 }
