@@ -351,8 +351,7 @@ impl Observer {
             (None, Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown) => None,
         };
         let Some(release) = release else { return Drift::default() };
-        let key = ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: id.name.clone() };
-        self.echoes.cloneset(&key, release, seen, memory, &self.policy)
+        self.echoes.cloneset(&ObjectKey::cloneset(id), release, seen, memory, &self.policy)
     }
 
     fn companions(&self, id: &ReleaseId, case: &mut Case) {

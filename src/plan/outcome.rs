@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{Amount, CommitId, Hold};
+use crate::objects::ObjectKey;
 use crate::objects::record::Pending;
-use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
@@ -65,12 +65,6 @@ impl Outcome {
     }
 }
 
-/// The key of a release's CloneSet.
-#[must_use]
-pub fn cloneset_key(facts: &Facts<'_>) -> ObjectKey {
-    ObjectKey { kind: Kind::CloneSet, namespace: facts.id.namespace.clone(), name: facts.id.name.clone() }
-}
-
 /// Memory of a release whose pods are all to be on it, as it begins.
 #[must_use]
 pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestamp) -> Memory {
@@ -114,7 +108,7 @@ impl Facts<'_> {
             None => body::as_it_stands(self.id, self.live, shape, own, memory, self.policy()),
         };
         Write {
-            object: cloneset_key(self),
+            object: ObjectKey::cloneset(self.id),
             action: Action::Apply { body, expect: self.this_object() },
             forward,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{Hold, ReleaseId};
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
@@ -83,7 +83,7 @@ fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let ours = case.live.as_ref().filter(|_| case.memory().is_some());
     if let Some(live) = ours {
         let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
-        writes.push(Write { object: cloneset(id), action, forward: true });
+        writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
     }
     for (key, there) in &case.companions {
         let allowed = world.policy.kinds.contains(&key.kind);
@@ -99,9 +99,5 @@ fn leave(id: &ReleaseId, case: &Case) -> Vec<Write> {
     let Some(live) = case.live.as_ref().filter(|_| case.memory().is_some()) else { return Vec::new() };
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
     let action = Action::Apply { body: body::left_behind(id, live), expect };
-    vec![Write { object: cloneset(id), action, forward: true }]
-}
-
-fn cloneset(id: &ReleaseId) -> ObjectKey {
-    ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: id.name.clone() }
+    vec![Write { object: ObjectKey::cloneset(id), action, forward: true }]
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{CommitId, Hold, ReleaseId};
 use crate::objects::record::Pending;
-use crate::objects::{Kind, ObjectKey, keys};
+use crate::objects::{ObjectKey, keys};
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
@@ -86,15 +86,12 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         body::adoption(id, &memory, &world.policy)
     };
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
-    let write = Write { object: key(id), action: Action::Apply { body, expect }, forward: false };
+    let write =
+        Write { object: ObjectKey::cloneset(id), action: Action::Apply { body, expect }, forward: false };
     let mut outcome = Outcome::of('a', Decision::Adopt, format!("{id} is taken over as it stands"));
     outcome.writes.push(write);
     outcome.memory = Some(memory);
     outcome
-}
-
-fn key(id: &ReleaseId) -> ObjectKey {
-    ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: id.name.clone() }
 }
 
 fn proof_of(release: &Release, commit: Option<CommitId>) -> Proof {
@@ -218,7 +215,7 @@ fn made(
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;
     let action = Action::Apply { body, expect: Expect::Absent };
-    outcome.writes.push(Write { object: key(id), action, forward: false });
+    outcome.writes.push(Write { object: ObjectKey::cloneset(id), action, forward: false });
     for write in &mut outcome.writes {
         write.forward = memory.proven.is_empty();
     }
