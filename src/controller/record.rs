@@ -31,7 +31,7 @@ impl Outcome<'_> {
     /// Whether it is a transition that people are told of.
     #[must_use]
     pub const fn is_told(&self) -> bool {
-        self.done && self.violation.is_none() && is_told(self.decided)
+        self.done && self.violation.is_none() && !self.decided.message.is_empty()
     }
 
     /// What people see. A move that was not carried out has moved nothing: what was seen before still stands, but
@@ -66,7 +66,7 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
     ReleaseStatus {
         observed_generation: generation,
         conditions: conditions(phase, &sentence, &before.conditions, generation, world.now),
-        version_text: version_text(&view),
+        version_text: view.version.text().unwrap_or_default(),
         step_text: format!("{}/{}", view.step, view.steps.len()),
         pods_text: format!("{}/{}", view.pods.updated_available, view.pods.desired),
         waits_for: view.holds.first().map(|hold| word(hold.gate)).unwrap_or_default(),
@@ -93,13 +93,6 @@ fn word<T: serde::Serialize>(value: T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         Ok(_) | Err(_) => String::new(),
-    }
-}
-
-fn version_text(view: &View) -> String {
-    match (&view.version.from, &view.version.to) {
-        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
-        (from, to) => to.as_ref().or(from.as_ref()).cloned().unwrap_or_default(),
     }
 }
 
@@ -145,10 +138,6 @@ fn conditions(
         condition("Reconciling", !ready && !stalled),
         condition("Stalled", stalled),
     ]
-}
-
-const fn is_told(decided: &Move) -> bool {
-    !decided.message.is_empty()
 }
 
 fn history(world: &World, outcome: &Outcome<'_>) -> Vec<Transition> {

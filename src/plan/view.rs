@@ -37,7 +37,7 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
         proven_digest: top.map(|proof| proof.digest.long()),
         step: memory.filter(|_| is_entered).map_or(0, |memory| memory.step),
         steps: shown
-            .map(|release| step_views(world, case, release, memory, outcome, size))
+            .map(|release| step_views(case, head.as_ref(), release, memory, outcome, size))
             .unwrap_or_default(),
         pods: pods(case.live.as_ref(), size),
         holds: outcome.holds.clone(),
@@ -121,14 +121,13 @@ fn failed_at(case: &Case, release: &Release) -> Option<u32> {
 }
 
 fn step_views(
-    world: &World,
     case: &Case,
+    head: Option<&Head<'_>>,
     release: &Release,
     memory: Option<&Memory>,
     outcome: &Outcome,
     size: u32,
 ) -> Vec<StepView> {
-    let head = Head::of(world, case);
     let entered = memory.filter(|memory| memory.digest == release.digest);
     let step_now = entered.map_or(0, |memory| memory.step);
     let proven = entered
@@ -158,10 +157,7 @@ fn step_views(
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,
             entered_at: entered.filter(|it| it.step == step && !proven).map(|it| it.step_entered),
-            approvals: head
-                .as_ref()
-                .map(|head| approvals(head.intent, &world.policy, step))
-                .unwrap_or_default(),
+            approvals: head.map(|head| approvals(head.intent, head.policy, step)).unwrap_or_default(),
         }
     };
     release.strategy.steps.iter().enumerate().map(one).collect()
