@@ -152,7 +152,7 @@ fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
 fn is_within_limit(world: &World) -> bool {
     let limit = world.policy.removal;
     let unasked = world.cases.values().filter(|case| {
-        let stands = case.live.is_some() || !case.companions.is_empty();
+        let stands = case.memory().is_some() || case.record.is_some();
         stands && matches!(&case.desired, Desired::Gone(removal) if !removal.approved)
     });
     let (gone, all) = (unasked.count() as u64, world.cases.len() as u64);

@@ -22,11 +22,18 @@ pub fn withheld(world: &World) -> BTreeSet<ReleaseId> {
     if many && large { unapproved } else { BTreeSet::new() }
 }
 
+/// What Git no longer has and the cluster has as ours.
 fn gone(world: &World) -> impl Iterator<Item = (&ReleaseId, &Removal)> {
     world.cases.iter().filter_map(|(id, case)| match &case.desired {
-        Desired::Gone(removal) => Some((id, removal)),
+        Desired::Gone(removal) => is_ours(case).then_some((id, removal)),
         Desired::Release(_) | Desired::Broken(_) | Desired::Unknown => None,
     })
+}
+
+/// Whether anything says that the objects are ours to remove. Without memory and record nothing does: the CloneSet is
+/// somebody else's, or was left behind.
+fn is_ours(case: &Case) -> bool {
+    case.memory().is_some() || case.record.is_some()
 }
 
 /// Removes a release, or holds it.
@@ -40,6 +47,9 @@ pub fn remove(
 ) -> Outcome {
     if !world.source.is_readable() {
         return Outcome::hold('-', vec![holds::git(id, &world.source)]);
+    }
+    if !is_ours(case) {
+        return Outcome::of('-', Decision::Rest, String::new());
     }
     let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, live));
     if let Some(outcome) = untouchable {
