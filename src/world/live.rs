@@ -67,6 +67,8 @@ pub struct Live {
     pub rollback: Option<String>,
     /// The annotation `triton.io/root`: which root it belongs to.
     pub root: Option<String>,
+    /// Whether fields of its spec are ours: an apply that leaves them out would take them away.
+    pub applied: bool,
     /// Another tool that applies it too, as its marks say: `Flux Kustomization flux-system/apps`.
     pub other_owner: Option<String>,
     /// Its memory, whatever UID that names.

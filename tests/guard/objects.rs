@@ -154,7 +154,7 @@ fn adoption_moves_no_pod() {
     };
     let adopts = |change: fn(&mut Live)| {
         let mut stands = live(&a(), None, "0%", 10);
-        stands.root = None;
+        (stands.root, stands.applied) = (None, false);
         change(&mut stands);
         let world = world(intent(&adopting), Some(stands), &[]);
         Lap { world, plan: plan(Decision::Adopt, Some(memory.clone()), vec![apply(bare(), false)]) }
