@@ -119,6 +119,23 @@ impl<'a> Facts<'a> {
         self.entered.map_or(self.memory.step, |release| release.last_step())
     }
 
+    /// The entered step as the record has it, the second copy of memory; 0 where it has none of this release.
+    #[must_use]
+    pub fn recorded_step(&self) -> u32 {
+        let same = |it: &&Memory| it.uid == self.memory.uid && it.digest == self.memory.digest;
+        self.case.recorded_memory().filter(same).map_or(0, |memory| memory.step)
+    }
+
+    /// Pods beyond those asked for that Kruise may not delete: ready ones stay while too many others are not available
+    /// (`sync/cloneset_scale.go`, deleteReadyLimit). Told by the deadline: before it they may just be on their way.
+    #[must_use]
+    pub fn surplus(&self) -> Option<u32> {
+        let (live, status) = (self.live, &self.live.status);
+        let late = self.deadline().is_some_and(|deadline| self.now() > deadline);
+        let stuck = live.is_fresh() && late && status.available < status.replicas;
+        Some(status.replicas.saturating_sub(live.replicas)).filter(|surplus| *surplus > 0 && stuck)
+    }
+
     /// Replicas and partition of `step` of `release`, at the size that should stand.
     #[must_use]
     pub fn shape(&self, release: &Release, step: u32) -> Shape {

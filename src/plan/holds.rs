@@ -319,6 +319,9 @@ pub fn pods_not_ready(facts: &Facts<'_>) -> Hold {
         let message = format!("{id} waits for the CloneSet controller to see the last change");
         return hold(Gate::Controller, since, message, Lift::wait());
     }
+    if let Some(hold) = surplus(facts) {
+        return hold;
+    }
     let asked = facts.step_pods();
     let available = status.updated_available;
     if available >= asked && status.replicas > facts.live.replicas {
@@ -334,9 +337,28 @@ pub fn pods_not_ready(facts: &Facts<'_>) -> Hold {
     hold(Gate::Pods, since, message, Lift::wait())
 }
 
+/// More pods than asked for, of which Kruise may delete none: no step is reached and no rollback ends before they go.
+fn surplus(facts: &Facts<'_>) -> Option<Hold> {
+    let (id, status) = (facts.id, &facts.live.status);
+    let message = format!(
+        "{id} has {} where {} asked for, and Kruise deletes no ready one while {} of them are not available",
+        pods(status.replicas),
+        if facts.live.replicas == 1 { "1 is".to_owned() } else { format!("{} are", facts.live.replicas) },
+        status.replicas - status.available.min(status.replicas)
+    );
+    let surplus = facts.surplus()?;
+    let which = if surplus == 1 { "a pod".to_owned() } else { pods(surplus) };
+    let command = format!("kubectl delete pod -n {} <{which} of {} not ready>", id.namespace, id.name);
+    let lift = Lift::by(LiftKind::Cluster).command(command);
+    Some(hold(Gate::Pods, Some(facts.memory.step_entered), message, lift))
+}
+
 /// Pods go back to the proven release.
 #[must_use]
 pub fn rolling_back(facts: &Facts<'_>) -> Hold {
+    if let Some(hold) = surplus(facts) {
+        return hold;
+    }
     let (id, status) = (facts.id, &facts.live.status);
     let on = if facts.live.is_fresh() { status.updated_available } else { 0 };
     let message = format!(
