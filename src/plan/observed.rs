@@ -8,8 +8,10 @@ use crate::world::{Decision, Memory, Reached};
 /// Writes what memory does not say yet; `None` where it says everything.
 #[must_use]
 pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
-    // Memory that had to be taken from the record, and fields that drifted, are written again and told, by row g.
-    let drifted = facts.live.drift.template || !facts.live.drift.changes.is_empty();
+    // Memory that had to be taken from the record, and fields that drifted, are written again and told, by row g. So is a
+    // partition that is not the one of the step in memory: either may have been edited, and nothing is noted before
+    // that is settled.
+    let drifted = !facts.is_ours() || !facts.live.drift.changes.is_empty();
     if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }

@@ -145,7 +145,9 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     Some(facts.write('g', Decision::Repair, release, shape, memory, message))
 }
 
-/// The lower of memory's step and the larger of what Git permits and what the live partition already permits.
+/// The lower of memory's step and the larger of what Git permits and what the live partition already permits. While a
+/// gate is closed nothing goes forward: the step in memory may have been edited, so more than the partition permits is
+/// written only if the record, its second copy, says so too.
 fn repaired_step(facts: &Facts<'_>) -> u32 {
     let Some(release) = facts.entered else { return facts.memory.step };
     let step = facts.memory.step.min(release.last_step());
@@ -155,18 +157,23 @@ fn repaired_step(facts: &Facts<'_>) -> u32 {
     if step == 0 {
         return 0;
     }
-    let live = if facts.live.drift.template {
-        0
-    } else if facts.is_building() {
-        steps::position_building(release, facts.live.replicas, facts.wanted_size(), 0)
-    } else {
-        steps::position(release, facts.live.partition, facts.live.replicas, 0)
+    let live = |permitted: u32| {
+        if facts.live.drift.template {
+            0
+        } else if facts.is_building() {
+            steps::position_building(release, facts.live.replicas, facts.wanted_size(), permitted)
+        } else {
+            steps::position(release, facts.live.partition, facts.live.replicas, permitted)
+        }
     };
+    let recorded = facts.recorded_step();
     match &facts.head {
         Some(head) if head.release().digest == facts.memory.digest => {
-            step.min(head.permitted.furthest.max(live))
+            let permitted = step.min(head.permitted.furthest.max(live(0)));
+            let open = head.fresh && head.closed().is_none();
+            if open { permitted } else { permitted.min(recorded.max(live(recorded))) }
         }
-        Some(_) | None => step.min(live),
+        Some(_) | None => step.min(live(recorded)),
     }
 }
 
