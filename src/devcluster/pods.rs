@@ -166,9 +166,9 @@ impl Pod {
         let Some(ready) = self.condition("Ready").filter(|ready| ready["status"] == "True") else {
             return false;
         };
-        let since = ready["lastTransitionTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+        let since = || ready["lastTransitionTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
         let long_enough = min_ready_seconds == 0
-            || since.is_some_and(|since| {
+            || since().is_some_and(|since| {
                 since.as_millisecond() + min_ready_seconds * 1_000 < now.as_millisecond()
             });
         let updating = self.condition(IN_PLACE_READY).is_some_and(|condition| condition["status"] != "True");

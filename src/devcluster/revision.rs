@@ -83,8 +83,7 @@ pub struct Active {
 #[must_use]
 pub fn active(set: &CloneSet, revisions: &[Revision]) -> Active {
     let next = revisions.last().map_or(1, |last| last.number() + 1);
-    let fresh = new_revision(set, next);
-    let equal = revisions.iter().rev().find(|revision| revision.body["data"] == fresh.body["data"]);
+    let equal = revisions.iter().rev().find(|revision| is_of(revision, set.template()));
     let (update, step) = match equal {
         Some(equal) if revisions.last().is_some_and(|last| last.name() == equal.name()) => {
             (equal.clone(), Step::Nothing)
@@ -94,11 +93,24 @@ pub fn active(set: &CloneSet, revisions: &[Revision]) -> Active {
             renumbered.body["revision"] = json!(next);
             (renumbered.clone(), Step::Renumber(renumbered))
         }
-        None => (fresh.clone(), Step::Create(fresh)),
+        None => {
+            let fresh = new_revision(set, next);
+            (fresh.clone(), Step::Create(fresh))
+        }
     };
     let named = text(&set.body, "/status/currentRevision");
     let current = revisions.iter().find(|revision| revision.name() == named);
     Active { current: current.unwrap_or(&update).clone(), update, step }
+}
+
+/// Whether a revision is of this template: what it has besides is the mark that it replaces.
+fn is_of(revision: &Revision, template: &Value) -> bool {
+    let (Some(has), Some(template)) = (revision.template().as_object(), template.as_object()) else {
+        return false;
+    };
+    has.len() == template.len() + 1
+        && has.contains_key("$patch")
+        && template.iter().all(|(field, value)| has.get(field) == Some(value))
 }
 
 fn new_revision(set: &CloneSet, number: i64) -> Revision {
