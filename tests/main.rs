@@ -15,6 +15,7 @@ mod explore;
 mod git;
 mod house;
 mod guard;
+mod plan;
 mod readme;
 mod repo;
 mod scenario;

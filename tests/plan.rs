@@ -1,0 +1,178 @@
+//! Plans of worlds made by hand: what random worlds found, each in the smallest form.
+
+use std::sync::Arc;
+
+use triton::guard::check;
+use triton::model::{Amount, Hold, LiftKind, Uid};
+use triton::plan::plan;
+use triton::spec::Release;
+use triton::world::{
+    Action, Decision, Desired, Freeze, Memory, Move, Permit, RecordLive, Removal, World, Write,
+};
+
+use crate::support::world::*;
+
+fn decided(world: &World) -> Move {
+    let plan = plan(world);
+    assert_eq!(check(world, &plan), Default::default());
+    plan.moves[&id()].clone()
+}
+
+fn sent(write: &Write) -> &serde_json::Value {
+    let Action::Apply { body, .. } = &write.action else { panic!("an apply") };
+    body
+}
+
+/// B is entered at `step`, which memory says, over the proven A; `partition` is live.
+fn climbing(step: u32, partition: &str) -> (World, Release) {
+    let (a, b) = (release("a"), release("b"));
+    let memory = at_step(&b, &a, step, None);
+    let mut intent = intent(&b);
+    intent.markers.extend([marker(&b, Permit::Step(2), "bob"), marker(&b, Permit::Step(3), "bob")]);
+    (world(intent, Some(live(&b, Some(memory), partition, 1)), &[&a, &b]), b)
+}
+
+fn recorded(world: &mut World, step: u32) {
+    edit(world, |case| {
+        let memory = case.memory().cloned().map(|memory| Memory { step, ..memory });
+        case.record = Some(RecordLive {
+            uid: Uid::new("record"),
+            version: triton::model::ResourceVersion::new("9"),
+            generation: 1,
+            root: Some(ROOT.to_owned()),
+            status: Arc::default(),
+            memory,
+            replicas: 10,
+        });
+    });
+}
+
+fn freeze(world: &mut World) {
+    let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
+    edit_intent(world, |intent| intent.freezes.push(Arc::new(freeze)));
+}
+
+/// Eleven pods where ten are asked for, five of them not available.
+fn with_surplus(entered: i64) -> Vec<Hold> {
+    let (mut world, _) = climbing(1, "99%");
+    edit_live(&mut world, |live| {
+        (live.status.replicas, live.status.available, live.status.ready) = (11, 6, 6);
+        let memory = live.memory.as_mut().unwrap();
+        (memory.step_entered, memory.revision) = (ago(entered), Some("checkout-b".to_owned()));
+    });
+    decided(&world).view.holds
+}
+
+#[test]
+fn a_surplus_pod_that_kruise_may_not_delete_is_a_hold_with_its_cure() {
+    let holds = with_surplus(700);
+    let hold = holds.first().expect("it holds");
+    let words = "shop/checkout has 11 pods where 10 are asked for, and Kruise deletes no ready one while 5 of them are \
+                 not available";
+    assert_eq!(hold.message, words);
+    assert_eq!(hold.lift.kind, LiftKind::Cluster);
+    let command = "kubectl delete pod -n shop <a pod of checkout not ready>";
+    assert_eq!(hold.lift.command.as_deref(), Some(command));
+}
+
+#[test]
+fn a_surplus_pod_that_may_be_on_its_way_is_waited_for() {
+    let holds = with_surplus(30);
+    assert_eq!(holds.first().map(|hold| hold.lift.kind), Some(LiftKind::Wait));
+}
+
+#[test]
+fn a_step_edited_in_memory_goes_no_further_while_frozen() {
+    let (mut world, _) = climbing(3, "99%");
+    recorded(&mut world, 1);
+    freeze(&mut world);
+    let decided = decided(&world);
+    assert_eq!((decided.decision, decided.memory.unwrap().step), (Decision::Repair, 1));
+    assert_eq!(sent(&decided.writes[0])["spec"]["updateStrategy"]["partition"], "99%");
+}
+
+#[test]
+fn a_step_edited_in_memory_goes_no_further_on_an_old_fetch() {
+    let (mut world, _) = climbing(3, "99%");
+    recorded(&mut world, 1);
+    world.source.fetched_at = Some(ago(1_000));
+    assert_eq!(decided(&world).memory.unwrap().step, 1);
+}
+
+#[test]
+fn a_partition_edited_while_frozen_is_repaired_to_the_recorded_step() {
+    let (mut world, _) = climbing(2, "100%");
+    recorded(&mut world, 2);
+    freeze(&mut world);
+    let decided = decided(&world);
+    assert_eq!((decided.decision, decided.memory.unwrap().step), (Decision::Repair, 2));
+    assert_eq!(sent(&decided.writes[0])["spec"]["updateStrategy"]["partition"], "50%");
+}
+
+#[test]
+fn while_git_is_away_a_step_of_no_more_pods_than_the_one_before_is_kept() {
+    let (mut world, mut b) = climbing(2, "99%");
+    b.strategy = strategy(&["1", "10%", "100%"]);
+    edit(&mut world, |case| drop(case.documents.insert(b.digest, Arc::new(b.clone()))));
+    recorded(&mut world, 2);
+    world.source.fault = Some(triton::world::Fault::Unreachable { message: "no route".to_owned() });
+    let decided = decided(&world);
+    assert_ne!(decided.decision, Decision::Repair);
+    assert_eq!(decided.memory.unwrap().step, 2);
+}
+
+/// Git has removed the release; its CloneSet is there, without memory and record.
+fn left(marked: bool) -> World {
+    let a = release("a");
+    let mut world = world(intent(&a), Some(live(&a, None, "0%", 10)), &[&a]);
+    edit(&mut world, |case| {
+        case.desired = Desired::Gone(Removal { commit: commit(3), approved: false });
+        case.live.as_mut().unwrap().root = marked.then(|| ROOT.to_owned());
+    });
+    world.named = Arc::default();
+    world
+}
+
+#[test]
+fn what_was_left_behind_keeps_its_companions() {
+    let decided = decided(&left(false));
+    assert_eq!((decided.decision, decided.writes.len()), (Decision::Rest, 0));
+}
+
+#[test]
+fn a_cloneset_that_is_not_ours_does_not_withhold_the_removal_of_one_that_is() {
+    let mut world = left(false);
+    let other: triton::model::ReleaseId = "shop/cart".parse().unwrap();
+    let stranger = world.cases[&id()].clone();
+    world.cases.insert(other, stranger);
+    let a = release("a");
+    edit(&mut world, |case| {
+        case.live = Some(live(&a, Some(complete(&a)), "0%", 10));
+    });
+    let decided = decided(&world);
+    assert_eq!(decided.decision, Decision::Remove);
+    assert!(matches!(decided.writes[0].action, Action::Delete { .. }));
+}
+
+#[test]
+fn a_cloneset_left_behind_is_adopted_again_with_its_whole_spec() {
+    let a = Release { adopt: true, ..release("a") };
+    let mut stands = live(&a, None, "0%", 10);
+    stands.root = None;
+    let decided = decided(&world(intent(&a), Some(stands), &[&a]));
+    assert_eq!(decided.decision, Decision::Adopt);
+    let spec = &sent(&decided.writes[0])["spec"];
+    assert_eq!(spec["template"], a.cloneset.value["spec"]["template"]);
+    let partition: Amount = serde_json::from_value(spec["updateStrategy"]["partition"].clone()).unwrap();
+    assert_eq!(partition.partition_pods(10), 0);
+}
+
+#[test]
+fn a_cloneset_of_others_is_adopted_by_annotations_alone() {
+    let a = Release { adopt: true, ..release("a") };
+    let mut stands = live(&a, None, "0%", 10);
+    (stands.root, stands.applied) = (None, false);
+    let decided = decided(&world(intent(&a), Some(stands), &[&a]));
+    assert_eq!(decided.decision, Decision::Adopt);
+    assert!(sent(&decided.writes[0]).get("spec").is_none());
+}
