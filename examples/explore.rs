@@ -69,6 +69,10 @@ fn main() -> ExitCode {
     for (what, seeds) in &failed {
         println!("{} × {what}, seeds {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
     }
+    println!(
+        "{} crashes compared, {} surplus pods cured, rest after at most {} rounds",
+        report.pairs, report.cures, report.longest
+    );
     println!("{} worlds, {} events, {} violations", report.worlds, report.events, report.violations());
     if report.violations() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

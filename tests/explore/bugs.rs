@@ -50,6 +50,18 @@ pub enum Bug {
     ReachedByMemory,
     /// An edited template is not noticed.
     TemplateUnseen,
+    /// The record is believed to say what memory says.
+    MemoryBelieved,
+    /// Freezes with an end are not seen.
+    FreezeEndUnseen,
+    /// A freeze has no end.
+    FreezeForEver,
+    /// Every removal is taken for an approved one.
+    RemovalUnasked,
+    /// `on-delete: orphan` is not seen.
+    OrphanForgotten,
+    /// Nobody looks whose fields a CloneSet has before it is adopted.
+    AdoptedBlindly,
     // In what it decides.
     /// A partition in proportion, rounded down.
     PartitionInProportion,
@@ -81,6 +93,10 @@ pub enum Bug {
     MemoryLeftBehind,
     /// Nothing is said.
     Silent,
+    /// Holds name no cure.
+    CureUnsaid,
+    /// `maxSurge` is left out.
+    SurgeDropped,
     // In how that is carried out.
     /// The last head seen is not remembered.
     HeadForgotten,
@@ -88,6 +104,8 @@ pub enum Bug {
     LeaseIgnored,
     /// Writes expect nothing.
     VersionIgnored,
+    /// A restart forgets what was proven below the newest.
+    ProofForgotten,
 }
 
 /// Every planted bug.
@@ -110,6 +128,12 @@ pub const ALL: &[Bug] = &[
     Bug::FailureForgotten,
     Bug::ReachedByMemory,
     Bug::TemplateUnseen,
+    Bug::MemoryBelieved,
+    Bug::FreezeEndUnseen,
+    Bug::FreezeForEver,
+    Bug::RemovalUnasked,
+    Bug::OrphanForgotten,
+    Bug::AdoptedBlindly,
     Bug::PartitionInProportion,
     Bug::PartitionAsCount,
     Bug::StepTooFar,
@@ -125,9 +149,12 @@ pub const ALL: &[Bug] = &[
     Bug::PartitionDropped,
     Bug::MemoryLeftBehind,
     Bug::Silent,
+    Bug::CureUnsaid,
+    Bug::SurgeDropped,
     Bug::HeadForgotten,
     Bug::LeaseIgnored,
     Bug::VersionIgnored,
+    Bug::ProofForgotten,
 ];
 
 impl Bug {
@@ -144,7 +171,10 @@ impl Bug {
         }
         for case in world.cases.values_mut() {
             let case = Arc::make_mut(case);
-            self.told(case, names);
+            self.told(case);
+            if let (Self::RemovalUnasked, Desired::Gone(removal)) = (self, &mut case.desired) {
+                removal.approved = true;
+            }
             let memory = case.memory().cloned();
             if let Desired::Release(intent) = &mut case.desired {
                 let intent = Arc::make_mut(intent);
@@ -157,7 +187,7 @@ impl Bug {
         }
     }
 
-    fn told(self, case: &mut Case, _names: &Names) {
+    fn told(self, case: &mut Case) {
         if self == Self::RecordUnread
             && case.live.is_none()
             && let Some(record) = &mut case.record
@@ -167,7 +197,15 @@ impl Bug {
             record.memory = None;
         }
         let Some(live) = &mut case.live else { return };
+        let step = live.memory.as_ref().map(|memory| memory.step);
         match self {
+            Self::MemoryBelieved => {
+                let memory = case.record.as_mut().and_then(|record| record.memory.as_mut());
+                if let (Some(memory), Some(step)) = (memory, step) {
+                    memory.step = step;
+                }
+            }
+            Self::AdoptedBlindly => live.applied = false,
             Self::NeverStale => live.status.observed_generation = Some(live.generation),
             Self::UpdatedIsAvailable => live.status.updated_available = live.status.updated,
             Self::SuspendUnseen => live.suspend = None,
@@ -198,6 +236,10 @@ impl Bug {
         match self {
             Self::CapAsWritten => intent.cap = intent.release.cap,
             Self::FreezeUnseen => intent.freezes.clear(),
+            Self::FreezeEndUnseen => intent.freezes.retain(|freeze| freeze.until.is_none()),
+            Self::FreezeForEver => {
+                intent.freezes.iter_mut().for_each(|freeze| Arc::make_mut(freeze).until = None);
+            }
             Self::EpisodeOfMemory if other.is_some() && other != first => {
                 if let (Some(episode), Some(other)) = (&mut intent.episode, other) {
                     episode.first = other;
@@ -231,6 +273,7 @@ impl Bug {
             Self::NoApproval => steps.iter_mut().for_each(|step| step.approval = None),
             Self::Impatient => release.strategy.deadline = 0,
             Self::FreezeUnseen => release.suspend = false,
+            Self::OrphanForgotten => release.orphan = false,
             _ => {}
         }
     }

@@ -1,10 +1,16 @@
-//! The simulated cluster: CloneSets, companions, records and the lease; writes as server-side apply of whole bodies
-//! would do them, and the projections that the program looks at.
+//! The simulated cluster: CloneSets and pods are those of the embedded cluster's imitation of Kruise; companions,
+//! records and the lease stand beside it. Writes are what server-side apply of whole bodies does, and the projections
+//! are what the program looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use triton::devcluster::Propagation;
+use triton::devcluster::cloneset::CLONESETS;
+use triton::devcluster::kubelet::Knobs;
+use triton::devcluster::sim::Sim as Kube;
 use triton::fields::FieldChange;
 use triton::model::{Amount, Digest, ReleaseId, ResourceVersion, Uid};
 use triton::objects::record::{Pending, ReleaseStatus};
@@ -12,8 +18,8 @@ use triton::objects::{Kind, ObjectKey, keys};
 use triton::spec::{Companion, Release};
 use triton::world::{Action, CompanionLive, Drift, Expect, Live, Memory, RecordLive, Write};
 
-use crate::explore::pods::CloneSet;
-use crate::explore::spec::{LIMIT, selector, template_hash, template_letter, template_text};
+use crate::explore::pods::{CloneSet, Owners};
+use crate::explore::spec::{image, selector, template_hash, template_letter, template_text, time};
 
 /// A companion.
 #[derive(Clone, Debug)]
@@ -50,14 +56,31 @@ pub struct Record {
 pub enum Refused {
     /// 409: something else is there than was expected.
     Conflict,
+    /// 500: Kruise's webhooks do not answer.
+    Down,
     /// The body is one that must never be sent.
     Harmful(String),
 }
 
+/// How fast things go: as by default, but that what always follows at once does so, which spares passes.
+#[must_use]
+pub fn knobs() -> Knobs {
+    let millis = Duration::from_millis;
+    Knobs {
+        bind: millis(1),
+        start: millis(1),
+        ready: millis(300),
+        lag: (millis(40), millis(120)),
+        ..Knobs::default()
+    }
+}
+
 /// Everything in the cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct Cluster {
-    /// CloneSets.
+    /// CloneSets, pods and revisions, with the controllers that move them.
+    kube: Kube,
+    /// CloneSets as they are now.
     pub sets: BTreeMap<ReleaseId, CloneSet>,
     /// Records.
     pub records: BTreeMap<ReleaseId, Record>,
@@ -65,19 +88,100 @@ pub struct Cluster {
     pub things: BTreeMap<ObjectKey, Thing>,
     /// The last head seen, on the Lease.
     pub lease: Option<u32>,
+    /// Changes of CloneSets, pods and revisions so far.
+    pub changes: u64,
+    ids: Vec<ReleaseId>,
     serial: u64,
 }
 
 impl Cluster {
+    /// An empty cluster at `now`. `seed` decides delays and names.
+    #[must_use]
+    pub fn new(ids: &[ReleaseId], seed: u64, now: i64) -> Self {
+        Self {
+            kube: Kube::new(seed, time(now), knobs()),
+            sets: BTreeMap::new(),
+            records: BTreeMap::new(),
+            things: BTreeMap::new(),
+            lease: None,
+            changes: 0,
+            ids: ids.to_vec(),
+            serial: 0,
+        }
+    }
+
     /// The next resourceVersion; UIDs are made of it too.
     pub fn tick(&mut self) -> u64 {
         self.serial += 1;
         self.serial
     }
 
-    /// A UID that nothing had before.
-    pub fn new_uid(&mut self) -> Uid {
-        Uid::new(format!("uid-{}", self.tick()))
+    /// Lets the controllers and kubelets act until `now`.
+    pub fn advance(&mut self, now: i64) {
+        while self.kube.step(time(now)) {}
+        self.look();
+    }
+
+    /// Does something to the cluster from outside.
+    pub fn touch(&mut self, act: impl FnOnce(&mut Kube)) {
+        act(&mut self.kube);
+        self.look();
+    }
+
+    /// Turns pods of a template bad, or good again.
+    pub fn turn(&mut self, template: char, bad: bool) {
+        self.touch(|kube| {
+            kube.turn(|knobs| {
+                if bad {
+                    knobs.bad_images.insert(image(template));
+                } else {
+                    knobs.bad_images.remove(&image(template));
+                }
+            });
+        });
+    }
+
+    /// Edits the spec or the annotations of a CloneSet by hand, as `kubectl edit` does; webhooks may refuse it.
+    pub fn edit(&mut self, id: &ReleaseId, change: impl FnOnce(&mut Value)) {
+        self.touch(|kube| drop(kube.write(id.namespace.as_str(), id.name.as_str(), change)));
+    }
+
+    /// Makes a CloneSet from a whole body.
+    pub fn make(&mut self, body: Value) {
+        self.touch(|kube| drop(kube.create(body)));
+    }
+
+    /// The whole body of a CloneSet.
+    #[must_use]
+    pub fn body(&self, id: &ReleaseId) -> Option<Value> {
+        Some((*self.kube.get(CLONESETS, id.namespace.as_str(), id.name.as_str())?).clone())
+    }
+
+    /// Deletes a CloneSet; its pods follow.
+    pub fn delete(&mut self, id: &ReleaseId) {
+        self.touch(|kube| kube.delete(id.namespace.as_str(), id.name.as_str(), Propagation::Background));
+    }
+
+    /// Reads again what has changed.
+    fn look(&mut self) {
+        let seen = self.kube.take_seen();
+        if seen.is_empty() {
+            return;
+        }
+        self.changes += seen.len() as u64;
+        let mut changed = BTreeSet::new();
+        for body in seen.iter().filter_map(|seen| seen.after.as_ref().or(seen.before.as_ref())) {
+            let owner = body["metadata"]["ownerReferences"][0]["name"].as_str();
+            changed.extend(owner.or_else(|| body["metadata"]["name"].as_str()).map(str::to_owned));
+        }
+        for id in self.ids.iter().filter(|id| changed.contains(id.name.as_str())) {
+            let before = self.sets.remove(id);
+            let Some(mut set) = CloneSet::read(&self.kube, id, Owners::default()) else { continue };
+            if let Some(before) = before.filter(|before| before.uid == set.uid) {
+                set.owners = before.owners;
+            }
+            self.sets.insert(id.clone(), set);
+        }
     }
 
     /// Carries out one write; whether the object is another one now.
@@ -96,7 +200,7 @@ impl Cluster {
                     return Err(Refused::Conflict);
                 }
                 match write.object.kind {
-                    Kind::CloneSet => drop(self.sets.remove(id)),
+                    Kind::CloneSet => self.delete(id),
                     _ => drop(self.things.remove(&write.object)),
                 }
                 Ok(true)
@@ -131,96 +235,97 @@ impl Cluster {
     }
 
     fn apply_set(&mut self, id: &ReleaseId, body: &Value) -> Result<bool, Refused> {
-        let mut set = match self.sets.get(id) {
-            Some(set) => set.clone(),
-            None => blank(self.new_uid()),
+        let before = self.sets.get(id).map(|set| set.version);
+        let mut owners = self.sets.get(id).map(|set| set.owners.clone()).unwrap_or_default();
+        harmless(body, before.is_none() || !owners.ours.is_empty())?;
+        let (namespace, name) = (id.namespace.as_str(), id.name.as_str());
+        let outcome = if before.is_some() {
+            self.kube.write(namespace, name, |live| merge(live, body, &mut owners))
+        } else {
+            let mut made = json!({
+                "apiVersion": Kind::CloneSet.api().api_version(), "kind": "CloneSet",
+                "metadata": { "namespace": namespace, "name": name },
+            });
+            merge(&mut made, body, &mut owners);
+            self.kube.create(made)
         };
-        let before = set.clone();
-        apply_spec(&mut set, body)?;
-        apply_annotations(&mut set, body);
-        let spec = |set: &CloneSet| (set.template, set.replicas, set.partition, set.paused, set.limit);
-        if !self.sets.contains_key(id) || spec(&set) != spec(&before) {
-            set.generation += 1;
-        }
-        let same = spec(&set) == spec(&before)
-            && set.annotations == before.annotations
-            && set.sizer == before.sizer
-            && set.applied == before.applied;
-        if self.sets.contains_key(id) && same {
-            return Ok(false);
-        }
-        set.version = self.tick();
-        self.sets.insert(id.clone(), set);
-        Ok(true)
+        outcome.map_err(|refused| match refused.code {
+            409 => Refused::Conflict,
+            500 => Refused::Down,
+            _ => Refused::Harmful(refused.message),
+        })?;
+        self.look();
+        let Some(set) = self.sets.get_mut(id) else { return Ok(true) };
+        let changed = before != Some(set.version) || set.owners.ours != owners.ours;
+        set.owners = owners;
+        Ok(changed)
     }
 }
 
-fn blank(uid: Uid) -> CloneSet {
-    CloneSet {
-        uid,
-        version: 0,
-        generation: 0,
-        template: '?',
-        replicas: 1,
-        partition: Amount::Count(0),
-        paused: false,
-        limit: LIMIT,
-        annotations: BTreeMap::new(),
-        applied: false,
-        sizer: None,
-        status: triton::world::CounterStatus::default(),
-        current: None,
-        pods: Vec::new(),
-    }
-}
-
-/// A CloneSet that somebody else made.
-#[must_use]
-pub fn foreign(uid: Uid, version: u64, template: char, replicas: u32) -> CloneSet {
-    CloneSet { version, generation: 1, template, replicas, ..blank(uid) }
-}
-
-fn apply_spec(set: &mut CloneSet, body: &Value) -> Result<(), Refused> {
+/// A body that must never be sent: one that lets pods go by what it leaves out.
+fn harmless(body: &Value, whole: bool) -> Result<(), Refused> {
     let harmful = |what: &str| Err(Refused::Harmful(what.to_owned()));
     let Some(spec) = body.get("spec") else {
-        return if set.applied || set.template == '?' {
-            harmful("metadata alone removes the spec")
-        } else {
-            Ok(())
-        };
+        return if whole { harmful("metadata alone removes the spec") } else { Ok(()) };
     };
-    let Some(template) = template_letter(&spec["template"]) else {
+    if template_letter(&spec["template"]).is_none() {
         return harmful("the body has no template");
-    };
-    let strategy = &spec["updateStrategy"];
-    let Ok(partition) = serde_json::from_value::<Amount>(strategy["partition"].clone()) else {
-        return harmful("the body has no partition, and the default lets every pod go");
-    };
-    set.template = template;
-    set.partition = partition;
-    set.paused = strategy["paused"].as_bool().unwrap_or(false);
-    set.limit = u32::try_from(spec["revisionHistoryLimit"].as_u64().unwrap_or(0)).unwrap_or(0);
-    match spec["replicas"].as_u64() {
-        Some(replicas) => {
-            let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
-            if replicas != set.replicas {
-                set.sizer = None;
-            }
-            set.replicas = replicas;
-        }
-        // Nobody else owns it: the API server drops it, and the default is one pod.
-        None if set.sizer.is_none() => set.replicas = 1,
-        None => {}
     }
-    set.applied = true;
+    if serde_json::from_value::<Amount>(spec["updateStrategy"]["partition"].clone()).is_err() {
+        return harmful("the body has no partition, and the default lets every pod go");
+    }
     Ok(())
 }
 
-fn apply_annotations(set: &mut CloneSet, body: &Value) {
-    set.annotations.retain(|key, _| !is_ours(key));
-    let sent = body["metadata"]["annotations"].as_object().into_iter().flatten();
-    let texts = sent.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-    set.annotations.extend(texts);
+/// Server-side apply, forced: what is sent is set, what was sent before and is not any more is taken away.
+fn merge(live: &mut Value, body: &Value, owners: &mut Owners) {
+    let annotations = &mut live["metadata"]["annotations"];
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.retain(|key, _| !is_ours(key));
+        let sent = body["metadata"]["annotations"].as_object().into_iter().flatten();
+        annotations.extend(sent.map(|(key, text)| (key.clone(), text.clone())));
+    }
+    let Some(spec) = body["spec"].as_object() else { return };
+    let inner = |strategy: &Value| -> Vec<(String, Value)> {
+        let fields = strategy.as_object().into_iter().flatten();
+        fields.map(|(field, value)| (format!("updateStrategy/{field}"), value.clone())).collect()
+    };
+    let outer = spec.iter().filter(|(field, _)| *field != "updateStrategy");
+    let mut sent: BTreeMap<String, Value> =
+        outer.map(|(field, value)| (field.clone(), value.clone())).collect();
+    sent.extend(inner(&spec.get("updateStrategy").cloned().unwrap_or_default()));
+    // Another manager's size stays where it is left out; written differently it is ours again.
+    if sent.get("replicas").is_some_and(|size| *size != live["spec"]["replicas"]) {
+        owners.sizer = None;
+    }
+    let lost = owners.ours.iter().filter(|path| !sent.contains_key(*path));
+    let lost: Vec<String> =
+        lost.filter(|path| *path != "replicas" || owners.sizer.is_none()).cloned().collect();
+    for path in lost {
+        *place(live, &path) = Value::Null;
+    }
+    for (path, value) in &sent {
+        *place(live, path) = value.clone();
+    }
+    owners.ours = sent.into_keys().collect();
+}
+
+fn place<'a>(live: &'a mut Value, path: &str) -> &'a mut Value {
+    match path.split_once('/') {
+        Some((map, field)) => &mut live["spec"][map][field],
+        None => &mut live["spec"][path],
+    }
+}
+
+/// A CloneSet that somebody else made: the body of a release.
+#[must_use]
+pub fn foreign(release: &Release, replicas: u32) -> Value {
+    let mut body = Value::clone(&release.cloneset.value);
+    body["spec"]["replicas"] = replicas.into();
+    body
 }
 
 fn is_ours(key: &str) -> bool {
@@ -231,7 +336,7 @@ impl CloneSet {
     /// Memory in its annotations.
     #[must_use]
     pub fn memory(&self) -> Option<Memory> {
-        Memory::from_annotations(&self.annotations)
+        self.memory.clone()
     }
 
     /// What the program sees of it; `entered` is what it is compared with.
@@ -243,12 +348,20 @@ impl CloneSet {
             .iter()
             .filter(|(key, _)| **key == keys::RELEASE || **key == keys::ROOT)
             .collect();
+        let strategy = &self.spec["updateStrategy"];
         let body = json!({
             "metadata": { "namespace": id.namespace.as_str(), "name": id.name.as_str(), "annotations": ours },
             "spec": {
-                "selector": selector(),
-                "template": template_text(self.template),
-                "revisionHistoryLimit": self.limit,
+                "selector": selector(id),
+                "template": template_text(id, self.template),
+                "revisionHistoryLimit": self.spec["revisionHistoryLimit"],
+                "updateStrategy": {
+                    "type": strategy["type"],
+                    "maxUnavailable": strategy["maxUnavailable"],
+                    "maxSurge": strategy["maxSurge"],
+                    "partition": self.partition,
+                    "paused": self.paused,
+                },
                 "replicas": self.replicas,
             },
         });
@@ -260,10 +373,11 @@ impl CloneSet {
             replicas: self.replicas,
             partition: self.partition,
             paused: self.paused,
-            replicas_owner: self.sizer.map(str::to_owned),
+            replicas_owner: self.owners.sizer.map(str::to_owned),
             suspend: annotation(keys::SUSPEND),
             rollback: annotation(keys::ROLLBACK),
             root: annotation(keys::ROOT),
+            applied: !self.owners.ours.is_empty(),
             other_owner: None,
             memory: self.memory(),
             status: self.status.clone(),
@@ -272,14 +386,16 @@ impl CloneSet {
         }
     }
 
-    fn drift(&self, entered: Option<&Release>) -> Drift {
+    /// How it differs from `entered`, as far as that can be told.
+    #[must_use]
+    pub fn drift(&self, entered: Option<&Release>) -> Drift {
         // Without documents only the template can be told, by its hash.
         let Some(entered) = entered else {
-            let other = self.memory().is_some_and(|memory| memory.template != template_hash(self.template));
+            let other = self.memory.as_ref().is_some_and(|it| it.template != template_hash(self.template));
             return Drift { template: other, ..Drift::default() };
         };
-        let change = |path: &str, wanted: Value, found: Value| FieldChange {
-            path: path.to_owned(),
+        let change = |path: String, wanted: Value, found: Value| FieldChange {
+            path,
             wanted,
             found: Some(found),
             manager: Some("kubectl-edit".to_owned()),
@@ -288,10 +404,15 @@ impl CloneSet {
         let mut changes = Vec::new();
         if template {
             let found = self.template.to_string().into();
-            changes.push(change("spec.template.spec.containers", Value::Null, found));
+            changes.push(change("spec.template.spec.containers".to_owned(), Value::Null, found));
         }
-        if self.limit != LIMIT {
-            changes.push(change("spec.revisionHistoryLimit", LIMIT.into(), self.limit.into()));
+        let written = &entered.cloneset.value["spec"];
+        let strategy = written["updateStrategy"].as_object().into_iter().flatten();
+        let fields = strategy.map(|(field, wanted)| (format!("updateStrategy/{field}"), wanted));
+        let limit = ("revisionHistoryLimit".to_owned(), &written["revisionHistoryLimit"]);
+        for (path, wanted) in fields.chain([limit]).filter(|(path, wanted)| self.field(path) != *wanted) {
+            let found = self.field(&path).clone();
+            changes.push(change(format!("spec.{}", path.replace('/', ".")), wanted.clone(), found));
         }
         Drift { changes: changes.into(), template }
     }

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use triton::model::{Digest, Lift, LiftKind, ReleaseId};
+use triton::model::{Digest, Lift, LiftKind, ReleaseId, Uid};
 use triton::spec::Release;
-use triton::world::{Case, Decision, Desired, Fault, Memory, Move, People, Policy, Source, World};
+use triton::world::{Case, Desired, Fault, Memory, Move, People, Policy, Source, World};
 
 use crate::explore::cluster::{Cluster, Record};
 use crate::explore::line::{Commit, desired};
-use crate::explore::spec::{digest, release};
+use crate::explore::pods::Owners;
+use crate::explore::spec::{digest, release, time};
 
 /// Seconds after which a fetch is too old to go forward.
 pub const STALE_AFTER: i64 = 6;
@@ -63,6 +63,16 @@ pub struct Daemon {
     pub fetched: Option<i64>,
     /// What is wrong with Git.
     pub fault: Option<Fault>,
+    looked: BTreeMap<ReleaseId, (Stamp, Option<Arc<Case>>)>,
+}
+
+/// Versions of what a case is made of.
+#[derive(Clone, Debug, PartialEq)]
+struct Stamp {
+    head: Option<u32>,
+    set: Option<(Uid, u64, Owners)>,
+    record: Option<u64>,
+    things: (usize, u64),
 }
 
 impl Daemon {
@@ -89,9 +99,9 @@ impl Daemon {
         }
     }
 
-    /// The world as this process sees it.
+    /// The world as this process sees it. A release of which nothing changed is not looked at again.
     #[must_use]
-    pub fn observe(&self, cluster: &Cluster, ids: &[ReleaseId], people: bool, now: i64) -> World {
+    pub fn observe(&mut self, cluster: &Cluster, ids: &[ReleaseId], people: bool, now: i64) -> World {
         let policy = Policy {
             stale_after: u32::try_from(STALE_AFTER).expect("small"),
             people: people.then_some(People::CommitAuthors),
@@ -102,15 +112,19 @@ impl Daemon {
             fetched_at: self.fetched.map(time),
             fault: self.fault.clone(),
         };
-        let mut cases = BTreeMap::new();
         for id in ids {
-            let desired = self.reading.as_ref().map_or(Desired::Unknown, |it| it.desired[id].clone());
-            let gone = matches!(desired, Desired::Gone(_) | Desired::Unknown);
-            if gone && !cluster.sets.contains_key(id) && !cluster.records.contains_key(id) {
+            let stamp = self.stamp(cluster, id);
+            if self.looked.get(id).is_some_and(|(looked, _)| *looked == stamp) {
                 continue;
             }
-            cases.insert(id.clone(), Arc::new(self.case(cluster, id, desired)));
+            let desired = self.reading.as_ref().map_or(Desired::Unknown, |it| it.desired[id].clone());
+            let gone = matches!(desired, Desired::Gone(_) | Desired::Unknown);
+            let there = cluster.sets.contains_key(id) || cluster.records.contains_key(id);
+            let case = (!gone || there).then(|| Arc::new(self.case(cluster, id, desired)));
+            self.looked.insert(id.clone(), (stamp, case));
         }
+        let case = |id: &ReleaseId| Some((id.clone(), self.looked.get(id)?.1.clone()?));
+        let cases: BTreeMap<ReleaseId, Arc<Case>> = ids.iter().filter_map(case).collect();
         let named = cases.values().filter_map(|case| match &case.desired {
             Desired::Release(intent) => Some(&intent.release),
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
@@ -126,19 +140,30 @@ impl Daemon {
         }
     }
 
+    /// What a case is made of: the head, and the versions of everything in the cluster.
+    fn stamp(&self, cluster: &Cluster, id: &ReleaseId) -> Stamp {
+        let things = cluster.things.values().map(|thing| thing.version).sum();
+        let set = cluster.sets.get(id);
+        Stamp {
+            head: self.reading.as_ref().map(|reading| reading.head().number),
+            set: set.map(|set| (set.uid.clone(), set.version, set.owners.clone())),
+            record: cluster.records.get(id).map(|record| record.version),
+            things: (cluster.things.len(), things),
+        }
+    }
+
     fn case(&self, cluster: &Cluster, id: &ReleaseId, desired: Desired) -> Case {
         let record = cluster.records.get(id);
+        let set = cluster.sets.get(id);
         let mut case = Case {
             desired,
-            live: None,
+            live: set.map(|set| set.project(id, None)),
             record: record.map(Record::project),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             strangers: std::collections::BTreeSet::new(),
             refused: None,
         };
-        let set = cluster.sets.get(id);
-        case.live = set.map(|set| set.project(id, None));
         let memory = case.memory().or_else(|| case.recorded_memory()).cloned();
         if let Some(memory) = &memory {
             let wanted = memory.proven.iter().map(|proof| proof.digest).chain([memory.digest]);
@@ -153,7 +178,9 @@ impl Daemon {
             Some(memory) => case.documents.get(&memory.digest).cloned(),
             None => head.clone(),
         };
-        case.live = set.map(|set| set.project(id, compared.as_deref()));
+        if let (Some(live), Some(set)) = (&mut case.live, set) {
+            live.drift = set.drift(compared.as_deref());
+        }
         let wanted = head.map(|release| release.companions.clone()).unwrap_or_default();
         let standing = case.standing_companions();
         let (companions, strangers) = cluster.companions(id, &standing, &wanted);
@@ -171,12 +198,6 @@ impl Daemon {
         let kept = record.and_then(|record| record.documents.get(&wanted)).cloned();
         kept.or_else(|| self.reading.as_ref()?.documents(id, wanted, memory))
     }
-}
-
-/// A moment of the simulation.
-#[must_use]
-pub fn time(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + seconds).expect("within the calendar")
 }
 
 /// The record as it should be after a move, or `None` where there is nothing to record.
@@ -227,10 +248,4 @@ pub fn recorded(
 pub fn same_record(a: &Record, b: &Record) -> bool {
     let digests = |record: &Record| record.documents.keys().copied().collect::<Vec<_>>();
     (&a.memory, &a.pending, a.replicas, digests(a)) == (&b.memory, &b.pending, b.replicas, digests(b))
-}
-
-/// Whether a removal has left nothing behind.
-#[must_use]
-pub fn is_removed(decided: &Move, cluster: &Cluster, id: &ReleaseId) -> bool {
-    decided.decision == Decision::Remove && !cluster.sets.contains_key(id)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use triton::model::Amount;
+use triton::model::{Amount, Lift};
 use triton::objects::{Kind, keys};
 use triton::spec::Release;
 use triton::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Move, Plan, World};
@@ -23,6 +23,9 @@ impl Bug {
     fn decided(self, world: &World, case: &Case, decided: &mut Move) {
         if self == Self::Silent {
             decided.view.holds.clear();
+        }
+        if self == Self::CureUnsaid {
+            decided.view.holds.iter_mut().for_each(|hold| hold.lift = Lift::wait());
         }
         let frozen = head(case).is_some_and(|it| it.suspend) || is_frozen(world, case);
         let dropped = match self {
@@ -99,6 +102,9 @@ impl Bug {
                 return Some(memory);
             }
             Self::ReplicasDropped => drop(body["spec"].as_object_mut()?.remove("replicas")),
+            Self::SurgeDropped => {
+                body["spec"]["updateStrategy"].as_object_mut()?.remove("maxSurge");
+            }
             Self::MemoryAlone if *decision == Decision::Note => drop(body.as_object_mut()?.remove("spec")),
             Self::PartitionDropped => {
                 body["spec"]["updateStrategy"].as_object_mut()?.remove("partition");

@@ -86,7 +86,7 @@ fn take_apart<'a>(ledger: &Ledger, scene: &'a Scene<'a>) -> Result<Act<'a>, Viol
     let moved = scene.before.is_some_and(|set| set.template != template);
     let entered_other = ledger.entry.as_ref().is_some_and(|entry| entry.doc.template != template);
     let is_back = proven && (moved || entered_other);
-    let leave = leave(scene.line, scene.seen, scene.id, scene.people);
+    let leave = leave(scene.line, scene.seen, scene.id, scene.people, scene.now);
     Ok(Act { scene, memory, doc, template, leave, proven, is_back })
 }
 
@@ -212,7 +212,7 @@ fn entering(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vio
     let written =
         before.memory().is_some_and(|it| it.digest == act.memory.digest && it.step >= act.memory.step);
     if ledger.excuses.hand && (written || after.allowed() <= before.allowed()) {
-        return Ok(());
+        return still(ledger, act, before);
     }
     fresh(act)?;
     require(act.leave.is_some_and(|leave| leave.doc == act.doc), "permit", || {
@@ -243,6 +243,19 @@ fn entering(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Vio
     }
     require(act.memory.step == 1, "order", || format!("a new template enters step {}", act.memory.step))?;
     one_unproven(ledger, act, before, scene)
+}
+
+/// Memory edited by hand opens no gate: while one is closed nothing more is let go than before, or than what was
+/// entered in truth.
+fn still(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Violation> {
+    let after = act.scene.after;
+    let entry = ledger.entry.as_ref().filter(|entry| entry.doc == act.doc);
+    let entered = entry.map_or(0, |entry| act.doc.pods_at(entry.step, after.replicas));
+    let closed = act.leave.is_some_and(|leave| leave.closed) || fresh(act).is_err();
+    let more = after.allowed() > before.allowed().max(entered) && before.replicas == after.replicas;
+    require(!(closed && more) || ledger.excuses.dirty, "closed", || {
+        format!("{} pods are let go by an edited memory while a gate is closed", after.allowed())
+    })
 }
 
 fn next_step(ledger: &Ledger, act: &Act<'_>, before: &CloneSet, entry: &Entry) -> Result<(), Violation> {
@@ -341,7 +354,14 @@ fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viola
 
 fn enter(ledger: &mut Ledger, act: &Act<'_>) {
     let (memory, after) = (&act.memory, act.scene.after);
-    let entry = Entry { doc: act.doc, step: memory.step, uid: after.uid.clone(), at: act.scene.now };
+    // A step that was only written into memory by hand is entered when its pods are let go, not when it is copied.
+    let old = ledger.entry.as_ref().filter(|it| it.doc == act.doc && it.uid == after.uid);
+    let copied = old.filter(|it| {
+        let fewer = after.allowed() <= act.doc.pods_at(it.step, after.replicas);
+        ledger.excuses.hand && fewer && memory.step > it.step
+    });
+    let step = copied.map_or(memory.step, |it| it.step);
+    let entry = Entry { doc: act.doc, step, uid: after.uid.clone(), at: act.scene.now };
     let same = ledger
         .entry
         .as_ref()

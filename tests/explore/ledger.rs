@@ -93,10 +93,13 @@ pub struct Names {
     pub docs: BTreeMap<Digest, Doc>,
 }
 
+/// The templates of all worlds; X is only ever written by hand.
+const TEMPLATES: &str = "ABCEX";
+
 /// The letter of a template's hash.
 #[must_use]
 pub fn letter(hash: TemplateHash) -> char {
-    ('A'..='Z').find(|letter| template_hash(*letter) == hash).unwrap_or('?')
+    TEMPLATES.chars().find(|letter| template_hash(*letter) == hash).unwrap_or('?')
 }
 
 /// The proven templates that memory names.
@@ -122,7 +125,13 @@ pub struct Leave {
 
 /// What Git permits at the newest head that was seen, told the long way; `None` where that cannot be read.
 #[must_use]
-pub fn leave(line: &[Arc<Commit>], seen: Option<u32>, id: &ReleaseId, people: bool) -> Option<Leave> {
+pub fn leave(
+    line: &[Arc<Commit>],
+    seen: Option<u32>,
+    id: &ReleaseId,
+    people: bool,
+    now: i64,
+) -> Option<Leave> {
     let head = line.iter().position(|commit| Some(commit.number) == seen)?;
     let spec = line[head].specs.get(id).filter(|spec| spec.valid)?;
     let doc = spec.doc;
@@ -158,6 +167,7 @@ pub fn leave(line: &[Arc<Commit>], seen: Option<u32>, id: &ReleaseId, people: bo
         }
         furthest = step;
     }
-    let closed = spec.suspend || line[head].freeze && !skip;
+    let frozen = line[head].freeze.is_some_and(|frost| frost.holds(now));
+    let closed = spec.suspend || frozen && !skip;
     Some(Leave { doc, furthest, skip, closed, replicas: spec.replicas })
 }

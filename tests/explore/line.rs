@@ -7,7 +7,7 @@ use triton::model::{CommitId, ReleaseId};
 use triton::spec::{Diagnostic, Severity};
 use triton::world::{Approver, Desired, Episode, Freeze, Intent, Marker, NotCounted, Permit, Removal};
 
-use crate::explore::spec::{Doc, Spec, digest, release};
+use crate::explore::spec::{Doc, Spec, digest, release, time};
 
 /// A marker file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,21 @@ pub struct Mark {
     pub by: u32,
 }
 
+/// A `freeze.yaml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frost {
+    /// Its exclusive end, in seconds; none for until it is removed.
+    pub until: Option<i64>,
+}
+
+impl Frost {
+    /// Whether it freezes at `now`.
+    #[must_use]
+    pub fn holds(self, now: i64) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// One commit of the line, with its whole tree.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -35,8 +50,8 @@ pub struct Commit {
     pub specs: BTreeMap<ReleaseId, Spec>,
     /// The markers.
     pub marks: BTreeSet<Mark>,
-    /// Whether `freeze.yaml` is there.
-    pub freeze: bool,
+    /// `freeze.yaml`, where it is there.
+    pub freeze: Option<Frost>,
     /// Removals that were approved.
     pub removals: BTreeSet<u32>,
 }
@@ -76,13 +91,17 @@ pub fn desired(line: &[Arc<Commit>], id: &ReleaseId) -> Desired {
     let start = &line[first];
     let episode =
         Episode { first: start.id(), author: start.author.to_string(), summary: String::new(), time: None };
-    let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
+    let freeze = |frost: Frost| Freeze {
+        path: "freeze.yaml".to_owned(),
+        reason: "holidays".to_owned(),
+        until: frost.until.map(time),
+    };
     Desired::Release(Arc::new(Intent {
         release: release(id, spec),
         episode: Some(episode),
         cap: cap(&line[first..], id),
         markers: markers(line, first, id),
-        freezes: head.freeze.then(|| Arc::new(freeze)).into_iter().collect(),
+        freezes: head.freeze.map(|frost| Arc::new(freeze(frost))).into_iter().collect(),
     }))
 }
 
@@ -98,10 +117,17 @@ fn broken(id: &ReleaseId) -> Diagnostic {
     }
 }
 
+/// The commit of the line that removed a release which its end does not have.
+#[must_use]
+pub fn removed_by<'a>(line: &'a [Arc<Commit>], id: &ReleaseId) -> &'a Commit {
+    let last_with = line.iter().rposition(|commit| commit.specs.contains_key(id));
+    let by = last_with.and_then(|at| line.get(at + 1));
+    by.unwrap_or_else(|| line.last().expect("a line has a commit"))
+}
+
 fn removal(line: &[Arc<Commit>], id: &ReleaseId) -> Removal {
     let head = line.last().expect("a line has a commit");
-    let last_with = line.iter().rposition(|commit| commit.specs.contains_key(id));
-    let by = last_with.and_then(|at| line.get(at + 1)).unwrap_or(head);
+    let by = removed_by(line, id);
     Removal { commit: by.id(), approved: head.removals.contains(&by.number) }
 }
 

@@ -1,17 +1,23 @@
 //! Plays a world: what happens, in order, then the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use triton::model::ReleaseId;
+use serde_json::json;
+use triton::model::{Amount, ReleaseId};
 use triton::objects::{Kind, keys};
 use triton::world::Memory;
 
+use triton::devcluster::pods::Pod as Body;
+
 use crate::explore::bugs::Bug;
+use crate::explore::cluster::knobs;
+use crate::explore::crash::crash;
 use crate::explore::ledger::{Violation, leave, require};
-use crate::explore::line::{Commit, Mark};
+use crate::explore::line::{Commit, Frost, Mark, removed_by};
 use crate::explore::rest::settle;
 use crate::explore::sim::Sim;
-use crate::explore::spec::{Doc, LIMIT, key};
+use crate::explore::spec::{Doc, LIMIT, image, key};
 use crate::explore::story::{Edit, Op, Setup, Wipe};
 
 /// What came of a world.
@@ -20,6 +26,12 @@ pub struct Played {
     pub violation: Option<Violation>,
     /// Things that happened.
     pub events: u64,
+    /// Crashes that were compared with what comes without them.
+    pub pairs: u64,
+    /// Surplus pods that were deleted because a hold asked for it.
+    pub cures: u64,
+    /// Rounds that the longest way to rest took.
+    pub longest: u32,
     /// The story, where somebody listens.
     pub log: Vec<String>,
 }
@@ -28,6 +40,9 @@ pub struct Played {
 #[must_use]
 pub fn play(setup: &Setup, ops: &[Op], bug: Option<Bug>, listen: bool) -> Played {
     let mut sim = Sim::new(setup, bug, listen);
+    // A fork is a story of its own: in tests, where time is dear, a quarter of the worlds have them.
+    let forked = !cfg!(test) || setup.chance.is_multiple_of(4);
+    sim.forks = bug == Some(Bug::ProofForgotten) || bug.is_none() && forked;
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for op in ops {
             sim.say(|| format!("  - {op}"));
@@ -41,19 +56,16 @@ pub fn play(setup: &Setup, ops: &[Op], bug: Option<Bug>, listen: bool) -> Played
         Ok(result) => result.err(),
         Err(_) => Some(Violation { rule: "panic", text: "the planner panics".to_owned() }),
     };
-    Played { violation, events: sim.events, log: sim.log.take().unwrap_or_default() }
+    let (pairs, cures, longest) = (sim.pairs, sim.cures, sim.longest);
+    Played { violation, events: sim.events, pairs, cures, longest, log: sim.log.take().unwrap_or_default() }
 }
 
 /// One round: pods, controller, poll, lap.
 ///
 /// # Errors
 /// The rule that was broken.
-pub fn round(sim: &mut Sim, lag: bool) -> Result<bool, Violation> {
-    sim.now += 1;
-    sim.kubelets();
-    if !lag {
-        sim.controller();
-    }
+pub fn round(sim: &mut Sim) -> Result<bool, Violation> {
+    sim.pass(1);
     if sim.down > 0 {
         sim.down -= 1;
         return Ok(false);
@@ -69,12 +81,20 @@ fn reverts_win(sim: &Sim) -> Result<(), Violation> {
     if sim.daemon.fault.is_some() {
         return Ok(());
     }
+    let head = sim.line.iter().rev().find(|commit| Some(commit.number) == sim.seen);
     for (id, set) in &sim.cluster.sets {
+        let wanted = head.and_then(|head| head.doc(id)).map(|doc| doc.template);
+        if wanted.is_none_or(|wanted| set.template == wanted && set.allowed() == set.replicas) {
+            continue;
+        }
         let ledger = &sim.ledgers[id];
         let excuses = ledger.excuses;
         let touched =
             set.annotations.contains_key(keys::SUSPEND) || set.annotations.contains_key(keys::ROLLBACK);
-        let Some(leave) = leave(&sim.line, sim.seen, id, sim.setup.people) else { continue };
+        if sim.dead > 0 {
+            continue;
+        }
+        let Some(leave) = leave(&sim.line, sim.seen, id, sim.setup.people, sim.now) else { continue };
         let wanted = leave.doc.template;
         if touched || excuses.dirty || excuses.record_lost || excuses.hand || !ledger.proven.contains(&wanted)
         {
@@ -93,32 +113,28 @@ fn happen(sim: &mut Sim, op: &Op) -> Result<(), Violation> {
         Op::Commit(number, edits) => commit(sim, *number, edits),
         Op::Run(rounds) => {
             for _ in 0..*rounds {
-                round(sim, false)?;
+                round(sim)?;
             }
         }
         Op::Lag(rounds) => {
             disturb_all(sim);
+            let usual = knobs().lag;
+            let late = Duration::from_secs(u64::from(*rounds));
+            sim.cluster.touch(|kube| kube.turn(|knobs| knobs.lag = (late, late)));
             for _ in 0..*rounds {
-                round(sim, true)?;
+                round(sim)?;
             }
+            sim.cluster.touch(|kube| kube.turn(|knobs| knobs.lag = usual));
         }
-        Op::Tick => sim.now += 1,
-        Op::Pods => {
-            sim.kubelets();
-            sim.controller();
+        Op::Tick => sim.pass(1),
+        Op::Manager(rounds) => {
+            disturb_all(sim);
+            sim.kill_manager(*rounds);
         }
         Op::Poll if sim.down == 0 => sim.poll(),
         Op::Lap if sim.down == 0 => drop(sim.lap(u32::MAX)?),
         Op::Poll | Op::Lap => {}
-        Op::Crash(writes) => {
-            sim.poll();
-            sim.lap(*writes)?;
-            sim.restart();
-        }
-        Op::CrashAfterPoll => {
-            sim.poll();
-            sim.restart();
-        }
+        Op::Crash(_) | Op::CrashAfterPoll => crash(sim, op)?,
         Op::Pause => sim.pause(),
         Op::Wake => sim.wake()?,
         Op::Down(rounds) => sim.down = *rounds,
@@ -132,9 +148,11 @@ fn happen(sim: &mut Sim, op: &Op) -> Result<(), Violation> {
         Op::Accept => accept(sim),
         Op::Turn(template) => {
             disturb_all(sim);
-            if !sim.bad.remove(template) {
+            let bad = !sim.bad.remove(template);
+            if bad {
                 sim.bad.insert(*template);
             }
+            sim.cluster.turn(*template, bad);
         }
         _ => touch(sim, op),
     }
@@ -158,12 +176,16 @@ pub fn accept(sim: &mut Sim) {
 fn touch(sim: &mut Sim, op: &Op) {
     let number = match op {
         Op::Kill(number, _)
+        | Op::Evict(number, _)
+        | Op::Stick(number, _)
+        | Op::MinReady(number, _)
+        | Op::EditRecord(number, _)
         | Op::Scale(number, _)
         | Op::Partition(number, _)
         | Op::Rewrite(number, _)
         | Op::Memory(number, _)
         | Op::LoseRecord(number)
-        | Op::Limit(number)
+        | Op::Field(number, _)
         | Op::Freezing(number)
         | Op::Delete(number)
         | Op::Restore(number)
@@ -181,7 +203,19 @@ fn touch(sim: &mut Sim, op: &Op) {
         }
         Op::Delete(_) => {
             ledger.excuses.disturbed = true;
-            sim.cluster.sets.remove(&id);
+            sim.cluster.delete(&id);
+        }
+        Op::EditRecord(_, wipe) => {
+            ledger.excuses.hand = true;
+            if let Some(record) = sim.cluster.records.get_mut(&id) {
+                record.version += 1_000_000;
+                match (wipe, &mut record.memory) {
+                    (Wipe::Step(step), Some(memory)) => memory.step = *step,
+                    (Wipe::Reached, Some(memory)) => memory.step_reached = None,
+                    (Wipe::All, memory) => *memory = None,
+                    (Wipe::Step(_) | Wipe::Reached, None) => {}
+                }
+            }
         }
         Op::EditService(_) => {
             if let Some(thing) = sim.cluster.things.get_mut(&key(&id, Kind::Service)) {
@@ -196,81 +230,104 @@ fn touch(sim: &mut Sim, op: &Op) {
 
 /// Deleted, and restored from a backup: the same spec and annotations under another UID.
 fn restore(sim: &mut Sim, id: &ReleaseId) {
-    let (uid, version) = (sim.cluster.new_uid(), sim.cluster.tick());
-    let Some(set) = sim.cluster.sets.get_mut(id) else { return };
-    (set.uid, set.version, set.generation) = (uid, version, 1);
-    (set.status, set.current, set.applied) = (triton::world::CounterStatus::default(), None, false);
-    set.pods.clear();
+    let Some(mut body) = sim.cluster.body(id) else { return };
+    body["metadata"].as_object_mut().expect("a CloneSet has metadata").remove("resourceVersion");
+    body["status"] = serde_json::Value::Null;
+    sim.cluster.delete(id);
+    sim.cluster.make(body);
     let excuses = &mut sim.ledgers.get_mut(id).expect("every release has one").excuses;
     (excuses.dirty, excuses.hand, excuses.disturbed) = (true, true, true);
 }
 
+/// What happens to pods, and to fields that somebody writes by hand.
 fn edit(sim: &mut Sim, id: &ReleaseId, op: &Op) {
-    let version = sim.cluster.tick();
-    let ledger = sim.ledgers.get_mut(id).expect("every release has one");
-    let excuses = &mut ledger.excuses;
-    let Some(set) = sim.cluster.sets.get_mut(id) else { return };
-    let memory = set.memory();
-    set.version = version;
+    let excuses = &mut sim.ledgers.get_mut(id).expect("every release has one").excuses;
+    let Some(set) = sim.cluster.sets.get(id) else { return };
+    excuses.disturbed |= !matches!(op, Op::TakeBack(_) | Op::Field(..));
+    excuses.broken_top |= matches!(op, Op::Stick(..));
+    excuses.hand |= matches!(op, Op::Partition(..) | Op::Rewrite(..) | Op::Memory(..));
+    let (memory, annotations) = (set.memory(), set.annotations.clone());
+    let pod = |number: u32| Some(set.pods.get(number as usize % set.pods.len().max(1))?.name.clone());
+    let space = id.namespace.as_str();
     match op {
-        Op::Kill(_, pod) if !set.pods.is_empty() => {
-            excuses.disturbed = true;
-            let index = *pod as usize % set.pods.len();
-            set.pods.remove(index);
+        Op::Kill(_, number) => {
+            let Some(name) = pod(*number) else { return };
+            sim.cluster.touch(|kube| kube.delete_pod(space, &name));
+        }
+        Op::Evict(_, number) => {
+            let Some(name) = pod(*number) else { return };
+            let evict = |pod: &mut Body| pod.body["status"]["phase"] = json!("Failed");
+            sim.cluster.touch(|kube| kube.change_pod(space, &name, evict));
+        }
+        Op::Stick(_, number) => {
+            let Some(name) = pod(*number) else { return };
+            sim.cluster.touch(|kube| kube.turn(|knobs| knobs.unready.extend([name])));
         }
         Op::Scale(_, size) => {
-            excuses.disturbed = true;
-            set.generation += i64::from(set.replicas != *size);
-            set.replicas = *size;
-            set.sizer = Some("autoscaler");
+            sim.cluster.touch(|kube| kube.scale(space, id.name.as_str(), i64::from(*size)));
+            if let Some(set) = sim.cluster.sets.get_mut(id) {
+                set.owners.sizer = Some("autoscaler");
+            }
         }
+        Op::Suspend(_) => annotate(sim, id, |annotations| {
+            if annotations.remove(keys::SUSPEND).is_none() {
+                annotations.insert(keys::SUSPEND.to_owned(), "looking at it".to_owned());
+            }
+        }),
+        Op::TakeBack(_) => {
+            let Some(memory) = memory else { return };
+            let digest = memory.digest.to_string();
+            annotate(sim, id, |it| drop(it.insert(keys::ROLLBACK.to_owned(), digest)));
+        }
+        Op::Memory(_, wipe) => annotate(sim, id, |it| *it = wiped(annotations, memory, *wipe)),
+        _ => sim.cluster.edit(id, |body| by_hand(&mut body["spec"], op)),
+    }
+}
+
+fn annotate(sim: &mut Sim, id: &ReleaseId, change: impl FnOnce(&mut BTreeMap<String, String>)) {
+    sim.cluster.edit(id, |body| {
+        let annotations = &mut body["metadata"]["annotations"];
+        let mut texts = serde_json::from_value(annotations.take()).unwrap_or_default();
+        change(&mut texts);
+        *annotations = json!(texts);
+    });
+}
+
+fn by_hand(spec: &mut serde_json::Value, op: &Op) {
+    let strategy = &mut spec["updateStrategy"];
+    match op {
         Op::Partition(_, partition) => {
-            (excuses.hand, excuses.disturbed) = (true, true);
-            set.partition = partition.parse().expect("an amount");
-            set.generation += 1;
+            let amount: Amount = partition.parse().expect("an amount");
+            strategy["partition"] = json!(amount);
         }
         Op::Rewrite(_, template) => {
-            (excuses.hand, excuses.disturbed) = (true, true);
-            set.template = *template;
-            set.generation += 1;
+            spec["template"]["spec"]["containers"][0]["image"] = json!(image(*template));
         }
-        Op::Limit(_) => {
-            set.limit = LIMIT + 1;
-            set.generation += 1;
-        }
-        Op::Freezing(_) => {
-            excuses.disturbed = true;
-            set.paused = true;
-            set.generation += 1;
-        }
-        Op::Memory(_, wipe) => {
-            (excuses.hand, excuses.disturbed) = (true, true);
-            wiped(&mut set.annotations, memory, *wipe);
-        }
-        Op::Suspend(_) => {
-            excuses.disturbed = true;
-            if set.annotations.remove(keys::SUSPEND).is_none() {
-                set.annotations.insert(keys::SUSPEND.to_owned(), "looking at it".to_owned());
-            }
-        }
-        Op::TakeBack(_) => {
-            if let Some(memory) = memory {
-                set.annotations.insert(keys::ROLLBACK.to_owned(), memory.digest.to_string());
-            }
-        }
+        Op::Freezing(_) => strategy["paused"] = json!(true),
+        Op::MinReady(_, seconds) => spec["minReadySeconds"] = json!(seconds),
+        Op::Field(_, 0) => spec["revisionHistoryLimit"] = json!(LIMIT + 1),
+        Op::Field(_, 1) if strategy["type"] == "ReCreate" => strategy["type"] = json!("InPlaceIfPossible"),
+        Op::Field(_, 1) => strategy["type"] = json!("ReCreate"),
+        Op::Field(_, 2) => strategy["maxUnavailable"] = json!("60%"),
+        Op::Field(..) => strategy["maxSurge"] = json!(1),
         _ => {}
     }
 }
 
-fn wiped(annotations: &mut std::collections::BTreeMap<String, String>, memory: Option<Memory>, wipe: Wipe) {
-    let Some(mut memory) = memory else { return };
+fn wiped(
+    mut annotations: BTreeMap<String, String>,
+    memory: Option<Memory>,
+    wipe: Wipe,
+) -> BTreeMap<String, String> {
+    let Some(mut memory) = memory else { return annotations };
     annotations.retain(|key, _| !keys::MEMORY.contains(&key.as_str()));
     match wipe {
-        Wipe::All => return,
+        Wipe::All => return annotations,
         Wipe::Step(step) => memory.step = step,
         Wipe::Reached => memory.step_reached = None,
     }
     annotations.extend(memory.to_annotations());
+    annotations
 }
 
 fn commit(sim: &mut Sim, number: usize, edits: &[Edit]) {
@@ -292,10 +349,14 @@ fn change(sim: &Sim, commit: &mut Commit, id: &ReleaseId, edit: Edit) {
     let doc = commit.specs.get(id).map(|spec| spec.doc);
     let mark = |doc: Doc, step: Option<u32>, by: u32| Mark { id: id.clone(), doc, step, name, by };
     match (edit, doc) {
-        (Edit::Freeze(on), _) => commit.freeze = on,
+        (Edit::Freeze(on), _) => commit.freeze = on.then_some(Frost { until: None }),
+        (Edit::FreezeFor(seconds), _) => {
+            commit.freeze = Some(Frost { until: Some(sim.now + i64::from(seconds)) });
+        }
         (Edit::Unapprove, _) => marks.retain(|mark| (mark.name + mark.by) % 2 == 0),
         (Edit::Remove, _) => drop(commit.specs.remove(id)),
-        (Edit::ApproveRemoval, _) => drop(commit.removals.insert(name - 1)),
+        (Edit::RemoveAll, _) => commit.specs.clear(),
+        (Edit::ApproveRemoval, _) => drop(commit.removals.insert(removed_by(&sim.line, id).number)),
         (Edit::Revert(by), _) => {
             if let Some(spec) = back(by).specs.get(id) {
                 commit.specs.insert(id.clone(), *spec);
@@ -332,6 +393,9 @@ fn respecify(spec: &mut crate::explore::spec::Spec, edit: Edit) {
         Edit::Replicas(replicas) => spec.replicas = spec.replicas.map(|_| replicas),
         Edit::Cap(cap) => spec.cap = cap,
         Edit::Suspend(suspend) => spec.suspend = suspend,
+        Edit::Pace(pace) => spec.doc.pace = pace,
+        Edit::InPlace(in_place) => spec.doc.in_place = in_place,
+        Edit::Orphan(orphan) => spec.doc.orphan = orphan,
         Edit::Valid(valid) => spec.valid = valid,
         _ => {}
     }

@@ -1,26 +1,37 @@
-//! A CloneSet and its controller, after `cloneset.md` A.3 to A.7: rounding, the pass, the order of pods. No surge.
+//! A CloneSet and its pods as anybody sees them: a picture, read anew after every change in the embedded cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use triton::model::{Amount, Uid};
-use triton::world::CounterStatus;
+use jiff::Timestamp;
+use serde_json::Value;
+use triton::devcluster::cloneset::CLONESETS;
+use triton::devcluster::pods::{PODS, Pod as Body, controller_uid};
+use triton::devcluster::revision::REVISIONS;
+use triton::devcluster::sim::Sim as Kube;
+use triton::model::{Amount, ReleaseId, Uid};
+use triton::world::{CounterStatus, Memory};
 
-/// One pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::explore::spec::template_letter;
+
+/// One pod that is neither terminating nor at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
+    /// Its name.
+    pub name: String,
     /// The template that it runs.
     pub template: char,
     /// Whether it is available.
     pub available: bool,
 }
 
-/// Choices that Kruise leaves open or takes from the manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Habits {
-    /// Updates in place; else pods are made again.
-    pub in_place: bool,
-    /// Which of two equal pods goes first.
-    pub newest_first: bool,
+/// Who owns what of a CloneSet: what server-side apply would know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// Fields of the spec that the program applied last, those of the update strategy as `updateStrategy/…`; empty
+    /// where it never applied any.
+    pub ours: BTreeSet<String>,
+    /// Who else owns `spec.replicas`.
+    pub sizer: Option<&'static str>,
 }
 
 /// One CloneSet.
@@ -40,17 +51,17 @@ pub struct CloneSet {
     pub partition: Amount,
     /// `spec.updateStrategy.paused`.
     pub paused: bool,
-    /// `spec.revisionHistoryLimit`: any other field.
-    pub limit: u32,
+    /// The whole spec.
+    pub spec: Value,
     /// All annotations.
     pub annotations: BTreeMap<String, String>,
-    /// Whether the spec was ever applied by the program: an apply that leaves a field out then drops it.
-    pub applied: bool,
-    /// Who else owns `spec.replicas`.
-    pub sizer: Option<&'static str>,
+    /// Memory in them.
+    pub memory: Option<Memory>,
+    /// Who owns what.
+    pub owners: Owners,
     /// Status.
     pub status: CounterStatus,
-    /// `currentRevision`.
+    /// The template of `currentRevision`.
     pub current: Option<char>,
     /// The pods.
     pub pods: Vec<Pod>,
@@ -71,17 +82,49 @@ pub fn kept(partition: Amount, size: u32) -> u32 {
     }
 }
 
-/// The revision that a template has.
-#[must_use]
-pub fn revision(template: char) -> String {
-    format!("rev-{template}")
-}
-
 fn count(pods: &[Pod], which: impl Fn(&Pod) -> bool) -> u32 {
     u32::try_from(pods.iter().filter(|pod| which(pod)).count()).expect("few pods")
 }
 
+fn number(value: &Value) -> u32 {
+    value.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}
+
 impl CloneSet {
+    /// Reads the CloneSet of a release; `None` where there is none.
+    #[must_use]
+    pub fn read(kube: &Kube, id: &ReleaseId, owners: Owners) -> Option<Self> {
+        let (namespace, name) = (id.namespace.as_str(), id.name.as_str());
+        let body = kube.get(CLONESETS, namespace, name)?;
+        let (metadata, spec) = (&body["metadata"], &body["spec"]);
+        let strategy = &spec["updateStrategy"];
+        let texts = metadata["annotations"].as_object().into_iter().flatten();
+        let texts = texts.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())));
+        let annotations: BTreeMap<String, String> = texts.collect();
+        let uid = metadata["uid"].as_str().unwrap_or_default();
+        let status = counters(&body["status"]);
+        let revision = kube.get(REVISIONS, namespace, &status.current_revision);
+        let current = revision.and_then(|body| template_letter(&body["data"]["spec"]["template"]));
+        let partition = serde_json::from_value(strategy["partition"].clone());
+        let settle = spec["minReadySeconds"].as_i64().unwrap_or(0);
+        Some(Self {
+            uid: Uid::new(uid),
+            version: metadata["resourceVersion"].as_str().and_then(|it| it.parse().ok()).unwrap_or(0),
+            generation: metadata["generation"].as_i64().unwrap_or(0),
+            template: template_letter(&spec["template"]).unwrap_or('?'),
+            replicas: spec["replicas"].as_u64().map_or(1, |_| number(&spec["replicas"])),
+            partition: partition.unwrap_or(Amount::Count(0)),
+            paused: strategy["paused"] == true,
+            spec: spec.clone(),
+            memory: Memory::from_annotations(&annotations),
+            annotations,
+            owners,
+            status,
+            current,
+            pods: pods(kube, uid, settle, kube.now()),
+        })
+    }
+
     /// Pods that the partition lets be on the template, at the present size.
     #[must_use]
     pub fn allowed(&self) -> u32 {
@@ -100,128 +143,38 @@ impl CloneSet {
         count(&self.pods, |pod| pod.template == template && pod.available)
     }
 
-    /// One pass of the controller: status first, of the pods as they are, then at most one kind of change.
-    /// Whether anything changed, status included.
-    pub fn pass(&mut self, habits: Habits) -> bool {
-        let before = self.pods.clone();
-        let status = self.observe();
-        let changed = status != self.status;
-        self.status = status;
-        let have = u32::try_from(self.pods.len()).expect("few pods");
-        match have.cmp(&self.replicas) {
-            std::cmp::Ordering::Less => self.grow(),
-            std::cmp::Ordering::Greater => self.shrink(),
-            std::cmp::Ordering::Equal if self.paused => {}
-            std::cmp::Ordering::Equal => self.update(habits),
-        }
-        changed || before != self.pods
-    }
-
-    fn observe(&mut self) -> CounterStatus {
-        let (update, have) = (self.template, count(&self.pods, |_| true));
-        let updated = self.running(update);
-        if self.current.is_none() || updated == have && have == self.replicas {
-            self.current = Some(update);
-        }
-        CounterStatus {
-            observed_generation: Some(self.generation),
-            replicas: have,
-            ready: count(&self.pods, |pod| pod.available),
-            available: count(&self.pods, |pod| pod.available),
-            updated,
-            updated_available: self.available(update),
-            expected_updated: self.allowed(),
-            current_revision: self.current.map(revision).unwrap_or_default(),
-            update_revision: revision(update),
+    /// A field of the spec, `updateStrategy/…` for those of the update strategy.
+    #[must_use]
+    pub fn field(&self, path: &str) -> &Value {
+        match path.split_once('/') {
+            Some((map, field)) => &self.spec[map][field],
+            None => &self.spec[path],
         }
     }
+}
 
-    fn old(&self) -> u32 {
-        count(&self.pods, |pod| pod.template != self.template)
+fn counters(status: &Value) -> CounterStatus {
+    let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+    CounterStatus {
+        observed_generation: status["observedGeneration"].as_i64(),
+        replicas: number(&status["replicas"]),
+        ready: number(&status["readyReplicas"]),
+        available: number(&status["availableReplicas"]),
+        updated: number(&status["updatedReplicas"]),
+        updated_available: number(&status["updatedAvailableReplicas"]),
+        expected_updated: number(&status["expectedUpdatedReplicas"]),
+        current_revision: text("currentRevision"),
+        update_revision: text("updateRevision"),
     }
+}
 
-    fn most_unavailable(&self) -> u32 {
-        (self.replicas * 2).div_ceil(5).max(1)
-    }
-
-    /// New pods come from the current revision as far as the partition keeps old ones.
-    fn grow(&mut self) {
-        let missing_old = kept(self.partition, self.replicas).saturating_sub(self.old()) as usize;
-        let missing = self.replicas as usize - self.pods.len();
-        let current = self.current.unwrap_or(self.template);
-        let templates =
-            std::iter::repeat_n(current, missing_old.min(missing)).chain(std::iter::repeat(self.template));
-        self.pods.extend(templates.take(missing).map(|template| Pod { template, available: false }));
-    }
-
-    fn shrink(&mut self) {
-        let have = count(&self.pods, |_| true);
-        let surplus = have - self.replicas;
-        let keep = kept(self.partition, self.replicas);
-        let from_old = self.old().saturating_sub(keep).min(surplus) as usize;
-        let ready_first = |new: bool| {
-            let mut of: Vec<usize> = (0..self.pods.len())
-                .filter(|index| (self.pods[*index].template == self.template) == new)
-                .collect();
-            of.sort_by_key(|index| self.pods[*index].available);
-            of
-        };
-        let (old, new) = (ready_first(false), ready_first(true));
-        let from_new = (surplus as usize - from_old).min(new.len());
-        let more_old = surplus as usize - from_old - from_new;
-        let chosen =
-            old[..from_old].iter().chain(&new[..from_new]).chain(old[from_old..].iter().take(more_old));
-        let unavailable = count(&self.pods, |pod| !pod.available);
-        let mut limit = (self.most_unavailable() + surplus).saturating_sub(unavailable);
-        let mut goes = vec![false; self.pods.len()];
-        for index in chosen {
-            if self.pods[*index].available {
-                if limit == 0 {
-                    continue;
-                }
-                limit -= 1;
-            }
-            goes[*index] = true;
-        }
-        let mut index = 0;
-        self.pods.retain(|_| {
-            index += 1;
-            !goes[index - 1]
-        });
-    }
-
-    fn update(&mut self, habits: Habits) {
-        let target = self.template;
-        let surplus_old = self.old().saturating_sub(kept(self.partition, self.replicas));
-        let missing_new = self.allowed().saturating_sub(self.running(target));
-        let number = surplus_old.min(missing_new) as usize;
-        let mut candidates: Vec<usize> =
-            (0..self.pods.len()).filter(|index| self.pods[*index].template != target).collect();
-        if habits.newest_first {
-            candidates.reverse();
-        }
-        candidates.sort_by_key(|index| self.pods[*index].available);
-        let most = self.most_unavailable();
-        let mut unavailable = count(&self.pods, |pod| !pod.available);
-        let on_target = count(&self.pods, |pod| pod.template == target && !pod.available);
-        let mut gone = Vec::new();
-        for index in candidates.into_iter().take(number.min(most.saturating_sub(on_target) as usize)) {
-            if self.pods[index].available {
-                if unavailable >= most {
-                    break;
-                }
-                unavailable += 1;
-            }
-            if habits.in_place {
-                self.pods[index] = Pod { template: target, available: false };
-            } else {
-                gone.push(index);
-            }
-        }
-        let mut index = 0;
-        self.pods.retain(|_| {
-            index += 1;
-            !gone.contains(&(index - 1))
-        });
-    }
+fn pods(kube: &Kube, uid: &str, settle: i64, now: Timestamp) -> Vec<Pod> {
+    let mine = kube.list(PODS).filter(|body| controller_uid(body) == uid);
+    let active = mine.map(|body| Body { body: body.clone() }).filter(Body::is_active);
+    let read = |pod: Body| Pod {
+        name: pod.name().to_owned(),
+        template: template_letter(&pod.body).unwrap_or('?'),
+        available: pod.is_available(settle, now),
+    };
+    active.map(read).collect()
 }

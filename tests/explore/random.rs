@@ -1,7 +1,7 @@
 //! Random worlds, from a seed.
 
 use crate::explore::dice::Dice;
-use crate::explore::spec::{Doc, STRATEGIES, Spec};
+use crate::explore::spec::{Doc, PACES, STRATEGIES, Spec};
 use crate::explore::story::{Edit, Op, Setup, Wipe};
 
 /// The world of a seed.
@@ -20,7 +20,7 @@ pub fn world(seed: u64) -> (Setup, Vec<Op>) {
             42..50 if calm < 25 => commits(&mut dice, id, &mut ops),
             42..55 => ops.push(Op::Run(dice.pick(&[1, 2, 3, 5, 10, 20, 35]))),
             55..60 => {
-                let small = [Op::Tick, Op::Pods, Op::Poll, Op::Lap];
+                let small = [Op::Tick, Op::Poll, Op::Lap];
                 ops.extend((0..4).map(|_| dice.pick(&small)));
             }
             60..70 => crash(&mut dice, &mut ops),
@@ -52,8 +52,7 @@ fn setup(dice: &mut Dice) -> Setup {
         specs,
         bad,
         found: dice.chance(33),
-        in_place: dice.chance(60),
-        newest_first: dice.chance(50),
+        chance: u64::from(dice.below(1_000)),
         author: dice.pick(&[0, 0, 0, 1]),
         people: dice.chance(90),
     }
@@ -61,6 +60,7 @@ fn setup(dice: &mut Dice) -> Setup {
 
 fn spec(dice: &mut Dice) -> Spec {
     let strategies = u32::try_from(STRATEGIES.len()).expect("few");
+    let paces = u32::try_from(PACES.len()).expect("few");
     let doc = Doc {
         template: 'A',
         strategy: dice.below(strategies) as usize,
@@ -69,6 +69,9 @@ fn spec(dice: &mut Dice) -> Spec {
         attempt: 1,
         by_steps: dice.chance(8),
         adopt: dice.chance(90),
+        orphan: dice.chance(15),
+        in_place: dice.chance(60),
+        pace: dice.below(paces) as usize,
     };
     let replicas = dice.pick(&[Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(0), None, Some(8)]);
     // `initial: steps` wants replicas in Git.
@@ -78,16 +81,25 @@ fn spec(dice: &mut Dice) -> Spec {
 
 fn edit(dice: &mut Dice) -> Edit {
     let strategies = u32::try_from(STRATEGIES.len()).expect("few");
+    let paces = u32::try_from(PACES.len()).expect("few");
     match dice.below(100) {
         0..26 => Edit::Template(dice.pick(&['A', 'B', 'B', 'B', 'C', 'C', 'E'])),
         26..34 => Edit::Steps(dice.below(strategies) as usize),
-        34..40 => Edit::Service(dice.below(3)),
+        34..38 => Edit::Service(dice.below(3)),
+        38..40 => match dice.below(4) {
+            0 | 1 => Edit::Pace(dice.below(paces) as usize),
+            2 => Edit::InPlace(dice.chance(50)),
+            _ => Edit::Orphan(dice.chance(50)),
+        },
         40..43 => Edit::Again,
         43..44 => Edit::FirstAttempt,
         44..52 => Edit::Replicas(dice.pick(&[0, 1, 2, 3, 5, 8])),
         52..58 => Edit::Cap(dice.pick(&[None, Some(0), Some(1), Some(2), Some(3), Some(5)])),
         58..61 => Edit::Suspend(dice.chance(50)),
-        61..64 => Edit::Freeze(dice.chance(50)),
+        61..64 => match dice.below(3) {
+            0 => Edit::FreezeFor(dice.between(1, 40)),
+            on => Edit::Freeze(on == 1),
+        },
         64..67 => Edit::Valid(dice.chance(60)),
         67..69 => Edit::Skip,
         69..80 => Edit::Approve(dice.between(1, 4), dice.below(3)),
@@ -96,7 +108,7 @@ fn edit(dice: &mut Dice) -> Edit {
         88..90 => Edit::Unapprove,
         90..92 => Edit::Hold(dice.chance(50)),
         92..97 => Edit::Revert(dice.between(1, 3)),
-        97..98 => dice.pick(&[Edit::Remove, Edit::ApproveRemoval]),
+        97..98 => dice.pick(&[Edit::Remove, Edit::ApproveRemoval, Edit::RemoveAll]),
         _ => Edit::RevertAll(dice.between(1, 3)),
     }
 }
@@ -125,8 +137,18 @@ fn crash(dice: &mut Dice, ops: &mut Vec<Op>) {
 
 fn fault(dice: &mut Dice, id: usize, hand: bool, ops: &mut Vec<Op>) {
     match dice.below(100) {
-        0..12 => ops.push(Op::Kill(id, dice.below(8))),
-        12..20 => ops.push(Op::Lag(dice.between(1, 6))),
+        0..8 => {
+            let pod = dice.below(8);
+            ops.push(dice.pick(&[
+                Op::Kill(id, pod),
+                Op::Kill(id, pod),
+                Op::Evict(id, pod),
+                Op::Stick(id, pod),
+            ]));
+        }
+        8..13 => ops.push(Op::Lag(dice.between(1, 6))),
+        13..18 => ops.push(Op::Manager(dice.between(1, 30))),
+        18..20 => remove(dice, id, ops),
         20..27 => ops.push(Op::Turn(dice.pick(&['A', 'A', 'B', 'C']))),
         27..40 => ops.push(Op::Scale(id, dice.pick(&[0, 1, 2, 4, 8]))),
         40..45 => {
@@ -148,7 +170,13 @@ fn fault(dice: &mut Dice, id: usize, hand: bool, ops: &mut Vec<Op>) {
             }
         }
         78..81 => ops.push(Op::LoseRecord(id)),
-        81..84 => ops.push(dice.pick(&[Op::Limit(id), Op::Freezing(id), Op::EditService(id)])),
+        81..86 => {
+            let field = dice.below(4) as usize;
+            let ready = dice.pick(&[0, 1, 3]);
+            let small =
+                [Op::Field(id, field), Op::Freezing(id), Op::EditService(id), Op::MinReady(id, ready)];
+            ops.push(dice.pick(&small));
+        }
         _ if hand => ops.push(by_hand(dice, id)),
         _ => {}
     }
@@ -156,10 +184,25 @@ fn fault(dice: &mut Dice, id: usize, hand: bool, ops: &mut Vec<Op>) {
 
 fn by_hand(dice: &mut Dice, id: usize) -> Op {
     let step = dice.below(6);
+    let wipe = dice.pick(&[Wipe::Step(step), Wipe::Step(step), Wipe::All, Wipe::Reached]);
     match dice.below(100) {
-        0..35 => Op::Partition(id, dice.pick(&["0", "100%", "50%", "99%", "10%"])),
-        35..56 => Op::Rewrite(id, dice.pick(&['A', 'B', 'C', 'X'])),
-        56..85 => Op::Memory(id, dice.pick(&[Wipe::Step(step), Wipe::Step(step), Wipe::All, Wipe::Reached])),
+        0..33 => Op::Partition(id, dice.pick(&["0", "100%", "50%", "99%", "10%"])),
+        33..52 => Op::Rewrite(id, dice.pick(&['A', 'B', 'C', 'X'])),
+        52..78 => Op::Memory(id, wipe),
+        78..86 => Op::EditRecord(id, wipe),
         _ => Op::Restore(id),
+    }
+}
+
+/// Releases go, with or without a word, and may come back.
+fn remove(dice: &mut Dice, id: usize, ops: &mut Vec<Op>) {
+    let edit = if dice.chance(50) { Edit::Remove } else { Edit::RemoveAll };
+    ops.extend([Op::Commit(id, vec![edit]), Op::Run(dice.pick(&[0, 2, 5]))]);
+    if dice.chance(50) {
+        ops.extend([Op::Commit(id, vec![Edit::ApproveRemoval]), Op::Run(dice.pick(&[1, 4]))]);
+    }
+    if dice.chance(60) {
+        let back = dice.pick(&[Edit::RevertAll(1), Edit::RevertAll(2), Edit::Revert(2)]);
+        ops.push(Op::Commit(id, vec![back]));
     }
 }

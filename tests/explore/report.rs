@@ -15,6 +15,12 @@ pub struct Report {
     pub worlds: u64,
     /// Things that happened in them.
     pub events: u64,
+    /// Crashes that were compared with what comes without them.
+    pub pairs: u64,
+    /// Surplus pods that were deleted because a hold asked for it.
+    pub cures: u64,
+    /// Rounds that the longest way to rest took.
+    pub longest: u32,
     /// Seeds that failed, by what went wrong.
     pub failed: BTreeMap<String, Vec<u64>>,
 }
@@ -36,6 +42,9 @@ pub fn explore(seeds: impl Iterator<Item = u64>, bug: Option<Bug>) -> Report {
         let played = play(&setup, &ops, bug, false);
         report.worlds += 1;
         report.events += played.events;
+        report.pairs += played.pairs;
+        report.cures += played.cures;
+        report.longest = report.longest.max(played.longest);
         if let Some(violation) = played.violation {
             report.failed.entry(violation.kind()).or_default().push(seed);
         }

@@ -76,8 +76,10 @@ fn simpler_setups(setup: &Setup) -> Vec<Setup> {
     with(&|it| it.specs.len() > 1 && it.specs.pop().is_some());
     with(&|it| !std::mem::take(&mut it.bad).is_empty());
     with(&|it| std::mem::replace(&mut it.found, false));
-    with(&|it| !std::mem::replace(&mut it.in_place, true));
-    with(&|it| std::mem::replace(&mut it.newest_first, false));
+    with(&|it| std::mem::replace(&mut it.chance, 0) > 0);
+    with(&|it| !std::mem::replace(&mut it.specs[0].doc.in_place, true));
+    with(&|it| std::mem::replace(&mut it.specs[0].doc.pace, 0) > 0);
+    with(&|it| std::mem::replace(&mut it.specs[0].doc.orphan, false));
     with(&|it| std::mem::replace(&mut it.author, 0) != 0);
     with(&|it| !std::mem::replace(&mut it.people, true));
     with(&|it| it.specs[0].doc.strategy > 1 && std::mem::replace(&mut it.specs[0].doc.strategy, 1) > 1);

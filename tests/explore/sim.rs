@@ -3,24 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use triton::devcluster::sim::Sim as Kube;
 use triton::guard::check;
 use triton::model::{Hold, ReleaseId};
-use triton::objects::Kind;
+use triton::objects::record::Phase;
+use triton::objects::{Kind, keys};
 use triton::plan::plan;
-use triton::world::{Action, Plan, World, Write};
+use triton::world::{Action, Decision, Plan, World, Write};
 
 use crate::explore::bugs::Bug;
 use crate::explore::cluster::{Cluster, Refused, foreign};
-use crate::explore::daemon::{Daemon, is_removed, recorded, same_record};
+use crate::explore::daemon::{Daemon, recorded, same_record};
 use crate::explore::judge::{Scene, wrote};
 use crate::explore::ledger::{Ledger, Names, Violation, leave};
 use crate::explore::line::Commit;
-use crate::explore::pods::{CloneSet, Habits};
-use crate::explore::spec::{digest, key};
+use crate::explore::pods::CloneSet;
+use crate::explore::removal::removed;
+use crate::explore::spec::{digest, key, release};
 use crate::explore::story::Setup;
 
 /// The names of the releases, by their numbers.
 pub const NAMES: &[&str] = &["shop/checkout", "shop/cart", "shop/search"];
+
+/// When stories begin, in seconds.
+const BEGIN: i64 = 100;
+/// Seconds before that in which what exists already comes to rest.
+const SETTLE: i64 = 20;
 
 /// What one lap did.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +38,7 @@ pub struct Lap {
 }
 
 /// One world.
+#[derive(Clone)]
 pub struct Sim {
     /// How it began.
     pub setup: Setup,
@@ -57,12 +66,26 @@ pub struct Sim {
     pub bad: BTreeSet<char>,
     /// Rounds without any process.
     pub down: u32,
+    /// Rounds until Kruise's manager, which is dead, is started again.
+    pub dead: u32,
     /// What the checker knows.
     pub ledgers: BTreeMap<ReleaseId, Ledger>,
     /// Names of digests.
     pub names: Names,
     /// Holds of the last lap.
     pub holds: BTreeMap<ReleaseId, Vec<Hold>>,
+    /// Phases of the last lap.
+    pub phases: BTreeMap<ReleaseId, Phase>,
+    /// Releases whose objects were left behind.
+    pub left: BTreeSet<ReleaseId>,
+    /// Surplus pods that were deleted because a hold asked for it.
+    pub cures: u64,
+    /// Whether crashes are compared with what comes without them.
+    pub forks: bool,
+    /// Crashes that were compared with what comes without them.
+    pub pairs: u64,
+    /// Rounds that the longest way to rest took.
+    pub longest: u32,
     /// Writes so far: release, row, decision, step.
     pub writes: Vec<String>,
     /// Things that happened.
@@ -86,25 +109,32 @@ impl Sim {
             author: setup.author,
             specs: ids.iter().cloned().zip(setup.specs.iter().copied()).collect(),
             marks: BTreeSet::new(),
-            freeze: false,
+            freeze: None,
             removals: BTreeSet::new(),
         };
         let mut sim = Self {
             setup: setup.clone(),
-            now: 100,
+            now: BEGIN,
             line: Vec::new(),
             served: 0,
             answers: true,
             next: 2,
-            cluster: Cluster::default(),
+            cluster: Cluster::new(&ids, setup.chance, BEGIN - SETTLE),
             daemon: Daemon::default(),
             seen: None,
             old: None,
             bad: setup.bad.iter().copied().collect(),
             down: 0,
+            dead: 0,
             ledgers: ids.iter().map(|id| (id.clone(), Ledger::default())).collect(),
             names: Names::default(),
             holds: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            left: BTreeSet::new(),
+            cures: 0,
+            forks: false,
+            pairs: 0,
+            longest: 0,
             writes: Vec::new(),
             events: 0,
             vain: 0,
@@ -113,9 +143,13 @@ impl Sim {
             ids,
         };
         sim.push(first);
+        for template in &setup.bad {
+            sim.cluster.turn(*template, true);
+        }
         if setup.found {
             sim.found();
         }
+        sim.cluster.advance(sim.now);
         sim
     }
 
@@ -123,11 +157,7 @@ impl Sim {
     fn found(&mut self) {
         for id in self.ids.clone() {
             let spec = self.line[0].specs[&id];
-            let (uid, version) = (self.cluster.new_uid(), self.cluster.tick());
-            let mut set = foreign(uid, version, spec.doc.template, spec.replicas.unwrap_or(3));
-            let pod = crate::explore::pods::Pod { template: spec.doc.template, available: true };
-            set.pods = vec![pod; set.replicas as usize];
-            self.cluster.sets.insert(id, set);
+            self.cluster.make(foreign(&release(&id, &spec), spec.replicas.unwrap_or(3)));
         }
     }
 
@@ -143,37 +173,34 @@ impl Sim {
     /// Says what happens, where somebody listens.
     pub fn say(&mut self, text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
-            log.push(text());
+            let text = text();
+            let same = |it: &str| it.split_once(": ").map(|(_, rest)| rest.to_owned());
+            if text.starts_with("    ") && log.iter().rev().take(6).any(|it| same(it) == same(&text)) {
+                return;
+            }
+            log.push(text);
         }
     }
 
-    fn habits(&self) -> Habits {
-        Habits { in_place: self.setup.in_place, newest_first: self.setup.newest_first }
-    }
-
-    /// Kubelets make pods available, or not.
-    pub fn kubelets(&mut self) {
-        for (id, set) in &mut self.cluster.sets {
-            for pod in &mut set.pods {
-                pod.available = !self.bad.contains(&pod.template);
+    /// So many seconds pass for pods and their controllers.
+    pub fn pass(&mut self, seconds: i64) {
+        self.now += seconds;
+        if self.dead > 0 {
+            self.dead -= 1;
+            if self.dead == 0 {
+                self.cluster.touch(Kube::start_manager);
             }
-            let ledger = self.ledgers.get_mut(id).expect("every release has one");
+        }
+        self.cluster.advance(self.now);
+        for ledger in self.ledgers.values_mut() {
             ledger.excuses.broken_top |= ledger.proven.last().is_some_and(|top| self.bad.contains(top));
         }
     }
 
-    /// The CloneSet controller does a pass.
-    pub fn controller(&mut self) {
-        let habits = self.habits();
-        for id in &self.ids {
-            let before = self.cluster.sets.get(id).map(|set| set.status.clone());
-            let Some(set) = self.cluster.sets.get_mut(id) else { continue };
-            set.pass(habits);
-            if before.as_ref() != Some(&set.status) {
-                let version = self.cluster.tick();
-                self.cluster.sets.get_mut(id).expect("it is there").version = version;
-            }
-        }
+    /// Kruise's manager dies.
+    pub fn kill_manager(&mut self, rounds: u32) {
+        self.dead = rounds;
+        self.cluster.touch(Kube::kill_manager);
     }
 
     /// Git is asked.
@@ -192,9 +219,12 @@ impl Sim {
     pub fn restart(&mut self) {
         self.daemon = Daemon::default();
         self.holds.clear();
+        if self.bug == Some(Bug::ProofForgotten) {
+            forget_proof(&mut self.cluster);
+        }
     }
 
-    fn world(&self) -> World {
+    fn world(&mut self) -> World {
         let mut world = self.daemon.observe(&self.cluster, &self.ids, self.setup.people, self.now);
         if let Some(bug) = self.bug {
             bug.facts(&mut world, &self.names);
@@ -278,6 +308,7 @@ impl Sim {
                 budget -= 1;
             }
         }
+        self.phases = plan.moves.iter().map(|(id, decided)| (id.clone(), decided.view.phase)).collect();
         self.holds = plan.moves.into_iter().map(|(id, decided)| (id, decided.view.holds)).collect();
         Ok(lap)
     }
@@ -307,7 +338,7 @@ impl Sim {
             });
             let writes = decided.writes.len();
             format!(
-                "    {now} {id} {} {:?}, {writes} writes: {} | {memory} | {holds:?}",
+                "    {now}: {id} {} {:?}, {writes} writes: {} | {memory} | {holds:?}",
                 decided.row, decided.decision, decided.message
             )
         });
@@ -317,7 +348,10 @@ impl Sim {
     fn record(&mut self, world: &World, plan: &Plan, id: &ReleaseId) -> bool {
         let (case, decided) = (&world.cases[id], &plan.moves[id]);
         let before = self.cluster.records.get(id);
-        if is_removed(decided, &self.cluster, id) {
+        if decided.decision == Decision::Remove {
+            if self.ledgers[id].entry.as_ref().is_some_and(|entry| entry.doc.orphan) {
+                self.left.insert(id.clone());
+            }
             self.ledgers.insert(id.clone(), Ledger::default());
             return self.cluster.records.remove(id).is_some();
         }
@@ -339,7 +373,7 @@ impl Sim {
             bug.carried_out(&self.cluster, id, &mut write.action);
         }
         match self.cluster.write(id, &write) {
-            Err(Refused::Conflict) => return Ok(Sent::Refused),
+            Err(Refused::Conflict | Refused::Down) => return Ok(Sent::Refused),
             Err(Refused::Harmful(text)) => return Err(Violation { rule: "whole", text }),
             Ok(false) => {
                 self.vain += 1;
@@ -357,8 +391,14 @@ impl Sim {
 
     fn judge(&mut self, id: &ReleaseId, before: Option<&CloneSet>, row: char) -> Result<(), Violation> {
         let Some(after) = self.cluster.sets.get(id) else {
-            return self.removed(id);
+            return removed(self, id, false);
         };
+        if !after.annotations.contains_key(keys::RELEASE) {
+            removed(self, id, true)?;
+            self.left.insert(id.clone());
+            return Ok(());
+        }
+        self.left.remove(id);
         let scene = Scene {
             id,
             now: self.now,
@@ -379,17 +419,14 @@ impl Sim {
         judged.map_err(|violation| Violation { text: format!("row {row}: {}", violation.text), ..violation })
     }
 
-    /// A CloneSet was deleted by a write: only where the newest head does not have the release.
-    fn removed(&self, id: &ReleaseId) -> Result<(), Violation> {
-        let head = self.line.iter().find(|commit| Some(commit.number) == self.seen);
-        let gone = head.is_some_and(|head| !head.specs.contains_key(id));
-        crate::explore::ledger::require(gone, "removal", || format!("{id} is deleted though Git has it"))
-    }
-
     /// While Git is frozen no companion becomes what the entered release does not say.
     fn companion(&self, id: &ReleaseId, write: &Write) -> Result<(), Violation> {
-        let Action::Apply { body, .. } = &write.action else { return Ok(()) };
-        let leave = leave(&self.line, self.seen, id, self.setup.people);
+        let Action::Apply { body, .. } = &write.action else {
+            return crate::explore::ledger::require(!self.left.contains(id), "removal", || {
+                format!("{} of {id} is deleted, and was to stay", write.object)
+            });
+        };
+        let leave = leave(&self.line, self.seen, id, self.setup.people, self.now);
         let ledger = &self.ledgers[id];
         let entered = ledger.entry.as_ref().map(|entry| entry.doc.service);
         let is_service = write.object == key(id, Kind::Service);
@@ -400,6 +437,16 @@ impl Sim {
         crate::explore::ledger::require(fine, "closed", || {
             format!("the Service of {id} changes while frozen")
         })
+    }
+}
+
+/// Keeps of each proven stack the newest entry alone.
+fn forget_proof(cluster: &mut Cluster) {
+    let sets = cluster.sets.iter().filter_map(|(id, set)| Some((id.clone(), set.memory.clone()?)));
+    for (id, mut memory) in sets.collect::<Vec<_>>() {
+        memory.proven.drain(..memory.proven.len().saturating_sub(1));
+        let kept = memory.to_annotations().remove(keys::PROVEN);
+        cluster.edit(&id, |body| body["metadata"]["annotations"][keys::PROVEN] = kept.into());
     }
 }
 

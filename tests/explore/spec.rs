@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use triton::model::{Digest, ReleaseId, TemplateHash};
 use triton::objects::{Kind, ObjectKey};
@@ -39,8 +40,18 @@ pub const STRATEGIES: &[&[Written]] = &[
     &[(Ask::Pods(2), 0, false, 0), (Ask::Share(60), 0, false, 0), (Ask::Share(100), 0, false, 0)],
 ];
 
+/// A moment of the simulation.
+#[must_use]
+pub fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).expect("within the calendar")
+}
+
 /// Seconds after which a step that is not healthy has failed, in every strategy.
 pub const DEADLINE: i64 = 25;
+
+/// `maxUnavailable` and `maxSurge`, as written.
+pub const PACES: &[(&str, &str)] =
+    &[("40%", "0"), ("20%", "0"), ("1", "0"), ("0", "1"), ("25%", "50%"), ("100%", "0"), ("40%", "2")];
 
 /// What the digest is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +70,12 @@ pub struct Doc {
     pub by_steps: bool,
     /// `triton.io/adopt`.
     pub adopt: bool,
+    /// `triton.io/on-delete: orphan`.
+    pub orphan: bool,
+    /// Pods are updated in place where they can be; else they are made again.
+    pub in_place: bool,
+    /// Index into [`PACES`].
+    pub pace: usize,
 }
 
 impl Doc {
@@ -119,7 +136,11 @@ impl fmt::Display for Spec {
         }
         write!(f, "{}", if doc.by_steps { ", initial: steps" } else { "" })?;
         write!(f, "{}", if doc.hold { ", onFailure: hold" } else { "" })?;
-        write!(f, "{}", if doc.adopt { ", adopt" } else { "" })
+        write!(f, "{}", if doc.adopt { ", adopt" } else { "" })?;
+        write!(f, "{}", if doc.orphan { ", on-delete: orphan" } else { "" })?;
+        let (unavailable, surge) = PACES[doc.pace];
+        let how = if doc.in_place { "in place" } else { "made again" };
+        write!(f, ", pods {how}, {unavailable} unavailable, {surge} surge")
     }
 }
 
@@ -145,10 +166,19 @@ pub fn key(id: &ReleaseId, kind: Kind) -> ObjectKey {
     ObjectKey { kind, namespace: id.namespace.clone(), name: id.name.clone() }
 }
 
-/// A template as the cluster has it.
+/// The image of a template.
 #[must_use]
-pub fn template_text(template: char) -> Value {
-    json!({ "spec": { "containers": [{ "name": "app", "image": format!("app:{template}") }] } })
+pub fn image(template: char) -> String {
+    format!("app:{template}")
+}
+
+/// A template as it is written.
+#[must_use]
+pub fn template_text(id: &ReleaseId, template: char) -> Value {
+    json!({
+        "metadata": { "labels": { "app": id.name.as_str() } },
+        "spec": { "containers": [{ "name": "app", "image": image(template) }] },
+    })
 }
 
 /// The letter of a template as the cluster has it.
@@ -157,10 +187,27 @@ pub fn template_letter(text: &Value) -> Option<char> {
     text["spec"]["containers"][0]["image"].as_str()?.chars().last()
 }
 
-/// `spec.selector` of every release.
+/// `spec.selector` of a release.
 #[must_use]
-pub fn selector() -> Value {
-    json!({ "matchLabels": { "app": "shop" } })
+pub fn selector(id: &ReleaseId) -> Value {
+    json!({ "matchLabels": { "app": id.name.as_str() } })
+}
+
+/// `maxUnavailable` or `maxSurge` as JSON.
+fn amount(text: &str) -> Value {
+    text.parse::<u32>().map_or_else(|_| json!(text), |count| json!(count))
+}
+
+/// Fields of the spec that every release writes and people edit by hand, with what it writes.
+#[must_use]
+pub fn written_fields(doc: &Doc) -> [(&'static str, Value); 4] {
+    let (unavailable, surge) = PACES[doc.pace];
+    [
+        ("revisionHistoryLimit", LIMIT.into()),
+        ("updateStrategy/type", if doc.in_place { "InPlaceIfPossible" } else { "ReCreate" }.into()),
+        ("updateStrategy/maxUnavailable", amount(unavailable)),
+        ("updateStrategy/maxSurge", amount(surge)),
+    ]
 }
 
 /// `revisionHistoryLimit` of every spec: a field of ours that people edit by hand.
@@ -174,12 +221,14 @@ pub fn release(id: &ReleaseId, spec: &Spec) -> Arc<Release> {
         "apiVersion": Kind::CloneSet.api().api_version(),
         "kind": "CloneSet",
         "metadata": { "namespace": id.namespace.as_str(), "name": id.name.as_str() },
-        "spec": {
-            "revisionHistoryLimit": LIMIT,
-            "selector": selector(),
-            "template": template_text(doc.template),
-        },
+        "spec": { "selector": selector(id), "template": template_text(id, doc.template) },
     });
+    for (path, value) in written_fields(doc) {
+        match path.split_once('/') {
+            Some((map, field)) => written["spec"][map][field] = value,
+            None => written["spec"][path] = value,
+        }
+    }
     if let Some(replicas) = spec.replicas {
         written["spec"]["replicas"] = replicas.into();
     }
@@ -191,7 +240,7 @@ pub fn release(id: &ReleaseId, spec: &Spec) -> Arc<Release> {
         suspend: spec.suspend,
         attempt: doc.attempt,
         adopt: doc.adopt,
-        orphan: false,
+        orphan: doc.orphan,
         digest: digest(id, doc),
         template: template_hash(doc.template),
         documents: documents(id, doc).into(),

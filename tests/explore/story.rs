@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::explore::spec::Spec;
+use crate::explore::spec::{PACES, Spec};
 
 /// How a world begins.
 #[derive(Clone, Debug)]
@@ -13,10 +13,8 @@ pub struct Setup {
     pub bad: Vec<char>,
     /// CloneSets of these releases exist before the program.
     pub found: bool,
-    /// Pods are updated in place.
-    pub in_place: bool,
-    /// Of equal pods the newest goes first.
-    pub newest_first: bool,
+    /// Decides delays and names in the cluster.
+    pub chance: u64,
     /// Who writes the specs: person 0 or 1; people 1 and 2 approve.
     pub author: u32,
     /// Whether the daemon's configuration says where people come from.
@@ -46,6 +44,14 @@ pub enum Edit {
     Suspend(bool),
     /// `freeze.yaml`.
     Freeze(bool),
+    /// `freeze.yaml` with an end so many seconds later.
+    FreezeFor(u32),
+    /// `maxUnavailable` and `maxSurge`.
+    Pace(usize),
+    /// Pods are updated in place, or made again.
+    InPlace(bool),
+    /// `triton.io/on-delete: orphan`, or not.
+    Orphan(bool),
     /// The file can be read, or not.
     Valid(bool),
     /// A marker: step, who.
@@ -64,7 +70,9 @@ pub enum Edit {
     RevertAll(u32),
     /// The release is deleted.
     Remove,
-    /// A removal by the last commit is approved.
+    /// Every release is deleted.
+    RemoveAll,
+    /// The commit that removed the release is approved.
     ApproveRemoval,
 }
 
@@ -90,8 +98,6 @@ pub enum Op {
     Lag(u32),
     /// A second passes.
     Tick,
-    /// Kubelets and controller do one pass.
-    Pods,
     /// Git is asked.
     Poll,
     /// One lap without a poll.
@@ -106,8 +112,14 @@ pub enum Op {
     Wake,
     /// No process runs for so many rounds.
     Down(u32),
-    /// A pod dies.
+    /// A pod is deleted.
     Kill(usize, u32),
+    /// A pod is evicted: it fails and stays.
+    Evict(usize, u32),
+    /// A pod never gets ready, until the end of the story.
+    Stick(usize, u32),
+    /// Kruise's manager, webhooks included, is dead for so many rounds.
+    Manager(u32),
     /// Pods of a template turn bad, or good again.
     Turn(char),
     /// An autoscaler writes replicas.
@@ -116,8 +128,12 @@ pub enum Op {
     Partition(usize, &'static str),
     /// Template by hand.
     Rewrite(usize, char),
-    /// Another field by hand.
-    Limit(usize),
+    /// Another field that is ours, by hand.
+    Field(usize, usize),
+    /// A field that is not ours, by hand: `minReadySeconds`.
+    MinReady(usize, u32),
+    /// The record, by hand.
+    EditRecord(usize, Wipe),
     /// `paused` by hand.
     Freezing(usize),
     /// Memory by hand.
@@ -154,7 +170,6 @@ impl fmt::Display for Op {
             Self::Run(rounds) => write!(f, "{rounds} rounds"),
             Self::Lag(rounds) => write!(f, "{rounds} rounds without the CloneSet controller"),
             Self::Tick => write!(f, "a second passes"),
-            Self::Pods => write!(f, "kubelets and controller do a pass"),
             Self::Poll => write!(f, "Git is asked"),
             Self::Lap => write!(f, "a lap without a poll"),
             Self::Crash(writes) => write!(f, "a poll and a lap that crashes after {writes} writes"),
@@ -162,12 +177,17 @@ impl fmt::Display for Op {
             Self::Pause => write!(f, "the leader is paused before its writes"),
             Self::Wake => write!(f, "the old leader wakes and goes on writing"),
             Self::Down(rounds) => write!(f, "no process for {rounds} rounds"),
-            Self::Kill(id, pod) => write!(f, "pod {pod} of release {id} dies"),
+            Self::Kill(id, pod) => write!(f, "pod {pod} of release {id} is deleted"),
+            Self::Evict(id, pod) => write!(f, "pod {pod} of release {id} is evicted"),
+            Self::Stick(id, pod) => write!(f, "pod {pod} of release {id} never gets ready"),
+            Self::Manager(rounds) => write!(f, "Kruise's manager is dead for {rounds} rounds"),
             Self::Turn(template) => write!(f, "pods of {template} turn bad, or good again"),
             Self::Scale(id, size) => write!(f, "an autoscaler scales release {id} to {size}"),
             Self::Partition(id, partition) => write!(f, "by hand: partition of release {id} = {partition}"),
             Self::Rewrite(id, template) => write!(f, "by hand: template of release {id} = {template}"),
-            Self::Limit(id) => write!(f, "by hand: another field of release {id}"),
+            Self::Field(id, field) => write!(f, "by hand: field {field} of release {id}"),
+            Self::MinReady(id, seconds) => write!(f, "by hand: minReadySeconds of release {id} = {seconds}"),
+            Self::EditRecord(id, wipe) => write!(f, "by hand: the record of release {id}: {wipe:?}"),
             Self::Freezing(id) => write!(f, "by hand: release {id} paused"),
             Self::Memory(id, wipe) => write!(f, "by hand: memory of release {id}: {wipe:?}"),
             Self::LoseRecord(id) => write!(f, "the record of release {id} is deleted"),
@@ -199,6 +219,10 @@ impl fmt::Display for Edit {
             Self::Cap(None) => write!(f, "no step"),
             Self::Suspend(on) => write!(f, "suspend {on}"),
             Self::Freeze(on) => write!(f, "freeze {on}"),
+            Self::FreezeFor(seconds) => write!(f, "freeze for {seconds} s"),
+            Self::Pace(pace) => write!(f, "{} unavailable, {} surge", PACES[*pace].0, PACES[*pace].1),
+            Self::InPlace(on) => write!(f, "pods {}", if *on { "updated in place" } else { "made again" }),
+            Self::Orphan(on) => write!(f, "on-delete {}", if *on { "orphan" } else { "delete" }),
             Self::Valid(valid) => write!(f, "{}", if *valid { "valid again" } else { "broken file" }),
             Self::Approve(step, by) => write!(f, "step {step} approved by {by}"),
             Self::ApproveAll => write!(f, "every step approved by 1 and 2"),
@@ -210,7 +234,8 @@ impl fmt::Display for Edit {
             Self::Revert(back) => write!(f, "the release as {back} commits ago"),
             Self::RevertAll(back) => write!(f, "the tree as {back} commits ago"),
             Self::Remove => write!(f, "the release is deleted"),
-            Self::ApproveRemoval => write!(f, "the last removal approved"),
+            Self::RemoveAll => write!(f, "every release is deleted"),
+            Self::ApproveRemoval => write!(f, "its removal approved"),
         }
     }
 }
@@ -224,10 +249,8 @@ pub fn told(setup: &Setup, ops: &[Op]) -> String {
     }
     let bad: String = setup.bad.iter().collect();
     out.push_str(&format!(
-        "  bad templates [{bad}], {}, pods {}, {} first, specs by {}, people {}\n",
+        "  bad templates [{bad}], {}, specs by {}, people {}\n",
         if setup.found { "CloneSets exist already" } else { "an empty cluster" },
-        if setup.in_place { "updated in place" } else { "made again" },
-        if setup.newest_first { "newest" } else { "oldest" },
         setup.author,
         if setup.people { "from commit authors" } else { "not configured" },
     ));
