@@ -38,6 +38,24 @@ pub struct Standing {
     pub polled_at: Option<Timestamp>,
 }
 
+/// Why the lease is not ours yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Another daemon holds it, by this name.
+    Held(String),
+    /// The API server did not do what was asked.
+    Failed(Error),
+}
+
+impl std::fmt::Display for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Held(holder) => write!(f, "{holder} holds it"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
 /// The lease of one root.
 pub struct Lease {
     cluster: Cluster,
@@ -77,23 +95,24 @@ impl Lease {
         }
     }
 
-    /// Waits until the lease is ours and gives what stands on it.
+    /// Waits until the lease is ours and gives what stands on it. After each try that did not succeed, `waits` hears why.
     ///
     /// # Errors
     ///
     /// What will not pass by itself: a missing right, a namespace that does not exist.
-    pub async fn acquire(&self) -> Result<Standing, Error> {
-        let mut told = String::new();
+    pub async fn acquire(&self, waits: impl Fn(&Wait)) -> Result<Standing, Error> {
+        let mut told = None;
         loop {
-            let waits_for = match self.try_acquire().await {
+            let wait = match self.try_acquire().await {
                 Ok(None) => return Ok(self.state.lock().await.standing),
-                Ok(Some(holder)) => format!("{holder} holds it"),
-                Err(error) if error.is_transient() || error == Error::Exists => error.to_string(),
+                Ok(Some(holder)) => Wait::Held(holder),
+                Err(error) if error.is_transient() || error == Error::Exists => Wait::Failed(error),
                 Err(error) => return Err(error),
             };
-            if waits_for != told {
-                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {waits_for}");
-                told = waits_for;
+            waits(&wait);
+            if told.as_ref() != Some(&wait) {
+                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {wait}");
+                told = Some(wait);
             }
             tokio::time::sleep(RETRY).await;
         }
