@@ -5,20 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
+use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Done, Executor};
 use crate::controller::observe::Observer;
+use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
 use crate::guard;
 use crate::model::{Hold, ReleaseId};
-use crate::objects::record::{Pending, View};
+use crate::objects::record::{Pending, Phase, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
 use crate::world::{Case, Decision, Memory, Move, Plan, World};
 
 /// What of a move is told, as it was at the last lap.
 type Shown = (View, Option<Memory>, Option<Pending>, Option<Hold>);
+
+/// What a lap came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Lapped {
+    /// The next moment when time alone changes something.
+    pub wake_at: Option<Timestamp>,
+    /// Whether everything that could be written at once was.
+    pub settled: bool,
+}
 
 /// Everything that a lap needs and leaves behind.
 pub struct Laps {
@@ -30,29 +41,44 @@ pub struct Laps {
     pub executor: Option<Executor>,
     /// Who tells it: the name of this process.
     pub holder: String,
+    /// What the loop shows of itself.
+    pub pulse: Pulse,
     told: Told,
     shown: BTreeMap<ReleaseId, Shown>,
     /// What was last said that would be done, where nothing is.
     intents: BTreeMap<ReleaseId, String>,
+    /// Moves whose last answer was lost: whether they happened is seen later.
+    doubtful: BTreeMap<ReleaseId, Move>,
+    /// Removals that were told, by their sentence.
+    removed: BTreeMap<ReleaseId, String>,
 }
 
 impl Laps {
     /// Before the first lap.
     #[must_use]
-    pub fn new(clock: Clock, observer: Observer, executor: Option<Executor>, holder: String) -> Self {
+    pub fn new(
+        clock: Clock,
+        observer: Observer,
+        executor: Option<Executor>,
+        holder: String,
+        pulse: Pulse,
+    ) -> Self {
         Self {
             clock,
             observer,
             executor,
             holder,
+            pulse,
             told: Told::default(),
             shown: BTreeMap::new(),
             intents: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
+            removed: BTreeMap::new(),
         }
     }
 
-    /// Does one lap; gives the next moment when time alone changes something.
-    pub async fn lap(&mut self) -> Option<Timestamp> {
+    /// Does one lap.
+    pub async fn lap(&mut self) -> Lapped {
         let (world, changed) = self.observer.world(self.clock.now());
         let mut plan = plan::plan(&world);
         self.observer.begin_lap(&world);
@@ -76,7 +102,9 @@ impl Laps {
         };
         self.settle(&plan, &carried).await;
         self.tell(&world, &mut plan, &changed, &carried, &violations);
-        if left { Some(self.clock.now()) } else { plan.wake_at }
+        self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
+        let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
+        Lapped { wake_at: if left { Some(self.clock.now()) } else { plan.wake_at }, settled }
     }
 
     /// Takes in what became of the writes.
@@ -92,8 +120,18 @@ impl Laps {
             match &carried.refused {
                 None => {
                     self.observer.refusals.clear(id);
+                    self.doubtful.remove(id);
+                    self.count(plan.moves.get(id), carried);
                 }
-                Some((key, error)) => self.refused(id, key, error).await,
+                Some((key, error)) => {
+                    self.refused(id, key, error).await;
+                    self.pulse.beat();
+                    let lost =
+                        matches!(error, Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_));
+                    if let Some(it) = plan.moves.get(id).filter(|it| lost && it.memory.is_some()) {
+                        self.doubtful.insert(id.clone(), it.clone());
+                    }
+                }
             }
         }
         for (id, it) in &plan.moves {
@@ -101,6 +139,19 @@ impl Laps {
                 self.observer.touch(id);
             }
         }
+    }
+
+    /// Counts a move that was carried out.
+    fn count(&self, decided: Option<&Move>, carried: &Carried) {
+        let Some(decided) = decided else { return };
+        self.pulse.count(|tally| {
+            tally.decided(&decided.decision);
+            if decided.decision == Decision::Repair {
+                for written in &carried.written {
+                    *tally.repaired.entry(written.key.kind).or_default() += 1;
+                }
+            }
+        });
     }
 
     async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
@@ -142,8 +193,12 @@ impl Laps {
     ) {
         self.shown.retain(|id, _| plan.moves.contains_key(id));
         self.intents.retain(|id, _| plan.moves.contains_key(id));
+        self.doubtful.retain(|id, _| plan.moves.contains_key(id));
+        let removes = |id: &ReleaseId| plan.moves.get(id).is_some_and(|it| it.decision == Decision::Remove);
+        self.removed.retain(|id, _| removes(id));
         for (id, it) in &plan.moves {
             let Some(case) = world.cases.get(id) else { continue };
+            self.tell_late(world, id, case);
             let violation = violations.get(id).cloned();
             let shown = (it.view.clone(), it.memory.clone(), it.pending.clone(), violation.clone());
             let same = self.shown.get(id) == Some(&shown);
@@ -154,8 +209,22 @@ impl Laps {
             let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
             let before = self.told.before(id, case);
             let violation = violation.as_ref();
-            self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before });
+            let again = self.removed.get(id) == Some(&it.message);
+            self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before, again });
         }
+    }
+
+    /// Tells of a move whose answer was lost, once the cluster shows that it happened.
+    fn tell_late(&mut self, world: &World, id: &ReleaseId, case: &Case) {
+        let happened = |it: &mut Move| it.memory.as_ref() == case.memory();
+        let Some(late) = self.doubtful.get_mut(id).and_then(|it| happened(it).then(|| it.clone())) else {
+            return;
+        };
+        self.doubtful.remove(id);
+        self.pulse.count(|tally| tally.decided(&late.decision));
+        let before = self.told.before(id, case);
+        let outcome = Outcome { decided: &late, done: true, violation: None, before: &before, again: false };
+        self.tell_one(world, id, case, &outcome);
     }
 
     /// Says what would be done, where nothing is, as often as that changes.
@@ -170,7 +239,7 @@ impl Laps {
 
     fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
         let Some(executor) = &self.executor else { return self.tell_intent(id, outcome) };
-        log(id, outcome);
+        log(world, id, case, outcome);
         if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
             return;
         }
@@ -181,6 +250,7 @@ impl Laps {
         }
         let removed = outcome.decided.decision == Decision::Remove && outcome.violation.is_none();
         if removed && outcome.done {
+            self.removed.insert(id.clone(), outcome.decided.message.clone());
             if seen.is_some() {
                 executor.lane.forget(id);
             }
@@ -225,16 +295,34 @@ fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
     cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
 }
 
-fn log(id: &ReleaseId, outcome: &Outcome<'_>) {
+/// Whether nothing of a plan waits for another lap: no create was announced, and no answer is missing.
+fn is_settled(plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) -> bool {
+    let announced = plan.moves.values().any(|it| it.pending.is_some() && it.writes.is_empty());
+    let missing = |it: &Carried| it.refused.as_ref().is_some_and(|(_, error)| error.is_transient());
+    !announced && !carried.values().any(missing)
+}
+
+fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
     let decided = outcome.decided;
-    let (row, decision) = (decided.row, decided.decision.word());
     if let Some(violation) = outcome.violation {
-        tracing::error!(release = %id, row = %row, decision, "{}", violation.message);
+        let decision = decided.decision.word();
+        tracing::error!(release = %id, row = %decided.row, decision, "{}", violation.message);
     } else if outcome.is_told() {
-        tracing::info!(release = %id, row = %row, decision, "{}", decided.message);
+        Audit::of(world, id, case, outcome).tell();
     }
-    if outcome.done && decided.view.phase != outcome.before.view.phase {
-        let why = decided.view.holds.first().map(|hold| hold.message.as_str()).unwrap_or_default();
-        tracing::info!(release = %id, phase = ?decided.view.phase, "{why}");
+    let gate = |view: &View| view.holds.first().map(|hold| hold.gate);
+    let (view, before) = (&decided.view, &outcome.before.view);
+    let moved = view.phase != before.phase || gate(view) != gate(before);
+    // A transition that closes no gate has said it all.
+    if outcome.done && moved && !(outcome.is_told() && view.holds.is_empty()) {
+        let phase = record::word(view.phase);
+        match record::sentence(view, decided) {
+            why if why.is_empty() => tracing::info!(release = %id, phase, "{id} goes on"),
+            // Holds name the release, and so does what was decided.
+            why if view.phase == Phase::Healthy && view.holds.is_empty() => {
+                tracing::info!(release = %id, phase, "{id}: {why}");
+            }
+            why => tracing::info!(release = %id, phase, "{why}"),
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::catalog::{Catalog, Known, Question, Reading, Root, Snapshot};
 use crate::git::{Error, Mirror};
 use crate::model::{CommitId, Digest, Lift, LiftKind, ReleaseId};
@@ -51,8 +53,8 @@ pub enum Answer {
     Fault(Fault, Option<CommitId>),
     /// The head that was to be read could not be.
     Unread(Fault),
-    /// What a head says.
-    Reading(CommitId, Reading),
+    /// What a head says, and when it was committed.
+    Reading(CommitId, Reading, Option<Timestamp>),
     /// The documents that could be had, and those that history does not have. What could not be read is in neither.
     Found(Vec<Arc<Release>>, Sought),
 }
@@ -75,7 +77,10 @@ impl Source {
                 let repository = self.mirror.repository();
                 let question = Question { repository, head, seen, known: &known, policy: &policy };
                 match self.catalog.read(&question) {
-                    Ok(reading) => Answer::Reading(head, reading),
+                    Ok(reading) => {
+                        let time = repository.commit(head).ok().map(|commit| commit.time);
+                        Answer::Reading(head, reading, time)
+                    }
                     Err(error) => {
                         // What cannot be read whole is not read at all; a spoilt mirror is fetched anew.
                         if matches!(error, Error::Object { .. }) {
