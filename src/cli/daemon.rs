@@ -1,11 +1,14 @@
 //! The daemon put together: mirror, catalog, cluster and loop, from what the command line says.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::cli::output::Refusal;
 use crate::cli::records::ClusterArgs;
@@ -13,6 +16,7 @@ use crate::cli::reload::Reload;
 use crate::controller::{Clock, Controller, Rules, Settings, Source};
 use crate::git::{Credentials, Limits, Mirror, Remote};
 use crate::model::Digest;
+use crate::server;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{Configuration, read_configuration};
 use crate::world::{People, Policy, RemovalLimit};
@@ -44,6 +48,8 @@ pub struct Daemon {
     pub cluster: ClusterArgs,
     /// Whether nothing is written.
     pub observe: bool,
+    /// Where health and metrics are served; nowhere by default.
+    pub listen: Option<SocketAddr>,
 }
 
 impl Daemon {
@@ -51,8 +57,9 @@ impl Daemon {
     /// holds for this run.
     ///
     /// # Errors
-    /// What cannot be used: address, state folder, kubeconfig. Where the lease is lost, or can never be had.
+    /// What cannot be used: addresses, state folder, kubeconfig. Where the lease is lost, or can never be had.
     pub async fn run(&self, configuration: &Configuration, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let listener = self.listener().await?;
         let remote = Remote::new(&self.repo, &self.branch)?.with_credentials(credentials(configuration));
         let state = self.state_folder()?;
         let mirror = Mirror::open(&state, remote, Limits::default())
@@ -75,9 +82,26 @@ impl Daemon {
             cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         };
         let rules = reload.rules.clone();
-        let ended = Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await;
+        let controller = Controller::new(cluster, source, settings, rules, Clock::system());
+        // Ends with this function.
+        let mut doors = JoinSet::new();
+        if let Some(listener) = listener {
+            doors.spawn(server::serve(listener, controller.pulse()));
+        }
+        let ended = controller.run(ended).await;
         // With the rule to add, where a right is missing.
         ended.map_err(|error| anyhow::anyhow!(error.hold("the daemon ended").message))
+    }
+
+    async fn listener(&self) -> Result<Option<TcpListener>> {
+        let Some(address) = self.listen else { return Ok(None) };
+        let refusal = |error| {
+            Refusal::new(format!("cannot listen on {address}: {error}"))
+                .hint("name another address with --listen")
+        };
+        let listener = server::bind(address).await.map_err(refusal)?;
+        tracing::info!("health and metrics are served on http://{}", listener.local_addr()?);
+        Ok(Some(listener))
     }
 
     /// The daemon's configuration as its file has it now.
@@ -203,6 +227,7 @@ mod tests {
             config: None,
             cluster: ClusterArgs::default(),
             observe: false,
+            listen: None,
         }
     }
 

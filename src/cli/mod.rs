@@ -25,6 +25,7 @@ pub mod waiting;
 pub mod rollback;
 pub mod step;
 pub mod freeze;
+pub mod log;
 pub mod reload;
 pub mod daemon;
 pub mod run;
