@@ -16,6 +16,7 @@ mod git;
 mod house;
 mod guard;
 mod readme;
+mod program;
 mod repo;
 mod scenario;
 mod screens;

@@ -1,6 +1,7 @@
 //! One lap: observe → plan → guard → execute → report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -47,8 +48,8 @@ pub struct Laps {
     shown: BTreeMap<ReleaseId, Shown>,
     /// What was last said that would be done, where nothing is.
     intents: BTreeMap<ReleaseId, String>,
-    /// Moves whose last answer was lost: whether they happened is seen later.
-    doubtful: BTreeMap<ReleaseId, Move>,
+    /// Moves whose last answer was lost, and what they were planned from: whether they happened is seen later.
+    doubtful: BTreeMap<ReleaseId, (Move, Arc<Case>)>,
     /// Removals that were told, by their sentence.
     removed: BTreeMap<ReleaseId, String>,
 }
@@ -100,7 +101,7 @@ impl Laps {
             }
             None => Done::default(),
         };
-        self.settle(&plan, &carried).await;
+        self.settle(&world, &plan, &carried).await;
         self.tell(&world, &mut plan, &changed, &carried, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
         let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
@@ -108,7 +109,7 @@ impl Laps {
     }
 
     /// Takes in what became of the writes.
-    async fn settle(&mut self, plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) {
+    async fn settle(&mut self, world: &World, plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) {
         for (id, carried) in carried {
             for written in &carried.written {
                 match &written.applied {
@@ -126,10 +127,10 @@ impl Laps {
                 Some((key, error)) => {
                     self.refused(id, key, error).await;
                     self.pulse.beat();
-                    let lost =
-                        matches!(error, Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_));
-                    if let Some(it) = plan.moves.get(id).filter(|it| lost && it.memory.is_some()) {
-                        self.doubtful.insert(id.clone(), it.clone());
+                    if let (Some(it), Some(case)) = (plan.moves.get(id), world.cases.get(id))
+                        && is_doubtful(it, case, error)
+                    {
+                        self.doubtful.insert(id.clone(), (it.clone(), Arc::clone(case)));
                     }
                 }
             }
@@ -216,15 +217,15 @@ impl Laps {
 
     /// Tells of a move whose answer was lost, once the cluster shows that it happened.
     fn tell_late(&mut self, world: &World, id: &ReleaseId, case: &Case) {
-        let happened = |it: &mut Move| it.memory.as_ref() == case.memory();
-        let Some(late) = self.doubtful.get_mut(id).and_then(|it| happened(it).then(|| it.clone())) else {
+        let happened = self.doubtful.get(id).is_some_and(|(late, _)| late.memory.as_ref() == case.memory());
+        if !happened {
             return;
-        };
-        self.doubtful.remove(id);
+        }
+        let Some((late, then)) = self.doubtful.remove(id) else { return };
         self.pulse.count(|tally| tally.decided(&late.decision));
-        let before = self.told.before(id, case);
+        let before = self.told.before(id, &then);
         let outcome = Outcome { decided: &late, done: true, violation: None, before: &before, again: false };
-        self.tell_one(world, id, case, &outcome);
+        self.tell_one(world, id, &then, &outcome);
     }
 
     /// Says what would be done, where nothing is, as often as that changes.
@@ -293,6 +294,13 @@ fn intent(outcome: &Outcome<'_>) -> String {
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
     cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
+}
+
+/// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
+/// that it writes.
+fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
+    let lost = matches!(error, Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_));
+    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
 }
 
 /// Whether nothing of a plan waits for another lap: no create was announced, and no answer is missing.

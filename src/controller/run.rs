@@ -289,6 +289,7 @@ impl Controller {
 
     async fn lap(&mut self) {
         if self.git.answered && self.cache.is_synced() {
+            self.pulse.enter(self.stage());
             let (began, since) = (self.clock.now(), Instant::now());
             let lapped = self.laps.lap().await;
             // A moment that has passed changes nothing any more: something else is waited for.

@@ -1,6 +1,10 @@
 //! The daemon's own loop, with a real repository and the embedded cluster, under paused time.
 
+mod audit;
 mod chaos;
+mod events;
+mod health;
+mod metrics;
 mod refused;
 mod stage;
 

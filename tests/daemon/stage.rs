@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Rules, Settings, Source};
+use triton::controller::{Clock, Controller, Pulse, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation};
@@ -40,6 +40,10 @@ pub struct Stage {
     name: &'static str,
     /// Whether the daemon only looks.
     pub observe: bool,
+    /// Whether Git is read on the loop's own thread.
+    pub inline: bool,
+    /// What the loop of the last daemon shows of itself.
+    pub pulse: Option<Pulse>,
     started: u32,
 }
 
@@ -70,6 +74,8 @@ impl Stage {
             daemon: None,
             name: "daemon",
             observe: false,
+            inline: true,
+            pulse: None,
             started: 0,
         };
         stage.install_records();
@@ -96,6 +102,8 @@ impl Stage {
             daemon: None,
             name: "other",
             observe: false,
+            inline: true,
+            pulse: None,
             started: 0,
         }
     }
@@ -172,11 +180,12 @@ impl Stage {
         let settings = Settings {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
-            inline: true,
+            inline: self.inline,
             observe: self.observe.then(|| self.state.path().join("seen")),
         };
         let source = Source::new(mirror, "");
         let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
+        self.pulse = Some(controller.pulse());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(controller.run(async move {
             let _ = stopped.await;
