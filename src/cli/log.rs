@@ -63,7 +63,7 @@ where
         event.record(&mut fields);
         let level = *event.metadata().level();
         let line = Line {
-            time: Timestamp::now(),
+            time: format!("{:.3}", Timestamp::now()),
             level: level.as_str(),
             message: fields.message,
             rest: fields.rest,
@@ -78,7 +78,7 @@ where
 /// One line, as machines read it.
 #[derive(Serialize)]
 struct Line {
-    time: Timestamp,
+    time: String,
     level: &'static str,
     message: String,
     #[serde(flatten)]
@@ -98,7 +98,7 @@ impl Line {
             _ => Tint::Faint,
         };
         let level = paint.tint(tint, &format!("{:>5}", self.level));
-        let mut text = format!("{:.3} {level} {}", self.time, plain(&self.message));
+        let mut text = format!("{} {level} {}", self.time, plain(&self.message));
         // The line's sentence and its release say to people what the audit says to machines.
         for (name, value) in self.rest.iter().filter(|(name, _)| *name != audit::FIELD) {
             let value = value.as_str().map_or_else(|| value.to_string(), plain);

@@ -14,8 +14,8 @@ use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
 use crate::guard;
-use crate::model::{Hold, ReleaseId};
-use crate::objects::record::{Pending, Phase, View};
+use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::objects::record::{Pending, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
 use crate::world::{Case, Decision, Memory, Move, Plan, World};
@@ -318,19 +318,34 @@ fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
     } else if outcome.is_told() {
         Audit::of(world, id, case, outcome).tell();
     }
+    if outcome.done {
+        log_place(id, outcome);
+    }
+}
+
+/// Says where a release is, where that changed. What passes within moments is for those who look closely.
+fn log_place(id: &ReleaseId, outcome: &Outcome<'_>) {
+    let (view, before) = (&outcome.decided.view, &outcome.before.view);
     let gate = |view: &View| view.holds.first().map(|hold| hold.gate);
-    let (view, before) = (&decided.view, &outcome.before.view);
     let moved = view.phase != before.phase || gate(view) != gate(before);
     // A transition that closes no gate has said it all.
-    if outcome.done && moved && !(outcome.is_told() && view.holds.is_empty()) {
-        let phase = record::word(view.phase);
-        match record::sentence(view, decided) {
-            why if why.is_empty() => tracing::info!(release = %id, phase, "{id} goes on"),
-            // Holds name the release, and so does what was decided.
-            why if view.phase == Phase::Healthy && view.holds.is_empty() => {
-                tracing::info!(release = %id, phase, "{id}: {why}");
-            }
-            why => tracing::info!(release = %id, phase, "{why}"),
-        }
+    if !moved || (outcome.is_told() && view.holds.is_empty()) {
+        return;
+    }
+    let phase = record::word(view.phase);
+    let message = match record::sentence(view, outcome.decided) {
+        why if why.is_empty() => format!("{id} goes on"),
+        // A hold names its release.
+        why if view.holds.is_empty() => format!("{id}: {why}"),
+        why => why,
+    };
+    let momentary = |hold: &Hold| match hold.gate {
+        Gate::Controller => true,
+        gate => gate == Gate::Cluster && hold.lift.kind == LiftKind::Wait,
+    };
+    if view.phase == before.phase && view.holds.first().is_none_or(momentary) {
+        tracing::debug!(release = %id, phase, "{message}");
+    } else {
+        tracing::info!(release = %id, phase, "{message}");
     }
 }

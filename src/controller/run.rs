@@ -442,7 +442,7 @@ fn unlisted(cache: &Cache) -> Vec<(&'static str, String)> {
 }
 
 fn told(head: CommitId, reading: &Reading) {
-    tracing::info!(head = %head.short(), releases = reading.desired.len(), "read");
+    tracing::info!(head = %head.short(), releases = reading.desired.len(), "HEAD was read");
     for diagnostic in &reading.diagnostics {
         match diagnostic.severity {
             crate::spec::Severity::Error => tracing::error!("{diagnostic}"),
