@@ -192,8 +192,8 @@ mod tests {
         let kept = paper.clone();
         let writer = subscriber(format, Paint::NONE, EnvFilter::new("info"), move || paper.clone());
         tracing::subscriber::with_default(writer, log);
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        text
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
     }
 
     #[test]
