@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Note;
 use crate::controller::record::Outcome;
-use crate::model::{Digest, ReleaseId, Uid};
+use crate::model::{Digest, Gate, ReleaseId, Uid};
 use crate::objects::record::{Documents, Phase, ReleaseStatus};
 use crate::spec::Release;
 use crate::world::{Case, Decision, Desired, Intent, Move, World};
@@ -51,7 +51,8 @@ fn transition(decided: &Move) -> (&'static str, &'static str, String) {
     (kind, decided.decision.word(), decided.message.clone())
 }
 
-/// A release that begins to wait for a person, or to need one.
+/// A release that begins to wait for a person, or to need one. A repository that cannot be followed stops all of them,
+/// and is no event of each.
 fn stop(outcome: &Outcome<'_>) -> Option<(&'static str, &'static str, String)> {
     let view = &outcome.decided.view;
     if !outcome.done || outcome.violation.is_some() || view.phase == outcome.before.view.phase {
@@ -62,7 +63,8 @@ fn stop(outcome: &Outcome<'_>) -> Option<(&'static str, &'static str, String)> {
         Phase::Degraded => ("Warning", "Degraded"),
         Phase::Healthy | Phase::Progressing | Phase::RollingBack => return None,
     };
-    Some((kind, reason, view.holds.first()?.message.clone()))
+    let hold = view.holds.first().filter(|hold| hold.gate != Gate::Git)?;
+    Some((kind, reason, hold.message.clone()))
 }
 
 /// The record's spec: the release as Git has it, else as it was told before.

@@ -53,6 +53,17 @@ async fn a_release_that_rests_is_told_nothing_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repository_that_cannot_be_followed_is_no_event_of_each_release() {
+    let stage = proven(STEPS).await;
+    stage.wait(5).await;
+    let told = reasons(&stage);
+    stage.hide_repository();
+    stage.until("it holds", |it| it.waits_for() == "git" && it.phase() == "Degraded").await;
+    stage.wait(60).await;
+    assert_eq!(reasons(&stage), told);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_that_is_refused_is_told_once() {
     let stage = proven(STEPS).await;
     stage.edit_release(|text| text.replace("replicas: 1,", "replicas: none,"));
