@@ -1,7 +1,7 @@
 //! A root: the directory that the daemon serves, and where in it everything stands.
 
-use crate::model::{CommitId, ReleaseId};
-use crate::spec::{self, Place};
+use crate::model::{CommitId, Digest, ReleaseId};
+use crate::spec::{self, Permission, Place};
 
 /// A root, by its directory from the repository's top; empty for the top itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +43,19 @@ impl Root {
     /// Folder of the markers of `release`.
     #[must_use]
     pub fn approvals_of(&self, release: &ReleaseId) -> String {
-        self.path(&format!("approvals/{}/{}", release.namespace, release.name))
+        self.path(&spec::markers_of(release))
+    }
+
+    /// Path of a marker of `release`, told from others that permit the same by `word`.
+    #[must_use]
+    pub fn marker(&self, release: &ReleaseId, digest: &Digest, permits: Permission, word: &str) -> String {
+        self.path(&spec::marker_of(release, digest, permits, word))
     }
 
     /// Path of the marker that lets the removal of a commit go on.
     #[must_use]
     pub fn removal(&self, commit: CommitId) -> String {
-        self.path(&format!("approvals/removal/{commit}.yaml"))
+        self.path(&spec::removal_of(commit))
     }
 
     /// What `path` is to the root.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::output::{Paint, Tint};
 use crate::cli::table::{Cell, Table};
-use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::model::{Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Phase, StepState, StepView, Transition, View};
 
 /// What is known of the repository.
@@ -143,19 +143,10 @@ pub fn list(rows: &[Row], now: Timestamp, paint: Paint) -> String {
 }
 
 fn waits_for(hold: &Hold, now: Timestamp) -> String {
-    let gate = gate_word(hold.gate);
+    let gate = hold.gate.word();
     let age = hold.since.map(|then| format!(" for {}", since(then, now))).unwrap_or_default();
     let cure = hold.lift.command.as_ref().map(|command| format!(": {command}")).unwrap_or_default();
     format!("{gate}{age}{cure}")
-}
-
-/// The word of a gate, as it stands in JSON.
-#[must_use]
-pub fn gate_word(gate: Gate) -> String {
-    match serde_json::to_value(gate) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => format!("{gate:?}"),
-    }
 }
 
 /// One release in detail.
@@ -310,7 +301,7 @@ pub fn why(row: &Row, now: Timestamp, paint: Paint) -> String {
     }
     for hold in &view.holds {
         lines.push(String::new());
-        lines.push(field("gate", &gate_word(hold.gate), paint));
+        lines.push(field("gate", hold.gate.word(), paint));
         lines.push(field("needs", &hold.message, paint));
         if let Some(then) = hold.since {
             lines.push(field("since", &format!("{then} ({})", since(then, now)), paint));

@@ -14,7 +14,7 @@ use crate::controller::source::Sought;
 use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Source, World};
+use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
@@ -130,6 +130,8 @@ impl Observer {
         self.dirty.extend(reading.desired.iter().filter(moved).map(|(id, _)| id.clone()));
         let gone = before.keys().filter(|id| !reading.desired.contains_key(*id));
         self.dirty.extend(gone.cloned());
+        let unknown = self.cases.iter().filter(|(_, case)| case.desired == Desired::Unknown);
+        self.dirty.extend(unknown.map(|(id, _)| id.clone()));
         self.reading = reading;
         // Another line may have what this one had not.
         self.dirty.extend(std::mem::take(&mut self.lost).into_values());
@@ -266,8 +268,9 @@ impl Observer {
         if desired.is_none() && !is_ours {
             return None;
         }
+        let announced = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
         let mut case = Case {
-            desired: desired.unwrap_or(Desired::Unknown),
+            desired: desired.unwrap_or_else(|| self.unnamed(announced)),
             live: seen.as_ref().map(|it| it.live.clone()),
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
@@ -296,6 +299,16 @@ impl Observer {
             }
         }
         Some(case)
+    }
+
+    /// What is to be said of a release that Git does not name. One that was announced and never made has no pod to
+    /// lose, and no memory by which its commits could be looked for: a whole tree without it is all the evidence that
+    /// there can be.
+    fn unnamed(&self, announced: bool) -> Desired {
+        match self.source.head.filter(|_| announced && self.reading.is_whole) {
+            Some(commit) => Desired::Gone(Removal { commit, approved: true }),
+            None => Desired::Unknown,
+        }
     }
 
     /// A record, with the memory that is on its way to it.

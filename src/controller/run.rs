@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use crate::catalog::Reading;
-use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, watch as watch_all};
+use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, Standing, watch as watch_all};
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
@@ -40,8 +40,8 @@ pub struct Settings {
     pub holder: String,
     /// Whether Git is read on the loop's own thread: simulations are the same each time then.
     pub inline: bool,
-    /// Where the head seen last is kept by a daemon that only observes: it writes nothing to the cluster, and has no
-    /// lease to keep it on.
+    /// Where a daemon that only observes keeps the head seen last, and the time of the last poll: it writes nothing to
+    /// the cluster, and has no lease to keep them on.
     pub observe: Option<PathBuf>,
 }
 
@@ -65,6 +65,7 @@ pub struct Controller {
     lease: Option<Arc<Lease>>,
     laps: Laps,
     git: Git,
+    repository: String,
     wake_at: Option<Timestamp>,
     strangers_at: Instant,
 }
@@ -84,10 +85,11 @@ impl Controller {
         let lane = Lane::default();
         let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
+        let repository = source.repository();
         let lease = settings
             .observe
             .is_none()
-            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
+            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), &*repository, now)));
         let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
             cache: cache.clone(),
@@ -98,7 +100,20 @@ impl Controller {
         let laps = Laps::new(clock, observer, executor, settings.holder.clone());
         let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;
-        Self { settings, rules, clock, cluster, cache, lane, lease, laps, git, wake_at: None, strangers_at }
+        Self {
+            settings,
+            rules,
+            clock,
+            cluster,
+            cache,
+            lane,
+            lease,
+            laps,
+            git,
+            repository,
+            wake_at: None,
+            strangers_at,
+        }
     }
 
     /// Runs until `shutdown` is ready.
@@ -113,7 +128,8 @@ impl Controller {
             () = &mut shutdown => return Ok(()),
             acquired = acquire(self.lease.clone(), self.settings.observe.as_deref()) => acquired?,
         };
-        self.git.begin(acquired);
+        let elsewhere = acquired.repository.filter(|theirs| *theirs != self.repository);
+        self.git.begin(acquired.head, elsewhere);
         let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
@@ -151,11 +167,11 @@ async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
 }
 
 /// The head seen last, from the lease once it is ours; from the file where there is none.
-async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>) -> Result<Option<CommitId>, Error> {
+async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>) -> Result<Standing, Error> {
     if let Some(lease) = lease {
-        return lease.acquire().await.map(|standing| standing.head);
+        return lease.acquire().await;
     }
-    let Some(file) = file else { return Ok(None) };
+    let Some(file) = file else { return Ok(Standing::default()) };
     seen::read(file).map_err(|error| Error::Config(format!("{}: {error}", file.display())))
 }
 
@@ -227,6 +243,12 @@ impl Controller {
             let began = self.clock.now();
             // A moment that has passed changes nothing any more: something else is waited for.
             self.wake_at = self.laps.lap().await.filter(|at| *at > began);
+            // What this lap left to be told is told when the records say so, and wake the next one.
+            if let (Some(lease), Some(head)) = (&self.lease, self.git.settled())
+                && self.lane.is_told()
+            {
+                lease.note_told(head);
+            }
         }
     }
 
@@ -252,7 +274,8 @@ impl Controller {
         }
         self.git.next_poll = Instant::now() + self.settings.interval;
         self.git.asked_at = self.clock.now();
-        Some(Ask::Poll { seen: self.git.seen(), accepted: self.rules.borrow().accepted })
+        let (seen, elsewhere) = (self.git.seen(), self.git.elsewhere());
+        Some(Ask::Poll { seen, elsewhere, accepted: self.rules.borrow().accepted })
     }
 
     /// Takes what Git answered.
@@ -265,6 +288,11 @@ impl Controller {
                 }
                 if git.named(head) {
                     return self.follow(head).await;
+                }
+                if let Some(file) = &self.settings.observe
+                    && let Err(error) = seen::write(file, head, git.asked_at)
+                {
+                    tracing::warn!("the time of the poll could not be written down: {error}");
                 }
                 // What was seen and could not be read is no good news yet.
                 if git.owes() {
@@ -308,7 +336,7 @@ impl Controller {
     async fn follow(&mut self, head: CommitId) {
         let recorded = match (&self.lease, &self.settings.observe) {
             (Some(lease), _) => lease.record_head(head).await.map_err(|error| error.to_string()),
-            (None, Some(file)) => seen::write(file, head).map_err(|error| error.to_string()),
+            (None, Some(file)) => seen::write(file, head, self.git.asked_at).map_err(|error| error.to_string()),
             (None, None) => Ok(()),
         };
         match recorded {

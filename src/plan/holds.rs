@@ -7,7 +7,7 @@ use crate::objects::{Kind, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
-use crate::spec::{Diagnostic, Release};
+use crate::spec::{Diagnostic, Permission, Release, marker_of};
 use crate::world::{Fault, Source};
 
 fn hold(gate: Gate, since: Option<Timestamp>, message: String, lift: Lift) -> Hold {
@@ -287,8 +287,7 @@ fn approval(
                 (missing, _) => format!("{missing} approvals"),
             };
             let message = format!("{id} needs {approvals} for step {step} ({share})");
-            let digest = release.digest.long();
-            let marker = format!("approvals/{}/{}/{digest}/{step}.<any name>.yaml", id.namespace, id.name);
+            let marker = marker_of(id, &release.digest, Permission::Step(step), "<any name>");
             let lift = Lift::by(LiftKind::Approve).path(head.policy.in_root(&marker));
             hold(Gate::Approval, since, message, lift.command(format!("triton approve {id}")))
         }

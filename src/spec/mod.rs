@@ -33,5 +33,5 @@ pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
 pub use marker::{FrozenBy, read_freeze, read_marker};
-pub use place::{MarkerPath, Permission, Place, place};
+pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};
 pub use release::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
