@@ -3,6 +3,9 @@
 use crate::model::{CommitId, Digest, ReleaseId};
 use crate::spec::{self, Permission, Place};
 
+/// Hexadecimal digits that name a root.
+const NAME_DIGITS: usize = 8;
+
 /// A root, by its directory from the repository's top; empty for the top itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
@@ -15,6 +18,20 @@ impl Root {
     pub fn new(dir: &str) -> Self {
         let parts = dir.split('/').filter(|part| !matches!(*part, "" | "."));
         Self { dir: parts.collect::<Vec<_>>().join("/") }
+    }
+
+    /// Its directory from the repository's top: no slash at either end, empty for the top.
+    #[must_use]
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    /// The name of this root on `branch`: on its lease, and on everything that belongs to it.
+    #[must_use]
+    pub fn name(&self, branch: &str) -> String {
+        let mut name = Digest::of(format!("{branch}\n{}", self.dir).as_bytes()).to_string();
+        name.truncate(NAME_DIGITS);
+        name
     }
 
     /// A path in the root, from the repository's top.

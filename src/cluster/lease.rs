@@ -42,13 +42,22 @@ pub struct Standing {
     pub polled_at: Option<Timestamp>,
 }
 
+/// What the holder of a lease follows, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follows {
+    /// The repository, without credentials.
+    pub repository: String,
+    /// Time between two polls.
+    pub interval: Duration,
+}
+
 /// The lease of one root.
 pub struct Lease {
     cluster: Cluster,
     namespace: String,
     name: String,
     holder: String,
-    repository: String,
+    follows: Follows,
     now: Now,
     state: Mutex<State>,
     /// What the next renewal writes. Apart from the state, which is held while a request is under way.
@@ -74,13 +83,12 @@ struct State {
 
 impl Lease {
     /// The lease `triton-<root>` in the cluster's own namespace, for `holder`: a name that no other process has.
-    /// `repository` is what people call the repository, without credentials.
     #[must_use]
     pub fn new(
         cluster: &Cluster,
         root: &str,
         holder: impl Into<String>,
-        repository: impl Into<String>,
+        follows: Follows,
         now: Now,
     ) -> Self {
         Self {
@@ -88,7 +96,7 @@ impl Lease {
             cluster: cluster.clone(),
             name: keys::lease(root),
             holder: holder.into(),
-            repository: repository.into(),
+            follows,
             now,
             state: Mutex::default(),
             notes: std::sync::Mutex::default(),
@@ -134,7 +142,7 @@ impl Lease {
         let lasts = lasts.map_or(DURATION, Duration::from_secs);
         let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts);
         if !holder.is_empty() && holder != self.holder && !expired {
-            return Ok(Some(held(&holder, annotation(keys::REPOSITORY), &self.repository)));
+            return Ok(Some(held(&holder, annotation(keys::REPOSITORY), &self.follows.repository)));
         }
         // Taken for never seen, it would permit a branch that was rewritten.
         let malformed = |text: &str| {
@@ -211,12 +219,12 @@ impl Lease {
     pub async fn record_head(&self, head: CommitId) -> Result<(), Error> {
         let mut state = self.state.lock().await;
         let standing = &state.standing;
-        if standing.head == Some(head) && standing.repository.as_ref() == Some(&self.repository) {
+        if standing.head == Some(head) && standing.repository.as_ref() == Some(&self.follows.repository) {
             return Ok(());
         }
         let after = Standing {
             head: Some(head),
-            repository: Some(self.repository.clone()),
+            repository: Some(self.follows.repository.clone()),
             ..state.standing.clone()
         };
         let before = std::mem::replace(&mut state.standing, after);
@@ -287,6 +295,7 @@ impl Lease {
             (keys::HEAD, standing.head.map(|head| head.to_string())),
             (keys::REPOSITORY, standing.repository.clone()),
             (keys::TOLD, notes.told.or(standing.told).map(|head| head.to_string())),
+            (keys::INTERVAL, Some(self.follows.interval.as_secs().to_string())),
             (keys::POLLED_AT, notes.polled_at.or(standing.polled_at).map(|at| at.to_string())),
         ];
         for (key, text) in texts {

@@ -18,6 +18,6 @@ pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;
 pub use lane::{Lane, Note, Telling, write_record};
-pub use lease::{Lease, Now, Standing};
+pub use lease::{Follows, Lease, Now, Standing};
 pub use project::{SeenCloneSet, SeenCompanion, SeenRecord};
 pub use watch::watch;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use crate::catalog::Reading;
-use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, Standing, watch as watch_all};
+use crate::cluster::{Cache, Cluster, Error, FeedState, Follows, Lane, Lease, Standing, watch as watch_all};
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
@@ -86,10 +86,11 @@ impl Controller {
         let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
         let repository = source.repository();
+        let follows = Follows { repository: repository.clone(), interval: settings.interval };
         let lease = settings
             .observe
             .is_none()
-            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), &*repository, now)));
+            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), follows, now)));
         let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
             cache: cache.clone(),

@@ -9,6 +9,7 @@ pub mod report;
 pub mod scalar;
 pub mod yaml;
 pub mod edit;
+pub mod keep;
 pub mod read;
 pub mod strategy;
 pub mod canonical;
