@@ -53,7 +53,8 @@ const BRANCHES_MAX: usize = 100;
 /// What Git and the forge said, without Git's advice and the program's own marks.
 fn said(stderr: &str) -> String {
     let plain = |line: &str| line.trim_start_matches("remote:").trim().to_owned();
-    let lines = stderr.trim_start_matches("git: ").lines().filter(|line| !line.starts_with("hint:")).map(plain);
+    let lines =
+        stderr.trim_start_matches("git: ").lines().filter(|line| !line.starts_with("hint:")).map(plain);
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -251,8 +252,11 @@ impl LocalClone {
 
     /// The remote that Git itself would push the branch to (git-config(1), `remote.pushDefault`).
     fn remote(&self, branch: &str) -> String {
-        let keys =
-            [format!("branch.{branch}.pushRemote"), "remote.pushDefault".to_owned(), format!("branch.{branch}.remote")];
+        let keys = [
+            format!("branch.{branch}.pushRemote"),
+            "remote.pushDefault".to_owned(),
+            format!("branch.{branch}.remote"),
+        ];
         let set = keys.iter().find_map(|key| self.git(["config", "--get", key]).ok());
         // A branch that follows one of this very clone has the remote `.`.
         set.filter(|remote| !remote.is_empty() && remote != ".").unwrap_or_else(|| REMOTE.to_owned())

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
+use crate::catalog::Root;
 use crate::cli::output::Refusal;
 use crate::cli::records::ClusterArgs;
 use crate::cli::reload::Reload;
-use crate::catalog::Root;
 use crate::controller::{Clock, Controller, Rules, Settings, Source};
 use crate::git::{Credentials, Error, Limits, Mirror, Remote};
 use crate::model::Digest;

@@ -100,7 +100,8 @@ impl Located {
         let mut files = Files::new();
         for path in self.at(commit)?.files_of(id) {
             let Some(entry) = self.repository.entry(tree, &path)? else { continue };
-            let bytes = self.repository.blob(entry.id, FILE_BYTES_MAX as u64).with_context(|| path.clone())?;
+            let bytes =
+                self.repository.blob(entry.id, FILE_BYTES_MAX as u64).with_context(|| path.clone())?;
             let text = String::from_utf8(bytes).map_err(|_| Refusal::new(format!("{path} is no text")))?;
             files.insert(path, text);
         }

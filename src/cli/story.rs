@@ -188,7 +188,8 @@ impl Teller<'_> {
         .await?;
         self.printer.say(format!("  $ triton history {RELEASE}"))?;
         let record = self.records.get(&self.id).await?;
-        self.screen(&render::history(&record.status.history, self.printer.paint))
+        let events: Vec<_> = record.status.history.into_iter().map(render::Event::from).collect();
+        self.screen(&render::history(&events, self.printer.paint))
     }
 
     /// Changes the image and commits; gives the commit.

@@ -9,12 +9,15 @@ use jiff::SignedDuration;
 use kube::runtime::watcher::Event;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::cli::awaited::Awaited;
 use crate::cli::records::{Record, Records};
 use crate::model::{LiftKind, ReleaseId};
 use crate::objects::record::Phase;
 
 /// How long events are gathered before everything is looked at again.
 const GATHER: Duration = Duration::from_millis(200);
+/// How often it is looked whether the daemon has told of the commit: its lease, which says so, is written as often.
+const LOOK: Duration = Duration::from_secs(2);
 /// Longest time to wait: a rollout of a week is watched by people.
 const TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -36,6 +39,8 @@ pub enum Ended {
     Degraded,
     /// The time is over.
     TimedOut,
+    /// The time is over, and the daemon has not told of the commit.
+    NotTold,
 }
 
 /// A time to wait, as `30m`.
@@ -76,7 +81,7 @@ fn all_ended(records: &[Record], goal: Goal) -> Option<Ended> {
     each.iter().all(|it| *it == Some(Ended::There)).then_some(Ended::There)
 }
 
-/// Waits for one release, or for all; gives them as they are then.
+/// Waits for one release, or for all; gives them as they are then. What they say counts once they tell of `awaited`.
 ///
 /// # Errors
 /// Where the cluster cannot be read.
@@ -84,22 +89,30 @@ pub async fn wait(
     records: &Records,
     id: Option<&ReleaseId>,
     goal: Goal,
+    awaited: Option<&Awaited>,
     timeout: Duration,
 ) -> Result<(Ended, Vec<Record>)> {
     let until = Instant::now() + timeout;
     let mut events = Box::pin(records.watch(id));
+    let mut is_told = false;
     loop {
+        is_told = is_told || told(records, awaited).await;
         let found = match id {
-            Some(id) => vec![records.get(id).await?],
+            Some(id) if is_told => vec![records.get(id).await?],
+            // It may be new with the commit.
+            Some(id) => records.find(id).await?.into_iter().collect(),
             None => records.list().await?,
         };
-        if let Some(ended) = all_ended(&found, goal) {
+        if let Some(ended) = all_ended(&found, goal).filter(|_| is_told) {
             return Ok((ended, found));
         }
         loop {
             let event = tokio::select! {
                 biased;
-                () = sleep_until(until) => return Ok((Ended::TimedOut, found)),
+                () = sleep_until(until) => {
+                    return Ok((if is_told { Ended::TimedOut } else { Ended::NotTold }, found));
+                }
+                () = sleep(LOOK), if !is_told => break,
                 event = events.next() => event,
             };
             match event {
@@ -113,6 +126,13 @@ pub async fn wait(
         }
         sleep(GATHER).await;
         while let Some(Some(_)) = events.next().now_or_never() {}
+    }
+}
+
+async fn told(records: &Records, awaited: Option<&Awaited>) -> bool {
+    match awaited {
+        Some(awaited) => awaited.is_told(&records.git(Some(&awaited.root)).await),
+        None => true,
     }
 }
 

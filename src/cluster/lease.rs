@@ -84,13 +84,7 @@ struct State {
 impl Lease {
     /// The lease `triton-<root>` in the cluster's own namespace, for `holder`: a name that no other process has.
     #[must_use]
-    pub fn new(
-        cluster: &Cluster,
-        root: &str,
-        holder: impl Into<String>,
-        follows: Follows,
-        now: Now,
-    ) -> Self {
+    pub fn new(cluster: &Cluster, root: &str, holder: impl Into<String>, follows: Follows, now: Now) -> Self {
         Self {
             namespace: cluster.namespace().to_owned(),
             cluster: cluster.clone(),

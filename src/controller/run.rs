@@ -337,7 +337,9 @@ impl Controller {
     async fn follow(&mut self, head: CommitId) {
         let recorded = match (&self.lease, &self.settings.observe) {
             (Some(lease), _) => lease.record_head(head).await.map_err(|error| error.to_string()),
-            (None, Some(file)) => seen::write(file, head, self.git.asked_at).map_err(|error| error.to_string()),
+            (None, Some(file)) => {
+                seen::write(file, head, self.git.asked_at).map_err(|error| error.to_string())
+            }
             (None, None) => Ok(()),
         };
         match recorded {

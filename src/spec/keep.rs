@@ -127,7 +127,9 @@ fn join(file: &mut String, marker: &str, body: &str) {
 
 /// The documents of a file as text: a line that begins with three dashes begins one (YAML 1.2, 9.1.2).
 fn chunks(text: &str) -> Vec<Chunk<'_>> {
-    let is_marker = |line: &str| line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+    let is_marker = |line: &str| {
+        line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+    };
     let mut starts = vec![0];
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -165,7 +167,9 @@ mod tests {
     }
 
     fn autoscaler(max: u32) -> String {
-        format!("# Grows by day\nkind: HorizontalPodAutoscaler\nmetadata: {{ name: cart }}\nspec: {{ max: {max} }}\n")
+        format!(
+            "# Grows by day\nkind: HorizontalPodAutoscaler\nmetadata: {{ name: cart }}\nspec: {{ max: {max} }}\n"
+        )
     }
 
     fn files(list: &[(&str, &str)]) -> Files {
