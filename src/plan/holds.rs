@@ -368,11 +368,22 @@ pub fn failed(facts: &Facts<'_>, version: &str, attempt: u32, path: &str) -> Hol
         Some(top) if facts.is_proven() => format!("is kept on {}: ", top.version),
         Some(_) | None => String::new(),
     };
-    let message = format!("{id} {kept}{version} has failed (attempt {attempt})");
+    let what = if taken_back(facts) {
+        format!("was taken back in the cluster ({}), and Git still says {version}", keys::ROLLBACK)
+    } else {
+        format!("has failed (attempt {attempt})")
+    };
+    let message = format!("{id} {kept}{version} {what}");
     let lift = Lift::by(LiftKind::Commit).path(path);
     let next = attempt.saturating_add(1);
     let command = format!("revert it, push another version, or set spec.attempt: {next}");
     hold(Gate::Failed, None, message, lift.command(command))
+}
+
+/// Whether a person has said in the cluster to leave what Git still says.
+fn taken_back(facts: &Facts<'_>) -> bool {
+    let (Some(named), Some(head)) = (&facts.live.rollback, &facts.head) else { return false };
+    head.release().digest.is_named_by(named) && facts.memory.digest != head.release().digest
 }
 
 /// A try had failed before the CloneSet was lost.
