@@ -258,4 +258,19 @@ mod tests {
         let error = Daemon { config: Some(file), ..daemon() }.configuration().unwrap_err().to_string();
         assert!(error.contains("skipp") && error.contains("provenDepth"), "{error}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_folder_that_another_process_holds_is_waited_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let remote = Remote::new("https://git.example.com/shop/releases", "main").unwrap();
+        let first = Mirror::open(folder.path(), remote.clone(), Limits::default()).unwrap();
+        let refused = open(folder.path(), &remote).await.err().unwrap().to_string();
+        assert!(refused.contains("in use by another daemon"), "{refused}");
+        let ends = async {
+            sleep(Duration::from_secs(2)).await;
+            drop(first);
+        };
+        let (opened, ()) = tokio::join!(open(folder.path(), &remote), ends);
+        assert!(opened.is_ok());
+    }
 }

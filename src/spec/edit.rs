@@ -98,7 +98,11 @@ fn is_meant(node: &Node, field: Field<'_>) -> bool {
 }
 
 fn assign(document: &mut Value, key: &str, value: Option<&Value>) -> Option<()> {
-    let spec = document.as_object_mut()?.entry("spec").or_insert(Value::Null);
+    let document = document.as_object_mut()?;
+    if value.is_none() && !document.contains_key("spec") {
+        return Some(());
+    }
+    let spec = document.entry("spec").or_insert(Value::Null);
     if spec.is_null() {
         *spec = Value::Object(Map::new());
     }
@@ -258,7 +262,7 @@ mod tests {
     fn what_is_written_in_another_way_is_left_to_people() {
         for spec in [
             "spec:\n  step: \"1\"\n",
-            "spec:\n  step: 0x1\n",
+            "spec:\n  step: 1_0\n",
             "spec: [step]\n",
             "spec: { a: &a 1, step: *a }\n",
         ] {
