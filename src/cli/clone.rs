@@ -58,10 +58,15 @@ fn said(stderr: &str) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// The address at which a pull request is opened, as forges print it in reply to a push.
+/// The address at which a pull request is opened, as forges print it in reply to a push; of several, the one that
+/// speaks of that.
 fn address(stderr: &str) -> Option<&str> {
     let words = stderr.lines().filter(|line| line.starts_with("remote:")).flat_map(str::split_whitespace);
-    words.map(|word| word.trim_matches(['<', '>', '"'])).find(|word| word.starts_with("https://"))
+    let plain = words.map(|word| word.trim_matches(['<', '>', '"']));
+    let found: Vec<&str> =
+        plain.filter(|it| it.starts_with("https://") || it.starts_with("http://")).collect();
+    let speaks = |it: &&&str| ["pull", "merge", "compare"].iter().any(|word| it.contains(word));
+    found.iter().find(speaks).or(found.first()).copied()
 }
 
 /// A push that was refused, with the cure: others were faster, or the branch takes pull requests only.
@@ -290,9 +295,9 @@ mod tests {
 
     #[test]
     fn the_address_that_a_forge_prints_is_found() {
-        let gitlab = "remote:\nremote: To create a merge request for x, visit:\nremote:   https://git.example/m/new?a=b\n\
-            remote:\nTo git.example:shop/deploy.git\n * [new branch] x -> x\n";
-        assert_eq!(address(gitlab), Some("https://git.example/m/new?a=b"));
+        let gitlab = "remote: News at https://git.example/news\nremote: To create a merge request for x, visit:\n\
+            remote:   https://git.example/merge_requests/new?a=b\nremote:\nTo git.example:shop/deploy.git\n * [new branch] x -> x\n";
+        assert_eq!(address(gitlab), Some("https://git.example/merge_requests/new?a=b"));
         assert_eq!(address("To https://git.example/shop/deploy.git\n * [new branch] x -> x\n"), None);
     }
 
