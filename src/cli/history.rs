@@ -11,7 +11,7 @@ use crate::cli::output::{Exit, Format, Printer};
 use crate::cli::records::OneArgs;
 use crate::cli::render::{self, Event};
 use crate::model::{CommitId, ReleaseId};
-use crate::objects::record::HISTORY_MAX;
+use crate::objects::record::{HISTORY_MAX, Transition};
 
 /// Commits that are told, newest last.
 const COMMITS_MAX: usize = 50;
@@ -46,10 +46,7 @@ pub async fn run(args: HistoryArgs, printer: &Printer) -> Result<Exit> {
     let kept = &record.status.history;
     let head = records.git(record.root.as_deref()).await.head;
     let commits = commits(&args.dir, id, head.as_deref());
-    let mut events: Vec<Event> = kept.iter().cloned().map(Event::from).collect();
-    events.extend(commits.iter().flatten().cloned());
-    // A commit comes before what it caused, also within one second.
-    events.sort_by_key(|event| (event.transition.time.as_second(), event.author.is_none()));
+    let events = events(kept, commits.as_deref().unwrap_or_default());
     match args.one.output {
         Format::Json => printer.json(&events)?,
         Format::Text if events.is_empty() => printer.say(format!("{id}: nothing has happened yet"))?,
@@ -64,8 +61,19 @@ pub async fn run(args: HistoryArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// The commits of the release and of its approvals; `None` where `folder` is in no clone that has it.
-fn commits(folder: &Path, id: &ReleaseId, head: Option<&str>) -> Option<Vec<Event>> {
+/// What the daemon did and what people did, in order.
+#[must_use]
+pub fn events(kept: &[Transition], commits: &[Event]) -> Vec<Event> {
+    let mut events: Vec<Event> =
+        kept.iter().cloned().map(Event::from).chain(commits.iter().cloned()).collect();
+    // A commit comes before what it caused, also within one second.
+    events.sort_by_key(|event| (event.transition.time.as_second(), event.author.is_none()));
+    events
+}
+
+/// The commits of the release and of its approvals, as far as `head` where the clone has it; `None` where `folder` is in no clone that has it.
+#[must_use]
+pub fn commits(folder: &Path, id: &ReleaseId, head: Option<&str>) -> Option<Vec<Event>> {
     let located = Located::find(folder, Some(id)).ok()?;
     let seen = head.and_then(|head| head.parse::<CommitId>().ok());
     let seen = seen.filter(|head| matches!(located.repository.has(*head), Ok(true)));

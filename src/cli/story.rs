@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::approve::{self, ApproveArgs};
 use crate::cli::clone::LocalClone;
+use crate::cli::history;
 use crate::cli::output::{Printer, Tint};
 use crate::cli::records::{Record, Records};
 use crate::cli::render;
@@ -188,7 +189,8 @@ impl Teller<'_> {
         .await?;
         self.printer.say(format!("  $ triton history {RELEASE}"))?;
         let record = self.records.get(&self.id).await?;
-        let events: Vec<_> = record.status.history.into_iter().map(render::Event::from).collect();
+        let commits = history::commits(self.clone.top(), &self.id, None).unwrap_or_default();
+        let events = history::events(&record.status.history, &commits);
         self.screen(&render::history(&events, self.printer.paint))
     }
 
