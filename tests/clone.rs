@@ -266,6 +266,16 @@ fn a_rollback_leaves_the_autoscaler_as_it_is() {
 }
 
 #[test]
+fn a_release_that_was_removed_is_brought_back_as_it_was() {
+    let repo = example();
+    repo.remove("releases/shop/checkout.yaml");
+    repo.commit("Remove it");
+    roll_back(&repo, "HEAD~1").unwrap();
+    assert_eq!(changed(&repo), ["A releases/shop/checkout.yaml"]);
+    assert_eq!(repo.git(&["diff", "HEAD~2", "HEAD"]), "");
+}
+
+#[test]
 fn a_rollback_to_what_is_there_or_over_changes_is_refused() {
     let repo = example();
     assert!(roll_back(&repo, "HEAD").unwrap_err().contains("already"));

@@ -115,7 +115,7 @@ impl LocalClone {
         let here = Self { top: path.to_owned() };
         let refusal = |_| {
             Refusal::new(format!("{} is not in a Git work tree", path.display()))
-                .hint("run this in a clone of the repository, or name one with -C DIR")
+                .hint("run this in a clone of the repository, or name its folder")
         };
         let top = here.git(["rev-parse", "--show-toplevel"]).map_err(refusal)?;
         Ok(Self { top: PathBuf::from(top) })

@@ -37,9 +37,22 @@ impl ClusterArgs {
     pub async fn connect(&self) -> Result<Cluster> {
         let options = Options { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
         let refusal = |error: cluster::Error| {
-            Refusal::new(error.to_string()).hint("name one with --kubeconfig FILE, or set KUBECONFIG")
+            let said = error.to_string();
+            // kube's word for having looked everywhere, followed by what it met there.
+            let nowhere = said.contains("failed to infer config") && self.is_unnamed();
+            let what =
+                "no cluster is named: there is no KUBECONFIG, no ~/.kube/config and no service account";
+            Refusal::new(if nowhere { what.to_owned() } else { said })
+                .hint("name one with --kubeconfig FILE, or set KUBECONFIG")
         };
         Ok(Cluster::connect(&options).await.map_err(refusal)?)
+    }
+
+    /// Whether nobody says which cluster is meant.
+    fn is_unnamed(&self) -> bool {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let set = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
+        self.kubeconfig.is_none() && !set && !home.join(".kube/config").exists()
     }
 
     /// The records of the cluster.

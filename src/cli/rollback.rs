@@ -102,7 +102,10 @@ fn told(kept: &Kept, now: &Files, to: CommitId) -> Vec<String> {
     let brought = changed.map(|(path, _)| format!("brings   {path} as of {}", to.short()));
     let gone = now.keys().filter(|path| !kept.files.contains_key(*path));
     let gone = gone.map(|path| format!("removes  {path}"));
-    brought.chain(gone).chain(kept.told.iter().map(|what| format!("keeps    {what}"))).collect()
+    let kept_now = kept.told.iter().map(|what| format!("keeps    {what}"));
+    let blind = "careful  its size is that of then, too: what HEAD says of it cannot be read";
+    let blind = kept.is_blind.then(|| blind.to_owned());
+    brought.chain(gone).chain(kept_now).chain(blind).collect()
 }
 
 /// A file whose size, step or suspend is written in a way that is not edited here.

@@ -31,6 +31,8 @@ pub struct Kept {
     pub files: Files,
     /// What stays as it is now, each in some words.
     pub told: Vec<String>,
+    /// Whether nothing does, because the files of now cannot be read.
+    pub is_blind: bool,
 }
 
 /// A field that takes a person to edit.
@@ -42,13 +44,18 @@ pub struct Unedited {
     pub wanted: String,
 }
 
-/// The files `then` of the release `id`, with what stays as it is `now`. A `step` beyond `last` is that.
+/// The files `then` of the release `id`, with what stays as it is `now`. A `step` beyond `last` is that. Of a release
+/// that is not there now, or whose files cannot be read, nothing stays.
 ///
 /// # Errors
 /// A file that takes a person to edit.
 pub fn keep(then: &Files, now: &Files, id: &ReleaseId, last: Option<u32>) -> Result<Kept, Unedited> {
+    let sized = Field { kind: "CloneSet", release: id, key: "replicas" };
+    if !now.values().any(|text| has(text, sized)) {
+        return Ok(Kept { files: then.clone(), told: Vec::new(), is_blind: !now.is_empty() });
+    }
     let mut out = with_autoscalers(then, now);
-    for (kind, key) in [("CloneSet", "replicas"), (record::KIND, "step"), (record::KIND, "suspend")] {
+    for (kind, key) in [(sized.kind, sized.key), (record::KIND, "step"), (record::KIND, "suspend")] {
         let field = Field { kind, release: id, key };
         let mut value = now.values().find_map(|text| get(text, field));
         if let (Some(last), "step") = (last, key) {
@@ -114,7 +121,7 @@ fn with_autoscalers(then: &Files, now: &Files) -> Kept {
         join(file, marker, body);
         tell(name);
     }
-    Kept { files: out, told: told.into_iter().collect() }
+    Kept { files: out, told: told.into_iter().collect(), is_blind: false }
 }
 
 fn join(file: &mut String, marker: &str, body: &str) {
@@ -206,6 +213,16 @@ mod tests {
         let moved = files(&[("a", &old), ("b", &autoscaler(9))]);
         assert_eq!(kept(&one(&with(&old, 5)), &apart), moved);
         assert_eq!(kept(&files(&[("a", &old), ("c", &autoscaler(5))]), &apart), moved);
+    }
+
+    #[test]
+    fn of_a_release_that_is_not_there_or_cannot_be_read_nothing_stays() {
+        let id = "shop/cart".parse().unwrap();
+        let then = files(&[("a", &release("  step: 1\n", "  replicas: 4\n", "1")), ("b", &autoscaler(5))]);
+        let gone = keep(&then, &Files::new(), &id, Some(3)).unwrap();
+        assert_eq!((gone.files == then, gone.is_blind), (true, false));
+        let broken = keep(&then, &files(&[("a", "kind: [\n")]), &id, Some(3)).unwrap();
+        assert_eq!((broken.files == then, broken.is_blind), (true, true));
     }
 
     #[test]
