@@ -247,7 +247,7 @@ fn the_list_has_one_line_for_each_release() {
     shop/frontend  2.4.0 → 2.4.2-bad  1/3   0/10   ✖ degraded      failed for 9m44s: git revert a1b2c3d
     shop/mailer    2.4.0              3/3   6/10   ◌ rolling back  rolling-back for 5s
     shop/search    2.4.0 → 2.4.1      2/3   5/10   ◌ progressing   pods for 34s
-    shop/unknown   –                  –     0/0    ◌ progressing
+    shop/unknown   –                  –     0/0    ? not followed
     ");
 }
 

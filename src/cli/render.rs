@@ -92,9 +92,13 @@ impl Row {
     }
 }
 
-/// What a phase looks like: its sign, its word, its colour.
-const fn phase_sign(phase: Phase) -> (&'static str, &'static str, Tint) {
-    match phase {
+/// What a phase looks like: its sign, its word, its colour. A record that no daemon has written, as one that was made
+/// by hand, has none.
+fn phase_sign(view: &View) -> (&'static str, &'static str, Tint) {
+    if *view == View::default() {
+        return ("?", "not followed", Tint::Warn);
+    }
+    match view.phase {
         Phase::Healthy => ("✔", "healthy", Tint::Good),
         Phase::Progressing => ("◌", "progressing", Tint::Plain),
         Phase::Paused => ("॥", "paused", Tint::Warn),
@@ -170,7 +174,7 @@ pub fn list(rows: &[Row], now: Timestamp, paint: Paint) -> String {
     let mut table = Table::new(["RELEASE", "VERSION", "STEP", "PODS", "STATE", "WAITS FOR"]);
     for row in rows {
         let view = &row.view;
-        let (sign, word, tint) = phase_sign(view.phase);
+        let (sign, word, tint) = phase_sign(view);
         let steps = if view.steps.is_empty() {
             "–".to_owned()
         } else {
@@ -200,6 +204,13 @@ fn waits_for(hold: &Hold, now: Timestamp) -> String {
 pub fn detail(row: &Row, now: Timestamp, paint: Paint) -> String {
     let view = &row.view;
     let mut lines = vec![headline(row, now, paint)];
+    if *view == View::default() {
+        lines.push(field(
+            "needs",
+            "no daemon has told of it yet: is it in the repository that one follows?",
+            paint,
+        ));
+    }
     for hold in &view.holds {
         lines.extend(hold_lines(hold, paint));
     }
@@ -218,7 +229,7 @@ pub fn detail(row: &Row, now: Timestamp, paint: Paint) -> String {
 
 fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
     let view = &row.view;
-    let (sign, word, tint) = phase_sign(view.phase);
+    let (sign, word, tint) = phase_sign(view);
     let mut facts = vec![paint.tint(tint, &format!("{sign} {word}"))];
     if view.phase != Phase::Healthy && !view.steps.is_empty() {
         let failed = view.steps.iter().position(|step| step.state == StepState::Failed);

@@ -222,7 +222,7 @@ fn intent(outcome: &Outcome<'_>) -> String {
 
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
-    cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
+    cache.record(id).is_none_or(|seen| seen.live.root.as_deref().is_none_or(|theirs| theirs == root))
 }
 
 fn log(id: &ReleaseId, outcome: &Outcome<'_>) {

@@ -260,10 +260,12 @@ impl Observer {
         if let Some(odd) = seen.as_ref().and_then(|it| it.odd_partition.as_ref()) {
             tracing::warn!(release = %id, "its partition is no count and no percentage, and Kruise keeps every pod: {odd}");
         }
-        let recorded = self.cache.record(id);
-        let elsewhere = recorded.as_ref().filter(|it| !ours(it.live.root.as_ref())).map(|it| foreign(id, it));
-        let record = recorded.filter(|it| ours(it.live.root.as_ref()));
         let desired = self.reading.desired.get(id).cloned();
+        let recorded =
+            self.cache.record(id).filter(|it| it.live.root.is_some() || is_named(desired.as_ref()));
+        let elsewhere =
+            recorded.as_ref().and_then(|it| foreign(id, it.live.root.as_ref(), &self.policy.root));
+        let record = recorded.filter(|_| elsewhere.is_none());
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
             return None;
@@ -400,15 +402,24 @@ fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     named
 }
 
+/// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
+/// perhaps, or has lost its mark.
+fn is_named(desired: Option<&Desired>) -> bool {
+    match desired {
+        Some(Desired::Release(_) | Desired::Broken(_)) => true,
+        Some(Desired::Gone(_) | Desired::Unknown) | None => false,
+    }
+}
+
 /// A record that another daemon writes: this one can tell nothing there, and announce no create.
-fn foreign(id: &ReleaseId, record: &SeenRecord) -> Hold {
-    let root = record.live.root.as_deref().unwrap_or("none");
+fn foreign(id: &ReleaseId, root: Option<&String>, ours: &str) -> Option<Hold> {
+    let root = root.filter(|root| *root != ours)?;
     let message = format!(
         "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
          one of the two repositories, or delete the record"
     );
     let lift = Lift::by(LiftKind::Cluster);
-    Hold { gate: Gate::Ownership, since: None, message, lift }
+    Some(Hold { gate: Gate::Ownership, since: None, message, lift })
 }
 
 fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {

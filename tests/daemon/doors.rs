@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::daemon::stage::Stage;
 use crate::daemon::{GATED, STEPS};
@@ -54,6 +54,29 @@ async fn such_a_record_stays_while_a_file_cannot_be_read_that_may_have_the_relea
     stage.repo.remove("releases/shop/other.yaml");
     stage.repo.commit("Mend it");
     stage.until("its record is gone", |it| it.record("checkout").is_null()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_somebody_made_by_hand_is_taken_over() {
+    let mut stage = Stage::set();
+    let record = json!({
+        "apiVersion": "triton.io/v1",
+        "kind": "Release",
+        "metadata": {"namespace": "shop", "name": "checkout"},
+        "spec": {"strategy": "careful"},
+    });
+    stage.cluster.store().create("releases.triton.io", "kubectl-client-side-apply", record).unwrap();
+    stage.start();
+    stage.wait(10).await;
+    assert!(stage.record("checkout")["status"].is_null(), "no release of Git's, and nobody's");
+    stage.release("1.0.0", STEPS);
+    stage.until("1.0.0 is healthy", |it| it.phase() == "Healthy").await;
+    let mut stripped = stage.record("checkout");
+    stripped["metadata"]["annotations"].as_object_mut().unwrap().remove("triton.io/root").unwrap();
+    stage.cluster.store().update("releases.triton.io", "kubectl-edit", stripped).unwrap();
+    let root = |it: &Stage| it.record("checkout")["metadata"]["annotations"]["triton.io/root"].clone();
+    assert!(root(&stage).is_null());
+    stage.until("it is ours again", |it| root(it) == "0123abcd").await;
 }
 
 fn annotation(stage: &Stage, name: &str) -> Value {
