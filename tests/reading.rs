@@ -133,9 +133,12 @@ async fn what_is_missing_in_a_cluster_is_named_with_the_cure() {
     let head = scene.repo.id("HEAD").to_string();
     scene.lease(&head, &head).await;
     insta::assert_snapshot!(scene.says("status").out.replace(&head[..7], "HEAD"), @r"
-    no releases yet: triton-0 follows https://git.example/shop/deploy, has seen HEAD, and has recorded none; its log says why
+    no releases: triton-0 follows https://git.example/shop/deploy, has seen HEAD and recorded none; if it has some, the log says why
     the cluster has no namespace shop: kubectl create namespace shop
     ");
+    let waited = scene.says("status --wait --timeout 0s");
+    assert_eq!(waited.code, Some(1));
+    assert!(waited.err.contains("could not record shop/cart and 4 more"), "{}", waited.err);
     let crds = ApiResource::from_gvk(&GroupVersionKind::gvk(
         "apiextensions.k8s.io",
         "v1",
@@ -189,7 +192,7 @@ async fn a_head_that_is_not_pushed_is_not_waited_for() {
     scene.repo.git(&["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"]);
     scene.repo.git(&["config", "branch.main.remote", "origin"]);
     scene.repo.git(&["config", "branch.main.merge", "refs/heads/main"]);
-    assert_eq!(scene.says("status --wait --timeout 0s").code, Some(0));
+    assert_eq!(scene.says("status shop/checkout --wait --timeout 0s").code, Some(0));
     scene.repo.put("README.md", "news\n");
     let said = scene.says("status --wait --timeout 0s");
     assert_eq!(said.code, Some(1));

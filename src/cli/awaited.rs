@@ -1,14 +1,15 @@
 //! The commit that `status --wait` waits for. Records tell of an earlier one until the daemon has read it: right after a
 //! push, "complete" is said of what was there before.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::catalog::Root;
+use crate::catalog::{Root, Snapshot};
 use crate::cli::clone::LocalClone;
 use crate::cli::output::Refusal;
-use crate::cli::records::Records;
+use crate::cli::records::{Record, Records};
 use crate::cli::render::GitView;
 use crate::cli::worktree;
 use crate::git::Repository;
@@ -20,7 +21,26 @@ pub struct Awaited {
     pub commit: CommitId,
     /// The name of the daemon's root.
     pub root: String,
+    /// The directory of that root, where it is one of the clone's.
+    dir: Option<String>,
     here: Option<Here>,
+}
+
+/// What the records tell of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The releases of the head that is told; none where the clone does not have it.
+    pub releases: Option<BTreeSet<ReleaseId>>,
+}
+
+impl Told {
+    /// The releases that have no record although Git has them.
+    #[must_use]
+    pub fn unrecorded(&self, records: &[Record]) -> Vec<String> {
+        let is_recorded = |id: &&ReleaseId| records.iter().any(|record| record.id == **id);
+        let all = self.releases.iter().flatten();
+        all.filter(|id| !is_recorded(id)).map(ToString::to_string).collect()
+    }
 }
 
 /// The clone at hand.
@@ -39,11 +59,11 @@ impl Here {
         Some(Self { clone, repository, is_shallow })
     }
 
-    /// The names that the clone's roots have where a daemon follows its branch.
-    fn roots(&self, folder: &Path) -> Vec<String> {
-        let Ok(branch) = self.clone.branch() else { return Vec::new() };
+    /// The clone's roots by the names that they have where a daemon follows its branch.
+    fn roots(&self, folder: &Path) -> BTreeMap<String, String> {
+        let Ok(branch) = self.clone.branch() else { return BTreeMap::new() };
         let roots = worktree::roots(self.clone.top(), folder).unwrap_or_default();
-        roots.iter().map(|dir| Root::new(dir).name(&branch)).collect()
+        roots.into_iter().map(|dir| (Root::new(&dir).name(&branch), dir)).collect()
     }
 
     /// HEAD, if it is where others can see it.
@@ -80,7 +100,7 @@ impl Awaited {
         };
         let near = here.as_ref().map(|here| here.roots(folder)).unwrap_or_default();
         let is_meant = |root: &&String| recorded.as_ref().is_none_or(|recorded| recorded == *root);
-        let mut own = near.iter().filter(|root| daemons.contains_key(*root)).filter(is_meant);
+        let mut own = near.keys().filter(|root| daemons.contains_key(*root)).filter(is_meant);
         let root = match (own.next(), own.next()) {
             (Some(root), None) => Some(root.clone()),
             (Some(_), Some(_)) | (None, _) => None,
@@ -88,7 +108,8 @@ impl Awaited {
         let Some(name) = name else {
             let (Some(root), Some(here)) = (root, here) else { return Ok(None) };
             let commit = here.pushed_head()?;
-            return Ok(Some(Self { commit, root, here: Some(here) }));
+            let dir = near.get(&root).cloned();
+            return Ok(Some(Self { commit, root, dir, here: Some(here) }));
         };
         let commit = match &here {
             Some(here) => here.repository.resolve(name).ok(),
@@ -104,23 +125,30 @@ impl Awaited {
             many => Refusal::new(format!("{many} roots are followed in this cluster: which one is meant?"))
                 .hint("name a release"),
         })?;
-        Ok(Some(Self { commit, root, here }))
+        let dir = near.get(&root).cloned();
+        Ok(Some(Self { commit, root, dir, here }))
     }
 
-    /// Whether the records tell of the commit, or of a later one.
-    #[must_use]
-    pub fn is_told(&self, git: &GitView) -> bool {
+    /// What the records tell of, once that is the commit or a later one.
+    ///
+    /// # Errors
+    /// Where the clone cannot be read.
+    pub fn told(&self, git: &GitView) -> Result<Option<Told>> {
         let told: Option<CommitId> = git.told_head.as_ref().and_then(|head| head.parse().ok());
-        let Some(told) = told else { return false };
-        if told == self.commit {
-            return true;
-        }
-        let Some(here) = &self.here else { return false };
-        match here.repository.has(told) {
-            Ok(true) => here.repository.descends(told, self.commit).unwrap_or(false),
+        let Some(told) = told else { return Ok(None) };
+        let Some(here) = &self.here else {
+            return Ok((told == self.commit).then(Told::default));
+        };
+        if !here.repository.has(told)? {
             // Whatever a commit descends from, a whole clone has: what it does not have came later.
-            Ok(false) => !here.is_shallow,
-            Err(_) => false,
+            return Ok((!here.is_shallow).then(Told::default));
         }
+        if told != self.commit && !here.repository.descends(told, self.commit)? {
+            return Ok(None);
+        }
+        let Some(dir) = &self.dir else { return Ok(Some(Told::default())) };
+        let (tree, root) = (here.repository.commit(told)?.tree, Root::new(dir));
+        let releases = Snapshot::read(&here.repository, &root, tree)?.assemble(&root).releases;
+        Ok(Some(Told { releases: Some(releases.into_keys().collect()) }))
     }
 }

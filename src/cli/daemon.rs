@@ -58,7 +58,8 @@ impl Daemon {
     /// # Errors
     /// What cannot be used: address, state folder, kubeconfig. Where the lease is lost, or can never be had.
     pub async fn run(&self, configuration: &Configuration, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let remote = Remote::new(&self.repo, &self.branch)?.with_credentials(credentials(configuration));
+        let remote =
+            Remote::new(&self.repository(), &self.branch)?.with_credentials(credentials(configuration));
         let state = self.state_folder()?;
         let mut shutdown = pin!(shutdown);
         let mirror = tokio::select! {
@@ -138,6 +139,12 @@ impl Daemon {
         }
     }
 
+    /// The repository as it is called from everywhere: a path on this machine as a whole.
+    fn repository(&self) -> String {
+        let path = Path::new(&self.repo).canonicalize();
+        path.map_or_else(|_| self.repo.clone(), |path| path.display().to_string())
+    }
+
     /// A folder for this repository, branch and root alone: its mirror is locked.
     fn state_folder(&self) -> Result<PathBuf> {
         if let Some(state) = &self.state {
@@ -150,8 +157,7 @@ impl Daemon {
                 .hint("name one with --state DIR")
         };
         let state = set("XDG_STATE_HOME").or_else(home).ok_or_else(refusal)?;
-        let repo = Path::new(&self.repo).canonicalize().unwrap_or_else(|_| PathBuf::from(&self.repo));
-        let name = format!("{}\n{}\n{}", repo.display(), self.branch, Root::new(&self.path).dir());
+        let name = format!("{}\n{}\n{}", self.repository(), self.branch, Root::new(&self.path).dir());
         Ok(state.join("triton").join(Digest::of(name.as_bytes()).short()))
     }
 }

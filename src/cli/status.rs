@@ -85,6 +85,15 @@ pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
             printer.note("the time is over");
             Exit::YourTurn
         }
+        Ended::Unrecorded(releases) => {
+            let many = releases.len();
+            let first = releases.into_iter().next().unwrap_or_default();
+            let rest = if many > 1 { format!(" and {} more", many - 1) } else { String::new() };
+            printer.note(format!(
+                "the time is over, and the daemon could not record {first}{rest}: its log says why"
+            ));
+            Exit::YourTurn
+        }
         Ended::NotTold => {
             let commit = awaited.map(|awaited| awaited.commit.short()).unwrap_or_default();
             printer.note(format!(
@@ -106,15 +115,15 @@ async fn nothing(records: &Records, here: &Path) -> String {
     let who = git.daemon.as_deref().unwrap_or("a daemon");
     let what = git.repository.as_deref().unwrap_or("a repository");
     let mut lines = vec![match (git.trouble(now), &git.head) {
-        (Some(trouble), _) => format!("no releases yet: {trouble}"),
+        (Some(trouble), _) => format!("no releases: {trouble}"),
         (None, Some(head)) => {
             let head = head.get(..7).unwrap_or(head);
             format!(
-                "no releases yet: {who} follows {what}, has seen {head}, and has recorded none; its log says why"
+                "no releases: {who} follows {what}, has seen {head} and recorded none; if it has some, the log says why"
             )
         }
         (None, None) => {
-            format!("no releases yet: {who} follows {what}, and has seen no commit; its log says why")
+            format!("no releases: {who} follows {what}, and has seen no commit; the log says why")
         }
     }];
     for namespace in named_here(here) {

@@ -1,5 +1,6 @@
 //! `triton status --wait`: waits until releases are where they should be, for scripts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use jiff::SignedDuration;
 use kube::runtime::watcher::Event;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cli::awaited::Awaited;
+use crate::cli::awaited::{Awaited, Told};
 use crate::cli::records::{Record, Records};
 use crate::model::{LiftKind, ReleaseId};
 use crate::objects::record::Phase;
@@ -31,7 +32,7 @@ pub enum Goal {
 }
 
 /// Where the waiting ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Everything is where it should be.
     There,
@@ -41,6 +42,8 @@ pub enum Ended {
     TimedOut,
     /// The time is over, and the daemon has not told of the commit.
     NotTold,
+    /// The time is over, and these releases of Git's have no record.
+    Unrecorded(Vec<String>),
 }
 
 /// A time to wait, as `30m`.
@@ -81,6 +84,20 @@ fn all_ended(records: &[Record], goal: Goal) -> Option<Ended> {
     each.iter().all(|it| *it == Some(Ended::There)).then_some(Ended::There)
 }
 
+/// How the waiting ends now, or what is to be said if the time is over first.
+fn verdict(id: Option<&ReleaseId>, goal: Goal, told: &Told, found: &[Record]) -> Result<Ended, Ended> {
+    let unrecorded = if id.is_none() { told.unrecorded(found) } else { Vec::new() };
+    // A head without any release asks for nothing.
+    let is_empty = told.releases.as_ref().is_some_and(BTreeSet::is_empty) && found.is_empty();
+    match all_ended(found, goal) {
+        Some(Ended::Degraded) => Ok(Ended::Degraded),
+        _ if !unrecorded.is_empty() => Err(Ended::Unrecorded(unrecorded)),
+        Some(ended) => Ok(ended),
+        None if is_empty => Ok(Ended::There),
+        None => Err(Ended::TimedOut),
+    }
+}
+
 /// Waits for one release, or for all; gives them as they are then. What they say counts once they tell of `awaited`.
 ///
 /// # Errors
@@ -94,25 +111,35 @@ pub async fn wait(
 ) -> Result<(Ended, Vec<Record>)> {
     let until = Instant::now() + timeout;
     let mut events = Box::pin(records.watch(id));
-    let mut is_told = false;
+    let mut told = None;
     loop {
-        is_told = is_told || told(records, awaited).await;
+        if told.is_none() {
+            told = match awaited {
+                Some(awaited) => awaited.told(&records.git(Some(&awaited.root)).await)?,
+                None => Some(Told::default()),
+            };
+        }
         let found = match id {
-            Some(id) if is_told => vec![records.get(id).await?],
+            Some(id) if told.is_some() => vec![records.get(id).await?],
             // It may be new with the commit.
             Some(id) => records.find(id).await?.into_iter().collect(),
             None => records.list().await?,
         };
-        if let Some(ended) = all_ended(&found, goal).filter(|_| is_told) {
-            return Ok((ended, found));
+        let late = match &told {
+            None => Ended::NotTold,
+            Some(told) => match verdict(id, goal, told, &found) {
+                Ok(ended) => return Ok((ended, found)),
+                Err(late) => late,
+            },
+        };
+        if Instant::now() >= until {
+            return Ok((late, found));
         }
         loop {
             let event = tokio::select! {
                 biased;
-                () = sleep_until(until) => {
-                    return Ok((if is_told { Ended::TimedOut } else { Ended::NotTold }, found));
-                }
-                () = sleep(LOOK), if !is_told => break,
+                () = sleep_until(until) => break,
+                () = sleep(LOOK), if told.is_none() => break,
                 event = events.next() => event,
             };
             match event {
@@ -126,13 +153,6 @@ pub async fn wait(
         }
         sleep(GATHER).await;
         while let Some(Some(_)) = events.next().now_or_never() {}
-    }
-}
-
-async fn told(records: &Records, awaited: Option<&Awaited>) -> bool {
-    match awaited {
-        Some(awaited) => awaited.is_told(&records.git(Some(&awaited.root)).await),
-        None => true,
     }
 }
 
@@ -155,6 +175,18 @@ mod tests {
         assert_eq!(all_ended(&[healthy, moving.clone()], Goal::Complete), None);
         assert_eq!(all_ended(&[moving, paused, failed], Goal::Complete), Some(Ended::Degraded));
         assert_eq!(all_ended(&[], Goal::Complete), None);
+    }
+
+    #[test]
+    fn a_release_without_a_record_is_none_that_is_complete() {
+        let told = |ids: &[&str]| Told { releases: Some(ids.iter().map(|id| id.parse().unwrap()).collect()) };
+        let found = [record(Phase::Healthy)];
+        let verdict = |told: &Told, found: &[Record]| verdict(None, Goal::Complete, told, found);
+        assert_eq!(verdict(&told(&["shop/cart"]), &found), Ok(Ended::There));
+        let missing = verdict(&told(&["shop/cart", "away/mailer"]), &found);
+        assert_eq!(missing, Err(Ended::Unrecorded(vec!["away/mailer".to_owned()])));
+        assert_eq!(verdict(&told(&[]), &[]), Ok(Ended::There));
+        assert_eq!(verdict(&Told::default(), &[]), Err(Ended::TimedOut));
     }
 
     #[test]
