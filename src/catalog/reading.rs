@@ -19,6 +19,8 @@ use crate::world::{Desired, Episode, Freeze, Intent, Marker, Policy, Removal};
 pub struct Reading {
     /// For every release that the head names or the cluster has.
     pub desired: BTreeMap<ReleaseId, Desired>,
+    /// Whether every file of the root could be read: what is not here is not in Git.
+    pub is_whole: bool,
     /// Every object that the tree names: none of them is pruned.
     pub named: Arc<BTreeSet<ObjectKey>>,
     /// Every mistake and warning, those of no release included.
@@ -121,6 +123,7 @@ impl Catalog {
     fn answer(&self, last: &mut Last, question: &Question<'_>) -> Result<Reading> {
         let mut freezes = Freezes { root: self, tree: last.tree, question, read: BTreeMap::new() };
         let mut reading = Reading {
+            is_whole: last.snapshot.opaque().is_empty(),
             named: Arc::new(last.assembled.named.clone()),
             diagnostics: last.assembled.diagnostics.clone(),
             ..Reading::default()

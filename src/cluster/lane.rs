@@ -152,6 +152,14 @@ impl Lane {
         queue.records.is_empty() && queue.notes.is_empty() && queue.writing.is_empty()
     }
 
+    /// Whether every record tells what was left here last, but for those that the server does not take.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        let queue = self.queue();
+        let fails = |id: &ReleaseId| queue.failures.contains_key(id);
+        queue.records.keys().chain(&queue.writing).all(fails)
+    }
+
     /// Writes what is left here, a few releases at once, for as long as the process lives.
     pub async fn run(self, cluster: Cluster, cache: Cache) {
         let mut busy = self.busy.subscribe();

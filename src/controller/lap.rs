@@ -293,7 +293,7 @@ fn intent(outcome: &Outcome<'_>) -> String {
 
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
-    cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
+    cache.record(id).is_none_or(|seen| seen.live.root.as_deref().is_none_or(|theirs| theirs == root))
 }
 
 /// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
@@ -332,7 +332,7 @@ fn log_place(id: &ReleaseId, outcome: &Outcome<'_>) {
     if !moved || (outcome.is_told() && view.holds.is_empty()) {
         return;
     }
-    let phase = record::word(view.phase);
+    let phase = view.phase.word();
     let message = match record::sentence(view, outcome.decided) {
         why if why.is_empty() => format!("{id} goes on"),
         // A hold names its release.

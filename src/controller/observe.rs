@@ -14,7 +14,7 @@ use crate::controller::source::Sought;
 use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Source, World};
+use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
@@ -130,6 +130,8 @@ impl Observer {
         self.dirty.extend(reading.desired.iter().filter(moved).map(|(id, _)| id.clone()));
         let gone = before.keys().filter(|id| !reading.desired.contains_key(*id));
         self.dirty.extend(gone.cloned());
+        let unknown = self.cases.iter().filter(|(_, case)| case.desired == Desired::Unknown);
+        self.dirty.extend(unknown.map(|(id, _)| id.clone()));
         self.reading = reading;
         // Another line may have what this one had not.
         self.dirty.extend(std::mem::take(&mut self.lost).into_values());
@@ -258,16 +260,19 @@ impl Observer {
         if let Some(odd) = seen.as_ref().and_then(|it| it.odd_partition.as_ref()) {
             tracing::warn!(release = %id, "its partition is no count and no percentage, and Kruise keeps every pod: {odd}");
         }
-        let recorded = self.cache.record(id);
-        let elsewhere = recorded.as_ref().filter(|it| !ours(it.live.root.as_ref())).map(|it| foreign(id, it));
-        let record = recorded.filter(|it| ours(it.live.root.as_ref()));
         let desired = self.reading.desired.get(id).cloned();
+        let recorded =
+            self.cache.record(id).filter(|it| it.live.root.is_some() || is_named(desired.as_ref()));
+        let elsewhere =
+            recorded.as_ref().and_then(|it| foreign(id, it.live.root.as_ref(), &self.policy.root));
+        let record = recorded.filter(|_| elsewhere.is_none());
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
             return None;
         }
+        let announced = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
         let mut case = Case {
-            desired: desired.unwrap_or(Desired::Unknown),
+            desired: desired.unwrap_or_else(|| self.unnamed(announced)),
             live: seen.as_ref().map(|it| it.live.clone()),
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
@@ -296,6 +301,16 @@ impl Observer {
             }
         }
         Some(case)
+    }
+
+    /// What is to be said of a release that Git does not name. One that was announced and never made has no pod to
+    /// lose, and no memory by which its commits could be looked for: a whole tree without it is all the evidence that
+    /// there can be.
+    fn unnamed(&self, announced: bool) -> Desired {
+        match self.source.head.filter(|_| announced && self.reading.is_whole) {
+            Some(commit) => Desired::Gone(Removal { commit, approved: true }),
+            None => Desired::Unknown,
+        }
     }
 
     /// A record, with the memory that is on its way to it.
@@ -387,15 +402,24 @@ fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     named
 }
 
+/// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
+/// perhaps, or has lost its mark.
+fn is_named(desired: Option<&Desired>) -> bool {
+    match desired {
+        Some(Desired::Release(_) | Desired::Broken(_)) => true,
+        Some(Desired::Gone(_) | Desired::Unknown) | None => false,
+    }
+}
+
 /// A record that another daemon writes: this one can tell nothing there, and announce no create.
-fn foreign(id: &ReleaseId, record: &SeenRecord) -> Hold {
-    let root = record.live.root.as_deref().unwrap_or("none");
+fn foreign(id: &ReleaseId, root: Option<&String>, ours: &str) -> Option<Hold> {
+    let root = root.filter(|root| *root != ours)?;
     let message = format!(
         "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
          one of the two repositories, or delete the record"
     );
     let lift = Lift::by(LiftKind::Cluster);
-    Hold { gate: Gate::Ownership, since: None, message, lift }
+    Some(Hold { gate: Gate::Ownership, since: None, message, lift })
 }
 
 fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {

@@ -71,7 +71,7 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
         version_text: view.version.text().unwrap_or_default(),
         step_text: format!("{}/{}", view.step, view.steps.len()),
         pods_text: format!("{}/{}", view.pods.updated_available, view.pods.desired),
-        waits_for: view.holds.first().map(|hold| word(hold.gate)).unwrap_or_default(),
+        waits_for: view.holds.first().map(|hold| hold.gate.word().to_owned()).unwrap_or_default(),
         since: view.holds.first().and_then(|hold| hold.since),
         history: history(world, outcome),
         memory: memory.map(Memory::to_annotations).unwrap_or_default(),
@@ -87,15 +87,6 @@ fn date_holds(view: &mut View, before: &View, now: Timestamp) {
     for hold in &mut view.holds {
         let known = before.holds.iter().find(|it| same && it.gate == hold.gate).and_then(|it| it.since);
         hold.since = hold.since.or(known).or(Some(now));
-    }
-}
-
-/// A closed enum's word as JSON has it.
-#[must_use]
-pub fn word<T: serde::Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
     }
 }
 
@@ -131,7 +122,7 @@ fn conditions(
         Condition {
             kind: kind.to_owned(),
             status: status.to_owned(),
-            reason: word(phase),
+            reason: phase.word().to_owned(),
             message: message.to_owned(),
             last_transition_time: known.map_or(now, |it| it.last_transition_time),
             observed_generation: generation,

@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use crate::catalog::Reading;
-use crate::cluster::{Cache, Cluster, Error, Feed, FeedState, Lane, Lease, Wait, watch as watch_all};
+use crate::cluster::{
+    Cache, Cluster, Error, Feed, FeedState, Follows, Lane, Lease, Standing, Wait, watch as watch_all,
+};
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
@@ -44,8 +46,8 @@ pub struct Settings {
     pub holder: String,
     /// Whether Git is read on the loop's own thread: simulations are the same each time then.
     pub inline: bool,
-    /// Where the head seen last is kept by a daemon that only observes: it writes nothing to the cluster, and has no
-    /// lease to keep it on.
+    /// Where a daemon that only observes keeps the head seen last, and the time of the last poll: it writes nothing to
+    /// the cluster, and has no lease to keep them on.
     pub observe: Option<PathBuf>,
 }
 
@@ -70,6 +72,7 @@ pub struct Controller {
     laps: Laps,
     pulse: Pulse,
     git: Git,
+    repository: String,
     /// When the head was asked for that was named last and is not applied yet.
     named_at: Option<Instant>,
     wake_at: Option<Timestamp>,
@@ -91,10 +94,12 @@ impl Controller {
         let lane = Lane::default();
         let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
+        let repository = source.repository();
+        let follows = Follows { repository: repository.clone(), interval: settings.interval };
         let lease = settings
             .observe
             .is_none()
-            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
+            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), follows, now)));
         let pulse = Pulse::new(clock, cluster.requests().clone());
         let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
@@ -118,6 +123,7 @@ impl Controller {
             laps,
             pulse,
             git,
+            repository,
             named_at: None,
             wake_at: None,
             strangers_at,
@@ -142,7 +148,8 @@ impl Controller {
             () = &mut shutdown => return Ok(()),
             acquired = acquire(self.lease.clone(), self.settings.observe.as_deref(), &self.pulse) => acquired?,
         };
-        self.git.begin(acquired);
+        let elsewhere = acquired.repository.filter(|theirs| *theirs != self.repository);
+        self.git.begin(acquired.head, elsewhere);
         let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
@@ -189,16 +196,12 @@ async fn broken(tasks: &mut JoinSet<()>) -> Infallible {
 }
 
 /// The head seen last, from the lease once it is ours; from the file where there is none.
-async fn acquire(
-    lease: Option<Arc<Lease>>,
-    file: Option<&Path>,
-    pulse: &Pulse,
-) -> Result<Option<CommitId>, Error> {
+async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>, pulse: &Pulse) -> Result<Standing, Error> {
     if let Some(lease) = lease {
         let waits = |wait: &Wait| pulse.enter(Stage::Waiting(wait.clone()));
-        return lease.acquire(waits).await.map(|standing| standing.head);
+        return lease.acquire(waits).await;
     }
-    let Some(file) = file else { return Ok(None) };
+    let Some(file) = file else { return Ok(Standing::default()) };
     seen::read(file).map_err(|error| Error::Config(format!("{}: {error}", file.display())))
 }
 
@@ -301,6 +304,12 @@ impl Controller {
                     tally.applied.note(at.elapsed());
                 }
             });
+            // What this lap left to be told is told when the records say so, and wake the next one.
+            if let (Some(lease), Some(head)) = (&self.lease, self.git.settled())
+                && self.lane.is_told()
+            {
+                lease.note_told(head);
+            }
         }
     }
 
@@ -326,7 +335,8 @@ impl Controller {
         }
         self.git.next_poll = Instant::now() + self.settings.interval;
         self.git.asked_at = self.clock.now();
-        Some(Ask::Poll { seen: self.git.seen(), accepted: self.rules.borrow().accepted })
+        let (seen, elsewhere) = (self.git.seen(), self.git.elsewhere());
+        Some(Ask::Poll { seen, elsewhere, accepted: self.rules.borrow().accepted })
     }
 
     /// Takes what Git answered.
@@ -344,6 +354,11 @@ impl Controller {
                 }
                 if git.named(head) {
                     return self.follow(head).await;
+                }
+                if let Some(file) = &self.settings.observe
+                    && let Err(error) = seen::write(file, head, git.asked_at)
+                {
+                    tracing::warn!("the time of the poll could not be written down: {error}");
                 }
                 // What was seen and could not be read is no good news yet.
                 if git.owes() {
@@ -393,7 +408,9 @@ impl Controller {
     async fn follow(&mut self, head: CommitId) {
         let recorded = match (&self.lease, &self.settings.observe) {
             (Some(lease), _) => lease.record_head(head).await.map_err(|error| error.to_string()),
-            (None, Some(file)) => seen::write(file, head).map_err(|error| error.to_string()),
+            (None, Some(file)) => {
+                seen::write(file, head, self.git.asked_at).map_err(|error| error.to_string())
+            }
             (None, None) => Ok(()),
         };
         match recorded {

@@ -27,6 +27,8 @@ pub enum Ask {
     Poll {
         /// The head that was seen last: the new one must descend from it.
         seen: Option<CommitId>,
+        /// The repository that it was seen in, where that is another one.
+        elsewhere: Option<String>,
         /// A head that a person has accepted, whatever came before.
         accepted: Option<CommitId>,
     },
@@ -69,7 +71,7 @@ impl Source {
     /// Answers.
     pub fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Poll { seen, accepted } => match self.poll(seen, accepted) {
+            Ask::Poll { seen, elsewhere, accepted } => match self.poll(seen, elsewhere, accepted) {
                 Ok(head) => Answer::Head(head),
                 Err(fault) => Answer::Fault(fault, self.mirror.head().ok().flatten()),
             },
@@ -110,17 +112,24 @@ impl Source {
         }
     }
 
-    fn poll(&mut self, seen: Option<CommitId>, accepted: Option<CommitId>) -> Result<CommitId, Fault> {
+    /// What people call the repository, without credentials.
+    #[must_use]
+    pub fn repository(&self) -> String {
+        self.mirror.remote().to_string()
+    }
+
+    fn poll(
+        &mut self,
+        seen: Option<CommitId>,
+        elsewhere: Option<String>,
+        accepted: Option<CommitId>,
+    ) -> Result<CommitId, Fault> {
         let head = self.mirror.poll().map_err(|error| fault(&error))?.head();
         let Some(seen) = seen.filter(|seen| *seen != head && accepted != Some(head)) else { return Ok(head) };
         match self.mirror.repository().descends(head, seen) {
             Ok(true) => Ok(head),
             Ok(false) => Err(Fault::Refused {
-                message: format!(
-                    "the branch was rewritten: its head {} does not descend from {}, the last one seen",
-                    head.short(),
-                    seen.short()
-                ),
+                message: rewritten(head, seen, elsewhere.as_deref()),
                 lift: Lift::by(LiftKind::Configure).command(format!("git: {{acceptHead: {head}}}")),
             }),
             Err(error) => Err(refused(&error)),
@@ -136,6 +145,21 @@ impl Source {
         let mut assembled = Snapshot::read(repository, &self.root, tree)?.assemble(&self.root);
         let found = assembled.releases.remove(id).and_then(Result::ok);
         Ok(found.filter(|release| release.digest == digest))
+    }
+}
+
+/// That the branch does not lead from the head seen last to the one that it has now. Of another repository's head
+/// that is no wonder: two daemons whose roots have the same branch and path share a lease.
+fn rewritten(head: CommitId, seen: CommitId, elsewhere: Option<&str>) -> String {
+    let (head, seen) = (head.short(), seen.short());
+    match elsewhere {
+        None => format!(
+            "the branch was rewritten: its head {head} does not descend from {seen}, the last one seen"
+        ),
+        Some(other) => format!(
+            "its head {head} does not descend from {seen}, the last one seen, which was in another repository, \
+             {other}; where both are served, give one daemon another --branch or --path"
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::objects::{Kind, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
-use crate::spec::{Diagnostic, Release};
+use crate::spec::{Diagnostic, Permission, Release, marker_of};
 use crate::world::{Fault, Source};
 
 fn hold(gate: Gate, since: Option<Timestamp>, message: String, lift: Lift) -> Hold {
@@ -287,8 +287,7 @@ fn approval(
                 (missing, _) => format!("{missing} approvals"),
             };
             let message = format!("{id} needs {approvals} for step {step} ({share})");
-            let digest = release.digest.long();
-            let marker = format!("approvals/{}/{}/{digest}/{step}.<any name>.yaml", id.namespace, id.name);
+            let marker = marker_of(id, &release.digest, Permission::Step(step), "<any name>");
             let lift = Lift::by(LiftKind::Approve).path(head.policy.in_root(&marker));
             hold(Gate::Approval, since, message, lift.command(format!("triton approve {id}")))
         }
@@ -369,11 +368,22 @@ pub fn failed(facts: &Facts<'_>, version: &str, attempt: u32, path: &str) -> Hol
         Some(top) if facts.is_proven() => format!("is kept on {}: ", top.version),
         Some(_) | None => String::new(),
     };
-    let message = format!("{id} {kept}{version} has failed (attempt {attempt})");
+    let what = if taken_back(facts) {
+        format!("was taken back in the cluster ({}), and Git still says {version}", keys::ROLLBACK)
+    } else {
+        format!("has failed (attempt {attempt})")
+    };
+    let message = format!("{id} {kept}{version} {what}");
     let lift = Lift::by(LiftKind::Commit).path(path);
     let next = attempt.saturating_add(1);
     let command = format!("revert it, push another version, or set spec.attempt: {next}");
     hold(Gate::Failed, None, message, lift.command(command))
+}
+
+/// Whether a person has said in the cluster to leave what Git still says.
+fn taken_back(facts: &Facts<'_>) -> bool {
+    let (Some(named), Some(head)) = (&facts.live.rollback, &facts.head) else { return false };
+    head.release().digest.is_named_by(named) && facts.memory.digest != head.release().digest
 }
 
 /// A try had failed before the CloneSet was lost.

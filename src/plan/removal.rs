@@ -8,6 +8,7 @@ use crate::plan::body;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
+use crate::spec;
 use crate::world::{Action, Case, Decision, Desired, Expect, Removal, World, Write};
 
 /// The releases that may not go yet: one sync removed more of them than it may, and nobody has said that it is
@@ -46,7 +47,7 @@ pub fn remove(
         return outcome;
     }
     if withheld.contains(id) {
-        let path = world.policy.in_root(&format!("approvals/removal/{}.yaml", removal.commit));
+        let path = world.policy.in_root(&spec::removal_of(removal.commit));
         let hold = holds::removal_too_large(id, withheld.len(), world.cases.len(), path);
         return Outcome::hold('-', vec![hold]);
     }

@@ -42,7 +42,7 @@ pub fn ready(vitals: &Vitals) -> Result<String, String> {
     };
     match &vitals.stage {
         Stage::Starting => Err("the lease was not asked for yet".to_owned()),
-        Stage::Waiting(Wait::Held(holder)) => Ok(format!("it stands by: {holder} holds the lease")),
+        Stage::Waiting(Wait::Held(who)) => Ok(format!("it stands by for the lease: {who}")),
         Stage::Waiting(Wait::Failed(error)) => Err(format!("the lease cannot be asked for: {error}")),
         Stage::Listing(why) => Err(with("the first lists of the cluster are not in", why)),
         Stage::Reading(why) => Err(with("Git was not read yet", why)),
@@ -93,8 +93,8 @@ mod tests {
             pulse.enter(stage);
             ready(&pulse.vitals())
         };
-        let stands_by = said(Stage::Waiting(Wait::Held("other-1".into())));
-        assert_eq!(stands_by, Ok("it stands by: other-1 holds the lease".to_owned()));
+        let stands_by = said(Stage::Waiting(Wait::Held("other-1 holds it".into())));
+        assert_eq!(stands_by, Ok("it stands by for the lease: other-1 holds it".to_owned()));
         let no_answer = said(Stage::Waiting(Wait::Failed(Error::TimedOut(5))));
         let sentence = "the lease cannot be asked for: the API server did not answer within 5 s";
         assert_eq!(no_answer, Err(sentence.to_owned()));

@@ -177,23 +177,20 @@ fn gauge(count: Option<&u64>) -> f64 {
     count.copied().unwrap_or_default() as f64
 }
 
-/// A closed enum's word as JSON has it.
-fn word(value: impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
-    }
-}
-
 // What has not happened yet is 0 and not absent: an alert on its growth sees the first time as well.
 
 fn phases(scene: &Scene) -> Samples<f64> {
     let all = [Phase::Healthy, Phase::Progressing, Phase::Paused, Phase::RollingBack, Phase::Degraded];
-    all.into_iter().map(|it| (vec![word(it)], gauge(scene.vitals.survey.phases.get(&it)))).collect()
+    all.into_iter()
+        .map(|it| (vec![it.word().to_owned()], gauge(scene.vitals.survey.phases.get(&it))))
+        .collect()
 }
 
 fn holds(scene: &Scene) -> Samples<f64> {
-    GATES.into_iter().map(|it| (vec![word(it)], gauge(scene.vitals.survey.holds.get(&it)))).collect()
+    GATES
+        .into_iter()
+        .map(|it| (vec![it.word().to_owned()], gauge(scene.vitals.survey.holds.get(&it))))
+        .collect()
 }
 
 /// Every gate.

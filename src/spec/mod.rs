@@ -9,6 +9,7 @@ pub mod report;
 pub mod scalar;
 pub mod yaml;
 pub mod edit;
+pub mod keep;
 pub mod read;
 pub mod strategy;
 pub mod canonical;
@@ -33,5 +34,5 @@ pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
 pub use marker::{FrozenBy, read_freeze, read_marker};
-pub use place::{MarkerPath, Permission, Place, place};
+pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};
 pub use release::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};

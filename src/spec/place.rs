@@ -1,11 +1,32 @@
 //! What a path of the tree is to us: a release file, a marker, a freeze, or nothing.
 
-use crate::model::{CommitId, ReleaseId};
+use std::fmt;
+
+use crate::model::{CommitId, Digest, ReleaseId};
 
 /// Hexadecimal digits of a digest in a path.
 const DIGEST_DIGITS: usize = 32;
 /// Highest step that a marker can name.
 const STEP_MAX: u32 = 1_000_000;
+
+/// Folder of the markers of `release`, from its root.
+#[must_use]
+pub fn markers_of(release: &ReleaseId) -> String {
+    format!("approvals/{}/{}", release.namespace, release.name)
+}
+
+/// Path of a marker of `release` for the very digest `digest`, from its root. `word` tells it from others that permit
+/// the same.
+#[must_use]
+pub fn marker_of(release: &ReleaseId, digest: &Digest, permits: Permission, word: &str) -> String {
+    format!("{}/{}/{permits}.{word}.yaml", markers_of(release), digest.long())
+}
+
+/// Path of the marker that lets the removals of a commit go on, from its root.
+#[must_use]
+pub fn removal_of(commit: CommitId) -> String {
+    format!("approvals/removal/{commit}.yaml")
+}
 
 /// What a marker permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +35,16 @@ pub enum Permission {
     Step(u32),
     /// To pass approvals, soak and freezes.
     Skip,
+}
+
+impl fmt::Display for Permission {
+    /// As the name of a marker has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step) => write!(f, "{step}"),
+            Self::Skip => f.write_str("skip"),
+        }
+    }
 }
 
 /// The path of an approval or skip marker.
@@ -197,11 +228,19 @@ mod tests {
         assert_eq!(marker("2.k7qd.yaml"), expected(Permission::Step(2)));
         assert_eq!(marker("12.a.b.yaml"), expected(Permission::Step(12)));
         assert_eq!(marker("skip.hotfix.yaml"), expected(Permission::Skip));
-        let commit = "0123456789012345678901234567890123456789";
-        assert_eq!(
-            place("", &format!("approvals/removal/{commit}.yaml")),
-            Place::Removal(commit.parse().unwrap())
-        );
+        let commit = "0123456789012345678901234567890123456789".parse().unwrap();
+        assert_eq!(place("", &removal_of(commit)), Place::Removal(commit));
+    }
+
+    #[test]
+    fn a_path_that_is_made_here_is_read_here() {
+        let (release, digest) = ("shop/checkout".parse().unwrap(), Digest::of(b"x"));
+        for permits in [Permission::Step(12), Permission::Skip] {
+            let Place::Marker(read) = place("", &marker_of(&release, &digest, permits, "k7qd")) else {
+                panic!("{permits} is no marker");
+            };
+            assert_eq!((read.release, read.digest, read.permits), (release.clone(), digest.long(), permits));
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ async fn a_replica_that_stands_by_is_ready_and_says_who_acts() {
     let mut second = stage.beside();
     second.start();
     stage.wait(120).await;
-    assert_eq!(says(&second, "/readyz").await, "200 it stands by: daemon-1 holds the lease");
+    assert_eq!(says(&second, "/readyz").await, "200 it stands by for the lease: daemon-1 holds it");
     assert!(says(&second, "/healthz").await.starts_with("200 "));
 }
 

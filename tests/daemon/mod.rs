@@ -2,6 +2,7 @@
 
 mod audit;
 mod chaos;
+mod doors;
 mod events;
 mod health;
 mod metrics;
@@ -326,6 +327,11 @@ async fn a_person_takes_a_release_back_in_the_cluster_while_git_is_away() {
     stage.annotate("triton.io/rollback", &digest[..12]);
     stage
         .until("every pod is back", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 4)].into())
+        .await;
+    std::fs::rename(stage.repo.file("hidden"), stage.repo.file(".git")).unwrap();
+    let told = "is kept on 1.0.0: 1.1.0 was taken back in the cluster (triton.io/rollback), and Git still says 1.1.0";
+    stage
+        .until("that is said", |it| it.record("checkout")["status"]["holds"].to_string().contains(told))
         .await;
 }
 

@@ -154,9 +154,19 @@ impl Stage {
         lease.map(|it| Value::clone(&it)).unwrap_or_default()
     }
 
+    fn seen_line(&self, number: usize) -> String {
+        let text = std::fs::read_to_string(self.state.path().join("seen")).unwrap();
+        text.lines().nth(number).unwrap().to_owned()
+    }
+
     /// The head that a daemon which only looks has seen last.
     pub fn seen(&self) -> String {
-        std::fs::read_to_string(self.state.path().join("seen")).unwrap().trim().to_owned()
+        self.seen_line(0)
+    }
+
+    /// When such a daemon last asked Git.
+    pub fn polled_at(&self) -> jiff::Timestamp {
+        self.seen_line(1).parse().unwrap()
     }
 
     /// How often the record of `checkout` tells of a decision.
