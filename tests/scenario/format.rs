@@ -56,6 +56,8 @@ pub enum Step {
     RestoreBranch {},
     /// The repository does not answer, or does again.
     Unreachable(bool),
+    /// In the repository's place is one without a single commit, or it is there again.
+    Empty(bool),
     /// Somebody acts on the cluster.
     Cluster(Act),
     /// Time passes.
@@ -92,7 +94,7 @@ pub struct Commit {
     pub set: BTreeMap<String, Value>,
     /// Whole files. `{digest}` in a path is the digest that `release` has once the edits are made.
     pub files: BTreeMap<String, String>,
-    /// Files that go.
+    /// Files and folders that go, `{digest}` in a path as above.
     pub remove: Vec<String>,
     /// Files that move, from and to.
     pub rename: BTreeMap<String, String>,
@@ -181,6 +183,8 @@ pub enum Act {
     Create(Value),
     /// Containers of this tag crash from now on, though they came up.
     Break(String),
+    /// Containers of this tag are well again.
+    Mend(String),
 }
 
 /// What is looked at.
@@ -211,9 +215,11 @@ pub struct Picture {
     pub fields: BTreeMap<String, Value>,
     /// So many of the remembered pods are there, with the same image, and were never restarted.
     pub untouched: Option<usize>,
+    /// So many of the remembered pods are there, whatever they run by now.
+    pub kept: Option<usize>,
     /// Other objects, as `Service/checkout`, and whether they are there.
     pub objects: BTreeMap<String, bool>,
-    /// Decisions in the record's history that must be there, in this order.
+    /// Decisions in the record's history that must be there, in this order: `Repair`, or `Repair: part of what it says`.
     pub history: Vec<String>,
 }
 

@@ -117,14 +117,20 @@ impl History {
             }
             self.repo.write(&copy, &text);
         }
-        for (path, text) in &step.files {
-            let digest = || self.worktree().digest(release).expect("the release is sound").long();
-            let path =
-                if path.contains("{digest}") { path.replace("{digest}", &digest()) } else { path.clone() };
-            self.repo.write(&path, text);
+        let digest = || self.worktree().digest(release).expect("the release is sound").long();
+        let path = |path: &str| match path.contains("{digest}") {
+            true => path.replace("{digest}", &digest()),
+            false => path.to_owned(),
+        };
+        for (file, text) in &step.files {
+            self.repo.write(&path(file), text);
         }
-        for path in &step.remove {
-            self.repo.remove(path);
+        for gone in &step.remove {
+            let gone = path(gone);
+            match self.repo.file(&gone).is_dir() {
+                true => fs::remove_dir_all(self.repo.file(&gone)).expect("the folder is there"),
+                false => self.repo.remove(&gone),
+            }
         }
         let message = step.message.clone().unwrap_or_else(|| "Change the release".to_owned());
         let made = self.repo.commit_as(step.by.as_deref().unwrap_or(WRITER), &message);
@@ -241,6 +247,17 @@ impl History {
         let (here, there) = (self.repo.path().join(".git"), self.repo.path().join("away"));
         let (from, to) = if away { (here, there) } else { (there, here) };
         fs::rename(from, to).expect("the repository moves");
+    }
+
+    /// Puts a repository without a commit in its place, or brings it back.
+    pub fn empty(&self, empty: bool) {
+        if empty {
+            self.unreachable(true);
+            self.repo.git(&["init", "--quiet", "--initial-branch", BRANCH]);
+        } else {
+            fs::remove_dir_all(self.repo.path().join(".git")).expect("the empty repository goes");
+            self.unreachable(false);
+        }
     }
 }
 

@@ -164,6 +164,12 @@ impl Stage {
         pods.iter().filter(same).count()
     }
 
+    /// How many of the remembered pods are there, whatever they run.
+    pub fn kept(&self) -> usize {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        pods.iter().filter(|pod| self.remembered.contains_key(pod.uid())).count()
+    }
+
     fn look(&mut self) {
         let crashed = self.daemon.as_ref().is_some_and(JoinHandle::is_finished);
         assert!(!crashed, "the daemon has ended");
@@ -241,12 +247,20 @@ impl Stage {
                 self.store().create(&resource, HAND, object.clone()).expect("it is made");
             }
             Act::Break(image) => {
-                let pods = self.store().list(PODS, Some(NAMESPACE));
-                let broken = pods.iter().filter(|pod| tag(pod) == *image).map(|pod| pod.name().to_owned());
-                let broken: Vec<String> = broken.collect();
+                let broken = self.names_of(image);
                 self.controllers.turn(|knobs| knobs.unready.extend(broken));
             }
+            Act::Mend(image) => {
+                let mended = self.names_of(image);
+                self.controllers.turn(|knobs| knobs.unready.retain(|pod| !mended.contains(pod)));
+            }
         }
+    }
+
+    /// The names of the pods with this image tag.
+    fn names_of(&self, image: &str) -> Vec<String> {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        pods.iter().filter(|pod| tag(pod) == *image).map(|pod| pod.name().to_owned()).collect()
     }
 
     async fn patch(&self, patch: &Value) {
