@@ -52,9 +52,21 @@ impl History {
 
     /// The files of a commit.
     pub fn tree(&self, commit: CommitId) -> Tree {
-        let list = self.repo.git(&["ls-tree", "-r", "--name-only", &commit.to_string()]);
-        let read = |path: &str| (path.to_owned(), self.repo.git(&["show", &format!("{commit}:{path}")]));
-        Tree::new(list.lines().map(read).collect())
+        let list = self.repo.git(&["ls-tree", "-r", &commit.to_string()]);
+        // Each line is mode, kind, id and, behind a tab, path.
+        let entries = list.lines().filter_map(|line| line.split_once('\t'));
+        let entries = entries.filter_map(|(entry, path)| Some((entry.rsplit_once(' ')?.1, path)));
+        let (ids, paths): (Vec<&str>, Vec<&str>) = entries.unzip();
+        let texts = self.repo.git_reading(WRITER, &["cat-file", "--batch=%(objectsize)"], &ids.join("\n"));
+        let mut rest = texts.as_str();
+        let mut files = BTreeMap::new();
+        for path in paths {
+            let (size, behind) = rest.split_once('\n').expect("a size stands before each text");
+            let (text, behind) = behind.split_at(size.parse::<usize>().expect("a size").min(behind.len()));
+            files.insert(path.to_owned(), text.to_owned());
+            rest = behind.strip_prefix('\n').unwrap_or(behind);
+        }
+        Tree::new(files)
     }
 
     /// The commits between `seen` and `tip`, newest first: at each merge the first parent that still leads to
