@@ -189,8 +189,10 @@ fn differences_told(status: &Value, picture: &Picture) -> Vec<String> {
     for wanted in &picture.history {
         let (decision, part) = wanted.split_once(": ").unwrap_or((wanted, ""));
         if !entries.any(|it| it["decision"] == *decision && told(it, "message").contains(part)) {
-            let told: Vec<String> =
-                history.iter().map(|it| format!("{}: {}", told(it, "decision"), told(it, "message"))).collect();
+            let told: Vec<String> = history
+                .iter()
+                .map(|it| format!("{}: {}", told(it, "decision"), told(it, "message")))
+                .collect();
             found.push(format!("the history has no `{wanted}` in its place: {told:#?}"));
         }
     }
