@@ -16,6 +16,8 @@ pub mod clone;
 pub mod draft;
 pub mod check;
 pub mod picture;
+pub mod way;
+pub mod change;
 pub mod forecast;
 pub mod plan;
 pub mod diff;
