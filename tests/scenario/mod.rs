@@ -7,9 +7,7 @@ mod history;
 mod observer;
 mod stage;
 mod play;
-
-use std::collections::BTreeSet;
-use std::fs;
+mod stories;
 
 /// One test for each file, so that each can be asked for by name.
 macro_rules! scenarios {
@@ -58,29 +56,6 @@ scenarios! {
     merges_squashes_and_rebases_carry_approvals_as_they_should: "h16-merges.yaml",
     a_step_left_over_from_the_last_release_counts_as_one: "h19-left-over-cap.yaml",
     a_rollback_keeps_the_newer_service_and_size: "h25-what-a-rollback-leaves.yaml",
-}
-
-fn listed() -> BTreeSet<String> {
-    let entries = fs::read_dir(format::folder()).expect("the scenarios can be listed");
-    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.ends_with(".yaml")).collect()
-}
-
-#[test]
-fn every_scenario_is_played() {
-    let played: BTreeSet<String> = FILES.iter().map(|file| (*file).to_owned()).collect();
-    assert_eq!(listed(), played);
-}
-
-#[test]
-fn the_list_of_scenarios_has_every_sentence() {
-    let readme = fs::read_to_string(format::folder().join("README.md")).expect("the list is there");
-    for file in listed() {
-        for (id, sentence) in format::read(&file).says {
-            let line = format!("| {id} | {sentence} | [{file}]({file}) |");
-            assert!(readme.contains(&line), "tests/scenarios/README.md lacks this line:\n{line}");
-        }
-    }
 }
 
 /// A partition that is lowered by hand lets more pods go than anybody has approved; nobody is there to repair it.
