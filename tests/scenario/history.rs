@@ -87,7 +87,8 @@ impl History {
         }
     }
 
-    fn named(&self, name: &str) -> CommitId {
+    /// The commit with this name.
+    pub fn named(&self, name: &str) -> CommitId {
         *self.names.get(name).unwrap_or_else(|| panic!("no commit is called {name}"))
     }
 
@@ -117,14 +118,19 @@ impl History {
             }
             self.repo.write(&copy, &text);
         }
+        // A marker's folder is named after the digest as the edits leave it.
+        let named = |path: &str| {
+            if !path.contains('{') {
+                return path.to_owned();
+            }
+            let digest = self.worktree().digest(release).expect("the release is sound").long();
+            path.replace("{digest}", &digest).replace("{twelve}", &digest[..12])
+        };
         for (path, text) in &step.files {
-            let digest = || self.worktree().digest(release).expect("the release is sound").long();
-            let path =
-                if path.contains("{digest}") { path.replace("{digest}", &digest()) } else { path.clone() };
-            self.repo.write(&path, text);
+            self.repo.write(&named(path), text);
         }
         for path in &step.remove {
-            self.repo.remove(path);
+            self.repo.remove(&named(path));
         }
         let message = step.message.clone().unwrap_or_else(|| "Change the release".to_owned());
         let made = self.repo.commit_as(step.by.as_deref().unwrap_or(WRITER), &message);
