@@ -62,6 +62,7 @@ scenarios! {
     an_older_head_permits_nothing: "h13-older-head.yaml",
     while_git_is_away_nothing_goes_on_and_repairs_do: "h14-away.yaml",
     a_cloneset_of_somebody_else_is_not_touched: "h15-adopted.yaml",
+    stacked_pull_requests_come_one_after_the_other: "h16-stacked.yaml",
     merges_squashes_and_rebases_carry_approvals_as_they_should: "h16-merges.yaml",
     without_people_two_approvals_cannot_be_counted: "h17-nobody.yaml",
     people_are_counted_once_and_never_the_writer: "h17-people.yaml",
