@@ -83,6 +83,7 @@ scenarios! {
     complete_is_written_once: "m4-complete-once.yaml",
     a_release_made_at_zero_is_proven_when_it_grows: "m5-made-at-zero.yaml",
     a_size_in_the_middle_of_a_step_keeps_the_step: "m6-resized.yaml",
+    an_autoscaler_at_zero_fails_nothing: "m7-by-autoscaler.yaml",
     zero_for_longer_than_the_deadline_fails_nothing: "m7-long-at-zero.yaml",
     the_cure_of_a_broken_release_goes_through: "m8-broken-proven.yaml",
     attempts_count_upwards_only: "m9-attempts.yaml",
