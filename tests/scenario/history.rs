@@ -99,7 +99,8 @@ impl History {
         }
     }
 
-    fn named(&self, name: &str) -> CommitId {
+    /// The commit with this name.
+    pub fn named(&self, name: &str) -> CommitId {
         *self.names.get(name).unwrap_or_else(|| panic!("no commit is called {name}"))
     }
 
@@ -129,19 +130,22 @@ impl History {
             }
             self.repo.write(&copy, &text);
         }
-        let digest = || self.worktree().digest(release).expect("the release is sound").long();
-        let path = |path: &str| match path.contains("{digest}") {
-            true => path.replace("{digest}", &digest()),
-            false => path.to_owned(),
+        // A marker's folder is named after the digest as the edits leave it.
+        let named = |path: &str| {
+            if !path.contains('{') {
+                return path.to_owned();
+            }
+            let digest = self.worktree().digest(release).expect("the release is sound").long();
+            path.replace("{digest}", &digest).replace("{twelve}", &digest[..12])
         };
-        for (file, text) in &step.files {
-            self.repo.write(&path(file), text);
+        for (path, text) in &step.files {
+            self.repo.write(&named(path), text);
         }
-        for gone in &step.remove {
-            let gone = path(gone);
-            match self.repo.file(&gone).is_dir() {
-                true => fs::remove_dir_all(self.repo.file(&gone)).expect("the folder is there"),
-                false => self.repo.remove(&gone),
+        for path in &step.remove {
+            let path = named(path);
+            match self.repo.file(&path).is_dir() {
+                true => fs::remove_dir_all(self.repo.file(&path)).expect("the folder is there"),
+                false => self.repo.remove(&path),
             }
         }
         let message = step.message.clone().unwrap_or_else(|| "Change the release".to_owned());
