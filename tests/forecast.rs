@@ -149,6 +149,23 @@ async fn reviewers_hear_what_merging_does_to_what_runs() {
     The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
     shop.merge("approval");
+    half_way(&shop);
+    shop.repo.git(&["switch", "--quiet", "late"]);
+    let marker = shop.repo.git(&["diff", "--name-only", "main...late"]);
+    insta::assert_snapshot!(shop.plan().replace(&marker, "approvals/…/2.….yaml"), @r"
+    ### Triton: what merging into `main` does
+
+    **This approves nothing:** `approvals/…/2.….yaml`
+
+    - Git moved to 2.4.1 (a8ec…) in 8b2f7c5.
+    - Remove the file; where it is still meant: triton approve shop/checkout
+
+    Nothing changes for 1 release.
+    ");
+}
+
+/// What pull requests hear while half of the pods are on 2.4.1, and two approvals are given.
+fn half_way(shop: &Shop) {
     shop.edit("service", "{port: 80}", "{port: 80, targetPort: 8080}");
     shop.wait_for("2/4   2/4   ॥ paused");
     insta::assert_snapshot!(shop.plan(), @r"
@@ -187,17 +204,5 @@ async fn reviewers_hear_what_merging_does_to_what_runs() {
     - This edit voids 2 approvals: step 2 by Bo, step 4 by Bo.
 
     The daemon's configuration was not read: approvals are counted by the authors of their commits.
-    ");
-    shop.repo.git(&["switch", "--quiet", "late"]);
-    let marker = shop.repo.git(&["diff", "--name-only", "main...late"]);
-    insta::assert_snapshot!(shop.plan().replace(&marker, "approvals/…/2.….yaml"), @r"
-    ### Triton: what merging into `main` does
-
-    **This approves nothing:** `approvals/…/2.….yaml`
-
-    - Git moved to 2.4.1 (a8ec…) in 8b2f7c5.
-    - Remove the file; where it is still meant: triton approve shop/checkout
-
-    Nothing changes for 1 release.
     ");
 }
