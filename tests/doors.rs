@@ -66,13 +66,15 @@ fn a_pull_request_that_bumps_an_image_hears_how_far_it_goes() {
 
     **shop/checkout** 2.4.0 → 2.4.1
 
-    - Merging this lets shop/checkout 2.4.1 go from 0 pods to 1 of 10.
-    - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → 10 of 10 (100%). At least 10s to the end.
-    - Back: revert it.
+    - Merging this starts shop/checkout 2.4.1 with 1 of 10 pods.
+    - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → all 10. At least 10s and 1 approval to the end.
+    - Back: revert it; its pods go back without approvals or soak.
 
-    For 4 releases nothing changes.
+    Nothing changes for 4 other releases.
 
-    No cluster was read: this is what Git alone tells.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -85,13 +87,14 @@ fn a_pull_request_that_edits_the_strategy_hears_which_approvals_it_voids() {
     edit(&repo, CHECKOUT, "deadline: 20s", "deadline: 30s");
     insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
     shop/checkout  2.4.1
-      Merging this changes shop/checkout, but no pod: 2.4.1 stays.
-      Its strategy changes.
-      This edit voids 1 approval, unless 2.4.1 is complete.
-      Then: step 2 needs 1 approval.
+      Merging this moves no pod of shop/checkout: 2.4.1 stays.
+      Its strategy changes; how far each step goes does not.
+      This edit voids 1 approval, unless 2.4.1 is complete: step 2 by Bo.
+      It is asked for again once this is merged: triton approve shop/checkout.
 
-    For 4 releases nothing changes.
-    No cluster was read: this is what Git alone tells.
+    Nothing changes for 4 other releases.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -103,11 +106,12 @@ fn a_pull_request_with_an_approval_hears_what_it_permits() {
     insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
     shop/checkout  2.4.0
       Merging this lets shop/checkout 2.4.0 go from 1 pod to 5 of 10 (50%).
-      Then: soak 5s → 10 of 10 (100%). At least 5s to the end.
-      Back: revert what changed its template; reverting this only stops it.
+      Then: soak 5s → all 10. At least 5s to the end.
+      Back: revert the commit that changed its template; reverting this one only stops it.
 
-    For 4 releases nothing changes.
-    No cluster was read: this is what Git alone tells.
+    Nothing changes for 4 other releases.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
     assert_eq!(triton(&repo, &["check", "--base", "main"]).code, Some(0));
 }
@@ -154,18 +158,19 @@ fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
       releases/shop/cart/freeze.yaml freezes shop/cart: stock taking.
 
     shop/frontend  5.0.2
-      Merging this changes shop/frontend, but no pod: 5.0.2 stays.
-      Service frontend changes: it is applied at once.
+      Merging this moves no pod of shop/frontend: 5.0.2 stays.
+      Service frontend changes at once, for the pods of every version: it has no steps.
 
-    shop/mailer  1.9.0
+    shop/mailer  1.9.0, removed
       Merging this removes shop/mailer: its CloneSet and every pod are deleted.
       Back: revert it; what was deleted is made again.
 
     shop/search  7.1.3
       shop/search goes from 8 to 12 pods at once; the share of each version stays.
 
-    For 1 release nothing changes.
-    No cluster was read: this is what Git alone tells.
+    Nothing changes for 1 other release.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -188,7 +193,8 @@ fn a_tree_by_itself_says_what_it_permits() {
     shop/search  7.1.3
       Git permits shop/search 7.1.3 step 1 of 3, 1 of 8: step 2 waits for a higher spec.step.
 
-    No cluster was read: this is what Git alone tells.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 

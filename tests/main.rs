@@ -12,6 +12,7 @@ mod doors;
 mod embedded;
 mod exclusions;
 mod explore;
+mod forecast;
 mod git;
 mod house;
 mod guard;

@@ -1,5 +1,6 @@
 //! A real Git repository in a temporary folder, driven by the `git` program as a person would.
 
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,11 +32,19 @@ impl Repo {
 
     /// Runs `git` as a person with this name.
     pub fn git_as(&self, who: &str, args: &[&str]) -> String {
+        self.git_reading(who, args, "")
+    }
+
+    /// Runs `git` as a person, with this to read.
+    pub fn git_reading(&self, who: &str, args: &[&str], input: &str) -> String {
+        let mut read = tempfile::tempfile().expect("a temporary file");
+        read.write_all(input.as_bytes()).and_then(|()| read.rewind()).expect("a temporary file");
         let mail = format!("{}@example.com", who.to_lowercase());
         let output = Command::new("git")
             .args(["-c", "commit.gpgsign=false", "-c", "protocol.file.allow=always"])
             .args(args)
             .current_dir(self.path())
+            .stdin(read)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("GIT_CONFIG_NOSYSTEM", "1")

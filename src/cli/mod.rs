@@ -17,6 +17,8 @@ pub mod why;
 pub mod draft;
 pub mod check;
 pub mod picture;
+pub mod way;
+pub mod change;
 pub mod forecast;
 pub mod plan;
 pub mod diff;

@@ -40,6 +40,8 @@ pub struct Drift {
     pub changes: Arc<[FieldChange]>,
     /// Whether the pod template is another one.
     pub template: bool,
+    /// Another manager that has the partition now.
+    pub partition_owner: Option<String>,
 }
 
 /// A CloneSet in the cluster.

@@ -69,6 +69,9 @@ fn a_count_and_a_percentage_are_compared_where_the_size_is_known() {
     let steps = with_steps("    - replicas: 5\n    - replicas: 20%\n    - replicas: 100%\n");
     assert_eq!(wrong(&[("releases/a.yaml", &steps.replace("  replicas: 10\n", "  replicas: 30\n"))]), "");
     assert_eq!(wrong(&[("releases/a.yaml", &steps.replace("  replicas: 10\n", ""))]), "");
+    // One replica has its old pod until the last step, and a share of it is none.
+    let steps = with_steps("    - replicas: 1\n    - replicas: 50%\n    - replicas: 100%\n");
+    assert_eq!(wrong(&[("releases/a.yaml", &steps.replace("  replicas: 10\n", "  replicas: 1\n"))]), "");
 }
 
 #[test]
