@@ -15,6 +15,7 @@ mod explore;
 mod git;
 mod house;
 mod guard;
+mod holds;
 mod readme;
 mod repo;
 mod scenario;

@@ -53,7 +53,7 @@ pub struct Snapshot {
 #[derive(Clone, Default)]
 struct Folder {
     files: BTreeMap<String, Arc<ParsedFile>>,
-    /// Files that say something and have no Release of their own. Without any, each file is a group of its own.
+    /// Files that have no Release of their own. Without any, each file is a group of its own.
     loose: usize,
 }
 
@@ -275,9 +275,9 @@ impl Snapshot {
     }
 }
 
-/// Whether a file says something, but not which Release it is about.
+/// Whether a file does not say which Release it is about.
 fn is_loose(file: &ParsedFile) -> bool {
-    !file.is_empty() && !file.documents.iter().any(|document| matches!(document, Document::Head(_)))
+    !file.documents.iter().any(|document| matches!(document, Document::Head(_)))
 }
 
 /// The warning about a folder with very many files.

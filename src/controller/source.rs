@@ -135,7 +135,8 @@ impl Source {
 }
 
 /// What a failed poll means: an answer that must not be followed, or none.
-fn fault(error: &Error) -> Fault {
+#[must_use]
+pub fn fault(error: &Error) -> Fault {
     match error {
         Error::Empty { .. }
         | Error::BranchMissing { .. }
@@ -158,11 +159,53 @@ fn fault(error: &Error) -> Fault {
         | Error::Credential { .. }
         | Error::Locked { .. }
         | Error::State { .. }
-        | Error::Mirror { .. } => Fault::Unreachable { message: error.to_string() },
+        | Error::Mirror { .. } => Fault::Unreachable { message: with_causes(error) },
     }
 }
 
 fn refused(error: &Error) -> Fault {
-    let lift = if error.is_transient() { Lift::wait() } else { Lift::by(LiftKind::Commit) };
-    Fault::Refused { message: error.to_string(), lift }
+    Fault::Refused { message: with_causes(error), lift: lift(error) }
+}
+
+/// The sentence, and what the disk or libgit2 said of it.
+fn with_causes(error: &Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
+/// Who can mend what Git answered.
+fn lift(error: &Error) -> Lift {
+    match error {
+        Error::Empty { .. } => Lift::by(LiftKind::Commit).command("git push"),
+        Error::BranchMissing { .. } => {
+            Lift::by(LiftKind::Configure).command("push the branch again, or name another one by --branch")
+        }
+        Error::Address { .. }
+        | Error::BranchName { .. }
+        | Error::NoRepository { .. }
+        | Error::Unsupported { .. } => {
+            Lift::by(LiftKind::Configure).command("name another repository by --repo")
+        }
+        Error::TooLarge { .. } | Error::BlobTooLarge { .. } | Error::TreeTooLarge { .. } => {
+            Lift::by(LiftKind::Commit).command("move what is no release out of the repository")
+        }
+        Error::Unreachable { .. }
+        | Error::Denied { .. }
+        | Error::Redirected { .. }
+        | Error::Protocol { .. }
+        | Error::TimedOut { .. }
+        | Error::Cancelled { .. }
+        | Error::Credential { .. }
+        | Error::Locked { .. }
+        | Error::State { .. }
+        | Error::Mirror { .. }
+        | Error::UnknownCommit { .. }
+        | Error::UnknownName { .. }
+        | Error::Object { .. } => Lift::wait(),
+    }
 }

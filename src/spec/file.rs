@@ -35,15 +35,10 @@ impl ParsedFile {
         let is_lost = self.documents.is_empty() && self.flaws.iter().any(|it| it.severity == Severity::Error);
         self.unread || is_lost || self.documents.iter().any(|it| matches!(it, Document::Other(..)))
     }
-
-    /// Whether nothing stands in it but comments.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.documents.is_empty() && self.flaws.is_empty()
-    }
 }
 
-/// Reads a file of `releases/`. The result depends on nothing but `bytes`.
+/// Reads a file of `releases/`. The result depends on nothing but `bytes`. An empty one is a mistake: a release goes
+/// with its file, not with what a tool that failed has left of it.
 #[must_use]
 pub fn parse_file(bytes: &[u8]) -> ParsedFile {
     let mut report = Report::default();
@@ -54,6 +49,10 @@ pub fn parse_file(bytes: &[u8]) -> ParsedFile {
     file.unread = !source.unread.is_empty() || (report.has_errors() && source.text.is_empty());
     for text in &source.unread {
         suspect(text, &mut file);
+    }
+    if source.documents.is_empty() && source.unread.is_empty() && !report.has_errors() {
+        let cure = "write the release again, or delete the file: that is how a release is removed";
+        report.error(Spot::default(), "nothing stands in this file", cure);
     }
     file.flaws = report.into_flaws();
     file.text = source.text.into_boxed_str();
