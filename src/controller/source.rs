@@ -78,7 +78,7 @@ impl Source {
                     Ok(reading) => Answer::Reading(head, reading),
                     Err(error) => {
                         // What cannot be read whole is not read at all; a spoilt mirror is fetched anew.
-                        if matches!(error, Error::Object { .. }) {
+                        if matches!(error, Error::Object { .. }) && error.is_transient() {
                             let discarded = self.mirror.discard();
                             tracing::warn!(%error, discarded = discarded.is_ok(), "the mirror cannot be read");
                         }
@@ -205,7 +205,8 @@ fn lift(error: &Error) -> Lift {
         | Error::State { .. }
         | Error::Mirror { .. }
         | Error::UnknownCommit { .. }
-        | Error::UnknownName { .. }
-        | Error::Object { .. } => Lift::wait(),
+        | Error::UnknownName { .. } => Lift::wait(),
+        Error::Object { .. } if error.is_transient() => Lift::wait(),
+        Error::Object { .. } => Lift::by(LiftKind::Commit).command("take it out of the branch"),
     }
 }

@@ -7,8 +7,8 @@ use crate::objects::{Kind, ObjectKey, keys, record};
 use crate::spec::diagnostic::{Diagnostic, Severity};
 use crate::spec::document::{self, Document};
 use crate::spec::node::{Node, Spot, Tree};
-use crate::spec::read::{Fields, unknown_cure};
-use crate::spec::report::{Flaw, Report};
+use crate::spec::read::{Fields, unnamed_cure};
+use crate::spec::report::{Flaw, Report, quote};
 use crate::spec::strategy::{self, WrittenStrategy};
 use crate::spec::yaml;
 
@@ -161,7 +161,11 @@ fn repository(node: &Node, file: &mut RepositoryFile, report: &mut Report) {
         && !file.strategies.contains_key(name)
     {
         let known: Vec<&str> = file.strategies.keys().map(String::as_str).collect();
-        report.error(at, format!("there is no strategy `{name}`"), unknown_cure(name, &known));
+        let cure = match known.as_slice() {
+            [] => "add it under `spec.strategies`".to_owned(),
+            known => unnamed_cure(name, known),
+        };
+        report.error(at, format!("there is no strategy `{}`", quote(name)), cure);
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod chaos;
 mod refused;
-mod stage;
+pub mod stage;
 
 use stage::Stage;
 

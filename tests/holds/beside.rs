@@ -89,6 +89,7 @@ fn answers() -> Vec<Git> {
     let why = |text: &str| text.to_owned();
     let path = || PathBuf::from("/var/lib/triton");
     let libgit2 = || git2::Error::from_str("it said no");
+    let malformed = || git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Invalid, "invalid Unix timestamp");
     let disk = || std::io::Error::other("no space left on device");
     let all = vec![
         Git::Address { url: url(), why: why("it must be a host and a path") },
@@ -114,6 +115,7 @@ fn answers() -> Vec<Git> {
         Git::BlobTooLarge { size: 3 << 20, limit: 1 << 20 },
         Git::TreeTooLarge { why: why("more than 64 folders in one another") },
         Git::Object { what: why("tree 0303030"), source: libgit2() },
+        Git::Object { what: why("commit 0303030"), source: malformed() },
     ];
     let is_listed = |error: &Git| match error {
         Git::Address { .. }

@@ -203,7 +203,15 @@ fn an_empty_file_is_a_mistake_and_not_a_removal() {
     assert_eq!(releases(&read(&files)), ["shop/checkout"], "it goes on");
     let beside = [("releases/shop/service.yaml", ""), ("releases/shop/checkout.yaml", CHECKOUT)];
     assert_eq!(releases(&read(&beside)), ["!shop/checkout"], "what stood there may have been a part of it");
-    insta::assert_snapshot!(wrong(&files), @"");
+    insta::assert_snapshot!(wrong(&empty), @"
+    error: nothing stands in this file
+     --> releases/a.yaml
+      = write the release again, or delete the file: that is how a release is removed
+
+    error: nothing stands in this file
+     --> releases/b.yaml
+      = write the release again, or delete the file: that is how a release is removed
+    ");
 }
 
 #[test]
