@@ -13,6 +13,7 @@ mod embedded;
 mod exclusions;
 mod explore;
 mod faults;
+mod generative;
 mod git;
 mod house;
 mod guard;

@@ -260,7 +260,9 @@ impl Snapshot {
     pub fn assemble(&self, root: &Root) -> Assembled {
         let mut assembled = merge(self.groups.values().map(Arc::as_ref));
         assembled.diagnostics.extend(self.settings.diagnostics(&root.settings()));
-        assembled.diagnostics.extend(self.folders.iter().filter_map(|(path, folder)| crowded(path, folder.files.len())));
+        assembled
+            .diagnostics
+            .extend(self.folders.iter().filter_map(|(path, folder)| crowded(path, folder.files.len())));
         assembled
     }
 

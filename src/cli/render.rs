@@ -7,6 +7,7 @@ use crate::cli::output::{Paint, Tint};
 use crate::cli::table::{Cell, Table};
 use crate::model::{Gate, Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Phase, StepState, StepView, Transition, View};
+use crate::spec::diagnostic::plain;
 
 /// What is known of the repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -204,7 +205,7 @@ fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
 }
 
 fn field(name: &str, text: &str, paint: Paint) -> String {
-    format!("  {} {text}", paint.tint(Tint::Faint, &format!("{name:<8}")))
+    format!("  {} {}", paint.tint(Tint::Faint, &format!("{name:<8}")), plain(text))
 }
 
 fn hold_lines(hold: &Hold, paint: Paint) -> Vec<String> {

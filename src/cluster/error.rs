@@ -235,7 +235,9 @@ impl Error {
             }
             Self::NotServed(_) => Lift::by(LiftKind::Cluster).command("install its CustomResourceDefinition"),
             Self::LeaseLost(_) => Lift::wait(),
-            Self::Malformed(_) => Lift::by(LiftKind::Cluster).command("kubectl version, to compare client and server"),
+            Self::Malformed(_) => {
+                Lift::by(LiftKind::Cluster).command("kubectl version, to compare client and server")
+            }
         }
     }
 }

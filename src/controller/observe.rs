@@ -404,7 +404,8 @@ pub fn foreign(id: &ReleaseId, root: &str) -> Hold {
         "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
          one of the two repositories, or delete the record"
     );
-    let command = format!("kubectl delete {}.{} {} -n {}", record::PLURAL, keys::GROUP, id.name, id.namespace);
+    let command =
+        format!("kubectl delete {}.{} {} -n {}", record::PLURAL, keys::GROUP, id.name, id.namespace);
     let lift = Lift::by(LiftKind::Cluster).command(command);
     Hold { gate: Gate::Ownership, since: None, message, lift }
 }

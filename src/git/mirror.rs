@@ -256,14 +256,15 @@ fn check_tree(repository: &Repository, known: Option<ObjectId>, tree: ObjectId) 
     let store = |source| Error::Object { what: "the object store".to_owned(), source };
     let odb = repository.inner().odb().map_err(store)?;
     // However many files stand beside the releases: other tools may live in the same repository.
-    repository.each_change(known, Some(tree), &[""], &mut |change| {
-        match change.after.filter(|entry| entry.kind != Kind::Submodule) {
-            Some(entry) if !odb.exists(entry.id.oid()) => {
-                let source = git2::Error::from_str("it was not sent");
-                Err(Error::Object { what: format!("`{}`", change.path), source })
-            }
-            Some(_) | None => Ok(()),
+    repository.each_change(known, Some(tree), &[""], &mut |change| match change
+        .after
+        .filter(|entry| entry.kind != Kind::Submodule)
+    {
+        Some(entry) if !odb.exists(entry.id.oid()) => {
+            let source = git2::Error::from_str("it was not sent");
+            Err(Error::Object { what: format!("`{}`", change.path), source })
         }
+        Some(_) | None => Ok(()),
     })
 }
 

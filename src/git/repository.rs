@@ -55,8 +55,12 @@ impl Repository {
             Err(source) => return Err(Error::Object { what: name, source }),
         };
         match reference.resolve().map(|reference| reference.target()) {
-            Ok(Some(target)) => self.find_commit(commit_id(target)).map(|commit| Some(commit_id(commit.id()))),
-            Ok(None) => Err(Error::Object { what: name, source: git2::Error::from_str("it names no object") }),
+            Ok(Some(target)) => {
+                self.find_commit(commit_id(target)).map(|commit| Some(commit_id(commit.id())))
+            }
+            Ok(None) => {
+                Err(Error::Object { what: name, source: git2::Error::from_str("it names no object") })
+            }
             Err(source) => Err(Error::Object { what: name, source }),
         }
     }

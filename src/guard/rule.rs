@@ -55,7 +55,8 @@ impl Violation {
     /// As people see it. The cure is ours: the daemon has contradicted itself, and the command shows what to report.
     #[must_use]
     pub fn hold(&self, id: &ReleaseId) -> Hold {
-        let message = format!("{id} stays as it is: its plan was refused, for it breaks a rule of safety ({self})");
+        let message =
+            format!("{id} stays as it is: its plan was refused, for it breaks a rule of safety ({self})");
         let lift = Lift::by(LiftKind::Configure).command(format!("triton why {id} -o json"));
         Hold { gate: Gate::Guard, since: None, message, lift }
     }

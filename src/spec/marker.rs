@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::spec::diagnostic::{Diagnostic, Severity};
+use crate::spec::diagnostic::{Diagnostic, Severity, plain};
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::Fields;
 use crate::spec::report::{Report, quote};
@@ -31,8 +31,10 @@ pub fn read_marker(bytes: &[u8], skip: bool) -> Result<Option<String>, String> {
     Ok(reason)
 }
 
+/// A reason as screens have it: one line, not too long.
 fn shortened(text: &str) -> String {
-    text.chars().take(REASON_MAX).collect()
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    plain(&line.chars().take(REASON_MAX).collect::<String>())
 }
 
 /// A `freeze.yaml`.

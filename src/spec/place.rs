@@ -1,6 +1,7 @@
 //! What a path of the tree is to us: a release file, a marker, a freeze, or nothing.
 
 use crate::model::{CommitId, ReleaseId};
+use crate::spec::report::quote;
 
 /// Hexadecimal digits of a digest in a path.
 const DIGEST_DIGITS: usize = 32;
@@ -89,7 +90,10 @@ fn marker(path: &str) -> Place {
         ["removal", name] => return removal(name),
         [namespace, release, digest, name] => {
             let Ok(release) = format!("{namespace}/{release}").parse::<ReleaseId>() else {
-                return malformed(None, format!("`{namespace}/{release}` cannot be the name of a release"));
+                return malformed(
+                    None,
+                    format!("`{}/{}` cannot be the name of a release", quote(namespace), quote(release)),
+                );
             };
             match (check_digest(digest), permission(name)) {
                 (Ok(()), Ok(permits)) => {
@@ -141,7 +145,7 @@ fn permission(name: &str) -> Result<Permission, String> {
         return Err("its name does not end in `.yaml`".to_owned());
     };
     let Some((what, word)) = stem.split_once('.').filter(|(_, word)| !word.is_empty()) else {
-        return Err(format!("its name lacks a word of its own: `{stem}.WORD.yaml`"));
+        return Err(format!("its name lacks a word of its own: `{}.WORD.yaml`", quote(stem)));
     };
     debug_assert!(!word.is_empty(), "filtered above");
     if what == "skip" {
@@ -149,7 +153,8 @@ fn permission(name: &str) -> Result<Permission, String> {
     }
     let plain = !what.starts_with('0') && what.bytes().all(|b| b.is_ascii_digit());
     let step = what.parse().ok().filter(|step| plain && *step <= STEP_MAX);
-    step.map(Permission::Step).ok_or_else(|| format!("`{what}` is neither a step, from 1, nor `skip`"))
+    step.map(Permission::Step)
+        .ok_or_else(|| format!("`{}` is neither a step, from 1, nor `skip`", quote(what)))
 }
 
 #[cfg(test)]

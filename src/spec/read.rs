@@ -126,7 +126,8 @@ impl<'n> Fields<'n> {
         let found = words.iter().find(|(word, _)| node.text() == Some(word));
         if found.is_none() {
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let written = node.text().map_or_else(|| node.what().to_owned(), |text| format!("`{}`", quote(text)));
+            let written =
+                node.text().map_or_else(|| node.what().to_owned(), |text| format!("`{}`", quote(text)));
             let message = format!("`{}` cannot be {written}", self.path_of(key));
             report.error(node.at, message, format!("write {}", all.join(" or ")));
         }

@@ -84,7 +84,8 @@ async fn a_branch_that_is_made_again_with_other_commits_is_not_followed() {
 /// One commit of a stream, dated, with files; the first of a stream goes on from what the branch has.
 fn dated(who: &str, date: &str, goes_on: bool, files: &[(&str, &str)]) -> String {
     let from = if goes_on { "from refs/heads/main^0\n" } else { "" };
-    let mut text = format!("commit refs/heads/main\ncommitter {who} <{who}@example.com> {date}\ndata 1\nx\n{from}");
+    let mut text =
+        format!("commit refs/heads/main\ncommitter {who} <{who}@example.com> {date}\ndata 1\nx\n{from}");
     for (path, content) in files {
         text.push_str(&format!("M 100644 inline {path}\ndata {}\n{content}\n", content.len()));
     }
@@ -96,7 +97,9 @@ fn the_line_decides_and_no_clock() {
     // The spec comes from the far future, the approval from before there were computers; then clocks run wild.
     let repo = Repo::new();
     let spec = release("checkout", "1", GATED);
-    repo.import(dated("Ann", "4102444800 +0000", false, &[("releases/shop/checkout.yaml", &spec)]).as_bytes());
+    repo.import(
+        dated("Ann", "4102444800 +0000", false, &[("releases/shop/checkout.yaml", &spec)]).as_bytes(),
+    );
     let first = repo.id("main");
     let mut reader = Reader::new();
     let digest = reader.intent(&repo).release.digest.long();

@@ -38,15 +38,30 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("UTF-16", b"\xff\xfek\0i\0n\0d\0".to_vec(), "UTF-16"),
         ("a NUL", b"kind: Release\0\n".to_vec(), "this is not YAML"),
         ("laughs", laughs(), "more than 200000 values"),
-        ("a key twice", with("  replicas: 4\n", "  replicas: 4\n  replicas: 5\n"), "stands twice in the same map"),
-        ("Norway", with("    metadata: {labels: {app: checkout}}", "    metadata: {labels: {app: checkout, country: no}}"), "`no` is false"),
+        (
+            "a key twice",
+            with("  replicas: 4\n", "  replicas: 4\n  replicas: 5\n"),
+            "stands twice in the same map",
+        ),
+        (
+            "Norway",
+            with(
+                "    metadata: {labels: {app: checkout}}",
+                "    metadata: {labels: {app: checkout, country: no}}",
+            ),
+            "`no` is false",
+        ),
         ("octal", with("  replicas: 4\n", "  replicas: 010\n"), "octal for YAML 1.1"),
         ("a thousand million pods", with("  replicas: 4\n", "  replicas: 1000000000\n"), "from 0 to 100000"),
         ("1e9 pods", with("  replicas: 4\n", "  replicas: 1e9\n"), "from 0 to 100000"),
         ("fewer than no pods", with("  replicas: 4\n", "  replicas: -1\n"), "from 0 to 100000"),
         ("ten megabytes", "# ten\n".repeat(10 << 17).into_bytes(), "at most 1048576 are read"),
         ("four thousand brackets", vec![b'['; 4096], "recursion limit exceeded"),
-        ("four thousand levels", (0..4096).flat_map(|depth| format!("{}a:\n", " ".repeat(depth % 200)).into_bytes()).collect(), "this is not YAML"),
+        (
+            "four thousand levels",
+            (0..4096).flat_map(|depth| format!("{}a:\n", " ".repeat(depth % 200)).into_bytes()).collect(),
+            "this is not YAML",
+        ),
         ("a tag", with("  replicas: 4\n", "  replicas: !!int 4\n"), "tags are not read"),
         ("a merge key", with("  replicas: 4\n", "  <<: {replicas: 4}\n"), "merge keys"),
         ("a control character", with("name: checkout}", "name: \"check\\e[31mout\"}"), "is not a valid name"),
@@ -69,7 +84,8 @@ fn each_is_told_with_file_and_cure_and_nothing_else_is_harmed() {
         let found = found.unwrap_or_else(|| panic!("{what}: {told:#?}"));
         assert!(found.path == FILE && !found.cure.is_empty(), "{what}: {found}");
         let checked = OnDisk::read(repo.path(), "").unwrap();
-        let same = checked.diagnostics.iter().any(|it| it.severity == Severity::Error && it.message.contains(words));
+        let same =
+            checked.diagnostics.iter().any(|it| it.severity == Severity::Error && it.message.contains(words));
         assert!(same, "{what}: {:#?}", checked.diagnostics);
         assert!(checked.assembled.releases[&id("web")].is_ok());
         let shown: String = told.iter().map(|it| it.render()).collect();

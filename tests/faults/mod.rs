@@ -100,8 +100,7 @@ fn broken(reading: &Reading, name: &str) -> Arc<[Diagnostic]> {
 }
 
 /// The numbers that the list has: what stands in Git.
-const NUMBERS: [u32; 22] =
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23];
+const NUMBERS: [u32; 22] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -118,7 +117,8 @@ pub fn is_test(name: &str) -> bool {
     // Scenarios are named in a table, with their files.
     let (declared, scenario) = (format!("fn {function}("), format!("    {function}: \""));
     text.split_once(&declared).map_or(text.contains(&scenario), |(before, _)| {
-        let lines: Vec<&str> = before.lines().rev().skip(usize::from(!before.ends_with('\n'))).take(2).collect();
+        let lines: Vec<&str> =
+            before.lines().rev().skip(usize::from(!before.ends_with('\n'))).take(2).collect();
         lines.iter().any(|line| line.contains("#[test]") || line.contains("#[tokio::test"))
             || before.ends_with("async ") && before.trim_end_matches("async ").trim_end().ends_with(")]")
     })

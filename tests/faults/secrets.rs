@@ -4,7 +4,8 @@ use crate::daemon::stage::Stage;
 use crate::faults::STEPS;
 
 /// Values as people put them into environments, where only text may stand.
-const SECRETS: [&str; 5] = ["0042424242424242", "[hunter2]", "{hunter2: x}", "42_424_242", "!!binary aHVudGVyMg=="];
+const SECRETS: [&str; 5] =
+    ["0042424242424242", "[hunter2]", "{hunter2: x}", "42_424_242", "!!binary aHVudGVyMg=="];
 
 #[tokio::test(start_paused = true)]
 async fn no_record_and_no_event_quotes_an_environment() {
@@ -23,7 +24,10 @@ async fn no_record_and_no_event_quotes_an_environment() {
         let events = stage.cluster.store().list("events.events.k8s.io", Some("shop"));
         let events: String = events.iter().map(|it| serde_json::Value::clone(it).to_string()).collect();
         for told in [stage.record("checkout").to_string(), stage.cloneset("checkout").to_string(), events] {
-            assert!(!told.contains("hunter2") && !told.contains("42424242") && !told.contains("aHVu"), "{word}: {told}");
+            assert!(
+                !told.contains("hunter2") && !told.contains("42424242") && !told.contains("aHVu"),
+                "{word}: {told}"
+            );
         }
         let hold = stage.record("checkout")["status"]["holds"][0]["message"].to_string();
         assert!(hold.contains("releases/shop/checkout.yaml:"), "{hold}");

@@ -28,7 +28,9 @@ async fn a_root_that_is_removed_whole_waits_for_a_word() {
     let hold = stage.record("checkout")["status"]["holds"][0].to_string();
     assert!(hold.contains(&format!("approvals/removal/{commit}.yaml")), "{hold}");
     stage.repo.put(&format!("approvals/removal/{commit}.yaml"), "reason: moved\n");
-    stage.until("both are gone", |it| it.cloneset("cart").is_null() && it.cloneset("checkout").is_null()).await;
+    stage
+        .until("both are gone", |it| it.cloneset("cart").is_null() && it.cloneset("checkout").is_null())
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +147,8 @@ fn a_work_tree_is_told_of_what_the_daemon_does_not_read() {
     }
     let read = OnDisk::read(repo.path(), "").unwrap();
     assert!(read.assembled.releases[&id("web")].is_ok());
-    let mut told: Vec<String> = read.diagnostics.iter().map(|it| format!("{} {it}", it.severity.word())).collect();
+    let mut told: Vec<String> =
+        read.diagnostics.iter().map(|it| format!("{} {it}", it.severity.word())).collect();
     told.sort();
     let deepest = ["a"; 64].join("/");
     let expected = [
@@ -166,7 +169,8 @@ fn a_work_tree_is_told_of_what_the_daemon_does_not_read() {
 
 /// A commit with files of little content, by a stream: nobody has a disk for them.
 fn commit(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
-    let mut stream = "commit refs/heads/main\ncommitter Ann <ann@example.com> 1700000000 +0000\ndata 1\nx\n".to_owned();
+    let mut stream =
+        "commit refs/heads/main\ncommitter Ann <ann@example.com> 1700000000 +0000\ndata 1\nx\n".to_owned();
     for (path, content) in files {
         stream.push_str(&format!("M 100644 inline {path}\ndata {}\n{content}\n", content.len()));
     }
@@ -211,8 +215,13 @@ fn a_hundred_thousand_files_are_refused_in_a_root_and_welcome_beside_it() {
     let (_state, mirror) = mirrored(&repo);
     let (known, policy) = (Default::default(), Default::default());
     let head = repo.id("main");
-    let question =
-        triton::catalog::Question { repository: mirror.repository(), head, seen: None, known: &known, policy: &policy };
+    let question = triton::catalog::Question {
+        repository: mirror.repository(),
+        head,
+        seen: None,
+        known: &known,
+        policy: &policy,
+    };
     let error = triton::catalog::Catalog::new("").read(&question).unwrap_err();
     assert_eq!(error.to_string(), "the repository is too large: more than 100000 files to read");
 }

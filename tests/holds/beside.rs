@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use triton::cluster::error::Attempt;
 use triton::cluster::Error as Refused;
+use triton::cluster::error::Attempt;
 use triton::controller::{observe, source};
 use triton::git::Error as Git;
 use triton::guard::{Rule, Violation};
@@ -39,7 +39,10 @@ fn refusals() -> Vec<Refused> {
         Refused::Exists,
         Refused::Gone,
         Refused::Forbidden(attempt("patch", "clonesets", "apps.kruise.io")),
-        Refused::Forbidden(Attempt { namespace: String::new(), ..attempt("list", "clonesets", "apps.kruise.io") }),
+        Refused::Forbidden(Attempt {
+            namespace: String::new(),
+            ..attempt("list", "clonesets", "apps.kruise.io")
+        }),
         Refused::Unauthorized("Unauthorized".into()),
         Refused::Denied("exceeded quota: pods".into()),
         Refused::Invalid("spec.replicas: Invalid value".into()),
@@ -89,7 +92,9 @@ fn answers() -> Vec<Git> {
     let why = |text: &str| text.to_owned();
     let path = || PathBuf::from("/var/lib/triton");
     let libgit2 = || git2::Error::from_str("it said no");
-    let malformed = || git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Invalid, "invalid Unix timestamp");
+    let malformed = || {
+        git2::Error::new(git2::ErrorCode::GenericError, git2::ErrorClass::Invalid, "invalid Unix timestamp")
+    };
     let disk = || std::io::Error::other("no space left on device");
     let all = vec![
         Git::Address { url: url(), why: why("it must be a host and a path") },

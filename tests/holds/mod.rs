@@ -83,7 +83,8 @@ fn every_hold_names_its_object_and_who_lifts_it() {
         if message.chars().count() > SENTENCE_MAX {
             fault("its sentence is too long");
         }
-        if message.contains(['\n', '\t']) || message.contains("  ") || message.ends_with(['.', ' ', ':', ';']) {
+        if message.contains(['\n', '\t']) || message.contains("  ") || message.ends_with(['.', ' ', ':', ';'])
+        {
             fault("it is not one plain sentence");
         }
         if message.contains("``") || message.contains("()") {
@@ -102,7 +103,11 @@ fn every_hold_names_its_object_and_who_lifts_it() {
             {
                 fault("it names neither a file nor a command that lifts it");
             }
-            LiftKind::Wait | LiftKind::Approve | LiftKind::Commit | LiftKind::Cluster | LiftKind::Configure => {}
+            LiftKind::Wait
+            | LiftKind::Approve
+            | LiftKind::Commit
+            | LiftKind::Cluster
+            | LiftKind::Configure => {}
         }
     }
     assert!(faults.is_empty(), "\n{faults}");
@@ -123,7 +128,8 @@ fn every_hold_reads_as_it_always_did() {
         let text = by_gate.entry(hold.gate).or_default();
         let since = hold.since.map(|since| format!("\n  since    {since}")).unwrap_or_default();
         let kind = serde_json::to_value(hold.lift.kind).unwrap();
-        write!(text, "\n{story}\n  needs    {}{since}\n  lift     {}", hold.message, kind.as_str().unwrap()).unwrap();
+        write!(text, "\n{story}\n  needs    {}{since}\n  lift     {}", hold.message, kind.as_str().unwrap())
+            .unwrap();
         let lift = [("file", &hold.lift.path), ("command", &hold.lift.command)];
         for (name, value) in lift {
             if let Some(value) = value {
@@ -132,7 +138,8 @@ fn every_hold_reads_as_it_always_did() {
         }
         text.push('\n');
     }
-    let page: Vec<String> = by_gate.iter().map(|(gate, text)| format!("== {} ==\n{text}", word(*gate))).collect();
+    let page: Vec<String> =
+        by_gate.iter().map(|(gate, text)| format!("== {} ==\n{text}", word(*gate))).collect();
     insta::with_settings!({snapshot_path => ".", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("holds", page.join("\n"));
     });
@@ -165,7 +172,9 @@ fn every_sentence_of_the_sources_is_told() {
         let file = files.iter().find(|file| file.name() == *name).expect("the file is there");
         let lines = lines_of(file, *function);
         let within = file.literals.iter().filter(|literal| lines.contains(&literal.line));
-        for literal in within.filter(|literal| literal.text.contains(' ') && !BESIDES.contains(&&*literal.text)) {
+        for literal in
+            within.filter(|literal| literal.text.contains(' ') && !BESIDES.contains(&&*literal.text))
+        {
             let parts = fixed_parts(&literal.text);
             if !told.iter().any(|told| says(&told.hold, &parts)) {
                 writeln!(silent, "{}: \"{}\"", file.at(literal.line), literal.text).unwrap();

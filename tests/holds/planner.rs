@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use triton::fields::FieldChange;
 use triton::model::{Lift, LiftKind, ResourceVersion, Uid};
-use triton::objects::record::ReleaseStatus;
 use triton::objects::Kind;
+use triton::objects::record::ReleaseStatus;
 use triton::plan::plan;
 use triton::spec::{Approval, Diagnostic, OnFailure, Release, Severity};
 use triton::world::{
@@ -140,8 +140,14 @@ fn adopted() -> Vec<Story> {
     let late = |world: &mut World| world.source.fetched_at = Some(ago(100));
     vec![
         ("exists already", stranger(false, |_| {})),
-        ("applied by Flux too", stranger(true, |live| live.other_owner = Some("Flux Kustomization flux/apps".into()))),
-        ("to be adopted in the middle of a rollout", stranger(true, |live| live.partition = "50%".parse().unwrap())),
+        (
+            "applied by Flux too",
+            stranger(true, |live| live.other_owner = Some("Flux Kustomization flux/apps".into())),
+        ),
+        (
+            "to be adopted in the middle of a rollout",
+            stranger(true, |live| live.partition = "50%".parse().unwrap()),
+        ),
         ("to be adopted with late pods", stranger(true, |live| live.status.observed_generation = Some(1))),
         ("to be adopted with another template", stranger(true, |live| live.drift = drifted)),
         (
@@ -167,7 +173,8 @@ fn made() -> Vec<Story> {
         let memory = Memory { failed: failed(&a()), proven: vec![], ..complete(&a()) };
         edit(world, |case| case.record = Some(record(Some(memory))));
     });
-    let unknown_episode = |world: World| with(world, |world| edit_intent(world, |intent| intent.episode = None));
+    let unknown_episode =
+        |world: World| with(world, |world| edit_intent(world, |intent| intent.episode = None));
     vec![
         ("without the record's kind", with(nothing(), |world| world.has_records = false)),
         ("about to be made", nothing()),
@@ -189,7 +196,10 @@ fn refused_by_policy() -> Vec<Story> {
             "in a namespace that is not allowed",
             policy(resting(), |it| it.namespaces = Some(BTreeSet::from(["stock".to_owned()]))),
         ),
-        ("with a companion that is not allowed", policy(starting(), |it| it.kinds.retain(|kind| *kind != Kind::Service))),
+        (
+            "with a companion that is not allowed",
+            policy(starting(), |it| it.kinds.retain(|kind| *kind != Kind::Service)),
+        ),
     ]
 }
 
@@ -212,7 +222,9 @@ fn companions() -> Vec<Story> {
             companion.value = Arc::new(serde_json::json!({"new": true}));
         });
     });
-    let blind = with(strange(resting()), |world| edit(world, |case| case.desired = Desired::Broken([flaw(9)].into())));
+    let blind = with(strange(resting()), |world| {
+        edit(world, |case| case.desired = Desired::Broken([flaw(9)].into()))
+    });
     vec![
         ("with a Service of another release", of_another),
         ("with a Service that somebody else made", changed),
@@ -241,8 +253,11 @@ fn git() -> Vec<Story> {
     };
     let away = || Fault::Unreachable { message: "cannot reach https://forge.example/shop: timed out".into() };
     let rewritten = Fault::Refused {
-        message: "the branch was rewritten: its head 0303030 does not descend from 0202020, the last one seen".into(),
-        lift: Lift::by(LiftKind::Configure).command("git: {acceptHead: 0303030303030303030303030303030303030303}"),
+        message:
+            "the branch was rewritten: its head 0303030 does not descend from 0202020, the last one seen"
+                .into(),
+        lift: Lift::by(LiftKind::Configure)
+            .command("git: {acceptHead: 0303030303030303030303030303030303030303}"),
     };
     let old = |fault: Option<Fault>| {
         with(canary(), |world| {
@@ -270,7 +285,9 @@ fn closed() -> Vec<Story> {
         reason: "holidays".into(),
         until: until.map(|until| until.parse().unwrap()),
     };
-    let frozen = |until| with(starting(), |world| edit_intent(world, |intent| intent.freezes = vec![Arc::new(freeze(until))]));
+    let frozen = |until| {
+        with(starting(), |world| edit_intent(world, |intent| intent.freezes = vec![Arc::new(freeze(until))]))
+    };
     let suspended = |world: World| {
         with(world, |world| edit_intent(world, |intent| Arc::make_mut(&mut intent.release).suspend = true))
     };
@@ -415,7 +432,8 @@ fn removals() -> Vec<Story> {
     });
     let rewritten = with(resting(), |world| {
         edit(world, |case| case.desired = gone());
-        world.source.fault = Some(Fault::Refused { message: "the branch was rewritten".into(), lift: Lift::wait() });
+        world.source.fault =
+            Some(Fault::Refused { message: "the branch was rewritten".into(), lift: Lift::wait() });
     });
     vec![
         ("removed, with no documents that say what becomes of it", lost),

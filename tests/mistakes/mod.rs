@@ -56,7 +56,9 @@ fn tree(text: &str) -> Tree {
 fn line_of(line: &str) -> String {
     match (line.strip_prefix("@release "), line.strip_prefix("@cloneset ")) {
         (Some(name), _) => {
-            format!("apiVersion: triton.io/v1\nkind: Release\nmetadata: {{ namespace: shop, name: {name} }}\n")
+            format!(
+                "apiVersion: triton.io/v1\nkind: Release\nmetadata: {{ namespace: shop, name: {name} }}\n"
+            )
         }
         (_, Some(name)) => format!(
             "---
@@ -101,7 +103,10 @@ fn bytes() -> Vec<Tree> {
         one("a billion laughs", laughs.into_bytes()),
         one("aliases within aliases", deep.into_bytes()),
         one("brackets within brackets", vec![b'['; 100]),
-        one("maps within maps", (0..70).flat_map(|depth| format!("{}a:\n", " ".repeat(depth)).into_bytes()).collect()),
+        one(
+            "maps within maps",
+            (0..70).flat_map(|depth| format!("{}a:\n", " ".repeat(depth)).into_bytes()).collect(),
+        ),
         one("more than 50 steps", format!("{head}spec:\n  strategy:\n    steps:\n{steps}").into_bytes()),
     ]
 }
@@ -140,8 +145,13 @@ fn of_a_commit() -> (String, Vec<Diagnostic>) {
     repo.git(&["commit", "--quiet", "-m", "Odd files"]);
     let repository = Repository::open(repo.path()).unwrap();
     let (known, policy) = (Default::default(), Default::default());
-    let question =
-        Question { repository: &repository, head: repo.id("HEAD"), seen: None, known: &known, policy: &policy };
+    let question = Question {
+        repository: &repository,
+        head: repo.id("HEAD"),
+        seen: None,
+        known: &known,
+        policy: &policy,
+    };
     let reading = Catalog::new("").read(&question).unwrap();
     ("links and submodules, as the daemon sees them".to_owned(), reading.diagnostics)
 }
@@ -221,7 +231,8 @@ fn every_sentence_of_the_language_is_told() {
     };
     let mut silent = String::new();
     for file in files.iter().filter(speaks) {
-        let end = file.text.lines().position(|line| line == "#[cfg(test)]").map_or(usize::MAX, |index| index + 1);
+        let end =
+            file.text.lines().position(|line| line == "#[cfg(test)]").map_or(usize::MAX, |index| index + 1);
         for literal in file.literals.iter().filter(|literal| literal.line < end) {
             let text = literal.text.as_str();
             if !text.contains(' ') || ELSEWHERE.contains(&text) {
