@@ -16,6 +16,7 @@ mod faults;
 mod generative;
 mod git;
 mod house;
+mod limits;
 mod guard;
 mod holds;
 mod mistakes;

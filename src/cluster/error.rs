@@ -338,4 +338,12 @@ mod tests {
             assert_eq!(error.category(), category, "{error:?}");
         }
     }
+
+    #[test]
+    fn a_page_of_a_webhook_is_cut_to_a_sentence() {
+        let message = "admission webhook denied the request: ".to_owned() + &"é".repeat(10_000);
+        let json = serde_json::json!({"code": 403, "reason": "Forbidden", "message": message});
+        let told = answer(json).hold("CloneSet shop/web").message;
+        assert!(told.ends_with("é…") && told.chars().count() < 500, "{}", told.len());
+    }
 }

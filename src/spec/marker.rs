@@ -10,7 +10,7 @@ use crate::spec::read::Fields;
 use crate::spec::report::{Report, quote};
 use crate::spec::yaml;
 
-/// Most characters of a reason that are kept.
+/// Most characters of a reason that are kept: it stands on one line of a screen, and in a record that etcd limits.
 pub const REASON_MAX: usize = 500;
 
 /// Reads a marker: its `reason`, if it has one.

@@ -5,7 +5,7 @@ use crate::spec::report::quote;
 
 /// Hexadecimal digits of a digest in a path.
 const DIGEST_DIGITS: usize = 32;
-/// Highest step that a marker can name.
+/// Highest step that a marker can name: far above what a strategy can have, so that it is told of the release's steps.
 const STEP_MAX: u32 = 1_000_000;
 
 /// What a marker permits.

@@ -21,12 +21,12 @@ use triton::world::{Desired, Intent, Policy};
 use crate::repo::Repo;
 
 /// Steps that follow each other by themselves.
-const STEPS: &str = "[{replicas: 1}, {replicas: 50%}, {replicas: 100%}]";
+pub const STEPS: &str = "[{replicas: 1}, {replicas: 50%}, {replicas: 100%}]";
 /// Steps of which the second asks for an approval.
-const GATED: &str = "[{replicas: 1}, {replicas: 50%, approval: {}}, {replicas: 100%}]";
+pub const GATED: &str = "[{replicas: 1}, {replicas: 50%, approval: {}}, {replicas: 100%}]";
 
 /// A release of four pods.
-fn release(name: &str, version: &str, steps: &str) -> String {
+pub fn release(name: &str, version: &str, steps: &str) -> String {
     format!(
         "apiVersion: triton.io/v1
 kind: Release
@@ -52,14 +52,14 @@ spec:
 }
 
 /// A daemon that reads the head of a repository, time after time; the cluster has `shop/checkout`.
-struct Reader {
+pub struct Reader {
     catalog: Catalog,
     known: BTreeMap<ReleaseId, Known>,
     seen: Option<triton::model::CommitId>,
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let known = Known { digest: Digest::of(b"of before"), episode: None, is_complete: true };
         Self { catalog: Catalog::new(""), known: BTreeMap::from([(id("checkout"), known)]), seen: None }
     }
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// The release `shop/checkout` as the head has it.
-    fn intent(&mut self, repo: &Repo) -> Arc<Intent> {
+    pub fn intent(&mut self, repo: &Repo) -> Arc<Intent> {
         intent(&self.read(repo), "checkout")
     }
 }

@@ -11,6 +11,8 @@ mod objects;
 mod wire;
 mod yaml;
 
+pub use objects::write;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -31,7 +31,7 @@ const FOLDER: &[u8] =
     b"100644 a.yaml\x00aaaaaaaaaaaaaaaaaaaa40000 b\x00bbbbbbbbbbbbbbbbbbbb120000 c\x00cccccccccccccccccccc";
 
 /// Writes objects of a kind, valid or not; their ids.
-fn write(repo: &Repo, kind: &str, objects: &[Vec<u8>]) -> Vec<CommitId> {
+pub fn write(repo: &Repo, kind: &str, objects: &[Vec<u8>]) -> Vec<CommitId> {
     let folder = tempfile::tempdir().unwrap();
     let mut paths = String::new();
     for (number, object) in objects.iter().enumerate() {
