@@ -130,8 +130,11 @@ fn unread_at(root: &Root, path: &str, kind: Kind) -> Diagnostic {
     told
 }
 
-/// The files that can mean something to `root`, from the repository's top, and what is none and stands among them.
-fn paths(top: &Path, root: &Root) -> Result<(Vec<String>, Vec<(String, Kind)>)> {
+/// Something that is no file and stands among them: its path, and what it is.
+type Closed = (String, Kind);
+
+/// The files that can mean something to `root`, from the repository's top, and what is not read among them.
+fn paths(top: &Path, root: &Root) -> Result<(Vec<String>, Vec<Closed>)> {
     let settings = root.settings();
     // A freeze counts from the release's file upward, beyond its root too.
     let freezes = directories(&settings).flat_map(|directory| {

@@ -192,7 +192,7 @@ fn lift(error: &Error) -> Lift {
             Lift::by(LiftKind::Configure).command("name another repository by --repo")
         }
         Error::TooLarge { .. } | Error::BlobTooLarge { .. } | Error::TreeTooLarge { .. } => {
-            Lift::by(LiftKind::Commit).command("move what is no release out of the repository")
+            Lift::by(LiftKind::Commit).command("take what is too large out of the branch")
         }
         Error::Unreachable { .. }
         | Error::Denied { .. }

@@ -106,19 +106,18 @@ fn links_submodules_and_pointers_are_told_and_their_releases_are_not_gone() {
         let text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n";
         repo.put(FILE, text);
     };
-    let cases: [(&dyn Fn(&Repo), &str, &str); 3] = [
-        (&link, "symbolic link", "commit the file in its place"),
-        (&submodule, "submodule", "commit the files in its place"),
-        (&pointer, "pointer of Git LFS", "`git lfs untrack` it"),
-    ];
-    for (put, what, cure) in cases {
-        let (repo, mut reader) = odd(put);
-        let reading = reader.read(&repo);
-        let told = broken(&reading, "checkout");
-        assert_eq!(told[0].path, FILE);
-        assert!(told[0].message.contains(what) && told[0].cure.contains(cure), "{}", told[0]);
-        intent(&reading, "web");
-    }
+    told_after(link, "symbolic link", "commit the file in its place");
+    told_after(submodule, "submodule", "commit the files in its place");
+    told_after(pointer, "pointer of Git LFS", "`git lfs untrack` it");
+}
+
+fn told_after(put: impl FnOnce(&Repo), what: &str, cure: &str) {
+    let (repo, mut reader) = odd(put);
+    let reading = reader.read(&repo);
+    let told = broken(&reading, "checkout");
+    assert_eq!(told[0].path, FILE);
+    assert!(told[0].message.contains(what) && told[0].cure.contains(cure), "{}", told[0]);
+    intent(&reading, "web");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     let is_named = String::from_utf8_lossy(bytes).contains("sound");
     prop_assert!(sound.is_ok() || is_named, "one bad file harms one release: {:?}", assembled.diagnostics);
     prop_assert!(assembled.diagnostics.len() <= FLAWS_MAX + 2 * yaml::DOCUMENTS_MAX);
-    for (_, checked) in &assembled.releases {
+    for checked in assembled.releases.values() {
         if let Err(errors) = checked {
             prop_assert!(!errors.is_empty(), "a release is wrong, and nobody says why");
         }

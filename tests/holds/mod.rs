@@ -184,6 +184,24 @@ fn every_sentence_of_the_sources_is_told() {
     assert!(silent.is_empty(), "no story of tests/holds tells\n{silent}");
 }
 
+/// Holds are born in these files only, so that the walk can meet them all.
+#[test]
+fn nobody_else_makes_holds() {
+    let files = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let makes = |file: &&Source| {
+        let code = file.code.split("#[cfg(test)]").next().unwrap_or_default();
+        code.match_indices("Hold {").any(|(at, _)| {
+            let before = code[..at].trim_end();
+            let is_type = ["->", "struct", "impl", "for"].iter().any(|word| before.ends_with(word));
+            // `Decision::Hold {` and names that end so are others.
+            !is_type && !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | '_'))
+        })
+    };
+    let makers: Vec<String> = files.iter().filter(makes).map(Source::name).collect();
+    assert_eq!(makers, ["cluster/error.rs", "controller/observe.rs", "guard/rule.rs", "plan/holds.rs"]);
+    assert!(makers.iter().all(|maker| SENTENCES.iter().any(|(file, _)| file == maker)));
+}
+
 /// The lines of a function, or of the whole file up to its tests.
 fn lines_of(file: &Source, function: Option<&str>) -> std::ops::Range<usize> {
     let Some(name) = function else {

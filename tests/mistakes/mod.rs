@@ -135,7 +135,7 @@ fn diagnostics(tree: &Tree) -> Vec<Diagnostic> {
 }
 
 /// What the daemon says of things that no work tree has: links, submodules, names, crowds.
-fn of_a_commit() -> (String, Vec<Diagnostic>) {
+fn of_a_commit() -> Told {
     let repo = Repo::new();
     repo.write("releases/shop/plain.yaml", "kind: x\n");
     std::os::unix::fs::symlink("/etc/passwd", repo.file("releases/shop/link.yaml")).unwrap();
@@ -156,8 +156,11 @@ fn of_a_commit() -> (String, Vec<Diagnostic>) {
     ("links and submodules, as the daemon sees them".to_owned(), reading.diagnostics)
 }
 
-/// Every mistake of the pages, with the title of its tree.
-fn all() -> Vec<(String, Vec<(String, Vec<Diagnostic>)>)> {
+/// The title of a tree, and what is told of it.
+type Told = (String, Vec<Diagnostic>);
+
+/// Every mistake, by page.
+fn all() -> Vec<(String, Vec<Told>)> {
     let told = |tree: &Tree| (tree.title.clone(), diagnostics(tree));
     let mut all: Vec<_> =
         pages().iter().map(|(name, trees)| (name.clone(), trees.iter().map(told).collect())).collect();
