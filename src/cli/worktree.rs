@@ -12,6 +12,7 @@ use crate::catalog::snapshot::{crowded, not_read};
 use crate::cli::output::Refusal;
 use crate::git::Kind;
 use crate::git::compare::DEPTH_MAX;
+use crate::spec::alike::alike;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{
     Assembled, Diagnostic, ParsedFile, Place, RepositoryFile, Severity, assemble, directory, parse_file,
@@ -114,6 +115,7 @@ impl OnDisk {
         diagnostics.extend(assembled.diagnostics.iter().cloned());
         let unread = closed.iter().filter(|(path, _)| !nested(path));
         diagnostics.extend(unread.map(|(path, kind)| unread_at(&root, path, *kind)));
+        diagnostics.extend(alike(files.keys().map(String::as_str)));
         let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
         files.keys().for_each(|path| *folders.entry(directory(path)).or_default() += 1);
         diagnostics.extend(folders.into_iter().filter_map(|(path, files)| crowded(path, files)));

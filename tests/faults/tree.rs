@@ -56,7 +56,7 @@ async fn a_file_that_becomes_a_folder_and_a_file_again_moves_no_pod() {
 fn names_that_look_alike_are_two_names() {
     let repo = Repo::new();
     let composed = "releases/caf\u{e9}/web.yaml";
-    let taken_apart = "releases/cafe\u{301}/cart.yaml";
+    let taken_apart = "releases/cafe\u{301}/web.yaml";
     repo.write(composed, &release("web", "1", STEPS));
     repo.write(taken_apart, &release("cart", "1", STEPS));
     repo.write("releases/shop/Checkout.yaml", &release("checkout", "1", STEPS));
@@ -66,6 +66,18 @@ fn names_that_look_alike_are_two_names() {
     for name in ["web", "cart", "checkout", "other"] {
         intent(&reading, name);
     }
+    let told: Vec<String> =
+        OnDisk::read(repo.path(), "").unwrap().diagnostics.iter().map(|it| it.to_string()).collect();
+    let cure = "rename one of the two, more than in case and accents";
+    assert_eq!(
+        told,
+        [
+            format!("{composed}: a Mac or Windows cannot tell this name from {taken_apart}; {cure}"),
+            format!(
+                "{FILE}: a Mac or Windows cannot tell this name from releases/shop/Checkout.yaml; {cure}"
+            ),
+        ]
+    );
     // The same release in both is told in both; the others go on.
     repo.put("releases/shop/checkout.yaml", &release("checkout", "1", STEPS));
     let reading = reader.read(&repo);
