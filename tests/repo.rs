@@ -59,6 +59,21 @@ impl Repo {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Makes commits from a stream of `git fast-import`: whatever no person would write. The work tree stays as it is.
+    pub fn import(&self, stream: &[u8]) {
+        let mut child = Command::new("git")
+            .args(["fast-import", "--quiet", "--force", "--date-format=raw-permissive"])
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("git runs");
+        child.stdin.take().expect("it is piped").write_all(stream).expect("git reads");
+        assert!(child.wait().expect("git ends").success(), "git fast-import");
+    }
+
     /// Writes a file.
     pub fn write(&self, path: &str, content: &str) {
         let path = self.file(path);

@@ -130,7 +130,7 @@ fn tell(draft: &Draft, directory: &str, picture: &Picture, now: Timestamp, told:
 fn planned(world: &World) -> Plan {
     let mut plan = plan::plan(world);
     let violations: BTreeMap<ReleaseId, Hold> =
-        guard::check(world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
+        guard::check(world, &plan).iter().map(|(id, it)| (id.clone(), it.hold(id))).collect();
     for (id, hold) in violations {
         if let Some(moved) = plan.moves.get_mut(&id) {
             moved.view.holds.insert(0, hold);

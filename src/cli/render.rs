@@ -9,6 +9,7 @@ use crate::cli::output::{Paint, Tint};
 use crate::cli::table::{Cell, Table};
 use crate::model::{Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Phase, StepState, StepView, Transition, View};
+use crate::spec::diagnostic::plain;
 
 /// Polls that may be missed before it is said that Git does not answer, as the daemon itself counts.
 const POLLS_MISSED: i64 = 3;
@@ -252,7 +253,7 @@ fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
 }
 
 fn field(name: &str, text: &str, paint: Paint) -> String {
-    format!("  {} {text}", paint.tint(Tint::Faint, &format!("{name:<8}")))
+    format!("  {} {}", paint.tint(Tint::Faint, &format!("{name:<8}")), plain(text))
 }
 
 fn hold_lines(hold: &Hold, paint: Paint) -> Vec<String> {

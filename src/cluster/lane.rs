@@ -26,7 +26,7 @@ const EVENTS_MAX: usize = 8;
 const WORKERS: usize = 4;
 /// The first wait after a failure, doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait after a failure.
+/// The longest wait after a failure: who mends the cause sees it within a minute.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// The wait from which on a failure that may pass by itself is told.

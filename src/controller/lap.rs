@@ -85,7 +85,7 @@ impl Laps {
         self.observer.begin_lap(&world);
         self.told.retain(|id| world.cases.contains_key(id));
         let violations: BTreeMap<ReleaseId, Hold> =
-            guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
+            guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold(id))).collect();
         let Done { carried, left } = match &self.executor {
             Some(executor) => {
                 let (observer, refusals) = (&self.observer, &self.observer.refusals);

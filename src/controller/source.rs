@@ -85,7 +85,7 @@ impl Source {
                     }
                     Err(error) => {
                         // What cannot be read whole is not read at all; a spoilt mirror is fetched anew.
-                        if matches!(error, Error::Object { .. }) {
+                        if matches!(error, Error::Object { .. }) && error.is_transient() {
                             let discarded = self.mirror.discard();
                             tracing::warn!(%error, discarded = discarded.is_ok(), "the mirror cannot be read");
                         }
@@ -164,7 +164,8 @@ fn rewritten(head: CommitId, seen: CommitId, elsewhere: Option<&str>) -> String 
 }
 
 /// What a failed poll means: an answer that must not be followed, or none.
-fn fault(error: &Error) -> Fault {
+#[must_use]
+pub fn fault(error: &Error) -> Fault {
     match error {
         Error::Empty { .. }
         | Error::BranchMissing { .. }
@@ -187,11 +188,54 @@ fn fault(error: &Error) -> Fault {
         | Error::Credential { .. }
         | Error::Locked { .. }
         | Error::State { .. }
-        | Error::Mirror { .. } => Fault::Unreachable { message: error.to_string() },
+        | Error::Mirror { .. } => Fault::Unreachable { message: with_causes(error) },
     }
 }
 
 fn refused(error: &Error) -> Fault {
-    let lift = if error.is_transient() { Lift::wait() } else { Lift::by(LiftKind::Commit) };
-    Fault::Refused { message: error.to_string(), lift }
+    Fault::Refused { message: with_causes(error), lift: lift(error) }
+}
+
+/// The sentence, and what the disk or libgit2 said of it.
+fn with_causes(error: &Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
+/// Who can mend what Git answered.
+fn lift(error: &Error) -> Lift {
+    match error {
+        Error::Empty { .. } => Lift::by(LiftKind::Commit).command("git push"),
+        Error::BranchMissing { .. } => {
+            Lift::by(LiftKind::Configure).command("push the branch again, or name another one by --branch")
+        }
+        Error::Address { .. }
+        | Error::BranchName { .. }
+        | Error::NoRepository { .. }
+        | Error::Unsupported { .. } => {
+            Lift::by(LiftKind::Configure).command("name another repository by --repo")
+        }
+        Error::TooLarge { .. } | Error::BlobTooLarge { .. } | Error::TreeTooLarge { .. } => {
+            Lift::by(LiftKind::Commit).command("take what is too large out of the branch")
+        }
+        Error::Unreachable { .. }
+        | Error::Denied { .. }
+        | Error::Redirected { .. }
+        | Error::Protocol { .. }
+        | Error::TimedOut { .. }
+        | Error::Cancelled { .. }
+        | Error::Credential { .. }
+        | Error::Locked { .. }
+        | Error::State { .. }
+        | Error::Mirror { .. }
+        | Error::UnknownCommit { .. }
+        | Error::UnknownName { .. } => Lift::wait(),
+        Error::Object { .. } if error.is_transient() => Lift::wait(),
+        Error::Object { .. } => Lift::by(LiftKind::Commit).command("take it out of the branch"),
+    }
 }

@@ -122,10 +122,10 @@ impl Lift {
         Self { kind, path: None, command: None }
     }
 
-    /// With the file to touch.
+    /// With the file to touch; where none is known (empty), without.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = Some(path.into());
+        self.path = Some(path.into()).filter(|path| !path.is_empty());
         self
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::model::{Amount, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::permit::{Missing, asked, missing};
@@ -76,7 +76,8 @@ pub fn other_owner(id: &ReleaseId, owner: &str, path: &str) -> Hold {
 #[must_use]
 pub fn stranger(id: &ReleaseId, object: &str, path: &str) -> Hold {
     let message = format!("{id} would make {object}, which exists and is not ours");
-    hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
+    let lift = Lift::by(LiftKind::Commit).path(path);
+    hold(Gate::Ownership, None, message, lift.command("rename it in Git, or remove it from the cluster"))
 }
 
 /// The cluster has no kind for the record.
@@ -184,7 +185,8 @@ pub fn closed(id: &ReleaseId, head: &Head<'_>) -> Vec<Hold> {
     let release = head.release();
     if release.suspend {
         let message = format!("{id} takes no step: spec.suspend is true");
-        out.push(hold(Gate::Suspend, None, message, Lift::by(LiftKind::Commit).path(&release.path)));
+        let lift = Lift::by(LiftKind::Commit).path(&release.path);
+        out.push(hold(Gate::Suspend, None, message, lift.command("set spec.suspend: false")));
     }
     if let Some(freeze) = head.freeze {
         let until = freeze.until.map_or_else(String::new, |until| format!(" until {until}"));
@@ -230,9 +232,12 @@ fn not_permitted_by_itself(
     since: Option<Timestamp>,
 ) -> Vec<Hold> {
     let release = head.release();
-    let target =
-        release.strategy.steps.get(step as usize - 1).map_or_else(String::new, |it| it.replicas.to_string());
-    let share = format!("{target} = {} of {size}", pods(steps::pods(release, step, size)));
+    let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas);
+    let asked = pods(steps::pods(release, step, size));
+    let share = match target {
+        Some(percent @ Amount::Percent(_)) => format!("{percent} = {asked} of {size}"),
+        Some(Amount::Count(_)) | None => format!("{asked} of {size}"),
+    };
     let mut out = Vec::new();
     if let Some(missing) = head.missing(step) {
         out.push(approval(id, head, step, &share, &missing, since));
@@ -414,7 +419,7 @@ pub fn revision_changed(facts: &Facts<'_>, before: &str) -> Hold {
 #[must_use]
 pub fn removal_too_large(id: &ReleaseId, gone: usize, all: usize, path: String) -> Hold {
     let message =
-        format!("{id} was removed from Git with {gone} of {all} releases at once: that needs a word");
+        format!("{id} was removed from Git, one of {gone} of {all} releases at once: that takes an approval");
     let commit = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".yaml").to_owned();
     let lift = Lift::by(LiftKind::Approve).path(path);
     hold(Gate::Removal, None, message, lift.command(format!("triton approve --removal {commit}")))

@@ -3,6 +3,7 @@
 //! **Invariant:** reading never fails: mistakes are [`Diagnostic`]s, and one bad file harms one release.
 
 pub mod diagnostic;
+pub mod alike;
 pub mod release;
 pub mod node;
 pub mod report;

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::model::{CommitId, Digest, ReleaseId};
+use crate::spec::report::quote;
 
 /// Hexadecimal digits of a digest in a path.
 const DIGEST_DIGITS: usize = 32;
-/// Highest step that a marker can name.
+/// Highest step that a marker can name: far above what a strategy can have, so that it is told of the release's steps.
 const STEP_MAX: u32 = 1_000_000;
 
 /// Folder of the markers of `release`, from its root.
@@ -120,7 +121,10 @@ fn marker(path: &str) -> Place {
         ["removal", name] => return removal(name),
         [namespace, release, digest, name] => {
             let Ok(release) = format!("{namespace}/{release}").parse::<ReleaseId>() else {
-                return malformed(None, format!("`{namespace}/{release}` cannot be the name of a release"));
+                return malformed(
+                    None,
+                    format!("`{}/{}` cannot be the name of a release", quote(namespace), quote(release)),
+                );
             };
             match (check_digest(digest), permission(name)) {
                 (Ok(()), Ok(permits)) => {
@@ -172,7 +176,7 @@ fn permission(name: &str) -> Result<Permission, String> {
         return Err("its name does not end in `.yaml`".to_owned());
     };
     let Some((what, word)) = stem.split_once('.').filter(|(_, word)| !word.is_empty()) else {
-        return Err(format!("its name lacks a word of its own: `{stem}.WORD.yaml`"));
+        return Err(format!("its name lacks a word of its own: `{}.WORD.yaml`", quote(stem)));
     };
     debug_assert!(!word.is_empty(), "filtered above");
     if what == "skip" {
@@ -180,7 +184,8 @@ fn permission(name: &str) -> Result<Permission, String> {
     }
     let plain = !what.starts_with('0') && what.bytes().all(|b| b.is_ascii_digit());
     let step = what.parse().ok().filter(|step| plain && *step <= STEP_MAX);
-    step.map(Permission::Step).ok_or_else(|| format!("`{what}` is neither a step, from 1, nor `skip`"))
+    step.map(Permission::Step)
+        .ok_or_else(|| format!("`{}` is neither a step, from 1, nor `skip`", quote(what)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod events;
 mod health;
 mod metrics;
 mod refused;
-mod stage;
+pub mod stage;
 
 use stage::Stage;
 
