@@ -404,6 +404,17 @@ async fn a_release_that_asks_for_it_is_left_behind() {
     assert_eq!(left["metadata"]["labels"]["app.kubernetes.io/managed-by"], serde_json::Value::Null);
     assert_eq!(left["metadata"]["annotations"]["triton.io/step"], serde_json::Value::Null);
     assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+    stage.release("1.0.0", STEPS);
+    stage.until("it is not taken by accident", |it| it.waits_for() == "ownership").await;
+    stage.edit_release(|text| {
+        text.replace(
+            "name: checkout}\nspec:\n  strategy",
+            "name: checkout, annotations: {triton.io/adopt: 'true'}}\nspec:\n  strategy",
+        )
+    });
+    stage.until("it is taken over again", |it| it.phase() == "Healthy").await;
+    assert_eq!(stage.cloneset("checkout")["spec"], left["spec"]);
+    assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
 }
 
 #[tokio::test(start_paused = true)]
