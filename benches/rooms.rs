@@ -167,7 +167,6 @@ fn complete(release: &Arc<Release>, commit: CommitId, now: jiff::Timestamp) -> C
         suspend: None,
         rollback: None,
         root: Some("0badcafe".into()),
-        applied: true,
         other_owner: None,
         memory: Some(memory.clone()),
         status,

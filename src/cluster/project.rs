@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::fields::{Ownership, Share, canonical, extract};
+use crate::fields::{Ownership, canonical, extract};
 use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -200,7 +200,6 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         suspend: annotations.get(keys::SUSPEND).cloned(),
         rollback: annotations.get(keys::ROLLBACK).cloned(),
         root: annotations.get(keys::ROOT).cloned(),
-        applied: owners.root().field("spec").ours() != Share::None,
         other_owner: other_owner(&labels, &annotations),
         memory: Memory::from_annotations(&annotations),
         status: status(object),

@@ -34,8 +34,8 @@ pub struct Knobs {
     pub slow_images: BTreeMap<String, Duration>,
     /// Pods (by name) whose containers are not ready, however good their image is.
     pub unready: BTreeSet<String>,
-    /// Images whose containers are not ready, whatever their tag.
-    pub bad_images: BTreeSet<String>,
+    /// Tags of images whose containers are not ready, in whichever pod they run.
+    pub crashing: BTreeSet<String>,
     /// From the moment when the controller is told of a change to its pass: shortest and longest.
     pub lag: (Duration, Duration),
     /// What one write of the controller takes.
@@ -55,7 +55,7 @@ impl Default for Knobs {
             end: millis(300),
             slow_images: BTreeMap::new(),
             unready: BTreeSet::new(),
-            bad_images: BTreeSet::new(),
+            crashing: BTreeSet::new(),
             lag: (millis(20), millis(100)),
             write: millis(4),
             status_lag: Duration::ZERO,
@@ -124,8 +124,8 @@ fn is_bad(image: &str) -> bool {
 }
 
 fn is_healthy(pod: &Pod, knobs: &Knobs) -> bool {
-    !images(pod).any(|image| is_bad(image) || knobs.bad_images.contains(image))
-        && !knobs.unready.contains(pod.name())
+    let crashes = |image: &str| image.rsplit(':').next().is_some_and(|tag| knobs.crashing.contains(tag));
+    !images(pod).any(|image| is_bad(image) || crashes(image)) && !knobs.unready.contains(pod.name())
 }
 
 /// How long the step takes.

@@ -16,4 +16,4 @@ pub use canonical::{Fingerprint, canonical};
 pub use change::FieldChange;
 pub use compare::{compare, drift};
 pub use extract::extract;
-pub use owned::{Ownership, Share};
+pub use owned::Ownership;

@@ -80,7 +80,7 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
     };
     // What was ours before, and lost its memory or was left behind, is written whole: an apply that leaves the spec
     // out drops it.
-    let body = if live.applied {
+    let body = if live.root.is_some() || live.drift.applied {
         let shape = Shape { size: live.replicas, partition: live.partition };
         body::as_it_stands(id, live, shape, live.replicas_owner.is_none(), &memory, &world.policy)
     } else {

@@ -40,6 +40,10 @@ pub struct Drift {
     pub changes: Arc<[FieldChange]>,
     /// Whether the pod template is another one.
     pub template: bool,
+    /// Another manager that has the partition now.
+    pub partition_owner: Option<String>,
+    /// Whether we have ever applied it, whatever its marks say by now: an apply that leaves the spec out drops it.
+    pub applied: bool,
 }
 
 /// A CloneSet in the cluster.
@@ -67,8 +71,6 @@ pub struct Live {
     pub rollback: Option<String>,
     /// The annotation `triton.io/root`: which root it belongs to.
     pub root: Option<String>,
-    /// Whether fields of its spec are ours: an apply that leaves them out would take them away.
-    pub applied: bool,
     /// Another tool that applies it too, as its marks say: `Flux Kustomization flux-system/apps`.
     pub other_owner: Option<String>,
     /// Its memory, whatever UID that names.

@@ -205,7 +205,7 @@ impl Bug {
                     memory.step = step;
                 }
             }
-            Self::AdoptedBlindly => live.applied = false,
+            Self::AdoptedBlindly => live.drift.applied = false,
             Self::NeverStale => live.status.observed_generation = Some(live.generation),
             Self::UpdatedIsAvailable => live.status.updated_available = live.status.updated,
             Self::SuspendUnseen => live.suspend = None,

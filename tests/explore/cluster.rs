@@ -19,7 +19,7 @@ use triton::spec::{Companion, Release};
 use triton::world::{Action, CompanionLive, Drift, Expect, Live, Memory, RecordLive, Write};
 
 use crate::explore::pods::{CloneSet, Owners};
-use crate::explore::spec::{image, selector, template_hash, template_letter, template_text, time};
+use crate::explore::spec::{selector, template_hash, template_letter, template_text, time};
 
 /// A companion.
 #[derive(Clone, Debug)]
@@ -133,9 +133,9 @@ impl Cluster {
         self.touch(|kube| {
             kube.turn(|knobs| {
                 if bad {
-                    knobs.bad_images.insert(image(template));
+                    knobs.crashing.insert(template.to_string());
                 } else {
-                    knobs.bad_images.remove(&image(template));
+                    knobs.crashing.remove(&template.to_string());
                 }
             });
         });
@@ -377,7 +377,6 @@ impl CloneSet {
             suspend: annotation(keys::SUSPEND),
             rollback: annotation(keys::ROLLBACK),
             root: annotation(keys::ROOT),
-            applied: !self.owners.ours.is_empty(),
             other_owner: None,
             memory: self.memory(),
             status: self.status.clone(),
@@ -392,7 +391,7 @@ impl CloneSet {
         // Without documents only the template can be told, by its hash.
         let Some(entered) = entered else {
             let other = self.memory.as_ref().is_some_and(|it| it.template != template_hash(self.template));
-            return Drift { template: other, ..Drift::default() };
+            return Drift { template: other, applied: !self.owners.ours.is_empty(), ..Drift::default() };
         };
         let change = |path: String, wanted: Value, found: Value| FieldChange {
             path,
@@ -414,7 +413,8 @@ impl CloneSet {
             let found = self.field(&path).clone();
             changes.push(change(format!("spec.{}", path.replace('/', ".")), wanted.clone(), found));
         }
-        Drift { changes: changes.into(), template }
+        let applied = !self.owners.ours.is_empty();
+        Drift { changes: changes.into(), template, applied, ..Drift::default() }
     }
 }
 

@@ -105,6 +105,18 @@ fn nothing_is_deleted_without_evidence() {
 }
 
 #[test]
+fn what_serves_a_cloneset_that_is_not_ours_stays() {
+    let mut lap = removes();
+    lap.plan.moves.get_mut(&id()).unwrap().writes = vec![delete(Kind::Service, "uid-2", "71")];
+    lap.passes();
+    let foreign = |world: &mut World| edit_live(world, |it| it.memory = None);
+    lap.with_world(foreign).breaks(Rule::Evidence);
+    let mut lap = removes();
+    lap.plan.moves.get_mut(&id()).unwrap().writes = vec![service(&a())];
+    lap.breaks(Rule::Whole);
+}
+
+#[test]
 fn more_than_the_limit_is_removed_only_when_it_was_approved() {
     let gone = |approved: bool| {
         removes().with_world(|world| {
@@ -154,7 +166,7 @@ fn adoption_moves_no_pod() {
     };
     let adopts = |change: fn(&mut Live)| {
         let mut stands = live(&a(), None, "0%", 10);
-        (stands.root, stands.applied) = (None, false);
+        stands.root = None;
         change(&mut stands);
         let world = world(intent(&adopting), Some(stands), &[]);
         Lap { world, plan: plan(Decision::Adopt, Some(memory.clone()), vec![apply(bare(), false)]) }

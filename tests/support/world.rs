@@ -193,7 +193,6 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
         suspend: None,
         rollback: None,
         root: Some(ROOT.to_owned()),
-        applied: true,
         other_owner: None,
         memory,
         status: CounterStatus {
