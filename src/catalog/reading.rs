@@ -11,14 +11,19 @@ use crate::catalog::snapshot::{Snapshot, content};
 use crate::git::{Kind, ObjectId, error::Result};
 use crate::model::{CommitId, ReleaseId};
 use crate::objects::ObjectKey;
-use crate::spec::{Assembled, Diagnostic, Place, Release, read_freeze};
+use crate::spec::{Assembled, Diagnostic, Place, Release, Severity, read_freeze};
 use crate::world::{Desired, Episode, Freeze, Intent, Marker, Policy, Removal};
+
+/// The tree without entries, as Git calls it everywhere.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// What Git says.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// For every release that the head names or the cluster has.
     pub desired: BTreeMap<ReleaseId, Desired>,
+    /// Whether every file of the root could be read: what is not here is not in Git.
+    pub is_whole: bool,
     /// Every object that the tree names: none of them is pruned.
     pub named: Arc<BTreeSet<ObjectKey>>,
     /// Every mistake and warning, those of no release included.
@@ -121,6 +126,7 @@ impl Catalog {
     fn answer(&self, last: &mut Last, question: &Question<'_>) -> Result<Reading> {
         let mut freezes = Freezes { root: self, tree: last.tree, question, read: BTreeMap::new() };
         let mut reading = Reading {
+            is_whole: last.snapshot.opaque().is_empty(),
             named: Arc::new(last.assembled.named.clone()),
             diagnostics: last.assembled.diagnostics.clone(),
             ..Reading::default()
@@ -142,12 +148,28 @@ impl Catalog {
         last.assembled.releases = releases;
         let told: BTreeSet<CommitId> = reading.desired.values().filter_map(first).collect();
         last.told.retain(|commit, _| told.contains(commit));
-        let opaque: Arc<[Diagnostic]> = last.snapshot.opaque().into();
+        let opaque = last.snapshot.opaque().into_iter().chain(self.emptied(last));
+        let opaque: Arc<[Diagnostic]> = opaque.collect();
         for id in question.known.keys().filter(|id| !last.assembled.releases.contains_key(*id)) {
             reading.desired.insert(id.clone(), self.gone(last, id, &opaque, question)?);
         }
         reading.diagnostics.extend(freezes.read.into_values().flat_map(|(_, diagnostics)| diagnostics));
         Ok(reading)
+    }
+
+    /// The mistake of a commit without a single file: whoever emptied the repository has hardly meant every pod.
+    fn emptied(&self, last: &Last) -> Option<Diagnostic> {
+        (last.tree.to_string() == EMPTY_TREE).then(|| Diagnostic {
+            severity: Severity::Error,
+            path: self.root.releases(),
+            line: 0,
+            column: 0,
+            message: "the repository has no file any more, and nothing is deleted for that".to_owned(),
+            cure:
+                "revert the commit that emptied it; to remove releases, remove their files and leave others"
+                    .to_owned(),
+            snippet: String::new(),
+        })
     }
 
     /// What is to be said of a release that the head does not have.

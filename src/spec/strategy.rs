@@ -10,7 +10,7 @@ use crate::spec::report::Report;
 
 /// Most steps of a strategy: one for each percent would be a misunderstanding.
 pub const STEPS_MAX: usize = 50;
-/// Most approvals that a step can ask for.
+/// Most approvals that a step can ask for: more people than that do not look at one change.
 pub const APPROVALS_MAX: u32 = 10;
 /// Seconds after which a step that is not healthy has failed, where nothing is written.
 const DEADLINE: u32 = 600;

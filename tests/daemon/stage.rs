@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Rules, Settings, Source};
+use triton::controller::{Clock, Controller, Pulse, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation};
@@ -40,6 +40,10 @@ pub struct Stage {
     name: &'static str,
     /// Whether the daemon only looks.
     pub observe: bool,
+    /// Whether Git is read on the loop's own thread.
+    pub inline: bool,
+    /// What the loop of the last daemon shows of itself.
+    pub pulse: Option<Pulse>,
     started: u32,
 }
 
@@ -70,8 +74,12 @@ impl Stage {
             daemon: None,
             name: "daemon",
             observe: false,
+            inline: true,
+            pulse: None,
             started: 0,
         };
+        // A repository has more than one file: one that has none any more was emptied by accident.
+        stage.repo.write("README.md", "Shop\n");
         stage.install_records();
         stage
     }
@@ -96,6 +104,8 @@ impl Stage {
             daemon: None,
             name: "other",
             observe: false,
+            inline: true,
+            pulse: None,
             started: 0,
         }
     }
@@ -146,9 +156,19 @@ impl Stage {
         lease.map(|it| Value::clone(&it)).unwrap_or_default()
     }
 
+    fn seen_line(&self, number: usize) -> String {
+        let text = std::fs::read_to_string(self.state.path().join("seen")).unwrap();
+        text.lines().nth(number).unwrap().to_owned()
+    }
+
     /// The head that a daemon which only looks has seen last.
     pub fn seen(&self) -> String {
-        std::fs::read_to_string(self.state.path().join("seen")).unwrap().trim().to_owned()
+        self.seen_line(0)
+    }
+
+    /// When such a daemon last asked Git.
+    pub fn polled_at(&self) -> jiff::Timestamp {
+        self.seen_line(1).parse().unwrap()
     }
 
     /// How often the record of `checkout` tells of a decision.
@@ -172,11 +192,12 @@ impl Stage {
         let settings = Settings {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
-            inline: true,
+            inline: self.inline,
             observe: self.observe.then(|| self.state.path().join("seen")),
         };
         let source = Source::new(mirror, "");
         let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
+        self.pulse = Some(controller.pulse());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(controller.run(async move {
             let _ = stopped.await;

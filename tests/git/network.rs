@@ -14,8 +14,9 @@ use triton::git::{Credentials, Error, Limits, Mirror, Poll, Remote};
 use crate::repo::Repo;
 
 /// One HTTP request, as far as the tests look at it.
-struct Request {
-    method: String,
+pub struct Request {
+    /// `GET` or `POST`.
+    pub method: String,
     path: String,
     query: String,
     authorization: String,
@@ -24,7 +25,7 @@ struct Request {
 }
 
 /// A server on this machine that answers every request with what `answer` makes of it. It ends with the tests.
-fn serve(answer: impl Fn(&Request) -> Vec<u8> + Send + 'static) -> String {
+pub fn serve(answer: impl Fn(&Request) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -70,7 +71,8 @@ fn read(connection: &TcpStream) -> Option<Request> {
     })
 }
 
-fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+/// An HTTP answer.
+pub fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut out =
         format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n");
@@ -341,11 +343,12 @@ fn what_ssh_says_at_its_end_is_told_with_the_cure() {
         ("echo 'Host key verification failed.' >&2; exit 255", "denied", "knownHostsFile"),
         ("echo 'ssh: Could not resolve hostname forge' >&2; exit 255", "unreachable", "resolve"),
         ("exit 1", "unreachable", "closed"),
+        ("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 255", "unreachable", "xxx"),
     ];
     for (script, category, words) in cases {
         let error = over_ssh(&state, repo.path(), script).poll().unwrap_err();
         assert_eq!(error.category(), category, "{error}");
-        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains(words) && error.to_string().len() < 500, "{error}");
     }
     let remote = Remote::new("git@forge.example:x", "main").unwrap();
     let remote = remote.with_ssh_program(state.path().join("absent"));

@@ -59,6 +59,8 @@ pub enum Step {
     RestoreBranch {},
     /// The repository does not answer, or does again.
     Unreachable(bool),
+    /// In the repository's place is one without a single commit, or it is there again.
+    Empty(bool),
     /// Somebody acts on the cluster.
     Cluster(Act),
     /// Time passes.
@@ -112,7 +114,7 @@ pub struct Commit {
     /// Whole files. `{digest}` in a path is the digest that `release` has once the edits are made, `{twelve}` its
     /// first twelve digits.
     pub files: BTreeMap<String, String>,
-    /// Files that go, as `files` has them.
+    /// Files and folders that go, named as in `files`.
     pub remove: Vec<String>,
     /// Files that move, from and to.
     pub rename: BTreeMap<String, String>,
@@ -245,9 +247,11 @@ pub struct Picture {
     pub fields: BTreeMap<String, Value>,
     /// So many of the remembered pods are there, with the same image, and were never restarted.
     pub untouched: Option<usize>,
+    /// So many of the remembered pods are there, whatever they run by now.
+    pub kept: Option<usize>,
     /// Other objects, as `Service/checkout`, and whether they are there.
     pub objects: BTreeMap<String, bool>,
-    /// Decisions in the record's history that must be there, in this order.
+    /// Decisions in the record's history that must be there, in this order: `Repair`, or `Repair: part of what it says`.
     pub history: Vec<String>,
 }
 

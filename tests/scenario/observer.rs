@@ -40,6 +40,8 @@ struct Known {
     pods: BTreeMap<String, u32>,
     /// The digest that Git has.
     digest: Option<Digest>,
+    /// The CloneSet's version when it was last looked; empty where Git has moved since.
+    version: String,
 }
 
 /// The observer.
@@ -82,6 +84,7 @@ impl Observer {
             let name = id.name.as_str();
             let Some((release, furthest)) = furthest(&line, name) else { continue };
             let known = self.known.entry(name.to_owned()).or_default();
+            known.version.clear();
             let image = release.version.clone();
             // A return to a proven image takes the proof of those that came after it.
             if let Some(place) = known.proven.iter().position(|it| *it == image) {
@@ -102,10 +105,17 @@ impl Observer {
     ///
     /// Where the invariant is broken.
     pub fn look_at_cluster(&mut self, store: &Store) {
+        let mut all = all_images(store);
         for cloneset in store.list(CLONESETS, None) {
-            let name = cloneset.name().to_owned();
+            let name = cloneset.name();
+            let pods = all.remove(name).unwrap_or_default();
+            let version = cloneset["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            if self.known.get(name).is_some_and(|known| known.version == version && known.pods == pods) {
+                continue;
+            }
+            let name = name.to_owned();
             let known = self.known.entry(name.clone()).or_default();
-            let pods = images(store, &name);
+            version.clone_into(&mut known.version);
             let total: u32 = pods.values().sum();
             let size = replicas(&cloneset).max(total);
             for (image, count) in &pods {
@@ -160,13 +170,18 @@ fn pods_of(steps: &[Step], furthest: u32, size: u32) -> u32 {
     steps.iter().take(furthest as usize).map(|step| step.replicas.step_pods(size)).max().unwrap_or(0)
 }
 
-/// The objects of a CloneSet's pods that are not on their way out, by image tag.
+/// Pods by image tag, of one CloneSet.
 pub fn images(store: &Store, name: &str) -> BTreeMap<String, u32> {
-    let mut images = BTreeMap::new();
+    all_images(store).remove(name).unwrap_or_default()
+}
+
+/// Pods that are not on their way out, by CloneSet and by image tag.
+fn all_images(store: &Store) -> BTreeMap<String, BTreeMap<String, u32>> {
+    let mut images: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
     for pod in store.list(PODS, None) {
-        let mine = pod["metadata"]["ownerReferences"][0]["name"] == *name;
-        if mine && pod["metadata"].get("deletionTimestamp").is_none() {
-            *images.entry(tag(&pod)).or_default() += 1;
+        let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
+        if pod["metadata"].get("deletionTimestamp").is_none() {
+            *images.entry(owner.to_owned()).or_default().entry(tag(&pod)).or_default() += 1;
         }
     }
     images

@@ -55,6 +55,7 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::DeleteBranch {} => stage.history.delete_branch(),
         Step::RestoreBranch {} => stage.history.restore_branch(),
         Step::Unreachable(away) => stage.history.unreachable(*away),
+        Step::Empty(empty) => stage.history.empty(*empty),
         Step::Cluster(act) => stage.act(act).await,
         Step::Advance(span) => drop(stage.pass(duration(*span), |_| false).await),
         Step::Remember(image) => stage.remember(image),
@@ -151,6 +152,9 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     if let Some(untouched) = picture.untouched {
         same("untouched pods", untouched.into(), &stage.untouched().into());
     }
+    if let Some(kept) = picture.kept {
+        same("pods that were kept", kept.into(), &stage.kept().into());
+    }
     for (object, there) in &picture.objects {
         same(object, (*there).into(), &stage.object(object).is_some().into());
     }
@@ -185,11 +189,16 @@ fn differences_told(status: &Value, picture: &Picture) -> Vec<String> {
         }
     }
     let history = list(&status["history"]);
-    let mut decisions = history.iter().filter_map(|it| it["decision"].as_str());
+    let told = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    let mut entries = history.iter();
     for wanted in &picture.history {
-        if !decisions.any(|decision| decision == wanted) {
-            let told: Vec<&str> = history.iter().filter_map(|it| it["decision"].as_str()).collect();
-            found.push(format!("the history has no {wanted} in its place: {told:?}"));
+        let (decision, part) = wanted.split_once(": ").unwrap_or((wanted, ""));
+        if !entries.any(|it| it["decision"] == *decision && told(it, "message").contains(part)) {
+            let told: Vec<String> = history
+                .iter()
+                .map(|it| format!("{}: {}", told(it, "decision"), told(it, "message")))
+                .collect();
+            found.push(format!("the history has no `{wanted}` in its place: {told:#?}"));
         }
     }
     found

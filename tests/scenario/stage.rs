@@ -222,6 +222,12 @@ impl Stage {
         pods.iter().filter(same).count()
     }
 
+    /// How many of the remembered pods are there, whatever they run.
+    pub fn kept(&self) -> usize {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        pods.iter().filter(|pod| self.remembered.contains_key(pod.uid())).count()
+    }
+
     fn look(&mut self) {
         let crashed = self.daemon.as_ref().is_some_and(Daemon::has_ended);
         assert!(!crashed, "the daemon has ended");
