@@ -136,7 +136,8 @@ fn adopted() -> Vec<Story> {
         found: None,
         manager: None,
     };
-    let drifted = Drift { changes: Arc::from([change]), template: true, partition_owner: None };
+    let drifted =
+        Drift { changes: Arc::from([change]), template: true, partition_owner: None, applied: false };
     let late = |world: &mut World| world.source.fetched_at = Some(ago(100));
     vec![
         ("exists already", stranger(false, |_| {})),
