@@ -2,7 +2,7 @@
 //! repository, and nothing of the daemon.
 //!
 //! **Invariant:** the pods of an image that is not proven never become more than the furthest step that was approved
-//! for it allows, and two of them run at once only where no pod of a proven one is ready.
+//! for it allows, and two of them run at once only where the pods of the proven one have broken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ struct Approved {
 struct Known {
     /// Images that every pod has run, newest last.
     proven: Vec<String>,
+    /// Whether no pod of these was ready when there were any last.
+    is_broken: bool,
     /// By image.
     approved: BTreeMap<String, Vec<Approved>>,
     /// Pods by image when it was last looked.
@@ -130,8 +132,13 @@ impl Observer {
             }
             let unproven =
                 pods.keys().filter(|it| !known.proven.contains(it) && !self.excused.contains(it)).count();
-            let stands = ready(store, &name).iter().any(|image| known.proven.contains(image));
-            assert!(unproven <= 1 || !stands, "{name}: two unproven releases run at once: {pods:?}");
+            if pods.keys().any(|image| known.proven.contains(image)) {
+                known.is_broken = !ready(store, &name).iter().any(|image| known.proven.contains(image));
+            }
+            assert!(
+                unproven <= 1 || known.proven.is_empty() || known.is_broken,
+                "{name}: two unproven releases run at once: {pods:?}"
+            );
             if let (Some(image), 1, true) = (pods.keys().next(), pods.len(), total > 0) {
                 let complete = total == replicas(&cloneset) && available(&cloneset) == u64::from(total);
                 if complete && !known.proven.contains(image) && known.may_complete(image) {

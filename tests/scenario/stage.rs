@@ -47,7 +47,9 @@ pub struct Stage {
     client: Client,
     state: tempfile::TempDir,
     daemon: Option<Daemon>,
+    /// One that stands still.
     paused: Option<Daemon>,
+    /// Those that stood still and went on beside another one.
     old: Vec<Daemon>,
     rules: watch::Sender<Rules>,
     started: u32,
