@@ -67,11 +67,11 @@ fn with_surplus(entered: i64) -> Vec<Hold> {
 fn a_surplus_pod_that_kruise_may_not_delete_is_a_hold_with_its_cure() {
     let holds = with_surplus(700);
     let hold = holds.first().expect("it holds");
-    let words = "shop/checkout has 11 pods where 10 are asked for, and Kruise deletes no ready one while 5 of them are \
+    let words = "shop/checkout has 11 pods and asks for 10, and Kruise deletes no ready one while 5 of them are \
                  not available";
     assert_eq!(hold.message, words);
     assert_eq!(hold.lift.kind, LiftKind::Cluster);
-    let command = "kubectl delete pod -n shop <a pod of checkout not ready>";
+    let command = "kubectl delete pod -n shop <a pod of checkout that is not ready>";
     assert_eq!(hold.lift.command.as_deref(), Some(command));
 }
 

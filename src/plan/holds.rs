@@ -344,15 +344,14 @@ pub fn pods_not_ready(facts: &Facts<'_>) -> Hold {
 /// More pods than asked for, of which Kruise may delete none: no step is reached and no rollback ends before they go.
 fn surplus(facts: &Facts<'_>) -> Option<Hold> {
     let (id, status) = (facts.id, &facts.live.status);
+    facts.surplus()?;
     let message = format!(
-        "{id} has {} where {} asked for, and Kruise deletes no ready one while {} of them are not available",
+        "{id} has {} and asks for {}, and Kruise deletes no ready one while {} of them are not available",
         pods(status.replicas),
-        if facts.live.replicas == 1 { "1 is".to_owned() } else { format!("{} are", facts.live.replicas) },
+        facts.live.replicas,
         status.replicas - status.available.min(status.replicas)
     );
-    let surplus = facts.surplus()?;
-    let which = if surplus == 1 { "a pod".to_owned() } else { pods(surplus) };
-    let command = format!("kubectl delete pod -n {} <{which} of {} not ready>", id.namespace, id.name);
+    let command = format!("kubectl delete pod -n {} <a pod of {} that is not ready>", id.namespace, id.name);
     let lift = Lift::by(LiftKind::Cluster).command(command);
     Some(hold(Gate::Pods, Some(facts.memory.step_entered), message, lift))
 }

@@ -62,7 +62,6 @@ mod tests {
         (Bug::FreezeForEver, 14),
         (Bug::RemovalUnasked, 98),
         (Bug::OrphanForgotten, 134),
-        (Bug::AdoptedBlindly, 968),
         (Bug::PartitionInProportion, 1),
         (Bug::PartitionAsCount, 1),
         (Bug::StepTooFar, 1),
@@ -86,7 +85,7 @@ mod tests {
     ];
 
     /// Planted bugs that random worlds show too seldom, each with its story.
-    fn told() -> [(Bug, Vec<Op>); 2] {
+    fn told() -> [(Bug, Vec<Op>); 3] {
         let first = vec![Op::Run(6), Op::Commit(0, vec![Edit::Template('B')]), Op::Run(1)];
         let permitted = [
             Op::Commit(0, vec![Edit::ApproveAll, Edit::Freeze(true)]),
@@ -94,7 +93,16 @@ mod tests {
             Op::Run(1),
         ];
         let woken = [Op::Tick, Op::Pause, Op::Commit(0, vec![Edit::Template('A')]), Op::Run(1), Op::Wake];
+        let back = [
+            Op::Run(6),
+            Op::Commit(0, vec![Edit::Orphan(true)]),
+            Op::Run(3),
+            Op::Commit(0, vec![Edit::RemoveAll]),
+            Op::Run(2),
+            Op::Commit(0, vec![Edit::Revert(1)]),
+        ];
         [
+            (Bug::AdoptedBlindly, back.to_vec()),
             (Bug::MemoryBelieved, [first.clone(), permitted.to_vec()].concat()),
             (Bug::VersionIgnored, [first, woken.to_vec()].concat()),
         ]

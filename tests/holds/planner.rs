@@ -36,6 +36,7 @@ pub fn told() -> Vec<Told> {
         approvals(),
         caps(),
         under_way(),
+        surplus(),
         failures(),
         removals(),
     ];
@@ -106,6 +107,17 @@ fn waiting(release: &Release) -> Memory {
 
 fn failed(release: &Release) -> Option<Try> {
     Some(Try { template: release.template, attempt: 1 })
+}
+
+fn surplus() -> Vec<Story> {
+    let late = with(canary(), |world| {
+        edit_live(world, |live| {
+            (live.status.replicas, live.status.available) = (11, 6);
+            let memory = live.memory.as_mut().unwrap();
+            memory.step_entered = ago(700);
+        });
+    });
+    vec![("more pods than asked for, and none may go", late)]
 }
 
 fn untouchable() -> Vec<Story> {
