@@ -25,7 +25,7 @@ pub fn plan(world: &World) -> Plan {
         // What somebody can lift comes first, on every screen.
         outcome.holds.sort_by_key(|hold| hold.lift.kind == LiftKind::Wait);
         plan.wake_at = [plan.wake_at, outcome.wake_at].into_iter().flatten().min();
-        let view = view(world, id, case, &outcome);
+        let view = view(world, case, &outcome);
         plan.moves.insert(id.clone(), moved(outcome, case, view));
     }
     plan
