@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cluster::SeenCloneSet;
-use crate::cluster::project::{self, Stand};
-use crate::fields::{FieldChange, Fingerprint, compare, drift};
+use crate::cluster::project;
+use crate::fields::{FieldChange, Fingerprint, Stand, compare, drift};
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
 use crate::plan::body;
@@ -92,7 +92,7 @@ impl Echoes {
         memory: Option<&Memory>,
         policy: &Policy,
     ) -> Drift {
-        let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.stand);
+        let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.live.stand);
         let live = &seen.live;
         let is_known = live.is_fresh()
             && memory

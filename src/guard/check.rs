@@ -134,13 +134,13 @@ fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
         entered.is_some_and(|release| release.orphan),
         "its release does not say that its objects stay",
     )?;
-    let stands = scene.case.live.as_ref().is_some_and(|live| live.body["spec"] == body["spec"]);
+    let stands = scene.case.live.as_ref().is_some_and(|live| live.stand.ours()["spec"] == body["spec"]);
     require(stands, Rule::Whole, || "what is left behind is not as it stands".to_owned())
 }
 
 /// The body is the CloneSet as it stands.
 fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
-    let same = Sent::settled(sent.spec) == Sent::settled(&live.body["spec"])
+    let same = Sent::settled(sent.spec) == Sent::settled(&live.stand.ours()["spec"])
         && sent.partition.partition_pods(live.replicas) == live.kept()
         && sent.replicas.map_or(live.replicas_owner.is_some(), |replicas| replicas == live.replicas);
     require(same, Rule::Whole, || "an adoption changes the spec".to_owned())

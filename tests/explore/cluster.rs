@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use triton::fields::FieldChange;
+use triton::fields::{FieldChange, Stand};
 use triton::model::{Amount, Digest, ReleaseId, ResourceVersion, Uid};
 use triton::objects::record::{Pending, ReleaseStatus};
 use triton::objects::{Kind, ObjectKey, keys};
@@ -267,7 +267,7 @@ impl CloneSet {
             other_owner: None,
             memory: self.memory(),
             status: self.status.clone(),
-            body: Arc::new(body),
+            stand: Stand::of(&body),
             drift: self.drift(entered),
         }
     }
@@ -329,9 +329,11 @@ impl Cluster {
                 standing.iter().any(|it| it.body.key == *key) || wanted.iter().any(|it| it.body.key == *key);
             match &thing.release {
                 Some(release) if *release == id.to_string() || named => {
-                    let text =
-                        standing.iter().find(|it| it.body.key == *key).map(|it| &it.body.value["spec"]);
-                    let drift = text.filter(|text| **text != thing.says).map(|text| FieldChange {
+                    let text = standing
+                        .iter()
+                        .find(|it| it.body.key == *key)
+                        .map(|it| it.body.value.open()["spec"].clone());
+                    let drift = text.filter(|text| *text != thing.says).map(|text| FieldChange {
                         path: "spec".to_owned(),
                         wanted: text.clone(),
                         found: Some(thing.says.clone()),
