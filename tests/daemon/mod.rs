@@ -1,6 +1,7 @@
 //! The daemon's own loop, with a real repository and the embedded cluster, under paused time.
 
 mod chaos;
+mod quiet;
 mod refused;
 mod stage;
 

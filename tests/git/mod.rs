@@ -2,4 +2,4 @@
 
 mod history;
 mod mirror;
-mod network;
+pub mod network;

@@ -14,9 +14,11 @@ use triton::git::{Credentials, Error, Limits, Mirror, Poll, Remote};
 use crate::repo::Repo;
 
 /// One HTTP request, as far as the tests look at it.
-struct Request {
-    method: String,
-    path: String,
+pub struct Request {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Without its query.
+    pub path: String,
     query: String,
     authorization: String,
     content_type: String,
@@ -24,7 +26,7 @@ struct Request {
 }
 
 /// A server on this machine that answers every request with what `answer` makes of it. It ends with the tests.
-fn serve(answer: impl Fn(&Request) -> Vec<u8> + Send + 'static) -> String {
+pub fn serve(answer: impl Fn(&Request) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -79,7 +81,7 @@ fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// What `git http-backend` answers for the repositories below `root`.
-fn backend(root: &Path, request: &Request) -> Vec<u8> {
+pub fn backend(root: &Path, request: &Request) -> Vec<u8> {
     let mut child = Command::new("git")
         .arg("http-backend")
         .env_clear()
