@@ -162,12 +162,18 @@ impl Laps {
         carried: &BTreeMap<ReleaseId, Carried>,
         violations: &BTreeMap<ReleaseId, Hold>,
     ) {
-        for (id, it) in &plan.moves {
+        // Both are in one order: mostly the next one that was shown is the one.
+        let mut shown = self.shown.iter().peekable();
+        let is_news = |(id, it): &(&ReleaseId, &Move)| {
+            let next = shown.next_if(|(other, _)| other == id).map(|(_, shown)| shown);
+            let same = next
+                .or_else(|| self.shown.get(*id))
+                .is_some_and(|shown| shown.is_of(it, violations.get(*id)));
+            !same || changed.contains(*id) || carried.contains_key(*id)
+        };
+        let news: Vec<_> = plan.moves.iter().filter(is_news).collect();
+        for (id, it) in news {
             let violation = violations.get(id);
-            let same = self.shown.get(id).is_some_and(|shown| shown.is_of(it, violation));
-            if same && !changed.contains(id) && !carried.contains_key(id) {
-                continue;
-            }
             let Some(case) = world.cases.get(id) else { continue };
             self.shown.insert(id.clone(), Shown::of(it, violation));
             let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
