@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use triton::catalog::{Catalog, Known, Question, Reading};
 use triton::git::{Limits, Mirror, Remote};
@@ -13,7 +12,7 @@ use triton::world::{Desired, Policy};
 
 use crate::files::{FIRST, RELEASES, text};
 use crate::history::{COMMITS, History};
-use crate::measure::{ROUNDS, Took, line, once, rounds, time};
+use crate::measure::{ROUNDS, Spent, Took, line, once, rounds, time};
 
 /// The daemon's side: the mirror, and what was read of it.
 struct Reader<'a> {
@@ -103,7 +102,7 @@ fn polls(reader: &mut Reader<'_>) {
         fetches.push(fetch);
         reads.push(read);
     }
-    let mut fetches: Vec<Duration> = Vec::new();
+    let mut fetches: Vec<Spent> = Vec::new();
     for (what, (fetched, reads)) in ["an image", "an approval", "another file"].into_iter().zip(measured) {
         line(&format!("one new commit, {what}"), Took::of(reads), Some(5));
         fetches.extend(fetched);
@@ -115,7 +114,7 @@ fn polls(reader: &mut Reader<'_>) {
 }
 
 /// Takes the next commit: how long its fetch takes, and reading it.
-fn poll(reader: &mut Reader<'_>) -> (Duration, Duration) {
+fn poll(reader: &mut Reader<'_>) -> (Spent, Spent) {
     reader.later += 1;
     reader.history.show(reader.later);
     let head = reader.history.head(reader.later);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use triton::catalog::Reading;
 use triton::cluster::{Cache, Feed, Lane};
@@ -18,7 +17,7 @@ use triton::spec::Release;
 use triton::world::{Desired, Episode, Intent, Source, World};
 
 use crate::files::{FIRST, RELEASES, parsed, releases};
-use crate::measure::{ROUNDS, Took, line, once, rounds};
+use crate::measure::{Begun, ROUNDS, Spent, Took, line, once, rounds};
 use crate::objects::{Pattern, policy, start};
 
 /// Releases that a commit changes.
@@ -115,10 +114,10 @@ fn world(laps: &mut Laps) -> World {
     world
 }
 
-async fn took(laps: &mut Laps) -> Duration {
-    let start = std::time::Instant::now();
+async fn took(laps: &mut Laps) -> Spent {
+    let begun = Begun::now();
     black_box(laps.lap().await);
-    start.elapsed()
+    begun.spent()
 }
 
 async fn laps_after(laps: &mut Laps, mut before: impl FnMut(usize)) -> Took {
