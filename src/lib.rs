@@ -5,7 +5,7 @@
 //! take its next step, `git revert` takes it back.
 //!
 //! ```text
-//!  doors      cli · devcluster
+//!  doors      cli · server · devcluster
 //!  loop       controller                        wake → observe → plan → guard → execute → report
 //!  hands      catalog ← git      cluster
 //! ─────────────────────────────────────────── above: may fail · below: pure
@@ -30,5 +30,6 @@ pub mod git;
 pub mod catalog;
 pub mod cluster;
 pub mod controller;
+pub mod server;
 pub mod devcluster;
 pub mod cli;

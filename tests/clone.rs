@@ -48,16 +48,23 @@ fn approve(args: &ApproveArgs) -> Result<(), String> {
     approve::run(args, &Printer::SILENT).map(drop).map_err(|error| error.to_string())
 }
 
-fn roll_back(repo: &Repo, to: &str) -> Result<(), String> {
-    let args = RollbackArgs {
+fn rollback_args(repo: &Repo, to: &str) -> RollbackArgs {
+    RollbackArgs {
         release: "shop/checkout".parse().unwrap(),
         to: Some(to.to_owned()),
         dir: repo.path().to_owned(),
         publish: PublishArgs::default(),
         cluster: ClusterArgs::default(),
-    };
+    }
+}
+
+fn run_rollback(args: &RollbackArgs) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(rollback::run(&args, &Printer::SILENT)).map(drop).map_err(|error| error.to_string())
+    runtime.block_on(rollback::run(args, &Printer::SILENT)).map(drop).map_err(|error| error.to_string())
+}
+
+fn roll_back(repo: &Repo, to: &str) -> Result<(), String> {
+    run_rollback(&rollback_args(repo, to))
 }
 
 /// The files that HEAD changed, and how: `A path`, with words and digests left out.
@@ -184,7 +191,8 @@ fn a_push_that_is_refused_leaves_the_commit_and_says_how_to_go_on() {
     origin.git(&["config", "core.bare", "false"]);
     let publish = PublishArgs { pr: false, push: true };
     let error = approve(&ApproveArgs { publish, ..checkout(&repo) }).unwrap_err();
-    assert!(error.starts_with("the commit is made but not sent: git: "), "{error}");
+    assert!(error.starts_with("the commit is made but not sent: "), "{error}");
+    assert!(!error.contains("hint:") && !error.contains("remote: "), "{error}");
     assert_eq!(changed(&repo), ["A approvals/shop/checkout/DIGEST/2.WORD.yaml"]);
 }
 
@@ -216,6 +224,55 @@ fn a_rollback_brings_back_the_files_of_its_release_only() {
     assert_eq!(changed(&repo), ["M releases/shop/checkout.yaml"]);
     assert_eq!(repo.git(&["diff", "HEAD~3", "HEAD", "--", "releases/shop/checkout.yaml"]), "");
     assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "Roll shop/checkout back to 2.4.0");
+}
+
+#[test]
+fn a_rollback_keeps_the_size_of_now_and_brings_back_no_old_step_or_suspension() {
+    let repo = example();
+    let path = "releases/shop/checkout.yaml";
+    let edit = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(repo.file(path)).unwrap();
+        assert!(text.contains(from), "{from}");
+        repo.put(path, &text.replacen(from, to, 1));
+    };
+    edit("spec:\n", "spec:\n  step: 1\n  suspend: true\n");
+    edit("  step: 1\n  suspend: true\n", "  step: 3\n");
+    edit("replicas: 10\n", "replicas: 14\n");
+    edit("checkout:2.4.0", "checkout:2.4.1");
+    roll_back(&repo, "HEAD~3").unwrap();
+    let diff = repo.git(&["diff", "--unified=0", "HEAD~1", "HEAD", "--", path]);
+    let changed: Vec<&str> = diff.lines().filter(|line| line.starts_with(['+', '-'])).skip(2).collect();
+    let image = |sign: &str, tag: &str| format!("{sign}        image: registry.example/shop/checkout:{tag}");
+    assert_eq!(changed, [image("-", "2.4.1"), image("+", "2.4.0")]);
+    let message = repo.git(&["log", "-1", "--format=%B"]);
+    for kept in
+        ["Keeps spec.replicas: 14, not 10.", "Keeps spec.step: 3, not 1.", "Keeps no spec.suspend, not true."]
+    {
+        assert!(message.contains(kept), "{message}");
+    }
+}
+
+#[test]
+fn a_rollback_leaves_the_autoscaler_as_it_is() {
+    let repo = example();
+    let path = "releases/shop/frontend.yaml";
+    let before = std::fs::read_to_string(repo.file(path)).unwrap();
+    assert!(before.contains("maxReplicas: "), "{before}");
+    let scaled = before.replace("maxReplicas: ", "maxReplicas: 9");
+    repo.put(path, &scaled.replace("5.0.2", "5.0.3"));
+    let args = RollbackArgs { release: "shop/frontend".parse().unwrap(), ..rollback_args(&repo, "HEAD~1") };
+    run_rollback(&args).unwrap();
+    assert_eq!(std::fs::read_to_string(repo.file(path)).unwrap(), scaled);
+}
+
+#[test]
+fn a_release_that_was_removed_is_brought_back_as_it_was() {
+    let repo = example();
+    repo.remove("releases/shop/checkout.yaml");
+    repo.commit("Remove it");
+    roll_back(&repo, "HEAD~1").unwrap();
+    assert_eq!(changed(&repo), ["A releases/shop/checkout.yaml"]);
+    assert_eq!(repo.git(&["diff", "HEAD~2", "HEAD"]), "");
 }
 
 #[test]

@@ -8,18 +8,19 @@ use triton::cli::embedded::Embedded;
 use crate::repo::Repo;
 
 /// What a command said, and its exit code.
-struct Said {
-    code: Option<i32>,
-    out: String,
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 /// `triton` in the clone, with a cluster that cannot be found.
-fn triton(repo: &Repo, args: &[&str]) -> Said {
+pub fn triton(repo: &Repo, args: &[&str]) -> Said {
     with_cluster(repo, "/nowhere".as_ref(), args)
 }
 
 /// `triton` in the clone, with the cluster of a kubeconfig.
-fn with_cluster(repo: &Repo, kubeconfig: &Path, args: &[&str]) -> Said {
+pub fn with_cluster(repo: &Repo, kubeconfig: &Path, args: &[&str]) -> Said {
     let output = Command::new(env!("CARGO_BIN_EXE_triton"))
         .args(args)
         .current_dir(repo.path())
@@ -28,11 +29,12 @@ fn with_cluster(repo: &Repo, kubeconfig: &Path, args: &[&str]) -> Said {
         .env("KUBECONFIG", kubeconfig)
         .output()
         .unwrap();
-    Said { code: output.status.code(), out: String::from_utf8_lossy(&output.stdout).trim_end().to_owned() }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
 /// A clone of the example, with somebody to commit as.
-fn example() -> Repo {
+pub fn example() -> Repo {
     let repo = Repo::new();
     for (key, value) in [("user.name", "Bo"), ("user.email", "bo@example.com"), ("commit.gpgsign", "false")] {
         repo.git(&["config", key, value]);
@@ -64,13 +66,15 @@ fn a_pull_request_that_bumps_an_image_hears_how_far_it_goes() {
 
     **shop/checkout** 2.4.0 → 2.4.1
 
-    - Merging this lets shop/checkout 2.4.1 go from 0 pods to 1 of 10.
-    - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → 10 of 10 (100%). At least 10s to the end.
-    - Back: revert it.
+    - Merging this starts shop/checkout 2.4.1 with 1 of 10 pods.
+    - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → all 10. At least 10s and 1 approval to the end.
+    - Back: revert it; its pods go back without approvals or soak.
 
-    For 4 releases nothing changes.
+    Nothing changes for 4 other releases.
 
-    No cluster was read: this is what Git alone tells.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -83,13 +87,14 @@ fn a_pull_request_that_edits_the_strategy_hears_which_approvals_it_voids() {
     edit(&repo, CHECKOUT, "deadline: 20s", "deadline: 30s");
     insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
     shop/checkout  2.4.1
-      Merging this changes shop/checkout, but no pod: 2.4.1 stays.
-      Its strategy changes.
-      This edit voids 1 approval, unless 2.4.1 is complete.
-      Then: step 2 needs 1 approval.
+      Merging this moves no pod of shop/checkout: 2.4.1 stays.
+      Its strategy changes; how far each step goes does not.
+      This edit voids 1 approval, unless 2.4.1 is complete: step 2 by Bo.
+      It is asked for again once this is merged: triton approve shop/checkout.
 
-    For 4 releases nothing changes.
-    No cluster was read: this is what Git alone tells.
+    Nothing changes for 4 other releases.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -101,11 +106,12 @@ fn a_pull_request_with_an_approval_hears_what_it_permits() {
     insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
     shop/checkout  2.4.0
       Merging this lets shop/checkout 2.4.0 go from 1 pod to 5 of 10 (50%).
-      Then: soak 5s → 10 of 10 (100%). At least 5s to the end.
-      Back: revert what changed its template; reverting this only stops it.
+      Then: soak 5s → all 10. At least 5s to the end.
+      Back: revert the commit that changed its template; reverting this one only stops it.
 
-    For 4 releases nothing changes.
-    No cluster was read: this is what Git alone tells.
+    Nothing changes for 4 other releases.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
     assert_eq!(triton(&repo, &["check", "--base", "main"]).code, Some(0));
 }
@@ -152,18 +158,19 @@ fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
       releases/shop/cart/freeze.yaml freezes shop/cart: stock taking.
 
     shop/frontend  5.0.2
-      Merging this changes shop/frontend, but no pod: 5.0.2 stays.
-      Service frontend changes: it is applied at once.
+      Merging this moves no pod of shop/frontend: 5.0.2 stays.
+      Service frontend changes at once, for the pods of every version: it has no steps.
 
-    shop/mailer  1.9.0
+    shop/mailer  1.9.0, removed
       Merging this removes shop/mailer: its CloneSet and every pod are deleted.
       Back: revert it; what was deleted is made again.
 
     shop/search  7.1.3
       shop/search goes from 8 to 12 pods at once; the share of each version stays.
 
-    For 1 release nothing changes.
-    No cluster was read: this is what Git alone tells.
+    Nothing changes for 1 other release.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -186,7 +193,8 @@ fn a_tree_by_itself_says_what_it_permits() {
     shop/search  7.1.3
       Git permits shop/search 7.1.3 step 1 of 3, 1 of 8: step 2 waits for a higher spec.step.
 
-    No cluster was read: this is what Git alone tells.
+    No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
+    The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
 }
 
@@ -242,4 +250,67 @@ fn shells_and_editors_get_what_they_ask_for() {
     }
     let schema: serde_json::Value = serde_json::from_str(&triton(&repo, &["schema"]).out).unwrap();
     assert_eq!(schema["allOf"][0]["then"]["$ref"], "#/definitions/Release");
+}
+
+/// An origin that takes pull requests only for `main`, and says where to open one.
+fn guarded() -> (Repo, Repo) {
+    let (origin, repo) = (Repo::new(), example());
+    origin.git(&["config", "core.bare", "true"]);
+    repo.git(&["remote", "add", "origin", &origin.path().display().to_string()]);
+    repo.git(&["push", "--quiet", "--set-upstream", "origin", "main"]);
+    let hook = "#!/bin/sh\nwhile read old new ref; do\n  if [ $ref = refs/heads/main ]; then\n    \
+        echo 'GH006: Protected branch update failed for refs/heads/main.' >&2; exit 1\n  fi\n  \
+        echo 'Create a pull request by visiting:' >&2; echo '  https://git.example/pull/new' >&2\ndone\n";
+    origin.write(".git/hooks/pre-receive", hook);
+    let file = origin.file(".git/hooks/pre-receive");
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    (origin, repo)
+}
+
+#[test]
+fn a_push_that_a_guarded_branch_refuses_is_told_with_the_cure() {
+    let (_origin, repo) = guarded();
+    let said = triton(&repo, &["approve", "shop/checkout", "--push"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("not sent: GH006: Protected branch update failed"), "{}", said.err);
+    assert!(
+        said.err.contains("main takes pull requests only, it seems: git push origin main:triton/approve-"),
+        "{}",
+        said.err
+    );
+    assert!(said.err.contains("next time, --pr does all of that"), "{}", said.err);
+}
+
+#[test]
+fn a_pull_request_is_opened_where_the_forge_says_and_never_on_anothers_branch() {
+    let (origin, repo) = guarded();
+    let said = triton(&repo, &["freeze", "--reason", "stock taking", "--pr"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let last = said.out.lines().last().unwrap();
+    assert_eq!(last, "open a pull request from triton/freeze into main: https://git.example/pull/new");
+    repo.git(&["branch", "-D", "triton/freeze"]);
+    let again = triton(&repo, &["freeze", "--reason", "stock taking", "--pr"]);
+    assert!(again.out.contains("pushed triton/freeze-2 to origin"), "{} {}", again.out, again.err);
+    assert_eq!(
+        origin.git(&["for-each-ref", "--format=%(refname:short)"]),
+        "main\ntriton/freeze\ntriton/freeze-2"
+    );
+}
+
+#[test]
+fn an_approval_says_what_it_adds_and_what_it_sweeps() {
+    let repo = example();
+    assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
+    ship(&repo, "2.4.0", "2.4.1");
+    repo.commit("2.4.1");
+    let said = triton(&repo, &["approve", "shop/checkout"]);
+    let words: Vec<&str> = said.out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(words, ["committed", "adds", "removes", "sweeps"]);
+    assert!(
+        said.out.ends_with("1 marker of another version, which approves nothing any more"),
+        "{}",
+        said.out
+    );
+    let message = repo.git(&["log", "-1", "--format=%b"]);
+    assert!(message.contains("Removes 1 marker of another version"), "{message}");
 }

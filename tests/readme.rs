@@ -46,3 +46,13 @@ fn the_configuration_that_the_readme_shows_is_read_with_and_without_its_comments
     let told = (configuration.removal_releases, configuration.removal_percent);
     assert_eq!(told, (plain.removal_releases, plain.removal_percent));
 }
+
+#[test]
+fn the_repository_file_that_the_readme_shows_is_read() {
+    let mut blocks = README.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown = blocks.find(|block| block.contains("kind: Repository")).unwrap();
+    let read = triton::spec::parse_repository(shown.as_bytes());
+    assert!(read.diagnostics("triton.yaml").is_empty(), "{:?}", read.diagnostics("triton.yaml"));
+    let bare = triton::spec::parse_repository(b"apiVersion: triton.io/v1\nkind: Repository\n");
+    assert!(bare.diagnostics("triton.yaml").is_empty(), "its spec may be left out");
+}

@@ -1,5 +1,6 @@
 //! A real Git repository in a temporary folder, driven by the `git` program as a person would.
 
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,11 +32,19 @@ impl Repo {
 
     /// Runs `git` as a person with this name.
     pub fn git_as(&self, who: &str, args: &[&str]) -> String {
+        self.git_reading(who, args, "")
+    }
+
+    /// Runs `git` as a person, with this to read.
+    pub fn git_reading(&self, who: &str, args: &[&str], input: &str) -> String {
+        let mut read = tempfile::tempfile().expect("a temporary file");
+        read.write_all(input.as_bytes()).and_then(|()| read.rewind()).expect("a temporary file");
         let mail = format!("{}@example.com", who.to_lowercase());
         let output = Command::new("git")
             .args(["-c", "commit.gpgsign=false", "-c", "protocol.file.allow=always"])
             .args(args)
             .current_dir(self.path())
+            .stdin(read)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -48,6 +57,21 @@ impl Repo {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {args:?}: {said}");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Makes commits from a stream of `git fast-import`: whatever no person would write. The work tree stays as it is.
+    pub fn import(&self, stream: &[u8]) {
+        let mut child = Command::new("git")
+            .args(["fast-import", "--quiet", "--force", "--date-format=raw-permissive"])
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("git runs");
+        child.stdin.take().expect("it is piped").write_all(stream).expect("git reads");
+        assert!(child.wait().expect("git ends").success(), "git fast-import");
     }
 
     /// Writes a file.

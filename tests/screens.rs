@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use triton::cli::output::Paint;
-use triton::cli::render::{GitView, Row, detail, history, list, span, why};
+use triton::cli::render::{Event, GitView, Row, detail, history, list, span, troubles, why};
 use triton::model::{Gate, Hold, Lift, LiftKind};
 use triton::objects::record::{
     ApprovalView, Ignored, Phase, Pods, StepState, StepView, Transition, Versions, View,
@@ -36,7 +36,12 @@ fn row(name: &str, view: View) -> Row {
         view,
         git: GitView {
             head: Some("9f00aa1b2c3d4e5f60718293a4b5c6d7e8f90011".into()),
+            told_head: Some("9f00aa1b2c3d4e5f60718293a4b5c6d7e8f90011".into()),
             polled_at: Some(at("14:40:00")),
+            interval: Some(15),
+            repository: Some("https://git.example/shop/deploy".into()),
+            daemon: Some("triton-0-3f9a".into()),
+            renewed_at: Some(at("14:40:03")),
         },
     }
 }
@@ -242,7 +247,7 @@ fn the_list_has_one_line_for_each_release() {
     shop/frontend  2.4.0 → 2.4.2-bad  1/3   0/10   ✖ degraded      failed for 9m44s: git revert a1b2c3d
     shop/mailer    2.4.0              3/3   6/10   ◌ rolling back  rolling-back for 5s
     shop/search    2.4.0 → 2.4.1      2/3   5/10   ◌ progressing   pods for 34s
-    shop/unknown   –                  –     0/0    ◌ progressing
+    shop/unknown   –                  –     0/0    ? not followed
     ");
 }
 
@@ -334,7 +339,12 @@ fn json_is_the_schema_that_the_documents_promise() {
       ],
       "git": {
         "head": "9f00aa1b2c3d4e5f60718293a4b5c6d7e8f90011",
-        "polledAt": "2026-03-01T14:40:00Z"
+        "toldHead": "9f00aa1b2c3d4e5f60718293a4b5c6d7e8f90011",
+        "polledAt": "2026-03-01T14:40:00Z",
+        "interval": 15,
+        "repository": "https://git.example/shop/deploy",
+        "daemon": "triton-0-3f9a",
+        "renewedAt": "2026-03-01T14:40:03Z"
       }
     }
     "#);
@@ -354,10 +364,16 @@ fn history_is_told_in_order() {
         transition("13:50:00", "Enter", 1, "shop/checkout 2.4.1 enters step 1 (1 of 10 pods)"),
         transition("14:39:30", "Enter", 2, "shop/checkout 2.4.1 enters step 2 (5 of 10 pods)"),
     ];
-    insta::assert_snapshot!(history(&story, Paint::NONE), @r"
-    TIME                  DECISION  STEP  HEAD     WHAT
-    2026-03-01T13:50:00Z  Enter     1     a1b2c3d  shop/checkout 2.4.1 enters step 1 (1 of 10 pods)
-    2026-03-01T14:39:30Z  Enter     2     a1b2c3d  shop/checkout 2.4.1 enters step 2 (5 of 10 pods)
+    let mut approval = Event::of(at("14:39:20"), "Approve", "Approve step 2 (50%) of shop/checkout 2.4.1");
+    approval.transition.head = Some("c4d5e6f700112233445566778899aabbccddeeff".into());
+    approval.author = Some("Bo".into());
+    let mut events: Vec<Event> = story.into_iter().map(Event::from).collect();
+    events.insert(1, approval);
+    insta::assert_snapshot!(history(&events, Paint::NONE), @r"
+    TIME                  WHO     DID      STEP  COMMIT   WHAT
+    2026-03-01T13:50:00Z  triton  Enter    1     a1b2c3d  shop/checkout 2.4.1 enters step 1 (1 of 10 pods)
+    2026-03-01T14:39:20Z  Bo      Approve  –     c4d5e6f  Approve step 2 (50%) of shop/checkout 2.4.1
+    2026-03-01T14:39:30Z  triton  Enter    2     a1b2c3d  shop/checkout 2.4.1 enters step 2 (5 of 10 pods)
     ");
 }
 
@@ -365,4 +381,31 @@ fn history_is_told_in_order() {
 fn a_span_has_the_two_units_that_matter() {
     let spans = [-3, 4, 59, 60, 90, 2280, 7500, 7200, 273_600, 172_800].map(span);
     assert_eq!(spans, ["0s", "4s", "59s", "1m", "1m30s", "38m", "2h05m", "2h", "3d04h", "2d"]);
+}
+
+#[test]
+fn a_screen_that_may_be_out_of_date_says_so() {
+    let trouble = |change: &dyn Fn(&mut GitView)| {
+        let mut row = row("checkout", healthy());
+        change(&mut row.git);
+        troubles(&[row.clone(), row], now(), Paint::NONE).join("\n")
+    };
+    assert_eq!(trouble(&|_| {}), "");
+    assert_eq!(trouble(&|git| *git = GitView::default()), "", "nothing is known, and nothing said");
+    assert_eq!(
+        trouble(&|git| git.renewed_at = Some(at("14:02:00"))),
+        "not up to date: the daemon triton-0-3f9a was last heard of 38m ago, and nothing moves"
+    );
+    assert_eq!(
+        trouble(&|git| (git.daemon, git.renewed_at) = (None, Some(at("14:39:58")))),
+        "not up to date: no daemon runs: the last one ended 6s ago, and nothing moves"
+    );
+    let polled =
+        |at: Timestamp, interval| trouble(&|git| (git.polled_at, git.interval) = (Some(at), Some(interval)));
+    assert_eq!(
+        polled(at("14:39:00"), 15),
+        "not up to date: Git has not answered the daemon for 1m04s: nothing new is started"
+    );
+    assert_eq!(polled(at("14:39:00"), 60), "");
+    assert_eq!(polled(at("14:39:40"), 1), "", "a branch may be slow to read");
 }

@@ -5,10 +5,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use triton::catalog::Reading;
-use triton::cluster::{Cache, Feed, Lane};
-use triton::controller::Clock;
+use triton::cluster::{Cache, Feed, Lane, Requests};
 use triton::controller::lap::Laps;
 use triton::controller::observe::Observer;
+use triton::controller::{Clock, Pulse};
 use triton::guard;
 use triton::model::CommitId;
 use triton::objects::ObjectKey;
@@ -54,7 +54,13 @@ pub fn daemon(pattern: &Pattern, releases: &[Arc<Release>]) -> (Cache, Laps) {
     let mut observer = Observer::new(cache.clone(), Lane::default(), policy());
     observer.take_reading(reading(releases.iter().cloned(), pattern.commit()));
     observer.source = Source { head: Some(pattern.commit()), fetched_at: Some(start()), fault: None };
-    (cache, Laps::new(Clock::starting_at(start()), observer, None, "bench".to_owned()))
+    (cache, laps(observer))
+}
+
+/// Laps of a loop that writes nothing.
+pub fn laps(observer: Observer) -> Laps {
+    let clock = Clock::starting_at(start());
+    Laps::new(clock, observer, None, "bench".to_owned(), Pulse::new(clock, Requests::default()))
 }
 
 /// The releases of the root, in the order of their numbers.

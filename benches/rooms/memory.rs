@@ -6,12 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use triton::cluster::{Cache, Feed, Lane};
-use triton::controller::Clock;
-use triton::controller::lap::Laps;
 use triton::controller::observe::Observer;
 use triton::world::Source;
 
-use crate::daemon::reading;
+use crate::daemon::{laps, reading};
 use crate::files::{FIRST, RELEASES, release};
 use crate::measure::line_of_memory;
 use crate::objects::{Pattern, policy, start};
@@ -72,7 +70,7 @@ pub fn alone(folder: &Path) {
     let mut observer = Observer::new(cache, Lane::default(), policy());
     observer.take_reading(said);
     observer.source = Source { head: Some(pattern.commit()), fetched_at: Some(start()), fault: None };
-    let mut laps = Laps::new(Clock::starting_at(start()), observer, None, "bench".to_owned());
+    let mut laps = laps(observer);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(laps.lap());
     line_of_memory("cases, and what is told, after a lap", growth.since(), None);

@@ -13,14 +13,19 @@ use crate::catalog::snapshot::Snapshot;
 use crate::git::{Kind, ObjectId, error::Result};
 use crate::model::{CommitId, ReleaseId};
 use crate::objects::ObjectKey;
-use crate::spec::{Diagnostic, Release, Whole};
+use crate::spec::{Diagnostic, Release, Severity, Whole};
 use crate::world::{Desired, Episode, Intent, Marker, Policy, Removal};
+
+/// The tree without entries, as Git calls it everywhere.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// What Git says.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// For every release that the head names or the cluster has.
     pub desired: BTreeMap<ReleaseId, Desired>,
+    /// Whether every file of the root could be read: what is not here is not in Git.
+    pub is_whole: bool,
     /// Every object that the tree names: none of them is pruned.
     pub named: Arc<BTreeSet<ObjectKey>>,
     /// Every mistake and warning, those of no release included.
@@ -90,8 +95,9 @@ impl Catalog {
         diagnostics.extend(last.snapshot.remarks(&self.root));
         diagnostics.extend(last.freezes.diagnostics().cloned());
         let (desired, named) = (last.desired.clone(), Arc::clone(last.whole.named()));
+        let is_whole = last.snapshot.opaque().is_empty();
         self.last = Some(last);
-        Ok(Reading { desired, named, diagnostics })
+        Ok(Reading { desired, is_whole, named, diagnostics })
     }
 
     fn begin(&self, question: &Question<'_>) -> Result<Last> {
@@ -165,7 +171,8 @@ impl Catalog {
 
     /// Says anew what there is to say of the releases that something changed about.
     fn answer(&self, last: &mut Last, question: &Question<'_>) -> Result<()> {
-        let opaque: Arc<[Diagnostic]> = last.snapshot.opaque().into();
+        let opaque = last.snapshot.opaque().into_iter().chain(self.emptied(last));
+        let opaque: Arc<[Diagnostic]> = opaque.collect();
         let mut stale = std::mem::take(&mut last.stale);
         stale.extend(last.absent.iter().cloned());
         let mut is_lost = false;
@@ -199,6 +206,21 @@ impl Catalog {
             last.told.retain(|commit, _| told.contains(commit));
         }
         Ok(())
+    }
+
+    /// The mistake of a commit without a single file: whoever emptied the repository has hardly meant every pod.
+    fn emptied(&self, last: &Last) -> Option<Diagnostic> {
+        (last.tree.to_string() == EMPTY_TREE).then(|| Diagnostic {
+            severity: Severity::Error,
+            path: self.root.releases(),
+            line: 0,
+            column: 0,
+            message: "the repository has no file any more, and nothing is deleted for that".to_owned(),
+            cure:
+                "revert the commit that emptied it; to remove releases, remove their files and leave others"
+                    .to_owned(),
+            snippet: String::new(),
+        })
     }
 
     /// What is to be said of a release that the head does not have.

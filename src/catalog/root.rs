@@ -1,7 +1,10 @@
 //! A root: the directory that the daemon serves, and where in it everything stands.
 
-use crate::model::{CommitId, ReleaseId};
-use crate::spec::{self, Place};
+use crate::model::{CommitId, Digest, ReleaseId};
+use crate::spec::{self, Permission, Place};
+
+/// Hexadecimal digits that name a root.
+const NAME_DIGITS: usize = 8;
 
 /// A root, by its directory from the repository's top; empty for the top itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,20 @@ impl Root {
     pub fn new(dir: &str) -> Self {
         let parts = dir.split('/').filter(|part| !matches!(*part, "" | "."));
         Self { dir: parts.collect::<Vec<_>>().join("/") }
+    }
+
+    /// Its directory from the repository's top: no slash at either end, empty for the top.
+    #[must_use]
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    /// The name of this root on `branch`: on its lease, and on everything that belongs to it.
+    #[must_use]
+    pub fn name(&self, branch: &str) -> String {
+        let mut name = Digest::of(format!("{branch}\n{}", self.dir).as_bytes()).to_string();
+        name.truncate(NAME_DIGITS);
+        name
     }
 
     /// A path in the root, from the repository's top.
@@ -43,7 +60,13 @@ impl Root {
     /// Folder of the markers of `release`.
     #[must_use]
     pub fn approvals_of(&self, release: &ReleaseId) -> String {
-        self.path(&format!("approvals/{}/{}", release.namespace, release.name))
+        self.path(&spec::markers_of(release))
+    }
+
+    /// Path of a marker of `release`, told from others that permit the same by `word`.
+    #[must_use]
+    pub fn marker(&self, release: &ReleaseId, digest: &Digest, permits: Permission, word: &str) -> String {
+        self.path(&spec::marker_of(release, digest, permits, word))
     }
 
     /// The release that a file below [`Root::approvals`] is for, by its place.
@@ -57,7 +80,7 @@ impl Root {
     /// Path of the marker that lets the removal of a commit go on.
     #[must_use]
     pub fn removal(&self, commit: CommitId) -> String {
-        self.path(&format!("approvals/removal/{commit}.yaml"))
+        self.path(&spec::removal_of(commit))
     }
 
     /// What `path` is to the root.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::root::{Root, is_below};
+use crate::git::compare::DEPTH_MAX;
 use crate::git::{Change, Entry, Error, Kind, ObjectId, Repository, error::Result};
 use crate::model::{Digest, Namespace, ReleaseId};
 use crate::spec::document::Document;
@@ -41,7 +42,7 @@ pub struct Snapshot {
     /// Folders below `releases/` that begin another root.
     nested: BTreeSet<String>,
     folders: BTreeMap<String, Arc<Folder>>,
-    /// Links and submodules, behind which releases may lie.
+    /// Links, submodules and folders too deep to be opened, behind which releases may lie.
     closed: BTreeMap<String, Kind>,
     /// The groups that name a release. By namespace, so that clones share those that no step touches.
     holders: BTreeMap<Namespace, Arc<Holders>>,
@@ -54,7 +55,7 @@ type Holders = BTreeMap<ReleaseId, BTreeSet<String>>;
 #[derive(Clone, Default)]
 struct Folder {
     files: BTreeMap<String, Arc<ParsedFile>>,
-    /// Files that say something and have no Release of their own. Without any, each file is a group of its own.
+    /// Files that have no Release of their own. Without any, each file is a group of its own.
     loose: usize,
     /// What they say. A group is named by its file, or by its folder with a slash at the end.
     groups: BTreeMap<String, Arc<Group>>,
@@ -176,7 +177,7 @@ impl Snapshot {
     /// A folder of releases may have become a link: then they are not gone, they are out of sight.
     fn note_closed(&mut self, path: &str, entry: Option<&Entry>) {
         match entry.map(|entry| entry.kind) {
-            Some(kind @ (Kind::Symlink | Kind::Submodule | Kind::Odd)) => {
+            Some(kind @ (Kind::Symlink | Kind::Submodule | Kind::Odd | Kind::Deep)) => {
                 self.closed.insert(path.to_owned(), kind);
             }
             Some(Kind::File | Kind::Executable | Kind::Directory) | None => {
@@ -301,7 +302,7 @@ impl Snapshot {
 
     /// What is to be said of the settings, and of folders as such.
     pub fn remarks(&self, root: &Root) -> impl Iterator<Item = Diagnostic> {
-        let folders = self.folders.iter().filter_map(|(path, folder)| crowded(path, folder));
+        let folders = self.folders.iter().filter_map(|(path, folder)| crowded(path, folder.files.len()));
         self.settings.diagnostics(&root.settings()).into_iter().chain(folders)
     }
 
@@ -317,22 +318,20 @@ impl Snapshot {
     }
 }
 
-/// Whether a file says something, but not which Release it is about.
+/// Whether a file does not say which Release it is about.
 fn is_loose(file: &ParsedFile) -> bool {
-    !file.is_empty() && !file.documents.iter().any(|document| matches!(document, Document::Head(_)))
+    !file.documents.iter().any(|document| matches!(document, Document::Head(_)))
 }
 
 /// The warning about a folder with very many files.
-fn crowded(path: &str, folder: &Folder) -> Option<Diagnostic> {
-    (folder.files.len() > FOLDER_MAX).then(|| Diagnostic {
+#[must_use]
+pub fn crowded(path: &str, files: usize) -> Option<Diagnostic> {
+    (files > FOLDER_MAX).then(|| Diagnostic {
         severity: Severity::Warning,
         path: path.to_owned(),
         line: 0,
         column: 0,
-        message: format!(
-            "the folder has {} files; above {FOLDER_MAX}, reading history is slow",
-            folder.files.len()
-        ),
+        message: format!("the folder has {files} files; above {FOLDER_MAX}, reading history is slow"),
         cure: "spread them over more folders".to_owned(),
         snippet: String::new(),
     })
@@ -369,8 +368,13 @@ pub(crate) fn content(repository: &Repository, entry: &Entry) -> Result<std::res
 }
 
 /// Why something that is no regular file is not read.
-fn not_read(kind: Kind) -> Flaw {
+#[must_use]
+pub fn not_read(kind: Kind) -> Flaw {
     match kind {
+        Kind::Deep => {
+            let message = format!("the folder lies more than {DEPTH_MAX} folders deep, and is not opened");
+            flaw(&message, "move its files further up")
+        }
         Kind::Symlink => flaw("it is a symbolic link, which is not followed", "commit the file in its place"),
         Kind::Submodule => flaw("it is a submodule, which is not fetched", "commit the files in its place"),
         Kind::Odd | Kind::File | Kind::Executable | Kind::Directory => {

@@ -1,6 +1,7 @@
 //! `triton approve`: one commit that adds a marker.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,13 +12,15 @@ use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::cli::records::{ClusterArgs, Pattern};
 use crate::model::{CommitId, ReleaseId};
-use crate::spec::{Place, Release};
+use crate::spec::{Permission, Place, Release};
 use crate::world::{Intent, Marker as Marked, Permit};
 
 /// Letters of a marker's own word: no vowels, so that it never says anything.
 const LETTERS: &[u8; 28] = b"bcdfghjkmnpqrstvwxz123456789";
 /// Letters in it: two approvers of one step meet once in half a million times.
 const WORD: usize = 4;
+/// Swept markers that are told by name; of more, only the number is.
+const SHOWN_MAX: usize = 5;
 
 /// Approve the next step of a release: one commit that adds a marker.
 ///
@@ -152,20 +155,44 @@ fn commit(located: &Located, args: &ApproveArgs, markers: &[Marker], printer: &P
             std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, &marker.text))?;
             paths.push(marker.path.clone());
             for dead in &marker.dead {
-                std::fs::remove_file(located.clone.top().join(dead)).with_context(|| dead.clone())?;
+                let file = located.clone.top().join(dead);
+                match std::fs::remove_file(&file) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(error).with_context(|| dead.clone());
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+                // A digest's folder that has other files of somebody's stays.
+                let _ = file.parent().map(std::fs::remove_dir);
                 paths.push(dead.clone());
             }
         }
         let reason = args.reason.as_ref().map(|reason| format!("\n\n{reason}")).unwrap_or_default();
-        located.clone.commit(&paths, &format!("{title}{reason}"))
+        let swept = swept(markers).map(|swept| format!("\n\nRemoves {swept}.")).unwrap_or_default();
+        located.clone.commit(&paths, &format!("{title}{reason}{swept}"))?;
+        Ok(told(markers))
     })?;
-    for marker in markers {
-        printer.say(format!("  adds     {}", marker.path))?;
-        for dead in &marker.dead {
-            printer.say(format!("  removes  {dead}"))?;
-        }
-    }
     Ok(Exit::Fine)
+}
+
+/// What a commit adds and removes, a line each.
+fn told(markers: &[Marker]) -> Vec<String> {
+    let mut lines: Vec<String> = markers.iter().map(|marker| format!("adds     {}", marker.path)).collect();
+    let dead: Vec<&String> = markers.iter().flat_map(|marker| &marker.dead).collect();
+    if dead.len() <= SHOWN_MAX {
+        lines.extend(dead.iter().map(|path| format!("removes  {path}")));
+    }
+    lines.extend(swept(markers).map(|swept| format!("sweeps   {swept}")));
+    lines
+}
+
+/// What is swept, in words; nothing where nothing is.
+fn swept(markers: &[Marker]) -> Option<String> {
+    match markers.iter().map(|marker| marker.dead.len()).sum() {
+        0 => None,
+        1 => Some("1 marker of another version, which approves nothing any more".to_owned()),
+        many => Some(format!("{many} markers of other versions, which approve nothing any more")),
+    }
 }
 
 /// The markers of other digests than the release's own: they approve nothing any more.
@@ -183,9 +210,9 @@ fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec
     let release = &intent.release;
     let id = &release.id;
     let named = format!("{id} {} ({})", release.version, release.digest.short());
-    let (what, title, text) = if args.skip {
+    let (permits, title, text) = if args.skip {
         let title = format!("Skip the gates of {named}");
-        ("skip".to_owned(), title, format!("# Opens approvals, soak and freezes for {named}.\n"))
+        (Permission::Skip, title, format!("# Opens approvals, soak and freezes for {named}.\n"))
     } else {
         let step = match args.step {
             Some(step) => asked(intent, step).map(|()| step)?,
@@ -193,16 +220,15 @@ fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec
         };
         let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas.to_string());
         let title = format!("Approve step {step} ({}) of {named}", target.unwrap_or_default());
-        (step.to_string(), title, format!("# Lets {named} enter step {step}.\n"))
+        (Permission::Step(step), title, format!("# Lets {named} enter step {step}.\n"))
     };
-    let folder = format!("{}/{}", located.root.approvals_of(id), release.digest.long());
     let short = release.digest.short();
     Ok(Marker {
-        path: fresh(located.clone.top(), &folder, &what),
+        path: fresh(located, release, permits),
         text: text + &reason(args.reason.as_deref()),
         dead,
         title,
-        branch: format!("triton/approve-{}-{}-{short}-{what}", id.namespace, id.name),
+        branch: format!("triton/approve-{}-{}-{short}-{permits}", id.namespace, id.name),
     })
 }
 
@@ -275,10 +301,10 @@ fn reason(text: Option<&str>) -> String {
 }
 
 /// A path that no marker has: two people who approve the same step never touch the same file.
-fn fresh(top: &Path, folder: &str, what: &str) -> String {
+fn fresh(located: &Located, release: &Release, permits: Permission) -> String {
     loop {
-        let path = format!("{folder}/{what}.{}.yaml", word());
-        if !top.join(&path).exists() {
+        let path = located.root.marker(&release.id, &release.digest, permits, &word());
+        if !located.clone.top().join(&path).exists() {
             return path;
         }
     }

@@ -65,6 +65,7 @@ pub fn run(args: &CheckArgs, printer: &Printer) -> Result<Exit> {
     }
     if let Some(base) = &args.base {
         let idle = idle_markers(&args.path, base)?;
+        printer.note("markers are judged without the daemon's configuration: its people, bots and skip");
         // One that is named wrong is told already, as a warning.
         found.retain(|it| !idle.iter().any(|new| new.path == it.path));
         found.extend(idle);

@@ -1,11 +1,11 @@
-//! The local clone that `approve` and `rollback` commit to, by the `git` program: a commit made here is signed,
+//! The local clone that `approve`, `rollback` and the like commit to, by the `git` program: a commit made here is signed,
 //! hooked and configured as any other of that person.
 //!
 //! Argument lists, no shell; the variables that would point Git at another repository are taken away.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -25,7 +25,7 @@ const MISLEADING: [&str; 9] = [
     "GIT_PREFIX",
     "GIT_LITERAL_PATHSPECS",
 ];
-/// The remote that is pushed to.
+/// The remote that is pushed to where Git names no other.
 const REMOTE: &str = "origin";
 
 /// Where the commit goes once it is made.
@@ -47,19 +47,57 @@ const UNDER_WAY: [(&str, &str); 4] = [
     ("REBASE_HEAD", "rebase"),
 ];
 
+/// A branch for a pull request gets at most so many other names before Git is left to refuse it.
+const BRANCHES_MAX: usize = 100;
+
+/// What Git and the forge said, without Git's advice and the program's own marks.
+fn said(stderr: &str) -> String {
+    let plain = |line: &str| line.trim_start_matches("remote:").trim().to_owned();
+    let lines =
+        stderr.trim_start_matches("git: ").lines().filter(|line| !line.starts_with("hint:")).map(plain);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// The address at which a pull request is opened, as forges print it in reply to a push; of several, the one that
+/// speaks of that.
+fn address(stderr: &str) -> Option<&str> {
+    let words = stderr.lines().filter(|line| line.starts_with("remote:")).flat_map(str::split_whitespace);
+    let plain = words.map(|word| word.trim_matches(['<', '>', '"']));
+    let found: Vec<&str> =
+        plain.filter(|it| it.starts_with("https://") || it.starts_with("http://")).collect();
+    let speaks = |it: &&&str| ["pull", "merge", "compare"].iter().any(|word| it.contains(word));
+    found.iter().find(speaks).or(found.first()).copied()
+}
+
 /// A push that was refused, with the cure: others were faster, or the branch takes pull requests only.
-fn not_sent(error: &anyhow::Error, target: &str, home: &str, branch: &str) -> Refusal {
-    let said = format!("{error:#}");
-    // What git-push(1) says of a branch that has moved.
-    let is_behind = ["fetch first", "non-fast-forward"].iter().any(|words| said.contains(words));
-    let refusal = Refusal::new(format!("the commit is made but not sent: {said}"));
-    if is_behind {
-        return refusal.hint(format!("git pull --rebase {REMOTE} {home}, then git push {REMOTE} {target}"));
+fn not_sent(error: &anyhow::Error, push: &Push<'_>) -> Refusal {
+    let Push { remote, home, target, branch } = push;
+    let text = format!("{error:#}");
+    // What git-push(1) says of a branch that has moved, and of one that the other side guards.
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let refusal = Refusal::new(format!("the commit is made but not sent: {}", said(&text)));
+    if says(&["fetch first", "non-fast-forward"]) {
+        return refusal.hint(format!("git pull --rebase {remote} {home}, then git push {remote} {target}"));
     }
-    refusal.hint(format!(
-        "where {home} takes pull requests only: git push {REMOTE} {target}:{branch}, open one into {home}, and take \
-         the commit off your {home} by git reset --keep HEAD~1; next time, --pr does all of that"
-    ))
+    if says(&["remote rejected", "protected", "pre-receive"]) && target == home {
+        return refusal.hint(format!(
+            "{home} takes pull requests only, it seems: git push {remote} {target}:{branch}, open one into {home}, \
+             and take the commit off your {home} by git reset --keep HEAD~1; next time, --pr does all of that"
+        ));
+    }
+    refusal.hint(format!("once that is mended: git push {remote} {target}"))
+}
+
+/// Where a commit goes.
+struct Push<'a> {
+    /// The remote.
+    remote: &'a str,
+    /// The branch that was checked out.
+    home: &'a str,
+    /// The branch that the commit is on.
+    target: &'a str,
+    /// The branch for a pull request.
+    branch: &'a str,
 }
 
 /// A clone with a work tree.
@@ -77,7 +115,7 @@ impl LocalClone {
         let here = Self { top: path.to_owned() };
         let refusal = |_| {
             Refusal::new(format!("{} is not in a Git work tree", path.display()))
-                .hint("run this in a clone of the repository, or name one with -C DIR")
+                .hint("run this in a clone of the repository, or name its folder")
         };
         let top = here.git(["rev-parse", "--show-toplevel"]).map_err(refusal)?;
         Ok(Self { top: PathBuf::from(top) })
@@ -104,6 +142,10 @@ impl LocalClone {
     /// # Errors
     /// What Git said on stderr.
     pub fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.run(args)?.stdout).trim_end().to_owned())
+    }
+
+    fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Output> {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.top).args(["-c", "core.quotePath=false", "-c", "core.fsmonitor=false"]);
         command.args(args).stdin(Stdio::null()).env("LC_ALL", "C");
@@ -115,7 +157,7 @@ impl LocalClone {
             let said = String::from_utf8_lossy(&output.stderr);
             anyhow::bail!("git: {}", said.trim());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        Ok(output)
     }
 
     /// The commit that is checked out.
@@ -168,9 +210,8 @@ impl LocalClone {
         self.head()
     }
 
-    /// Makes one commit by `make`, publishes it as `publish` says, and tells of it.
-    ///
-    /// `branch` is the name of the branch for a pull request.
+    /// Makes one commit by `make`, which gives the lines that tell of it; tells of it, and publishes it as `publish`
+    /// says. `branch` names the branch for a pull request; where that name is taken, a number is added.
     ///
     /// # Errors
     /// In the middle of a merge, a revert or the like. Where the commit cannot be made or Git refuses the push.
@@ -179,32 +220,90 @@ impl LocalClone {
         publish: &PublishArgs,
         branch: &str,
         printer: &Printer,
-        make: impl FnOnce() -> Result<CommitId>,
+        make: impl FnOnce() -> Result<Vec<String>>,
     ) -> Result<()> {
         self.is_at_rest()?;
         let home = self.branch()?;
-        let target = if publish.pr { branch } else { &home };
+        let remote = self.remote(&home);
+        let branch = if publish.pr { self.untaken(&remote, branch)? } else { branch.to_owned() };
+        let target = if publish.pr { &branch } else { &home };
         if publish.pr {
-            self.git(["switch", "--quiet", "--create", branch])?;
+            self.git(["switch", "--quiet", "--create", target])?;
         }
-        let made = make();
+        let made = make().and_then(|told| Ok((self.head()?, told)));
         if publish.pr {
             self.git(["switch", "--quiet", &home])?;
+            if made.is_err() {
+                // The error that is told is the one that matters.
+                let _ = self.git(["branch", "--quiet", "-D", target]);
+            }
         }
-        printer.say(format!("committed {} on {target}", made?.short()))?;
+        let (commit, told) = made?;
+        printer.say(format!("committed {} on {target}", commit.short()))?;
+        told.iter().try_for_each(|line| printer.say(format!("  {line}")))?;
         if publish.push || publish.pr {
-            self.push(target).map_err(|error| not_sent(&error, target, &home, branch))?;
-            printer.say(format!("pushed {target} to {REMOTE}"))?;
+            let push = Push { remote: &remote, home: &home, target, branch: &branch };
+            let reply = self.push(&push).map_err(|error| not_sent(&error, &push))?;
+            printer.say(format!("pushed {target} to {remote}"))?;
+            if publish.pr {
+                let at = address(&reply).map_or_else(String::new, |address| format!(": {address}"));
+                printer.say(format!("open a pull request from {target} into {home}{at}"))?;
+            }
         } else if !self.git(["remote"])?.is_empty() {
-            printer.say(format!("send it with: git push {REMOTE} {home}"))?;
-        }
-        if publish.pr {
-            printer.say(format!("open a pull request from {branch} into {home}"))?;
+            printer.say(format!("send it with: git push {remote} {home}"))?;
         }
         Ok(())
     }
 
-    fn push(&self, branch: &str) -> Result<()> {
-        self.git(["push", "--quiet", REMOTE, &format!("refs/heads/{branch}:refs/heads/{branch}")]).map(drop)
+    /// The remote that Git itself would push the branch to (git-config(1), `remote.pushDefault`).
+    fn remote(&self, branch: &str) -> String {
+        let keys = [
+            format!("branch.{branch}.pushRemote"),
+            "remote.pushDefault".to_owned(),
+            format!("branch.{branch}.remote"),
+        ];
+        let set = keys.iter().find_map(|key| self.git(["config", "--get", key]).ok());
+        // A branch that follows one of this very clone has the remote `.`.
+        set.filter(|remote| !remote.is_empty() && remote != ".").unwrap_or_else(|| REMOTE.to_owned())
+    }
+
+    /// `branch`, or that with a number where here or there is one of that name already: another approver's, say.
+    fn untaken(&self, remote: &str, branch: &str) -> Result<String> {
+        let pattern = format!("refs/heads/{branch}*");
+        let here = self.git(["for-each-ref", "--format=%(refname)", &format!("refs/heads/{branch}*")])?;
+        // A remote that cannot be asked will refuse the push, and say why.
+        let there = self.git(["ls-remote", "--quiet", remote, &pattern]).unwrap_or_default();
+        let name = |line: &str| line.split_whitespace().next_back().map(str::to_owned);
+        let taken: Vec<String> = here.lines().chain(there.lines()).filter_map(name).collect();
+        let numbered = (2..BRANCHES_MAX).map(|number| format!("{branch}-{number}"));
+        let mut names = std::iter::once(branch.to_owned()).chain(numbered);
+        let is_free = |name: &String| !taken.contains(&format!("refs/heads/{name}"));
+        Ok(names.find(is_free).unwrap_or_else(|| branch.to_owned()))
+    }
+
+    /// Pushes; gives what the other side said.
+    fn push(&self, push: &Push<'_>) -> Result<String> {
+        let refs = format!("refs/heads/{0}:refs/heads/{0}", push.target);
+        let output = self.run(["push", push.remote, &refs])?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_that_a_forge_prints_is_found() {
+        let gitlab = "remote: News at https://git.example/news\nremote: To create a merge request for x, visit:\n\
+            remote:   https://git.example/merge_requests/new?a=b\nremote:\nTo git.example:shop/deploy.git\n * [new branch] x -> x\n";
+        assert_eq!(address(gitlab), Some("https://git.example/merge_requests/new?a=b"));
+        assert_eq!(address("To https://git.example/shop/deploy.git\n * [new branch] x -> x\n"), None);
+    }
+
+    #[test]
+    fn what_was_said_is_told_without_advice() {
+        let text = "git: remote: GH006: Protected\nremote: \nhint: pull\nTo o";
+        assert_eq!(said(text), "GH006: Protected\nTo o");
     }
 }

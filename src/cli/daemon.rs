@@ -1,26 +1,35 @@
 //! The daemon put together: mirror, catalog, cluster and loop, from what the command line says.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
+use crate::catalog::Root;
 use crate::cli::output::Refusal;
 use crate::cli::records::ClusterArgs;
 use crate::cli::reload::Reload;
 use crate::controller::{Clock, Controller, Rules, Settings, Source};
-use crate::git::{Credentials, Limits, Mirror, Remote};
+use crate::git::{Credentials, Error, Limits, Mirror, Remote};
 use crate::model::Digest;
+use crate::server;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{Configuration, read_configuration};
 use crate::world::{People, Policy, RemovalLimit};
 
 /// Hexadecimal digits of the word that tells this state folder from every other.
 const ID_DIGITS: usize = 16;
-/// Hexadecimal digits that name a root.
-const ROOT_DIGITS: usize = 8;
+/// How long a state folder that another process holds is waited for: one that was asked to end needs some seconds.
+const LOCKED: Duration = Duration::from_secs(15);
+/// How often it is tried meanwhile.
+const LOCKED_RETRY: Duration = Duration::from_millis(250);
 /// Seconds below which no fetch is too old, however often Git is asked: a branch that moves while it is read is no
 /// reason to hold.
 const STALE_MIN: u64 = 30;
@@ -44,6 +53,8 @@ pub struct Daemon {
     pub cluster: ClusterArgs,
     /// Whether nothing is written.
     pub observe: bool,
+    /// Where health and metrics are served; nowhere by default.
+    pub listen: Option<SocketAddr>,
 }
 
 impl Daemon {
@@ -51,14 +62,20 @@ impl Daemon {
     /// holds for this run.
     ///
     /// # Errors
-    /// What cannot be used: address, state folder, kubeconfig. Where the lease is lost, or can never be had.
+    /// What cannot be used: addresses, state folder, kubeconfig. Where the lease is lost, or can never be had.
     pub async fn run(&self, configuration: &Configuration, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let remote = Remote::new(&self.repo, &self.branch)?.with_credentials(credentials(configuration));
+        let listener = self.listener().await?;
+        let remote =
+            Remote::new(&self.repository(), &self.branch)?.with_credentials(credentials(configuration));
         let state = self.state_folder()?;
-        let mirror = Mirror::open(&state, remote, Limits::default())
-            .with_context(|| format!("the state folder {}", state.display()))?;
+        let mut shutdown = pin!(shutdown);
+        let mirror = tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
+            opened = open(&state, &remote) => opened?,
+        };
         let cancel = mirror.cancel_flag();
-        let source = Source::new(mirror, &normal(&self.path));
+        let source = Source::new(mirror, &self.path);
         let reread = self.clone();
         let read = move || reread.configuration().map(|configuration| reread.rules(&configuration));
         let reload = Reload::follow(self.config.as_deref(), self.rules(configuration), read)?;
@@ -75,9 +92,26 @@ impl Daemon {
             cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         };
         let rules = reload.rules.clone();
-        let ended = Controller::new(cluster, source, settings, rules, Clock::system()).run(ended).await;
+        let controller = Controller::new(cluster, source, settings, rules, Clock::system());
+        // Ends with this function.
+        let mut doors = JoinSet::new();
+        if let Some(listener) = listener {
+            doors.spawn(server::serve(listener, controller.pulse()));
+        }
+        let ended = controller.run(ended).await;
         // With the rule to add, where a right is missing.
         ended.map_err(|error| anyhow::anyhow!(error.hold("the daemon ended").message))
+    }
+
+    async fn listener(&self) -> Result<Option<TcpListener>> {
+        let Some(address) = self.listen else { return Ok(None) };
+        let refusal = |error| {
+            Refusal::new(format!("cannot listen on {address}: {error}"))
+                .hint("name another address with --listen")
+        };
+        let listener = server::bind(address).await.map_err(refusal)?;
+        tracing::info!("health and metrics are served on http://{}", listener.local_addr()?);
+        Ok(Some(listener))
     }
 
     /// The daemon's configuration as its file has it now.
@@ -108,7 +142,7 @@ impl Daemon {
     fn policy(&self, configuration: &Configuration) -> Policy {
         let people = configuration.people.as_ref();
         let stale_after = (3 * self.interval.as_secs()).max(STALE_MIN);
-        let path = normal(&self.path);
+        let root = Root::new(&self.path);
         Policy {
             namespaces: configuration
                 .namespaces
@@ -124,9 +158,15 @@ impl Daemon {
                 percent: configuration.removal_percent,
             },
             stale_after: u32::try_from(stale_after).unwrap_or(u32::MAX),
-            root: root_of(&self.branch, &path),
-            path,
+            root: root.name(&self.branch),
+            path: root.dir().to_owned(),
         }
+    }
+
+    /// The repository as it is called from everywhere: a path on this machine as a whole.
+    fn repository(&self) -> String {
+        let path = Path::new(&self.repo).canonicalize();
+        path.map_or_else(|_| self.repo.clone(), |path| path.display().to_string())
     }
 
     /// A folder for this repository, branch and root alone: its mirror is locked.
@@ -141,22 +181,29 @@ impl Daemon {
                 .hint("name one with --state DIR")
         };
         let state = set("XDG_STATE_HOME").or_else(home).ok_or_else(refusal)?;
-        let repo = Path::new(&self.repo).canonicalize().unwrap_or_else(|_| PathBuf::from(&self.repo));
-        let name = format!("{}\n{}\n{}", repo.display(), self.branch, normal(&self.path));
+        let name = format!("{}\n{}\n{}", self.repository(), self.branch, Root::new(&self.path).dir());
         Ok(state.join("triton").join(Digest::of(name.as_bytes()).short()))
     }
 }
 
-/// A directory of the repository, from its top: no slash at either end, empty for the top.
-fn normal(path: &str) -> String {
-    path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
-}
-
-/// Names the root `path` on `branch`: on its lease, and on everything that belongs to it.
-fn root_of(branch: &str, path: &str) -> String {
-    let mut root = Digest::of(format!("{branch}\n{path}").as_bytes()).to_string();
-    root.truncate(ROOT_DIGITS);
-    root
+/// Opens the mirror. Another process that holds it is waited for, for a while: the one before this may be ending.
+async fn open(state: &Path, remote: &Remote) -> Result<Mirror> {
+    let until = Instant::now() + LOCKED;
+    let mut told = false;
+    loop {
+        match Mirror::open(state, remote.clone(), Limits::default()) {
+            Err(error @ Error::Locked { .. }) if Instant::now() >= until => {
+                return Err(Refusal::new(format!("{error}, or wait until that one has ended")).into());
+            }
+            Err(Error::Locked { .. }) => {}
+            opened => return opened.with_context(|| format!("the state folder {}", state.display())),
+        }
+        if !std::mem::replace(&mut told, true) {
+            let (state, seconds) = (state.display(), LOCKED.as_secs());
+            tracing::info!("waiting up to {seconds}s for the state folder {state}: another daemon holds it");
+        }
+        sleep(LOCKED_RETRY).await;
+    }
 }
 
 fn credentials(configuration: &Configuration) -> Credentials {
@@ -203,6 +250,7 @@ mod tests {
             config: None,
             cluster: ClusterArgs::default(),
             observe: false,
+            listen: None,
         }
     }
 
@@ -240,5 +288,20 @@ mod tests {
             .unwrap();
         let error = Daemon { config: Some(file), ..daemon() }.configuration().unwrap_err().to_string();
         assert!(error.contains("skipp") && error.contains("provenDepth"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_folder_that_another_process_holds_is_waited_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let remote = Remote::new("https://git.example.com/shop/releases", "main").unwrap();
+        let first = Mirror::open(folder.path(), remote.clone(), Limits::default()).unwrap();
+        let refused = open(folder.path(), &remote).await.err().unwrap().to_string();
+        assert!(refused.contains("in use by another daemon"), "{refused}");
+        let ends = async {
+            sleep(Duration::from_secs(2)).await;
+            drop(first);
+        };
+        let (opened, ()) = tokio::join!(open(folder.path(), &remote), ends);
+        assert!(opened.is_ok());
     }
 }

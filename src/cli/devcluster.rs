@@ -34,8 +34,13 @@ pub struct DevclusterArgs {
 pub async fn run(args: &DevclusterArgs, printer: &Printer) -> Result<Exit> {
     let mut cluster = Embedded::start(args.listen, &args.namespaces).await?;
     cluster.write_kubeconfig(&args.write_kubeconfig)?;
-    let file = args.write_kubeconfig.display();
-    printer.say(format!("listening on http://{}\nexport KUBECONFIG={file}", cluster.address()))?;
+    // Other terminals are in other folders.
+    let file = args.write_kubeconfig.canonicalize().unwrap_or_else(|_| args.write_kubeconfig.clone());
+    printer.say(format!(
+        "listening on http://{}\nexport KUBECONFIG={}",
+        cluster.address(),
+        file.display()
+    ))?;
     printer.note("Ctrl-C ends it");
     tokio::select! {
         biased;

@@ -87,10 +87,9 @@ pub fn freeze(args: &FreezeArgs, printer: &Printer) -> Result<Exit> {
         std::fs::write(place.clone.top().join(&path), &text).with_context(|| path.clone())?;
         place
             .clone
-            .commit(std::slice::from_ref(&path), &format!("Freeze {}\n\n{}", place.shown(), args.reason))
+            .commit(std::slice::from_ref(&path), &format!("Freeze {}\n\n{}", place.shown(), args.reason))?;
+        Ok(vec![format!("adds     {path}"), format!("stops    {}", named(&frozen))])
     })?;
-    printer.say(format!("  adds     {path}"))?;
-    printer.say(format!("  stops    {}", named(&frozen)))?;
     Ok(Exit::Fine)
 }
 
@@ -117,14 +116,10 @@ pub fn unfreeze(args: &UnfreezeArgs, printer: &Printer) -> Result<Exit> {
         for path in &paths {
             std::fs::remove_file(place.clone.top().join(path)).with_context(|| path.clone())?;
         }
-        place.clone.commit(&paths, &format!("Unfreeze {}", place.shown()))
+        place.clone.commit(&paths, &format!("Unfreeze {}", place.shown()))?;
+        let removed = paths.iter().map(|path| format!("removes  {path}"));
+        Ok(removed.chain(above.iter().map(|path| format!("still    frozen by {path}"))).collect())
     })?;
-    for path in &paths {
-        printer.say(format!("  removes  {path}"))?;
-    }
-    for path in above {
-        printer.say(format!("  still    frozen by {path}"))?;
-    }
     Ok(Exit::Fine)
 }
 

@@ -13,6 +13,7 @@ use crate::cli::worktree;
 use crate::git::Repository;
 use crate::model::{CommitId, ReleaseId};
 use crate::spec::document::Document;
+use crate::spec::keep::Files;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{ParsedFile, Place, directory, parse_file};
 use crate::world::{Desired, Intent, Policy};
@@ -88,6 +89,23 @@ impl Located {
                     .into())
             }
         }
+    }
+
+    /// The files of the release `id` as they stand at `commit`.
+    ///
+    /// # Errors
+    /// Where Git cannot be read, or a file is no text.
+    pub fn files_at(&self, commit: CommitId, id: &ReleaseId) -> Result<Files> {
+        let tree = self.repository.commit(commit)?.tree;
+        let mut files = Files::new();
+        for path in self.at(commit)?.files_of(id) {
+            let Some(entry) = self.repository.entry(tree, &path)? else { continue };
+            let bytes =
+                self.repository.blob(entry.id, FILE_BYTES_MAX as u64).with_context(|| path.clone())?;
+            let text = String::from_utf8(bytes).map_err(|_| Refusal::new(format!("{path} is no text")))?;
+            files.insert(path, text);
+        }
+        Ok(files)
     }
 
     /// The root as it stands at `commit`.

@@ -183,8 +183,7 @@ impl Printer {
     /// Where stdout is gone.
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        // Home, then each line with the rest of the old one erased, then all below: nothing flickers.
-        write!(out, "\x1b[H{}\x1b[K\n\x1b[J", text.trim_end().replace('\n', "\x1b[K\n"))?;
+        out.write_all(frame(text).as_bytes())?;
         out.flush()
     }
 
@@ -219,6 +218,13 @@ impl Printer {
     }
 }
 
+/// A whole screen as a terminal takes it: home, then each line with the rest of the old one erased, then all below, so
+/// that nothing flickers. Lines are cut at the terminal's edge by the terminal itself (DECAWM off: xterm's control
+/// sequences, "CSI ? 7 l"), and what does not fit below stays away: going to the next line scrolls nothing (CNL).
+fn frame(text: &str) -> String {
+    format!("\x1b[?7l\x1b[H{}\x1b[K\x1b[J\x1b[?7h", text.trim_end().replace('\n', "\x1b[K\x1b[E"))
+}
+
 /// Waits until somebody asks the program to end: Ctrl-C, or SIGTERM as a supervisor sends it.
 ///
 /// # Errors
@@ -246,6 +252,13 @@ mod tests {
         assert_eq!(Paint::NONE.tint(Tint::Bad, "✖"), "✖");
         assert_eq!(Paint::FULL.tint(Tint::Bad, "✖"), "\x1b[31m✖\x1b[0m");
         assert_eq!(Paint::FULL.tint(Tint::Good, ""), "");
+    }
+
+    #[test]
+    fn a_screen_is_cut_by_the_terminal_and_scrolls_nothing() {
+        let shown = frame("one\ntwo\n");
+        assert_eq!(shown, "\x1b[?7l\x1b[Hone\x1b[K\x1b[Etwo\x1b[K\x1b[J\x1b[?7h");
+        assert!(!shown.contains('\n'));
     }
 
     #[test]

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use crate::catalog::Root;
 use crate::cli::draft::{self, Draft, Useless};
-use crate::cli::forecast::{Forecast, Seen, forecast, standing};
+use crate::cli::forecast::{Forecast, forecast, standing};
 use crate::cli::output::{Exit, Paint, Printer, Tint};
 use crate::cli::picture::Picture;
 use crate::cli::records::ClusterArgs;
+use crate::cli::way::{Light, Seen, capital};
 use crate::guard;
 use crate::model::{Hold, ReleaseId};
 use crate::plan;
@@ -37,6 +38,11 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
+
+/// Bytes of a comment that are spent on releases: GitHub takes 65,536 characters, and the useless markers come first.
+const COMMENT_MAX: usize = 40_000;
+/// Markers that approve nothing and are told of one by one.
+const USELESS_MAX: usize = 50;
 
 /// The form of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -91,13 +97,14 @@ pub async fn run(args: &PlanArgs, printer: &Printer) -> Result<Exit> {
 fn tell(draft: &Draft, directory: &str, picture: &Picture, now: Timestamp, told: &mut Told) -> Result<()> {
     let after = picture.world(&draft.repository, directory, draft.head, draft.base, now)?;
     let planned = planned(&after);
-    let seen = |id: &ReleaseId| {
-        let seen = Seen { case: after.cases.get(id)?, moved: planned.moves.get(id)? };
-        picture.blind.is_none().then_some(seen)
+    let light = |id: &ReleaseId| {
+        let seen = || Some(Seen { case: after.cases.get(id)?, moved: planned.moves.get(id)? });
+        let seen = if picture.blind.is_some() { None } else { seen() };
+        Light { policy: &after.policy, now, seen }
     };
     let Some(base) = draft.base else {
         for (id, case) in &after.cases {
-            match standing(id, &case.desired, &after.policy, seen(id)) {
+            match standing(id, &case.desired, light(id)) {
                 Some(said) => told.forecasts.push(said),
                 None => told.quiet += 1,
             }
@@ -109,7 +116,7 @@ fn tell(draft: &Draft, directory: &str, picture: &Picture, now: Timestamp, told:
     let ids: BTreeSet<&ReleaseId> = before.cases.keys().chain(after.cases.keys()).collect();
     for id in ids {
         let (old, new) = (desired(&before, id), desired(&after, id));
-        match forecast(id, old.as_ref(), new.as_ref(), &after.policy, seen(id)) {
+        match forecast(id, old.as_ref(), new.as_ref(), light(id)) {
             Some(said) => told.forecasts.push(said),
             None => told.quiet += 1,
         }
@@ -123,7 +130,7 @@ fn tell(draft: &Draft, directory: &str, picture: &Picture, now: Timestamp, told:
 fn planned(world: &World) -> Plan {
     let mut plan = plan::plan(world);
     let violations: BTreeMap<ReleaseId, Hold> =
-        guard::check(world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
+        guard::check(world, &plan).iter().map(|(id, it)| (id.clone(), it.hold(id))).collect();
     for (id, hold) in violations {
         if let Some(moved) = plan.moves.get_mut(&id) {
             moved.view.holds.insert(0, hold);
@@ -147,7 +154,8 @@ fn intents(world: &World) -> BTreeMap<ReleaseId, &Intent> {
 fn versions(said: &Forecast) -> String {
     match (&said.from, &said.to) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
-        (_, Some(only)) | (Some(only), None) => only.clone(),
+        (Some(from), None) => format!("{from}, removed"),
+        (_, Some(only)) => only.clone(),
         (None, None) => String::new(),
     }
 }
@@ -155,29 +163,36 @@ fn versions(said: &Forecast) -> String {
 /// What the whole says beside the releases.
 fn rest(told: &Told) -> Vec<String> {
     let mut lines = Vec::new();
-    let what = if told.base.is_some() { "nothing changes" } else { "there is nothing to do" };
+    let what = if told.base.is_some() { "Nothing changes" } else { "There is nothing to do" };
+    let other = if told.forecasts.is_empty() { "" } else { "other " };
     match told.quiet {
         0 => {}
-        1 => lines.push(format!("For 1 release {what}.")),
-        many => lines.push(format!("For {many} releases {what}.")),
+        1 => lines.push(format!("{what} for 1 {other}release.")),
+        many => lines.push(format!("{what} for {many} {other}releases.")),
     }
     if told.blind {
-        lines.push("No cluster was read: this is what Git alone tells.".to_owned());
+        let unseen = "No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.";
+        lines.push(unseen.to_owned());
+    }
+    if !told.forecasts.is_empty() {
+        let unread =
+            "The daemon's configuration was not read: approvals are counted by the authors of their commits.";
+        lines.push(unread.to_owned());
     }
     lines
 }
 
 fn text(told: &Told, paint: Paint) -> String {
     let mut parts = Vec::new();
+    for it in &told.useless {
+        let word = paint.tint(Tint::Bad, "approves nothing");
+        parts.push(format!("{}\n  {word}: {}\n  {}", it.path, it.reason, it.cure));
+    }
     for said in &told.forecasts {
         let name = paint.tint(Tint::Strong, &format!("{}/{}", said.namespace, said.name));
         let mut lines = vec![format!("{name}  {}", versions(said)).trim_end().to_owned()];
         lines.extend(said.sentences.iter().map(|sentence| format!("  {sentence}")));
         parts.push(lines.join("\n"));
-    }
-    for it in &told.useless {
-        let word = paint.tint(Tint::Bad, "approves nothing");
-        parts.push(format!("{}\n  {word}: {}\n  {}", it.path, it.reason, it.cure));
     }
     let rest = rest(told);
     if !rest.is_empty() {
@@ -192,21 +207,32 @@ fn markdown(told: &Told) -> String {
         None => "### Triton: what this tree does".to_owned(),
     };
     let mut parts = vec![title];
-    for said in &told.forecasts {
+    for it in told.useless.iter().take(USELESS_MAX) {
+        let (reason, cure) = (plain(&capital(&it.reason)), plain(&capital(&it.cure)));
+        parts.push(format!("**This approves nothing:** {}\n\n- {reason}.\n- {cure}", code(&it.path)));
+    }
+    if let Some(more) = told.useless.len().checked_sub(USELESS_MAX).filter(|more| *more > 0) {
+        parts.push(format!("And {more} more markers approve nothing."));
+    }
+    let mut length = 0;
+    for (number, said) in told.forecasts.iter().enumerate() {
         let mut lines = vec![format!("**{}/{}** {}\n", said.namespace, said.name, plain(&versions(said)))];
         lines.extend(said.sentences.iter().map(|sentence| format!("- {}", plain(sentence))));
-        parts.push(lines.join("\n"));
-    }
-    for it in &told.useless {
-        parts.push(format!(
-            "**approves nothing**\n\n- `{}`: {}\n- {}",
-            it.path,
-            plain(&it.reason),
-            plain(&it.cure)
-        ));
+        let part = lines.join("\n");
+        length += part.len();
+        if length > COMMENT_MAX {
+            parts.push(format!("And {} more releases.", told.forecasts.len() - number));
+            break;
+        }
+        parts.push(part);
     }
     parts.extend(rest(told).iter().map(|line| plain(line)));
     parts.join("\n\n")
+}
+
+/// A path in a comment, as code where nothing in it could end that.
+fn code(path: &str) -> String {
+    if path.contains(|c: char| c == '`' || c.is_control()) { plain(path) } else { format!("`{path}`") }
 }
 
 /// Text of the repository in a comment: nothing in it is markup, a mention or an image.
@@ -232,5 +258,7 @@ mod tests {
     #[test]
     fn what_people_wrote_is_no_markup() {
         assert_eq!(plain("a_b <img> @all [x](y)"), "a\\_b &lt;img> &#64;all \\[x\\](y)");
+        assert_eq!(code("approvals/a_b.yaml"), "`approvals/a_b.yaml`");
+        assert_eq!(code("a`\n@all"), "a\\` &#64;all");
     }
 }

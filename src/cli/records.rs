@@ -9,8 +9,7 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 
-use crate::cli::output::Refusal;
-use crate::cli::render::GitView;
+use crate::cli::output::{Format, Refusal};
 use crate::cluster::{self, Cluster, Options};
 use crate::model::ReleaseId;
 use crate::objects::keys;
@@ -38,9 +37,22 @@ impl ClusterArgs {
     pub async fn connect(&self) -> Result<Cluster> {
         let options = Options { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
         let refusal = |error: cluster::Error| {
-            Refusal::new(error.to_string()).hint("name one with --kubeconfig FILE, or set KUBECONFIG")
+            let said = error.to_string();
+            // kube's word for having looked everywhere, followed by what it met there.
+            let nowhere = said.contains("failed to infer config") && self.is_unnamed();
+            let what =
+                "no cluster is named: there is no KUBECONFIG, no ~/.kube/config and no service account";
+            Refusal::new(if nowhere { what.to_owned() } else { said })
+                .hint("name one with --kubeconfig FILE, or set KUBECONFIG")
         };
         Ok(Cluster::connect(&options).await.map_err(refusal)?)
+    }
+
+    /// Whether nobody says which cluster is meant.
+    fn is_unnamed(&self) -> bool {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let set = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
+        self.kubeconfig.is_none() && !set && !home.join(".kube/config").exists()
     }
 
     /// The records of the cluster.
@@ -50,6 +62,20 @@ impl ClusterArgs {
     pub async fn records(&self) -> Result<Records> {
         Ok(Records { client: self.connect().await?.client() })
     }
+}
+
+/// One release of a cluster, to be read.
+#[derive(Args, Clone, Debug)]
+pub struct OneArgs {
+    /// The release
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pub release: ReleaseId,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Format,
+    /// The cluster to read
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Releases by name: `shop/*`, `*/checkout`, `*/*`.
@@ -174,32 +200,35 @@ impl Records {
     /// # Errors
     /// As [`Records::find`], and where there is no record of it.
     pub async fn get(&self, id: &ReleaseId) -> Result<Record> {
-        let refusal = || {
-            Refusal::new(format!("the cluster has no record of {id}"))
-                .hint("`triton status` lists the releases that it has")
-        };
-        Ok(self.find(id).await?.ok_or_else(refusal)?)
+        match self.find(id).await? {
+            Some(record) => Ok(record),
+            None => Err(self.missing(id).await),
+        }
     }
 
-    /// What the daemon's Lease says of the repository of `root`; nothing where there is none that can be read.
-    pub async fn git(&self, root: Option<&str>) -> GitView {
-        let Some(root) = root else { return GitView::default() };
-        let name = keys::lease(root);
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease"));
-        let near: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), self.client.default_namespace(), &kind);
-        let mut lease = near.get_opt(&name).await.ok().flatten();
-        if lease.is_none() {
-            // The daemon may run in a namespace of its own.
-            let ours =
-                ListParams::default().labels(&format!("{}={}", keys::MANAGED_BY, keys::MANAGED_BY_TRITON));
-            let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
-            let found = all.list(&ours).await.map(|list| list.items).unwrap_or_default();
-            lease = found.into_iter().find(|lease| lease.metadata.name.as_ref() == Some(&name));
+    /// Why there is no record of `id`: the kind, the namespace or the record itself is missing.
+    async fn missing(&self, id: &ReleaseId) -> anyhow::Error {
+        if let Err(error) = self.api(None).list(&ListParams::default().limit(1)).await {
+            return explain(error, "list");
         }
-        let annotations = lease.and_then(|lease| lease.metadata.annotations).unwrap_or_default();
-        let polled_at = annotations.get(keys::POLLED_AT).and_then(|at| at.parse().ok());
-        GitView { head: annotations.get(keys::HEAD).cloned(), polled_at }
+        if self.lacks(id.namespace.as_str()).await {
+            let namespace = &id.namespace;
+            return Refusal::new(format!("the cluster has no namespace {namespace}, and so no {id}"))
+                .hint(format!(
+                    "kubectl create namespace {namespace}; if it should be there, is this the cluster?"
+                ))
+                .into();
+        }
+        Refusal::new(format!("the cluster has no record of {id}"))
+            .hint("`triton status` lists the releases that it has")
+            .into()
+    }
+
+    /// Whether the cluster has no such namespace; where that may not be asked, it counts as there.
+    pub async fn lacks(&self, namespace: &str) -> bool {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace"));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        matches!(api.get_opt(namespace).await, Ok(None))
     }
 
     /// Everything that happens to the records, from a list of all on; it never ends by itself.
@@ -216,9 +245,12 @@ fn explain(error: kube::Error, verb: &str) -> anyhow::Error {
         _ => 0,
     };
     match code {
-        404 => Refusal::new("the cluster has no releases of Triton")
-            .hint("kubectl apply -f deploy/crd.yaml, then start `triton run`")
-            .into(),
+        404 => Refusal::new(format!(
+            "the cluster does not know the kind of the record, {PLURAL}.{}",
+            keys::GROUP
+        ))
+        .hint("kubectl apply -f deploy/crd.yaml, then start `triton run`")
+        .into(),
         401 => Refusal::new("the cluster does not accept these credentials").into(),
         403 => Refusal::new(format!("you may not {verb} {PLURAL}.{}", keys::GROUP))
             .hint(format!(

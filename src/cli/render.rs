@@ -1,21 +1,68 @@
 //! The screens: one release in detail, and the table of all. Text from data, nothing else.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::output::{Paint, Tint};
 use crate::cli::table::{Cell, Table};
-use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::model::{Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Phase, StepState, StepView, Transition, View};
+use crate::spec::diagnostic::plain;
 
-/// What is known of the repository.
+/// Polls that may be missed before it is said that Git does not answer, as the daemon itself counts.
+const POLLS_MISSED: i64 = 3;
+/// Seconds for which that is never said: a branch may be slow to read.
+const SILENCE_MIN: i64 = 30;
+
+/// What is known of the repository, and of the daemon that follows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitView {
-    /// The head that the daemon follows.
+    /// The head that the daemon has seen last.
     pub head: Option<String>,
-    /// When it last asked Git.
+    /// The head that the records tell of.
+    pub told_head: Option<String>,
+    /// When Git was last asked with success.
     pub polled_at: Option<Timestamp>,
+    /// Seconds between two polls.
+    pub interval: Option<u32>,
+    /// The repository, without credentials.
+    pub repository: Option<String>,
+    /// The daemon that runs, by name; none where the last one has ended.
+    pub daemon: Option<String>,
+    /// When a daemon last renewed its lease.
+    pub renewed_at: Option<Timestamp>,
+}
+
+impl GitView {
+    /// Why what the records say may not be so any more; nothing where a daemon runs and Git answers it.
+    #[must_use]
+    pub fn trouble(&self, now: Timestamp) -> Option<String> {
+        let ago = |then: Timestamp| now.as_second() - then.as_second();
+        let renewed = self.renewed_at?;
+        let Some(daemon) = &self.daemon else {
+            return Some(format!(
+                "no daemon runs: the last one ended {} ago, and nothing moves",
+                since(renewed, now)
+            ));
+        };
+        if ago(renewed) > SILENCE_MIN {
+            let silent = since(renewed, now);
+            return Some(format!("the daemon {daemon} was last heard of {silent} ago, and nothing moves"));
+        }
+        let patience = self.interval.map_or(0, |seconds| POLLS_MISSED * i64::from(seconds)).max(SILENCE_MIN);
+        let polled = self.polled_at.filter(|at| ago(*at) > patience)?;
+        Some(format!("Git has not answered the daemon for {}: nothing new is started", since(polled, now)))
+    }
+}
+
+/// What is wrong with the daemons of these releases, each said once.
+#[must_use]
+pub fn troubles(rows: &[Row], now: Timestamp, paint: Paint) -> Vec<String> {
+    let all: BTreeSet<String> = rows.iter().filter_map(|row| row.git.trouble(now)).collect();
+    all.into_iter().map(|text| format!("{} {text}", paint.tint(Tint::Bad, "not up to date:"))).collect()
 }
 
 /// One release, as `status -o json` has it.
@@ -46,9 +93,13 @@ impl Row {
     }
 }
 
-/// What a phase looks like: its sign, its word, its colour.
-const fn phase_sign(phase: Phase) -> (&'static str, &'static str, Tint) {
-    match phase {
+/// What a phase looks like: its sign, its word, its colour. A record that no daemon has written, as one that was made
+/// by hand, has none.
+fn phase_sign(view: &View) -> (&'static str, &'static str, Tint) {
+    if *view == View::default() {
+        return ("?", "not followed", Tint::Warn);
+    }
+    match view.phase {
         Phase::Healthy => ("✔", "healthy", Tint::Good),
         Phase::Progressing => ("◌", "progressing", Tint::Plain),
         Phase::Paused => ("॥", "paused", Tint::Warn),
@@ -124,7 +175,7 @@ pub fn list(rows: &[Row], now: Timestamp, paint: Paint) -> String {
     let mut table = Table::new(["RELEASE", "VERSION", "STEP", "PODS", "STATE", "WAITS FOR"]);
     for row in rows {
         let view = &row.view;
-        let (sign, word, tint) = phase_sign(view.phase);
+        let (sign, word, tint) = phase_sign(view);
         let steps = if view.steps.is_empty() {
             "–".to_owned()
         } else {
@@ -143,19 +194,10 @@ pub fn list(rows: &[Row], now: Timestamp, paint: Paint) -> String {
 }
 
 fn waits_for(hold: &Hold, now: Timestamp) -> String {
-    let gate = gate_word(hold.gate);
+    let gate = hold.gate.word();
     let age = hold.since.map(|then| format!(" for {}", since(then, now))).unwrap_or_default();
     let cure = hold.lift.command.as_ref().map(|command| format!(": {command}")).unwrap_or_default();
     format!("{gate}{age}{cure}")
-}
-
-/// The word of a gate, as it stands in JSON.
-#[must_use]
-pub fn gate_word(gate: Gate) -> String {
-    match serde_json::to_value(gate) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => format!("{gate:?}"),
-    }
 }
 
 /// One release in detail.
@@ -163,6 +205,13 @@ pub fn gate_word(gate: Gate) -> String {
 pub fn detail(row: &Row, now: Timestamp, paint: Paint) -> String {
     let view = &row.view;
     let mut lines = vec![headline(row, now, paint)];
+    if *view == View::default() {
+        lines.push(field(
+            "needs",
+            "no daemon has told of it yet: is it in the repository that one follows?",
+            paint,
+        ));
+    }
     for hold in &view.holds {
         lines.extend(hold_lines(hold, paint));
     }
@@ -181,7 +230,7 @@ pub fn detail(row: &Row, now: Timestamp, paint: Paint) -> String {
 
 fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
     let view = &row.view;
-    let (sign, word, tint) = phase_sign(view.phase);
+    let (sign, word, tint) = phase_sign(view);
     let mut facts = vec![paint.tint(tint, &format!("{sign} {word}"))];
     if view.phase != Phase::Healthy && !view.steps.is_empty() {
         let failed = view.steps.iter().position(|step| step.state == StepState::Failed);
@@ -204,7 +253,7 @@ fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
 }
 
 fn field(name: &str, text: &str, paint: Paint) -> String {
-    format!("  {} {text}", paint.tint(Tint::Faint, &format!("{name:<8}")))
+    format!("  {} {}", paint.tint(Tint::Faint, &format!("{name:<8}")), plain(text))
 }
 
 fn hold_lines(hold: &Hold, paint: Paint) -> Vec<String> {
@@ -310,10 +359,10 @@ pub fn why(row: &Row, now: Timestamp, paint: Paint) -> String {
     }
     for hold in &view.holds {
         lines.push(String::new());
-        lines.push(field("gate", &gate_word(hold.gate), paint));
+        lines.push(field("gate", hold.gate.word(), paint));
         lines.push(field("needs", &hold.message, paint));
         if let Some(then) = hold.since {
-            lines.push(field("since", &format!("{then} ({})", since(then, now)), paint));
+            lines.push(field("since", &format!("{then:.0} ({})", since(then, now)), paint));
         }
         lines.push(field("lifted", who_lifts(hold.lift.kind), paint));
         lines.extend(hold.lift.command.as_ref().map(|command| field("command", command, paint)));
@@ -339,15 +388,46 @@ const fn who_lifts(kind: LiftKind) -> &'static str {
     }
 }
 
+/// Something that happened to a release: what the daemon did, or a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// What, and when. Of a commit, `head` is its id.
+    #[serde(flatten)]
+    pub transition: Transition,
+    /// Author of the commit; none for what the daemon did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+}
+
+impl Event {
+    /// A commit's beginning: its author and id are still to be said.
+    #[must_use]
+    pub fn of(time: Timestamp, decision: &str, message: &str) -> Self {
+        let (decision, message) = (decision.to_owned(), message.to_owned());
+        Transition { time, decision, message, digest: None, step: 0, head: None }.into()
+    }
+}
+
+impl From<Transition> for Event {
+    fn from(transition: Transition) -> Self {
+        Self { transition, author: None }
+    }
+}
+
 /// What happened to a release, oldest first.
 #[must_use]
-pub fn history(transitions: &[Transition], paint: Paint) -> String {
-    let mut table = Table::new(["TIME", "DECISION", "STEP", "HEAD", "WHAT"]);
-    for it in transitions {
+pub fn history(events: &[Event], paint: Paint) -> String {
+    let mut table = Table::new(["TIME", "WHO", "DID", "STEP", "COMMIT", "WHAT"]);
+    for Event { transition: it, author } in events {
+        let (who, step) = match author {
+            Some(author) => (author.clone(), "–".to_owned()),
+            None => ("triton".to_owned(), it.step.to_string()),
+        };
         table.row([
             Cell::new(Tint::Faint, format!("{:.0}", it.time)),
+            Cell::plain(who),
             Cell::new(Tint::Strong, it.decision.clone()),
-            Cell::plain(it.step.to_string()),
+            Cell::plain(step),
             Cell::plain(it.head.as_deref().map_or("–", short_commit).to_owned()),
             Cell::plain(it.message.clone()),
         ]);

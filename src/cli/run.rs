@@ -1,16 +1,17 @@
 //! `triton run`: the daemon.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use jiff::SignedDuration;
-use tracing_subscriber::EnvFilter;
 
 use crate::cli::daemon::Daemon;
-use crate::cli::output::{Exit, Printer, interrupted};
+use crate::cli::log;
+use crate::cli::output::{Exit, Format, Printer, interrupted};
 use crate::cli::records::ClusterArgs;
 
 /// Shortest interval: below it a poll would follow the one before.
@@ -45,6 +46,12 @@ pub struct RunArgs {
     /// Decide and report, and write nothing
     #[arg(long)]
     pub observe: bool,
+    /// Answer /healthz, /readyz and /metrics at this address, as 0.0.0.0:9090; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Form of the log; by default text on a terminal and JSON elsewhere
+    #[arg(long, value_name = "FORM")]
+    pub log: Option<Format>,
     /// The cluster to roll out in
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -69,6 +76,7 @@ impl RunArgs {
             config: self.config,
             cluster: self.cluster,
             observe: self.observe,
+            listen: self.listen,
         }
     }
 }
@@ -78,7 +86,7 @@ impl RunArgs {
 /// # Errors
 /// Where something that it needs cannot be used, or the lease is lost.
 pub async fn run(args: RunArgs, printer: &Printer) -> Result<Exit> {
-    log();
+    log_to_stdout(args.log, printer);
     let daemon = args.daemon();
     let configuration = daemon.configuration()?;
     printer.note(format!(
@@ -92,13 +100,11 @@ pub async fn run(args: RunArgs, printer: &Printer) -> Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// Logs go to stdout: lines for people on a terminal, JSON elsewhere. `TRITON_LOG` says what is logged.
-fn log() {
-    let filter = EnvFilter::try_from_env("TRITON_LOG").unwrap_or_else(|_| EnvFilter::new("warn,triton=info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+fn log_to_stdout(form: Option<Format>, printer: &Printer) {
+    let usual = if std::io::stdout().is_terminal() { Format::Text } else { Format::Json };
+    let lines = log::subscriber(form.unwrap_or(usual), printer.paint, log::filter(), std::io::stdout);
     // A test may have set one already.
-    let _ =
-        if std::io::stdout().is_terminal() { lines.compact().try_init() } else { lines.json().try_init() };
+    let _ = tracing::subscriber::set_global_default(lines);
 }
 
 #[cfg(test)]

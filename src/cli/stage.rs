@@ -96,6 +96,7 @@ impl Stage {
             config: None,
             cluster: args,
             observe: false,
+            listen: None,
         };
         let (end, ended) = oneshot::channel();
         let (tell, daemon) = oneshot::channel();

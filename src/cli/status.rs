@@ -1,6 +1,7 @@
 //! `triton status`: where everything is, and what it waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,10 +11,12 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 
+use crate::cli::awaited::Awaited;
 use crate::cli::output::{Exit, Format, Printer};
 use crate::cli::records::{ClusterArgs, Record, Records};
 use crate::cli::render::{self, GitView, Row};
 use crate::cli::wait::{self, Ended, Goal};
+use crate::cli::worktree::{self, OnDisk};
 use crate::model::ReleaseId;
 
 /// A screen is drawn at most so often: more cannot be read.
@@ -39,6 +42,9 @@ pub struct StatusArgs {
     /// How long
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = wait::timeout, requires = "wait")]
     pub timeout: Duration,
+    /// Wait until the records tell of this commit; by default HEAD, in a clone of the branch that the daemon follows
+    #[arg(long, value_name = "REV", requires = "wait")]
+    pub commit: Option<String>,
     /// Form of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "text", conflicts_with = "watch")]
     pub output: Format,
@@ -56,14 +62,20 @@ pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
     if args.watch {
         return watch(&records, args.release.as_ref(), printer).await;
     }
+    let here = Path::new(".");
+    let awaited = match args.wait {
+        true => Awaited::find(&records, args.release.as_ref(), args.commit.as_deref(), here).await?,
+        false => None,
+    };
     let (ended, found) = match (&args.release, args.wait) {
-        (id, true) => wait::wait(&records, id.as_ref(), args.goal, args.timeout).await?,
+        (id, true) => wait::wait(&records, id.as_ref(), args.goal, awaited.as_ref(), args.timeout).await?,
         (Some(id), false) => (Ended::There, vec![records.get(id).await?]),
         (None, false) => (Ended::There, records.list().await?),
     };
     let rows = rows(&records, found).await;
     match args.output {
         Format::Json => printer.json(&rows)?,
+        Format::Text if rows.is_empty() => printer.say(nothing(&records, here).await)?,
         Format::Text => printer.say(screen(&rows, args.release.is_some(), Timestamp::now(), printer))?,
     }
     Ok(match ended {
@@ -73,7 +85,70 @@ pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
             printer.note("the time is over");
             Exit::YourTurn
         }
+        Ended::Unrecorded(releases) => {
+            let many = releases.len();
+            let first = releases.into_iter().next().unwrap_or_default();
+            let rest = if many > 1 { format!(" and {} more", many - 1) } else { String::new() };
+            printer.note(format!(
+                "the time is over, and the daemon could not record {first}{rest}: its log says why"
+            ));
+            Exit::YourTurn
+        }
+        Ended::NotTold => {
+            let commit = awaited.map(|awaited| awaited.commit.short()).unwrap_or_default();
+            printer.note(format!(
+                "the time is over, and the daemon has not told of {commit} yet: this is from before"
+            ));
+            Exit::YourTurn
+        }
     })
+}
+
+/// What is said where there is no record: what is missing.
+async fn nothing(records: &Records, here: &Path) -> String {
+    let daemons = records.daemons().await;
+    let Some(git) = daemons.values().find(|git| git.head.is_some()).or_else(|| daemons.values().next())
+    else {
+        return "no releases yet: `triton run --repo URL` makes the cluster follow a repository".to_owned();
+    };
+    let now = Timestamp::now();
+    let who = git.daemon.as_deref().unwrap_or("a daemon");
+    let what = git.repository.as_deref().unwrap_or("a repository");
+    let mut lines = vec![match (git.trouble(now), &git.head) {
+        (Some(trouble), _) => format!("no releases: {trouble}"),
+        (None, Some(head)) => {
+            let head = head.get(..7).unwrap_or(head);
+            format!(
+                "no releases: {who} follows {what}, has seen {head} and recorded none; if it has some, the log says why"
+            )
+        }
+        (None, None) => {
+            format!("no releases: {who} follows {what}, and has seen no commit; the log says why")
+        }
+    }];
+    for namespace in named_here(here) {
+        if records.lacks(&namespace).await {
+            lines.push(format!(
+                "the cluster has no namespace {namespace}: kubectl create namespace {namespace}"
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+/// The namespaces that the releases of the repository at hand are for; none where there is no such.
+fn named_here(here: &Path) -> BTreeSet<String> {
+    let read = || -> Result<BTreeSet<String>> {
+        let top = worktree::top(here)?;
+        let mut found = BTreeSet::new();
+        for root in worktree::roots(&top, here)? {
+            let releases = OnDisk::read(&top, &root)?.assembled.releases;
+            found.extend(releases.keys().map(|id| id.namespace.to_string()));
+        }
+        Ok(found)
+    };
+    // A courtesy: without a repository there is less to tell.
+    read().unwrap_or_default()
 }
 
 /// The records as rows, with what the daemon's Lease says of Git.
@@ -90,13 +165,15 @@ pub async fn rows(records: &Records, found: Vec<Record>) -> Vec<Row> {
     rows
 }
 
-/// All of them in a table, or the only one in detail.
+/// All of them in a table, or the only one in detail, and whether that can be relied on.
 fn screen(rows: &[Row], detailed: bool, now: Timestamp, printer: &Printer) -> String {
-    match rows {
-        [] => "no releases yet: `triton run --repo URL` makes the cluster follow a repository".to_owned(),
+    let shown = match rows {
+        [] => "no releases yet".to_owned(),
         [row] if detailed => render::detail(row, now, printer.paint),
         _ => render::list(rows, now, printer.paint),
-    }
+    };
+    let troubles = render::troubles(rows, now, printer.paint).join("\n");
+    if troubles.is_empty() { shown } else { format!("{shown}\n\n{troubles}") }
 }
 
 /// The screen, drawn again whenever something happens; and each second, where ages can be seen to grow.
@@ -117,7 +194,13 @@ async fn watch(records: &Records, id: Option<&ReleaseId>, printer: &Printer) -> 
     loop {
         tokio::select! {
             biased;
-            signal = &mut interrupted => { signal?; return Ok(Exit::Fine) }
+            signal = &mut interrupted => {
+                signal?;
+                if printer.is_live() {
+                    printer.say("")?;
+                }
+                return Ok(Exit::Fine);
+            }
             event = events.next() => match event {
                 Some(Ok(event)) => seen.take(event, id),
                 Some(Err(error)) => seen.trouble = Some(format!("{error:#}")),

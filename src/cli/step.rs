@@ -56,18 +56,20 @@ pub fn run(args: &StepArgs, printer: &Printer) -> Result<Exit> {
             .hint(format!("write `step: {step}` below `spec:` of the Release, and commit it"))
     };
     let edited = edit::set_step(&text, id, step).ok_or_else(refusal)?;
-    if edited.before == Some(step) {
+    if edited.before == Some(step.into()) {
         return Err(standing(&intent, step).into());
     }
     let branch = format!("triton/step-{}-{}-{step}", id.namespace, id.name);
     located.clone.publish(&args.publish, &branch, printer, || {
         std::fs::write(&file, &edited.text).with_context(|| path.clone())?;
         let message = format!("Let {id} {} go as far as step {step}", release.version);
-        located.clone.commit(std::slice::from_ref(&path), &message)
+        located.clone.commit(std::slice::from_ref(&path), &message)?;
+        let before = edited.before.as_ref().map(|before| format!(", was {before}")).unwrap_or_default();
+        Ok(vec![
+            format!("sets     spec.step: {step}{before}, at {path}:{}", edited.line),
+            format!("means    {}", meaning(release, step)),
+        ])
     })?;
-    let before = edited.before.map(|before| format!(", was {before}")).unwrap_or_default();
-    printer.say(format!("  sets     spec.step: {step}{before}, at {path}:{}", edited.line))?;
-    printer.say(format!("  means    {}", meaning(release, step)))?;
     Ok(Exit::Fine)
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::approve::{self, ApproveArgs};
 use crate::cli::clone::LocalClone;
+use crate::cli::history;
 use crate::cli::output::{Printer, Tint};
 use crate::cli::records::{Record, Records};
 use crate::cli::render;
@@ -188,7 +189,9 @@ impl Teller<'_> {
         .await?;
         self.printer.say(format!("  $ triton history {RELEASE}"))?;
         let record = self.records.get(&self.id).await?;
-        self.screen(&render::history(&record.status.history, self.printer.paint))
+        let commits = history::commits(self.clone.top(), &self.id, None).unwrap_or_default();
+        let events = history::events(&record.status.history, &commits);
+        self.screen(&render::history(&events, self.printer.paint))
     }
 
     /// Changes the image and commits; gives the commit.

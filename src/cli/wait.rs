@@ -1,5 +1,6 @@
 //! `triton status --wait`: waits until releases are where they should be, for scripts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,12 +10,15 @@ use jiff::SignedDuration;
 use kube::runtime::watcher::Event;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::cli::awaited::{Awaited, Told};
 use crate::cli::records::{Record, Records};
 use crate::model::{LiftKind, ReleaseId};
 use crate::objects::record::Phase;
 
 /// How long events are gathered before everything is looked at again.
 const GATHER: Duration = Duration::from_millis(200);
+/// How often it is looked whether the daemon has told of the commit: its lease, which says so, is written as often.
+const LOOK: Duration = Duration::from_secs(2);
 /// Longest time to wait: a rollout of a week is watched by people.
 const TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -28,7 +32,7 @@ pub enum Goal {
 }
 
 /// Where the waiting ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Everything is where it should be.
     There,
@@ -36,6 +40,10 @@ pub enum Ended {
     Degraded,
     /// The time is over.
     TimedOut,
+    /// The time is over, and the daemon has not told of the commit.
+    NotTold,
+    /// The time is over, and these releases of Git's have no record.
+    Unrecorded(Vec<String>),
 }
 
 /// A time to wait, as `30m`.
@@ -76,7 +84,21 @@ fn all_ended(records: &[Record], goal: Goal) -> Option<Ended> {
     each.iter().all(|it| *it == Some(Ended::There)).then_some(Ended::There)
 }
 
-/// Waits for one release, or for all; gives them as they are then.
+/// How the waiting ends now, or what is to be said if the time is over first.
+fn verdict(id: Option<&ReleaseId>, goal: Goal, told: &Told, found: &[Record]) -> Result<Ended, Ended> {
+    let unrecorded = if id.is_none() { told.unrecorded(found) } else { Vec::new() };
+    // A head without any release asks for nothing.
+    let is_empty = told.releases.as_ref().is_some_and(BTreeSet::is_empty) && found.is_empty();
+    match all_ended(found, goal) {
+        Some(Ended::Degraded) => Ok(Ended::Degraded),
+        _ if !unrecorded.is_empty() => Err(Ended::Unrecorded(unrecorded)),
+        Some(ended) => Ok(ended),
+        None if is_empty => Ok(Ended::There),
+        None => Err(Ended::TimedOut),
+    }
+}
+
+/// Waits for one release, or for all; gives them as they are then. What they say counts once they tell of `awaited`.
 ///
 /// # Errors
 /// Where the cluster cannot be read.
@@ -84,22 +106,40 @@ pub async fn wait(
     records: &Records,
     id: Option<&ReleaseId>,
     goal: Goal,
+    awaited: Option<&Awaited>,
     timeout: Duration,
 ) -> Result<(Ended, Vec<Record>)> {
     let until = Instant::now() + timeout;
     let mut events = Box::pin(records.watch(id));
+    let mut told = None;
     loop {
+        if told.is_none() {
+            told = match awaited {
+                Some(awaited) => awaited.told(&records.git(Some(&awaited.root)).await)?,
+                None => Some(Told::default()),
+            };
+        }
         let found = match id {
-            Some(id) => vec![records.get(id).await?],
+            Some(id) if told.is_some() => vec![records.get(id).await?],
+            // It may be new with the commit.
+            Some(id) => records.find(id).await?.into_iter().collect(),
             None => records.list().await?,
         };
-        if let Some(ended) = all_ended(&found, goal) {
-            return Ok((ended, found));
+        let late = match &told {
+            None => Ended::NotTold,
+            Some(told) => match verdict(id, goal, told, &found) {
+                Ok(ended) => return Ok((ended, found)),
+                Err(late) => late,
+            },
+        };
+        if Instant::now() >= until {
+            return Ok((late, found));
         }
         loop {
             let event = tokio::select! {
                 biased;
-                () = sleep_until(until) => return Ok((Ended::TimedOut, found)),
+                () = sleep_until(until) => break,
+                () = sleep(LOOK), if told.is_none() => break,
                 event = events.next() => event,
             };
             match event {
@@ -135,6 +175,18 @@ mod tests {
         assert_eq!(all_ended(&[healthy, moving.clone()], Goal::Complete), None);
         assert_eq!(all_ended(&[moving, paused, failed], Goal::Complete), Some(Ended::Degraded));
         assert_eq!(all_ended(&[], Goal::Complete), None);
+    }
+
+    #[test]
+    fn a_release_without_a_record_is_none_that_is_complete() {
+        let told = |ids: &[&str]| Told { releases: Some(ids.iter().map(|id| id.parse().unwrap()).collect()) };
+        let found = [record(Phase::Healthy)];
+        let verdict = |told: &Told, found: &[Record]| verdict(None, Goal::Complete, told, found);
+        assert_eq!(verdict(&told(&["shop/cart"]), &found), Ok(Ended::There));
+        let missing = verdict(&told(&["shop/cart", "away/mailer"]), &found);
+        assert_eq!(missing, Err(Ended::Unrecorded(vec!["away/mailer".to_owned()])));
+        assert_eq!(verdict(&told(&[]), &[]), Ok(Ended::There));
+        assert_eq!(verdict(&Told::default(), &[]), Err(Ended::TimedOut));
     }
 
     #[test]

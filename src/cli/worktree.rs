@@ -8,15 +8,17 @@ use anyhow::{Context, Result, ensure};
 
 use crate::catalog::Root;
 use crate::catalog::root::directories;
+use crate::catalog::snapshot::{crowded, not_read};
 use crate::cli::output::Refusal;
+use crate::git::Kind;
+use crate::git::compare::DEPTH_MAX;
+use crate::spec::alike::alike;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{
-    Assembled, Diagnostic, ParsedFile, Place, RepositoryFile, Severity, assemble, parse_file,
+    Assembled, Diagnostic, ParsedFile, Place, RepositoryFile, Severity, assemble, directory, parse_file,
     parse_repository, read_freeze,
 };
 
-/// Deepest folder that is looked into.
-const DEPTH_MAX: usize = 64;
 /// Most files and folders that are looked at: ten times the largest repository that we promise to serve.
 const ENTRIES_MAX: usize = 200_000;
 /// The file that makes its directory a root.
@@ -47,11 +49,10 @@ pub fn roots(top: &Path, path: &Path) -> Result<Vec<String>> {
         return Ok(vec![from_top(top, folder)]);
     }
     let mut found = Vec::new();
-    visit(&path, &mut |file| {
-        if file.file_name().is_some_and(|name| name == SETTINGS) {
+    visit(top, &path, &mut |file, kind| {
+        if kind.is_file() && file.file_name().is_some_and(|name| name == SETTINGS) {
             found.extend(file.parent().map(|folder| from_top(top, folder)));
         }
-        Ok(())
     })?;
     // A triton.yaml is optional at the top.
     for folder in [path.as_path(), top] {
@@ -87,8 +88,9 @@ impl OnDisk {
     /// Where the disk refuses, or there is no end of files.
     pub fn read(top: &Path, root: &str) -> Result<Self> {
         let root = Root::new(root);
+        let (paths, closed) = paths(top, &root)?;
         let places: Vec<(String, Place)> =
-            paths(top, &root)?.into_iter().map(|path| (path.clone(), root.place(&path))).collect();
+            paths.into_iter().map(|path| (path.clone(), root.place(&path))).collect();
         let nested = |path: &str| {
             let holds = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
             places.iter().any(|(_, place)| matches!(place, Place::NestedRoot(folder) if holds(folder)))
@@ -111,12 +113,30 @@ impl OnDisk {
         }
         let assembled = assemble(&files, &settings);
         diagnostics.extend(assembled.diagnostics.iter().cloned());
+        let unread = closed.iter().filter(|(path, _)| !nested(path));
+        diagnostics.extend(unread.map(|(path, kind)| unread_at(&root, path, *kind)));
+        diagnostics.extend(alike(files.keys().map(String::as_str)));
+        let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
+        files.keys().for_each(|path| *folders.entry(directory(path)).or_default() += 1);
+        diagnostics.extend(folders.into_iter().filter_map(|(path, files)| crowded(path, files)));
         Ok(Self { assembled, diagnostics })
     }
 }
 
-/// The files that can mean something to `root`, from the repository's top.
-fn paths(top: &Path, root: &Root) -> Result<Vec<String>> {
+/// What is told of something that is not read. Where it could have been a release, that is a mistake.
+fn unread_at(root: &Root, path: &str, kind: Kind) -> Diagnostic {
+    let mut told = not_read(kind).in_file(path, "");
+    if root.place(path) != Place::Release {
+        told.severity = Severity::Warning;
+    }
+    told
+}
+
+/// Something that is no file and stands among them: its path, and what it is.
+type Closed = (String, Kind);
+
+/// The files that can mean something to `root`, from the repository's top, and what is not read among them.
+fn paths(top: &Path, root: &Root) -> Result<(Vec<String>, Vec<Closed>)> {
     let settings = root.settings();
     // A freeze counts from the release's file upward, beyond its root too.
     let freezes = directories(&settings).flat_map(|directory| {
@@ -126,16 +146,17 @@ fn paths(top: &Path, root: &Root) -> Result<Vec<String>> {
     let mut found: Vec<String> = freezes.collect();
     found.push(settings);
     found.retain(|path| top.join(path).is_file());
+    let mut closed = Vec::new();
     for folder in [root.releases(), root.approvals()] {
         let folder = top.join(folder);
         if folder.is_dir() {
-            visit(&folder, &mut |file| {
-                found.push(from_top(top, file));
-                Ok(())
+            visit(top, &folder, &mut |file, kind| match from_top(top, file) {
+                path if kind.is_file() => found.push(path),
+                path => closed.push((path, kind)),
             })?;
         }
     }
-    Ok(found)
+    Ok((found, closed))
 }
 
 /// A marker that can approve nothing: its release goes on without it.
@@ -162,31 +183,39 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Shows every file at and below `folder`, by name. Hidden folders and symbolic links are left alone.
-fn visit(folder: &Path, show: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
+/// Shows everything at and below `folder` that is no folder, by name, and the folders that are not opened. Hidden
+/// folders are left alone, symbolic links are not followed.
+fn visit(top: &Path, folder: &Path, show: &mut impl FnMut(&Path, Kind)) -> Result<()> {
     let mut entries_left = ENTRIES_MAX;
-    visit_below(folder, 0, &mut entries_left, show)
+    let depth = folder.strip_prefix(top).map_or(0, |below| below.components().count());
+    visit_below(folder, depth, &mut entries_left, show)
 }
 
 fn visit_below(
     folder: &Path,
     depth: usize,
     entries_left: &mut usize,
-    show: &mut impl FnMut(&Path) -> Result<()>,
+    show: &mut impl FnMut(&Path, Kind),
 ) -> Result<()> {
-    ensure!(depth <= DEPTH_MAX, "{} lies more than {DEPTH_MAX} folders deep", folder.display());
     let read = || std::fs::read_dir(folder)?.collect::<Result<Vec<_>, std::io::Error>>();
     let mut entries = read().with_context(|| format!("{}", folder.display()))?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         *entries_left =
             entries_left.checked_sub(1).with_context(|| format!("more than {ENTRIES_MAX} files"))?;
-        let kind = entry.file_type()?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if kind.is_dir() && !hidden {
-            visit_below(&entry.path(), depth + 1, entries_left, show)?;
-        } else if kind.is_file() {
-            show(&entry.path())?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let kind = match entry.file_type()? {
+            kind if kind.is_symlink() => Kind::Symlink,
+            _ if name.to_str().is_none() => Kind::Odd,
+            kind if kind.is_dir() && depth == DEPTH_MAX => Kind::Deep,
+            kind if kind.is_dir() => Kind::Directory,
+            kind if kind.is_file() => Kind::File,
+            _ => Kind::Odd,
+        };
+        match kind {
+            Kind::Directory if name.to_string_lossy().starts_with('.') => {}
+            Kind::Directory => visit_below(&path, depth + 1, entries_left, show)?,
+            kind => show(&path, kind),
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::{Attempt, Error};
+use crate::cluster::requests::OK;
 use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
 use crate::objects::kind::Api;
 use crate::objects::record;
@@ -102,7 +103,7 @@ impl Cluster {
                     request.patch(target.name, &params, &patch)
                 };
                 let request = request.map_err(broken)?;
-                let sent = in_time(self.client().request(request), target.attempt("patch")).await;
+                let sent = self.in_time(self.client().request(request), target.attempt("patch")).await;
                 match (sent, expect) {
                     (Err(Error::Conflict), Expect::Absent) => Err(Error::Exists),
                     (sent, _) => sent.map(Some),
@@ -113,7 +114,7 @@ impl Cluster {
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
                 let params = DeleteParams::background().preconditions(same);
                 let request = target.request().delete(target.name, &params).map_err(broken)?;
-                match in_time(self.client().request(request), target.attempt("delete")).await {
+                match self.in_time(self.client().request(request), target.attempt("delete")).await {
                     // It is what was wanted.
                     Ok(_) | Err(Error::Gone) => Ok(None),
                     Err(error) => Err(error),
@@ -130,23 +131,27 @@ impl Cluster {
     pub async fn read(&self, target: Target<'_>) -> Result<Option<Value>, Error> {
         let request = target.request().get(target.name, &kube::api::GetParams::default());
         let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
-        match in_time(self.client().request(request), target.attempt("get")).await {
+        match self.in_time(self.client().request(request), target.attempt("get")).await {
             Ok(object) => Ok(Some(object)),
             Err(Error::Gone) => Ok(None),
             Err(error) => Err(error),
         }
     }
-}
 
-/// One answer, or no longer a wait than [`REQUEST_TIMEOUT`].
-async fn in_time(
-    answer: impl Future<Output = kube::Result<Value>>,
-    attempt: Attempt,
-) -> Result<Value, Error> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Error::from_kube(error, attempt)),
-        Err(_) => Err(Error::TimedOut(REQUEST_TIMEOUT.as_secs())),
+    /// One answer, or no longer a wait than [`REQUEST_TIMEOUT`]; counted.
+    async fn in_time(
+        &self,
+        answer: impl Future<Output = kube::Result<Value>>,
+        attempt: Attempt,
+    ) -> Result<Value, Error> {
+        let verb = attempt.verb;
+        let answer = match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Error::from_kube(error, attempt)),
+            Err(_) => Err(Error::TimedOut(REQUEST_TIMEOUT.as_secs())),
+        };
+        self.requests().note(verb, answer.as_ref().map_or_else(Error::category, |_| OK));
+        answer
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::cluster::error::Error;
 use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenRecord};
-use crate::model::{Hold, ReleaseId, ResourceVersion, Uid};
+use crate::model::{ReleaseId, ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey};
 
 /// One watch.
@@ -150,13 +150,13 @@ impl Cache {
         })
     }
 
-    /// Kinds of companions that the daemon's account may not list, with the hold of a release that has one.
+    /// Kinds of companions that the daemon's account may not list, and why.
     #[must_use]
-    pub fn forbidden(&self) -> BTreeMap<Kind, Hold> {
+    pub fn forbidden(&self) -> BTreeMap<Kind, Error> {
         let picture = self.picture();
         let of = |(feed, state): (&Feed, &FeedState)| match (feed, state) {
             (Feed::Companions(kind), FeedState::Listing(Some(error @ Error::Forbidden(_)))) => {
-                Some((*kind, error.hold(&format!("its companions of kind {kind} cannot be seen"))))
+                Some((*kind, error.clone()))
             }
             _ => None,
         };

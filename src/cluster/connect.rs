@@ -7,6 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::cluster::error::Error;
+use crate::cluster::requests::Requests;
 
 /// How long one watch request runs before it is asked for again, in seconds: below the five minutes after which
 /// proxies cut a silent connection (kube's own choice).
@@ -29,6 +30,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    requests: Requests,
 }
 
 impl Cluster {
@@ -49,19 +51,25 @@ impl Cluster {
             config.headers.push((name, value));
         }
         let client = Client::try_from(config).map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { client })
+        Ok(Self::new(client))
     }
 
     /// A cluster behind a client that was made elsewhere: the embedded one, in this process.
     #[must_use]
-    pub const fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client) -> Self {
+        Self { client, requests: Requests::default() }
     }
 
     /// The namespace of the pod, else of the kubeconfig's context, else `default`.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.client.default_namespace()
+    }
+
+    /// The requests that were made of it.
+    #[must_use]
+    pub const fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// The client: for this room's requests, and for commands that only read.

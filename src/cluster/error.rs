@@ -213,7 +213,10 @@ impl Error {
             Self::Conflict | Self::Gone | Self::Unavailable { .. } | Self::TimedOut(_) | Self::NotSent(_) => {
                 Lift::wait()
             }
-            Self::Denied(_) | Self::Invalid(_) => Lift::by(LiftKind::Commit),
+            Self::Denied(_) => {
+                Lift::by(LiftKind::Commit).command("commit what admission asks for, or change its rule")
+            }
+            Self::Invalid(_) => Lift::by(LiftKind::Commit).command("mend the field that it names, in Git"),
             Self::NoNamespace(name) => {
                 Lift::by(LiftKind::Cluster).command(format!("kubectl create namespace {name}"))
             }
@@ -224,12 +227,17 @@ impl Error {
                     format!("kubectl auth can-i {} {}{} {scope}", it.verb, it.resource, dotted(&it.group));
                 Lift::by(LiftKind::Cluster).command(check)
             }
-            Self::Exists
-            | Self::Unauthorized(_)
-            | Self::NotServed(_)
-            | Self::LeaseLost(_)
-            | Self::Config(_)
-            | Self::Malformed(_) => Lift::by(LiftKind::Cluster),
+            Self::Exists => {
+                Lift::by(LiftKind::Cluster).command("rename it in Git, or remove it from the cluster")
+            }
+            Self::Unauthorized(_) | Self::Config(_) => {
+                Lift::by(LiftKind::Cluster).command("mend the daemon's kubeconfig or service account")
+            }
+            Self::NotServed(_) => Lift::by(LiftKind::Cluster).command("install its CustomResourceDefinition"),
+            Self::LeaseLost(_) => Lift::wait(),
+            Self::Malformed(_) => {
+                Lift::by(LiftKind::Cluster).command("kubectl version, to compare client and server")
+            }
         }
     }
 }
@@ -329,5 +337,13 @@ mod tests {
         for (error, category) in cases {
             assert_eq!(error.category(), category, "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_page_of_a_webhook_is_cut_to_a_sentence() {
+        let message = "admission webhook denied the request: ".to_owned() + &"é".repeat(10_000);
+        let json = serde_json::json!({"code": 403, "reason": "Forbidden", "message": message});
+        let told = answer(json).hold("CloneSet shop/web").message;
+        assert!(told.ends_with("é…") && told.chars().count() < 500, "{}", told.len());
     }
 }

@@ -26,7 +26,7 @@ const EVENTS_MAX: usize = 8;
 const WORKERS: usize = 4;
 /// The first wait after a failure, doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait after a failure.
+/// The longest wait after a failure: who mends the cause sees it within a minute.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// The wait from which on a failure that may pass by itself is told.
@@ -150,6 +150,14 @@ impl Lane {
     pub fn is_empty(&self) -> bool {
         let queue = self.queue();
         queue.records.is_empty() && queue.notes.is_empty() && queue.writing.is_empty()
+    }
+
+    /// Whether every record tells what was left here last, but for those that the server does not take.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        let queue = self.queue();
+        let fails = |id: &ReleaseId| queue.failures.contains_key(id);
+        queue.records.keys().chain(&queue.writing).all(fails)
     }
 
     /// Writes what is left here, a few releases at once, for as long as the process lives.

@@ -30,12 +30,43 @@ pub const RETRY: Duration = Duration::from_secs(2);
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What stands on a lease.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The head that was seen last.
     pub head: Option<CommitId>,
+    /// The repository that it is of; none where that was never written down.
+    pub repository: Option<String>,
+    /// The head that the records tell of.
+    pub told: Option<CommitId>,
     /// When Git was last asked with success.
     pub polled_at: Option<Timestamp>,
+}
+
+/// Why the lease is not ours yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Another daemon holds it: which, and whether it is one of another repository.
+    Held(String),
+    /// The API server did not do what was asked.
+    Failed(Error),
+}
+
+impl std::fmt::Display for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Held(who) => f.write_str(who),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What the holder of a lease follows, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follows {
+    /// The repository, without credentials.
+    pub repository: String,
+    /// Time between two polls.
+    pub interval: Duration,
 }
 
 /// The lease of one root.
@@ -44,11 +75,18 @@ pub struct Lease {
     namespace: String,
     name: String,
     holder: String,
+    follows: Follows,
     now: Now,
     state: Mutex<State>,
-    /// When Git was last asked with success. Apart from the state, which is held while a request is under way.
-    polled_at: std::sync::Mutex<Option<Timestamp>>,
+    /// What the next renewal writes. Apart from the state, which is held while a request is under way.
+    notes: std::sync::Mutex<Notes>,
     renewed: std::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Notes {
+    polled_at: Option<Timestamp>,
+    told: Option<CommitId>,
 }
 
 #[derive(Default)]
@@ -64,42 +102,44 @@ struct State {
 impl Lease {
     /// The lease `triton-<root>` in the cluster's own namespace, for `holder`: a name that no other process has.
     #[must_use]
-    pub fn new(cluster: &Cluster, root: &str, holder: impl Into<String>, now: Now) -> Self {
+    pub fn new(cluster: &Cluster, root: &str, holder: impl Into<String>, follows: Follows, now: Now) -> Self {
         Self {
             namespace: cluster.namespace().to_owned(),
             cluster: cluster.clone(),
             name: keys::lease(root),
             holder: holder.into(),
+            follows,
             now,
             state: Mutex::default(),
-            polled_at: std::sync::Mutex::default(),
+            notes: std::sync::Mutex::default(),
             renewed: std::sync::Mutex::default(),
         }
     }
 
-    /// Waits until the lease is ours and gives what stands on it.
+    /// Waits until the lease is ours and gives what stands on it. After each try that did not succeed, `waits` hears why.
     ///
     /// # Errors
     ///
     /// What will not pass by itself: a missing right, a namespace that does not exist.
-    pub async fn acquire(&self) -> Result<Standing, Error> {
-        let mut told = String::new();
+    pub async fn acquire(&self, waits: impl Fn(&Wait)) -> Result<Standing, Error> {
+        let mut told = None;
         loop {
-            let waits_for = match self.try_acquire().await {
-                Ok(None) => return Ok(self.state.lock().await.standing),
-                Ok(Some(holder)) => format!("{holder} holds it"),
-                Err(error) if error.is_transient() || error == Error::Exists => error.to_string(),
+            let wait = match self.try_acquire().await {
+                Ok(None) => return Ok(self.state.lock().await.standing.clone()),
+                Ok(Some(who)) => Wait::Held(who),
+                Err(error) if error.is_transient() || error == Error::Exists => Wait::Failed(error),
                 Err(error) => return Err(error),
             };
-            if waits_for != told {
-                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {waits_for}");
-                told = waits_for;
+            waits(&wait);
+            if told.as_ref() != Some(&wait) {
+                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {wait}");
+                told = Some(wait);
             }
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    /// Takes the lease where it is free; else tells who holds it.
+    /// Takes the lease where it is free; else tells what it waits for.
     async fn try_acquire(&self) -> Result<Option<String>, Error> {
         let mut state = self.state.lock().await;
         let object = self.cluster.read(self.target()).await?;
@@ -109,22 +149,26 @@ impl Lease {
         state.object = object;
         let text =
             |pointer: &str| state.object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
+        let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
         let holder = text("/spec/holderIdentity").unwrap_or_default().to_owned();
         let lasts = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseDurationSeconds")?.as_u64());
         let lasts = lasts.map_or(DURATION, Duration::from_secs);
         let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts);
         if !holder.is_empty() && holder != self.holder && !expired {
-            return Ok(Some(holder));
+            return Ok(Some(held(&holder, annotation(keys::REPOSITORY), &self.follows.repository)));
         }
-        let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
         // Taken for never seen, it would permit a branch that was rewritten.
         let malformed = |text: &str| {
             let (head, lease) = (keys::HEAD, &self.name);
             Error::Malformed(format!("the annotation {head} of lease {lease} is no commit: {text:?}"))
         };
         let head = annotation(keys::HEAD).map(|it| it.parse().map_err(|_| malformed(it))).transpose()?;
-        let standing =
-            Standing { head, polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()) };
+        let standing = Standing {
+            head,
+            repository: annotation(keys::REPOSITORY).map(str::to_owned),
+            told: annotation(keys::TOLD).and_then(|it| it.parse().ok()),
+            polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()),
+        };
         let transitions = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseTransitions")?.as_i64());
         state.transitions = transitions.map_or(0, |it| it + i64::from(holder != self.holder));
         state.standing = standing;
@@ -187,24 +231,35 @@ impl Lease {
     /// Any: the head must not be used then.
     pub async fn record_head(&self, head: CommitId) -> Result<(), Error> {
         let mut state = self.state.lock().await;
-        if state.standing.head == Some(head) {
+        let standing = &state.standing;
+        if standing.head == Some(head) && standing.repository.as_ref() == Some(&self.follows.repository) {
             return Ok(());
         }
-        let before = state.standing.head.replace(head);
+        let after = Standing {
+            head: Some(head),
+            repository: Some(self.follows.repository.clone()),
+            ..state.standing.clone()
+        };
+        let before = std::mem::replace(&mut state.standing, after);
         let written = self.write(&mut state, &self.holder).await;
         if written.is_err() {
-            state.standing.head = before;
+            state.standing = before;
         }
         written
     }
 
     /// Notes when Git was last asked with success: it is written with the next renewal.
     pub fn note_poll(&self, at: Timestamp) {
-        *self.polled_at() = Some(at);
+        self.notes().polled_at = Some(at);
     }
 
-    fn polled_at(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
-        self.polled_at.lock().expect("nothing panics while it is held")
+    /// Notes that the records tell of `head`: it is written with the next renewal.
+    pub fn note_told(&self, head: CommitId) {
+        self.notes().told = Some(head);
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().expect("nothing panics while it is held")
     }
 
     /// Gives the lease back, so that the next daemon need not wait until it runs out.
@@ -248,11 +303,16 @@ impl Lease {
 
     fn body(&self, state: &State, holder: &str) -> Value {
         let mut annotations = serde_json::Map::new();
-        if let Some(head) = state.standing.head {
-            annotations.insert(keys::HEAD.to_owned(), head.to_string().into());
-        }
-        if let Some(at) = self.polled_at().or(state.standing.polled_at) {
-            annotations.insert(keys::POLLED_AT.to_owned(), at.to_string().into());
+        let (notes, standing) = (*self.notes(), &state.standing);
+        let texts = [
+            (keys::HEAD, standing.head.map(|head| head.to_string())),
+            (keys::REPOSITORY, standing.repository.clone()),
+            (keys::TOLD, notes.told.or(standing.told).map(|head| head.to_string())),
+            (keys::INTERVAL, Some(self.follows.interval.as_secs().to_string())),
+            (keys::POLLED_AT, notes.polled_at.or(standing.polled_at).map(|at| at.to_string())),
+        ];
+        for (key, text) in texts {
+            annotations.extend(text.map(|text| (key.to_owned(), text.into())));
         }
         json!({
             "metadata": {
@@ -270,6 +330,17 @@ impl Lease {
     }
 }
 
+/// Why the lease cannot be had: who holds it, and whether that is a daemon of another repository.
+fn held(holder: &str, theirs: Option<&str>, ours: &str) -> String {
+    match theirs.filter(|theirs| *theirs != ours) {
+        None => format!("{holder} holds it"),
+        Some(theirs) => format!(
+            "{holder} holds it for another repository, {theirs}; a root is named by its branch and path alone: give \
+             this daemon another --branch or --path"
+        ),
+    }
+}
+
 /// A time as Kubernetes' `MicroTime`.
 fn micro(at: Timestamp) -> String {
     format!("{at:.6}")
@@ -277,4 +348,19 @@ fn micro(at: Timestamp) -> String {
 
 fn version(object: Option<&Value>) -> Option<&str> {
     object.and_then(|it| it.pointer("/metadata/resourceVersion")).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_of_another_repository_is_named_with_the_cure() {
+        let ours = "https://git.example/shop/deploy";
+        assert_eq!(held("a-1", Some(ours), ours), "a-1 holds it");
+        assert_eq!(held("a-1", None, ours), "a-1 holds it");
+        let other = held("a-1", Some("https://git.example/stock/deploy"), ours);
+        assert!(other.contains("another repository, https://git.example/stock/deploy"), "{other}");
+        assert!(other.contains("--path"), "{other}");
+    }
 }

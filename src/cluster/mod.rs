@@ -5,6 +5,7 @@
 //! who asked decides about another try.
 
 pub mod error;
+pub mod requests;
 pub mod connect;
 pub mod apply;
 pub mod project;
@@ -18,6 +19,7 @@ pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;
 pub use lane::{Lane, Note, Telling, write_record};
-pub use lease::{Lease, Now, Standing};
+pub use lease::{Follows, Lease, Now, Standing, Wait};
 pub use project::{SeenCloneSet, SeenCompanion, SeenRecord};
+pub use requests::Requests;
 pub use watch::watch;

@@ -15,6 +15,7 @@ use crate::cluster::apply::{RECORDS, resource};
 use crate::cluster::cache::{Cache, Feed, Seen};
 use crate::cluster::connect::{Cluster, WATCH_SECONDS};
 use crate::cluster::error::{Attempt, Error};
+use crate::cluster::requests::OK;
 use crate::objects::Kind;
 use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON};
 use crate::objects::kind::Api as Served;
@@ -91,6 +92,7 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
             Ok(Event::InitApply(object)) => list.extend(seen(feed, &object)),
             Ok(Event::InitDone) => {
                 tracing::debug!(feed = ?feed, objects = list.len(), "listed");
+                cluster.requests().note("list", OK);
                 cache.replace(feed, std::mem::take(&mut list));
                 delay = RETRY_FIRST;
             }
@@ -105,7 +107,9 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 }
             }
             Err(error) => {
+                let verb = verb(&error);
                 let error = classify(error, feed);
+                cluster.requests().note(verb, error.category());
                 if failed_at.is_some_and(|at| at.elapsed() > 2 * RETRY_MAX) {
                     delay = RETRY_FIRST;
                 }
@@ -127,6 +131,16 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
 fn seen(feed: Feed, object: &DynamicObject) -> Option<(crate::model::ReleaseId, Seen)> {
     let value = serde_json::to_value(object).ok()?;
     Seen::of(feed, &value)
+}
+
+/// What was asked when a watch was interrupted. A watch that goes on as it should tells nobody that it was asked for.
+const fn verb(error: &watcher::Error) -> &'static str {
+    match error {
+        watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion => "list",
+        watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::WatchError(_) => "watch",
+    }
 }
 
 fn classify(error: watcher::Error, feed: Feed) -> Error {

@@ -46,6 +46,8 @@ pub struct Git {
     pub answered: bool,
     /// The head that was seen last, as the lease has it.
     seen: Option<CommitId>,
+    /// The repository that it was seen in, where that is another one.
+    elsewhere: Option<String>,
     /// The head that was read last.
     read: Option<CommitId>,
     owed: Option<Owed>,
@@ -68,6 +70,7 @@ impl Git {
             asked_at: now,
             answered: false,
             seen: None,
+            elsewhere: None,
             read: None,
             owed: None,
             due: false,
@@ -83,13 +86,27 @@ impl Git {
         self.seen
     }
 
-    /// Begins with the head that an earlier process saw last.
-    pub const fn begin(&mut self, seen: Option<CommitId>) {
-        self.seen = seen;
+    /// The repository that it was seen in, where that is another one.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<String> {
+        self.elsewhere.clone()
+    }
+
+    /// Begins with the head that an earlier process saw last, and the repository that it was of where that is not
+    /// this one.
+    pub fn begin(&mut self, seen: Option<CommitId>, elsewhere: Option<String>) {
+        (self.seen, self.elsewhere) = (seen, elsewhere);
+    }
+
+    /// The head that everything is told of once the records are: the one seen last, if it was read.
+    #[must_use]
+    pub fn settled(&self) -> Option<CommitId> {
+        self.seen.filter(|seen| self.read == Some(*seen) && self.owed.is_none())
     }
 
     /// A new head, which is written down by now, is to be read.
     pub fn follow(&mut self, head: CommitId) {
+        self.elsewhere = None;
         let before = self.seen.replace(head);
         self.owed = Some(Owed { head, before, fetched_at: Some(self.asked_at) });
         self.due = true;
@@ -254,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_head_that_could_not_be_read_is_read_again_as_it_was_asked_first() {
         let (_folder, mut git) = git();
-        git.begin(Some(head(1)));
+        git.begin(Some(head(1)), None);
         assert!(git.named(head(2)));
         git.follow(head(2));
         assert_eq!(next(&mut git), Some((head(2), Some(head(1)))));
@@ -283,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_seen_before_is_read_from_the_mirror_while_git_is_away() {
         let (_folder, mut git) = git();
-        git.begin(Some(head(1)));
+        git.begin(Some(head(1)), None);
         assert!(!git.silent(None) && !git.silent(Some(head(2))));
         assert!(git.silent(Some(head(1))));
         assert_eq!(next(&mut git), Some((head(1), Some(head(1)))));

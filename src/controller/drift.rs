@@ -102,7 +102,9 @@ impl Echoes {
             changes.retain(|change| !is_template(change) || change.found.as_ref() == Some(&change.wanted));
         }
         let template = changes.iter().any(|it| is_template(it) && it.found.as_ref() != Some(&it.wanted));
-        Drift { changes: changes.into(), template }
+        let owners = seen.live.stand.ownership.owners();
+        let partition_owner = owners.other_owner(&["spec", "updateStrategy", "partition"]).map(str::to_owned);
+        Drift { changes: changes.into(), template, partition_owner, applied: owners.has_ours() }
     }
 
     /// How a companion differs from what Git says of it.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease};
+use crate::controller::pulse::Pulse;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
 use crate::world::{Action, Decision, Move, Write};
@@ -55,6 +56,8 @@ pub struct Executor {
     pub lane: Lane,
     /// The lease; none where nobody else can write.
     pub lease: Option<Arc<Lease>>,
+    /// Hears of every answer.
+    pub pulse: Pulse,
 }
 
 impl Executor {
@@ -100,7 +103,9 @@ impl Executor {
     async fn carry_out_one(&self, writes: &[Write], may_go: &(dyn Fn() -> bool + Sync)) -> Carried {
         let mut carried = Carried { written: Vec::new(), refused: None };
         for write in writes {
-            match self.send(write, may_go).await {
+            let sent = self.send(write, may_go).await;
+            self.pulse.beat();
+            match sent {
                 Ok(written) => carried.written.push(written),
                 Err(error) => {
                     carried.refused = Some((write.object.clone(), error));

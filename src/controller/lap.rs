@@ -1,17 +1,20 @@
 //! One lap: observe → plan → guard → execute → report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
+use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Done, Executor};
 use crate::controller::observe::Observer;
+use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
 use crate::guard;
-use crate::model::{Hold, ReleaseId};
+use crate::model::{Gate, Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Pending, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
@@ -39,6 +42,15 @@ impl Shown {
     }
 }
 
+/// What a lap came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Lapped {
+    /// The next moment when time alone changes something.
+    pub wake_at: Option<Timestamp>,
+    /// Whether everything that could be written at once was.
+    pub settled: bool,
+}
+
 /// Everything that a lap needs and leaves behind.
 pub struct Laps {
     /// The one clock.
@@ -49,29 +61,44 @@ pub struct Laps {
     pub executor: Option<Executor>,
     /// Who tells it: the name of this process.
     pub holder: String,
+    /// What the loop shows of itself.
+    pub pulse: Pulse,
     told: Told,
     shown: BTreeMap<ReleaseId, Shown>,
     /// What was last said that would be done, where nothing is.
     intents: BTreeMap<ReleaseId, String>,
+    /// Moves whose last answer was lost, and what they were planned from: whether they happened is seen later.
+    doubtful: BTreeMap<ReleaseId, (Move, Arc<Case>)>,
+    /// Removals that were told, by their sentence.
+    removed: BTreeMap<ReleaseId, String>,
 }
 
 impl Laps {
     /// Before the first lap.
     #[must_use]
-    pub fn new(clock: Clock, observer: Observer, executor: Option<Executor>, holder: String) -> Self {
+    pub fn new(
+        clock: Clock,
+        observer: Observer,
+        executor: Option<Executor>,
+        holder: String,
+        pulse: Pulse,
+    ) -> Self {
         Self {
             clock,
             observer,
             executor,
             holder,
+            pulse,
             told: Told::default(),
             shown: BTreeMap::new(),
             intents: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
+            removed: BTreeMap::new(),
         }
     }
 
-    /// Does one lap; gives the next moment when time alone changes something.
-    pub async fn lap(&mut self) -> Option<Timestamp> {
+    /// Does one lap.
+    pub async fn lap(&mut self) -> Lapped {
         let (world, changed) = self.observer.world(self.clock.now());
         let plan = plan::plan(&world);
         for id in self.observer.begin_lap(&world) {
@@ -80,7 +107,7 @@ impl Laps {
             self.intents.remove(&id);
         }
         let violations: BTreeMap<ReleaseId, Hold> =
-            guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold())).collect();
+            guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold(id))).collect();
         let Done { carried, left } = match &self.executor {
             Some(executor) => {
                 let (observer, refusals) = (&self.observer, &self.observer.refusals);
@@ -96,13 +123,15 @@ impl Laps {
             }
             None => Done::default(),
         };
-        self.settle(&plan, &carried).await;
+        self.settle(&world, &plan, &carried).await;
         self.tell(&world, &plan, &changed, &carried, &violations);
-        if left { Some(self.clock.now()) } else { plan.wake_at }
+        self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
+        let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
+        Lapped { wake_at: if left { Some(self.clock.now()) } else { plan.wake_at }, settled }
     }
 
     /// Takes in what became of the writes.
-    async fn settle(&mut self, plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) {
+    async fn settle(&mut self, world: &World, plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) {
         for (id, carried) in carried {
             for written in &carried.written {
                 match &written.applied {
@@ -114,8 +143,18 @@ impl Laps {
             match &carried.refused {
                 None => {
                     self.observer.refusals.clear(id);
+                    self.doubtful.remove(id);
+                    self.count(plan.moves.get(id), carried);
                 }
-                Some((key, error)) => self.refused(id, key, error).await,
+                Some((key, error)) => {
+                    self.refused(id, key, error).await;
+                    self.pulse.beat();
+                    if let (Some(it), Some(case)) = (plan.moves.get(id), world.cases.get(id))
+                        && is_doubtful(it, case, error)
+                    {
+                        self.doubtful.insert(id.clone(), (it.clone(), Arc::clone(case)));
+                    }
+                }
             }
         }
         for (id, it) in &plan.moves {
@@ -123,6 +162,19 @@ impl Laps {
                 self.observer.touch(id);
             }
         }
+    }
+
+    /// Counts a move that was carried out.
+    fn count(&self, decided: Option<&Move>, carried: &Carried) {
+        let Some(decided) = decided else { return };
+        self.pulse.count(|tally| {
+            tally.decided(&decided.decision);
+            if decided.decision == Decision::Repair {
+                for written in &carried.written {
+                    *tally.repaired.entry(written.key.kind).or_default() += 1;
+                }
+            }
+        });
     }
 
     async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
@@ -162,6 +214,15 @@ impl Laps {
         carried: &BTreeMap<ReleaseId, Carried>,
         violations: &BTreeMap<ReleaseId, Hold>,
     ) {
+        self.doubtful.retain(|id, _| plan.moves.contains_key(id));
+        let removes = |id: &ReleaseId| plan.moves.get(id).is_some_and(|it| it.decision == Decision::Remove);
+        self.removed.retain(|id, _| removes(id));
+        let doubtful: Vec<ReleaseId> = self.doubtful.keys().cloned().collect();
+        for id in doubtful {
+            if let Some(case) = world.cases.get(&id) {
+                self.tell_late(world, &id, case);
+            }
+        }
         // Both are in one order: mostly the next one that was shown is the one.
         let mut shown = self.shown.iter().peekable();
         let is_news = |(id, it): &(&ReleaseId, &Move)| {
@@ -178,8 +239,22 @@ impl Laps {
             self.shown.insert(id.clone(), Shown::of(it, violation));
             let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
             let before = self.told.before(id, case);
-            self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before });
+            let again = self.removed.get(id) == Some(&it.message);
+            self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before, again });
         }
+    }
+
+    /// Tells of a move whose answer was lost, once the cluster shows that it happened.
+    fn tell_late(&mut self, world: &World, id: &ReleaseId, case: &Case) {
+        let happened = self.doubtful.get(id).is_some_and(|(late, _)| late.memory.as_ref() == case.memory());
+        if !happened {
+            return;
+        }
+        let Some((late, then)) = self.doubtful.remove(id) else { return };
+        self.pulse.count(|tally| tally.decided(&late.decision));
+        let before = self.told.before(id, &then);
+        let outcome = Outcome { decided: &late, done: true, violation: None, before: &before, again: false };
+        self.tell_one(world, id, &then, &outcome);
     }
 
     /// Says what would be done, where nothing is, as often as that changes.
@@ -194,7 +269,7 @@ impl Laps {
 
     fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
         let Some(executor) = &self.executor else { return self.tell_intent(id, outcome) };
-        log(id, outcome);
+        log(world, id, case, outcome);
         if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
             return;
         }
@@ -205,6 +280,7 @@ impl Laps {
         }
         let removed = outcome.decided.decision == Decision::Remove && outcome.violation.is_none();
         if removed && outcome.done {
+            self.removed.insert(id.clone(), outcome.decided.message.clone());
             if seen.is_some() {
                 executor.lane.forget(id);
             }
@@ -246,19 +322,59 @@ fn intent(outcome: &Outcome<'_>) -> String {
 
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
-    cache.record(id).is_none_or(|seen| seen.live.root.as_deref() == Some(root))
+    cache.record(id).is_none_or(|seen| seen.live.root.as_deref().is_none_or(|theirs| theirs == root))
 }
 
-fn log(id: &ReleaseId, outcome: &Outcome<'_>) {
+/// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
+/// that it writes.
+fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
+    let lost = matches!(error, Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_));
+    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
+}
+
+/// Whether nothing of a plan waits for another lap: no create was announced, and no answer is missing.
+fn is_settled(plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) -> bool {
+    let announced = plan.moves.values().any(|it| it.pending.is_some() && it.writes.is_empty());
+    let missing = |it: &Carried| it.refused.as_ref().is_some_and(|(_, error)| error.is_transient());
+    !announced && !carried.values().any(missing)
+}
+
+fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
     let decided = outcome.decided;
-    let (row, decision) = (decided.row, decided.decision.word());
     if let Some(violation) = outcome.violation {
-        tracing::error!(release = %id, row = %row, decision, "{}", violation.message);
+        let decision = decided.decision.word();
+        tracing::error!(release = %id, row = %decided.row, decision, "{}", violation.message);
     } else if outcome.is_told() {
-        tracing::info!(release = %id, row = %row, decision, "{}", decided.message);
+        Audit::of(world, id, case, outcome).tell();
     }
-    if outcome.done && decided.view.phase != outcome.before.view.phase {
-        let why = decided.view.holds.first().map(|hold| hold.message.as_str()).unwrap_or_default();
-        tracing::info!(release = %id, phase = ?decided.view.phase, "{why}");
+    if outcome.done {
+        log_place(id, outcome);
+    }
+}
+
+/// Says where a release is, where that changed. What passes within moments is for those who look closely.
+fn log_place(id: &ReleaseId, outcome: &Outcome<'_>) {
+    let (view, before) = (&outcome.decided.view, &outcome.before.view);
+    let gate = |view: &View| view.holds.first().map(|hold| hold.gate);
+    let moved = view.phase != before.phase || gate(view) != gate(before);
+    // A transition that closes no gate has said it all.
+    if !moved || (outcome.is_told() && view.holds.is_empty()) {
+        return;
+    }
+    let phase = view.phase.word();
+    let message = match record::sentence(view, outcome.decided) {
+        why if why.is_empty() => format!("{id} goes on"),
+        // A hold names its release.
+        why if view.holds.is_empty() => format!("{id}: {why}"),
+        why => why,
+    };
+    let momentary = |hold: &Hold| match hold.gate {
+        Gate::Controller => true,
+        gate => gate == Gate::Cluster && hold.lift.kind == LiftKind::Wait,
+    };
+    if view.phase == before.phase && view.holds.first().is_none_or(momentary) {
+        tracing::debug!(release = %id, phase, "{message}");
+    } else {
+        tracing::info!(release = %id, phase, "{message}");
     }
 }

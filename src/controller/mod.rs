@@ -5,6 +5,7 @@
 //! **Invariant:** nothing is written before everything was seen once, and a head is written down before it is used.
 
 pub mod clock;
+pub mod pulse;
 pub mod documents;
 pub mod drift;
 pub mod refusals;
@@ -15,9 +16,11 @@ pub mod observe;
 pub mod execute;
 pub mod record;
 pub mod report;
+pub mod audit;
 pub mod lap;
 pub mod run;
 
 pub use clock::Clock;
+pub use pulse::Pulse;
 pub use run::{Controller, Rules, Settings};
 pub use source::Source;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::{Known, Reading, differing};
-use crate::cluster::{Cache, Lane, SeenCloneSet, SeenRecord};
+use crate::cluster::{Cache, Error, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
 use crate::controller::source::Sought;
 use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::{Kind, ObjectKey, keys, record};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Source, World};
+use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
@@ -33,7 +33,7 @@ pub struct Observer {
     /// Memory as it was told last: the record has it later.
     told: BTreeMap<ReleaseId, Memory>,
     /// Kinds of companions that may not be listed.
-    forbidden: BTreeMap<Kind, Hold>,
+    forbidden: BTreeMap<Kind, Error>,
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
@@ -103,15 +103,15 @@ impl Observer {
         if forbidden == self.forbidden {
             return;
         }
-        for (kind, hold) in forbidden.iter().filter(|(kind, _)| self.policy.kinds.contains(kind)) {
-            tracing::warn!(kind = %kind, "releases that have one wait: {}", hold.message);
+        for (kind, error) in forbidden.iter().filter(|(kind, _)| self.policy.kinds.contains(kind)) {
+            tracing::warn!(kind = %kind, "{}", unseen("releases that have one wait", *kind, error).message);
         }
         self.forbidden = forbidden;
         self.touch_all();
     }
 
     /// Why companions of a release cannot be seen.
-    fn unseen(&self, case: &Case) -> Option<Hold> {
+    fn unseen(&self, id: &ReleaseId, case: &Case) -> Option<Hold> {
         if self.forbidden.is_empty() {
             return None;
         }
@@ -120,7 +120,10 @@ impl Observer {
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => &[],
         };
         let mut companions = desired.iter().chain(case.standing_companions());
-        companions.find_map(|it| self.forbidden.get(&it.body.key.kind)).cloned()
+        companions.find_map(|it| {
+            let kind = it.body.key.kind;
+            Some(unseen(&id.to_string(), kind, self.forbidden.get(&kind)?))
+        })
     }
 
     /// A release is to be looked at again.
@@ -131,6 +134,8 @@ impl Observer {
     /// Takes what Git says now.
     pub fn take_reading(&mut self, reading: Reading) {
         self.dirty.extend(differing(&self.reading.desired, &reading.desired, same_desire));
+        let unknown = self.cases.iter().filter(|(_, case)| case.desired == Desired::Unknown);
+        self.dirty.extend(unknown.map(|(id, _)| id.clone()));
         self.reading = reading;
         // Another line may have what this one had not.
         self.dirty.extend(std::mem::take(&mut self.lost).into_values());
@@ -273,16 +278,22 @@ impl Observer {
         if let Some(odd) = seen.as_ref().and_then(|it| it.odd_partition.as_ref()) {
             tracing::warn!(release = %id, "its partition is no count and no percentage, and Kruise keeps every pod: {odd}");
         }
-        let recorded = self.cache.record(id);
-        let elsewhere = recorded.as_ref().filter(|it| !ours(it.live.root.as_ref())).map(|it| foreign(id, it));
-        let record = recorded.filter(|it| ours(it.live.root.as_ref()));
         let desired = self.reading.desired.get(id).cloned();
+        let recorded =
+            self.cache.record(id).filter(|it| it.live.root.is_some() || is_named(desired.as_ref()));
+        let elsewhere = recorded
+            .as_ref()
+            .and_then(|it| it.live.root.as_deref())
+            .filter(|root| *root != self.policy.root)
+            .map(|root| foreign(id, root));
+        let record = recorded.filter(|_| elsewhere.is_none());
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
             return None;
         }
+        let announced = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
         let mut case = Case {
-            desired: desired.unwrap_or(Desired::Unknown),
+            desired: desired.unwrap_or_else(|| self.unnamed(announced)),
             live: seen.as_ref().map(|it| it.live.clone()),
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
@@ -301,7 +312,7 @@ impl Observer {
             }
         }
         self.companions(id, &mut case);
-        match self.unseen(&case) {
+        match self.unseen(id, &case) {
             Some(hold) => {
                 self.blind.insert(id.clone());
                 case.refused = Some(Refusal { hold });
@@ -311,6 +322,16 @@ impl Observer {
             }
         }
         Some(case)
+    }
+
+    /// What is to be said of a release that Git does not name. One that was announced and never made has no pod to
+    /// lose, and no memory by which its commits could be looked for: a whole tree without it is all the evidence that
+    /// there can be.
+    fn unnamed(&self, announced: bool) -> Desired {
+        match self.source.head.filter(|_| announced && self.reading.is_whole) {
+            Some(commit) => Desired::Gone(Removal { commit, approved: true }),
+            None => Desired::Unknown,
+        }
     }
 
     /// A record, with the memory that is on its way to it.
@@ -410,14 +431,31 @@ fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     named
 }
 
-/// A record that another daemon writes: this one can tell nothing there, and announce no create.
-fn foreign(id: &ReleaseId, record: &SeenRecord) -> Hold {
-    let root = record.live.root.as_deref().unwrap_or("none");
+/// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
+/// perhaps, or has lost its mark.
+fn is_named(desired: Option<&Desired>) -> bool {
+    match desired {
+        Some(Desired::Release(_) | Desired::Broken(_)) => true,
+        Some(Desired::Gone(_) | Desired::Unknown) | None => false,
+    }
+}
+
+/// Companions that the daemon's account may not see: what cannot be seen is neither made nor repaired.
+#[must_use]
+pub fn unseen(whose: &str, kind: Kind, error: &Error) -> Hold {
+    error.hold(&format!("{whose}: companions of kind {kind} cannot be seen"))
+}
+
+/// A record that another daemon writes, of the root `root`: this one can tell nothing there, and announce no create.
+#[must_use]
+pub fn foreign(id: &ReleaseId, root: &str) -> Hold {
     let message = format!(
         "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
          one of the two repositories, or delete the record"
     );
-    let lift = Lift::by(LiftKind::Cluster);
+    let command =
+        format!("kubectl delete {}.{} {} -n {}", record::PLURAL, keys::GROUP, id.name, id.namespace);
+    let lift = Lift::by(LiftKind::Cluster).command(command);
     Hold { gate: Gate::Ownership, since: None, message, lift }
 }
 

@@ -18,6 +18,8 @@ pub struct Outcome<'a> {
     pub violation: Option<&'a Hold>,
     /// What was told before.
     pub before: &'a ReleaseStatus,
+    /// Whether this very transition was told before: a removal is planned until the cluster shows that it is done.
+    pub again: bool,
 }
 
 impl Outcome<'_> {
@@ -31,7 +33,7 @@ impl Outcome<'_> {
     /// Whether it is a transition that people are told of.
     #[must_use]
     pub const fn is_told(&self) -> bool {
-        self.done && self.violation.is_none() && !self.decided.message.is_empty()
+        self.done && !self.again && self.violation.is_none() && !self.decided.message.is_empty()
     }
 
     /// What people see. A move that was not carried out has moved nothing: what was seen before still stands, but
@@ -69,7 +71,7 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
         version_text: view.version.text().unwrap_or_default(),
         step_text: format!("{}/{}", view.step, view.steps.len()),
         pods_text: format!("{}/{}", view.pods.updated_available, view.pods.desired),
-        waits_for: view.holds.first().map(|hold| word(hold.gate)).unwrap_or_default(),
+        waits_for: view.holds.first().map(|hold| hold.gate.word().to_owned()).unwrap_or_default(),
         since: view.holds.first().and_then(|hold| hold.since),
         history: history(world, outcome),
         memory: memory.map(Memory::to_annotations).unwrap_or_default(),
@@ -88,16 +90,9 @@ fn date_holds(view: &mut View, before: &View, now: Timestamp) {
     }
 }
 
-/// A closed enum's word as JSON has it.
-fn word<T: serde::Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(_) | Err(_) => String::new(),
-    }
-}
-
-/// What the conditions say: the first hold, else what happens.
-fn sentence(view: &View, decided: &Move) -> String {
+/// What the conditions say: the first hold, else what happens. Empty where nothing does.
+#[must_use]
+pub fn sentence(view: &View, decided: &Move) -> String {
     if let Some(hold) = view.holds.first() {
         return hold.message.clone();
     }
@@ -127,7 +122,7 @@ fn conditions(
         Condition {
             kind: kind.to_owned(),
             status: status.to_owned(),
-            reason: word(phase),
+            reason: phase.word().to_owned(),
             message: message.to_owned(),
             last_transition_time: known.map_or(now, |it| it.last_transition_time),
             observed_generation: generation,

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::cluster::Note;
 use crate::controller::record::Outcome;
-use crate::model::{Digest, ReleaseId, Uid};
-use crate::objects::record::{Documents, ReleaseStatus};
+use crate::model::{Digest, Gate, ReleaseId, Uid};
+use crate::objects::record::{Documents, Phase, ReleaseStatus};
 use crate::spec::Release;
-use crate::world::{Case, Decision, Desired, Intent, World};
+use crate::world::{Case, Decision, Desired, Intent, Move, World};
 
 /// The Event that tells a transition; `None` where there is none to tell.
 #[must_use]
@@ -20,10 +20,22 @@ pub fn note(
     about: Option<Uid>,
     instance: &str,
 ) -> Option<Note> {
-    if !outcome.is_told() {
-        return None;
-    }
     let decided = outcome.decided;
+    let (kind, reason, message) = if outcome.is_told() { transition(decided) } else { stop(outcome)? };
+    let text = format!("{id} {} {message}", world.now);
+    Some(Note {
+        name: format!("{}.{}", id.name, Digest::of(text.as_bytes()).short()),
+        time: world.now,
+        kind,
+        reason,
+        message,
+        about,
+        instance: instance.to_owned(),
+    })
+}
+
+/// A decision that was carried out.
+fn transition(decided: &Move) -> (&'static str, &'static str, String) {
     let kind = match decided.decision {
         Decision::Fail | Decision::RollBack => "Warning",
         Decision::Rest
@@ -36,16 +48,23 @@ pub fn note(
         | Decision::Complete
         | Decision::Remove => "Normal",
     };
-    let text = format!("{id} {} {}", world.now, decided.message);
-    Some(Note {
-        name: format!("{}.{}", id.name, Digest::of(text.as_bytes()).short()),
-        time: world.now,
-        kind,
-        reason: decided.decision.word(),
-        message: decided.message.clone(),
-        about,
-        instance: instance.to_owned(),
-    })
+    (kind, decided.decision.word(), decided.message.clone())
+}
+
+/// A release that begins to wait for a person, or to need one. A repository that cannot be followed stops all of them,
+/// and is no event of each.
+fn stop(outcome: &Outcome<'_>) -> Option<(&'static str, &'static str, String)> {
+    let view = &outcome.decided.view;
+    if !outcome.done || outcome.violation.is_some() || view.phase == outcome.before.view.phase {
+        return None;
+    }
+    let (kind, reason) = match view.phase {
+        Phase::Paused => ("Normal", "Paused"),
+        Phase::Degraded => ("Warning", "Degraded"),
+        Phase::Healthy | Phase::Progressing | Phase::RollingBack => return None,
+    };
+    let hold = view.holds.first().filter(|hold| hold.gate != Gate::Git)?;
+    Some((kind, reason, hold.message.clone()))
 }
 
 /// The record's spec: the release as Git has it, else as it was told before.

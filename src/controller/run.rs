@@ -1,5 +1,6 @@
 //! The loop's waiting: for the cluster, for Git, for time, for the end.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,12 +11,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use crate::catalog::Reading;
-use crate::cluster::{Cache, Cluster, Error, FeedState, Lane, Lease, watch as watch_all};
+use crate::cluster::{
+    Cache, Cluster, Error, Feed, FeedState, Follows, Lane, Lease, Standing, Wait, watch as watch_all,
+};
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
 use crate::controller::lap::Laps;
 use crate::controller::observe::Observer;
+use crate::controller::pulse::{Pulse, Stage};
 use crate::controller::seen;
 use crate::controller::source::{Answer, Ask, Source};
 use crate::model::CommitId;
@@ -27,6 +31,8 @@ const GATHER: Duration = Duration::from_millis(10);
 const STRANGERS: Duration = Duration::from_secs(60);
 /// How often it is said what the first lists wait for.
 const SYNC_TOLD: Duration = Duration::from_secs(10);
+/// How often the loop turns where nothing happens: who watches it learns that it still does.
+const BEAT: Duration = Duration::from_secs(10);
 /// How long the second lane may finish at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -40,8 +46,8 @@ pub struct Settings {
     pub holder: String,
     /// Whether Git is read on the loop's own thread: simulations are the same each time then.
     pub inline: bool,
-    /// Where the head seen last is kept by a daemon that only observes: it writes nothing to the cluster, and has no
-    /// lease to keep it on.
+    /// Where a daemon that only observes keeps the head seen last, and the time of the last poll: it writes nothing to
+    /// the cluster, and has no lease to keep them on.
     pub observe: Option<PathBuf>,
 }
 
@@ -64,7 +70,11 @@ pub struct Controller {
     lane: Lane,
     lease: Option<Arc<Lease>>,
     laps: Laps,
+    pulse: Pulse,
     git: Git,
+    repository: String,
+    /// When the head was asked for that was named last and is not applied yet.
+    named_at: Option<Instant>,
     wake_at: Option<Timestamp>,
     strangers_at: Instant,
 }
@@ -84,21 +94,46 @@ impl Controller {
         let lane = Lane::default();
         let root = policy.root.clone();
         let now = Arc::new(move || clock.now());
+        let repository = source.repository();
+        let follows = Follows { repository: repository.clone(), interval: settings.interval };
         let lease = settings
             .observe
             .is_none()
-            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), now)));
+            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), follows, now)));
+        let pulse = Pulse::new(clock, cluster.requests().clone());
         let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
             cache: cache.clone(),
             lane: lane.clone(),
             lease: lease.clone(),
+            pulse: pulse.clone(),
         });
         let observer = Observer::new(cache.clone(), lane.clone(), policy);
-        let laps = Laps::new(clock, observer, executor, settings.holder.clone());
+        let laps = Laps::new(clock, observer, executor, settings.holder.clone(), pulse.clone());
         let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;
-        Self { settings, rules, clock, cluster, cache, lane, lease, laps, git, wake_at: None, strangers_at }
+        Self {
+            settings,
+            rules,
+            clock,
+            cluster,
+            cache,
+            lane,
+            lease,
+            laps,
+            pulse,
+            git,
+            repository,
+            named_at: None,
+            wake_at: None,
+            strangers_at,
+        }
+    }
+
+    /// What the loop shows of itself.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Runs until `shutdown` is ready.
@@ -111,9 +146,10 @@ impl Controller {
         let acquired = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
-            acquired = acquire(self.lease.clone(), self.settings.observe.as_deref()) => acquired?,
+            acquired = acquire(self.lease.clone(), self.settings.observe.as_deref(), &self.pulse) => acquired?,
         };
-        self.git.begin(acquired);
+        let elsewhere = acquired.repository.filter(|theirs| *theirs != self.repository);
+        self.git.begin(acquired.head, elsewhere);
         let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
@@ -122,6 +158,7 @@ impl Controller {
                 biased;
                 () = &mut shutdown => Some(Ok(())),
                 error = &mut lost => Some(Err(error)),
+                never = broken(&mut tasks) => match never {},
                 () = self.turn() => None,
             };
             if let Some(ended) = ended {
@@ -150,12 +187,21 @@ async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
     }
 }
 
-/// The head seen last, from the lease once it is ours; from the file where there is none.
-async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>) -> Result<Option<CommitId>, Error> {
-    if let Some(lease) = lease {
-        return lease.acquire().await.map(|standing| standing.head);
+/// Waits for what must not happen: that a watch or the second lane ends. Blind or mute, the loop must not go on.
+async fn broken(tasks: &mut JoinSet<()>) -> Infallible {
+    match tasks.join_next().await {
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        ended => panic!("a watch or the second lane has ended: {ended:?}"),
     }
-    let Some(file) = file else { return Ok(None) };
+}
+
+/// The head seen last, from the lease once it is ours; from the file where there is none.
+async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>, pulse: &Pulse) -> Result<Standing, Error> {
+    if let Some(lease) = lease {
+        let waits = |wait: &Wait| pulse.enter(Stage::Waiting(wait.clone()));
+        return lease.acquire(waits).await;
+    }
+    let Some(file) = file else { return Ok(Standing::default()) };
     seen::read(file).map_err(|error| Error::Config(format!("{}: {error}", file.display())))
 }
 
@@ -173,21 +219,24 @@ enum Wake {
     Time,
     Poll,
     Rules,
+    Nothing,
 }
 
 impl Controller {
     /// Waits for something and acts on it.
     async fn turn(&mut self) {
+        self.pulse.enter(self.stage());
         if !self.cache.is_synced() {
             wait_for_lists(&self.cache).await;
             return;
         }
         if self.git.is_idle()
             && let Some(ask) = self.next_ask()
-            && let Some(answer) = self.git.start(ask, self.settings.inline)
         {
-            self.take(answer).await;
-            return;
+            self.pulse.asking(Some(Instant::now()));
+            if let Some(answer) = self.git.start(ask, self.settings.inline) {
+                return self.take(answer).await;
+            }
         }
         let polls = self.git.is_idle();
         let (lap_at, poll_at) = (self.lap_at(), self.git.next_poll);
@@ -198,10 +247,11 @@ impl Controller {
             () = self.cache.changed() => Wake::Cluster,
             () = sleep_until(lap_at) => Wake::Time,
             () = sleep_until(Some(poll_at)), if polls => Wake::Poll,
+            () = tokio::time::sleep(BEAT) => Wake::Nothing,
         };
         match wake {
             Wake::Answer(answer) => return self.take(*answer).await,
-            Wake::Poll => return,
+            Wake::Poll | Wake::Nothing => return,
             Wake::Cluster => tokio::time::sleep(GATHER).await,
             Wake::Rules => self.take_rules(),
             Wake::Time => {}
@@ -211,6 +261,24 @@ impl Controller {
             self.strangers_at = Instant::now() + STRANGERS;
         }
         self.lap().await;
+    }
+
+    /// Where the loop is.
+    fn stage(&self) -> Stage {
+        if !self.cache.is_synced() {
+            // Kinds that are not served come last: most of them keep nobody waiting.
+            let mut waits = unlisted(&self.cache);
+            waits.sort_by_key(|(category, _)| *category == "not-served");
+            return Stage::Listing(waits.into_iter().next().map(|(_, message)| message));
+        }
+        let source = &self.laps.observer.source;
+        if source.head.is_some() {
+            return Stage::Turning;
+        }
+        let why = |fault: &Fault| match fault {
+            Fault::Unreachable { message } | Fault::Refused { message, .. } => message.clone(),
+        };
+        Stage::Reading(source.fault.as_ref().map(why))
     }
 
     /// Takes a configuration that has changed, and asks Git again by it.
@@ -224,9 +292,24 @@ impl Controller {
 
     async fn lap(&mut self) {
         if self.git.answered && self.cache.is_synced() {
-            let began = self.clock.now();
+            self.pulse.enter(self.stage());
+            let (began, since) = (self.clock.now(), Instant::now());
+            let lapped = self.laps.lap().await;
             // A moment that has passed changes nothing any more: something else is waited for.
-            self.wake_at = self.laps.lap().await.filter(|at| *at > began);
+            self.wake_at = lapped.wake_at.filter(|at| *at > began);
+            let applied = self.named_at.take_if(|_| lapped.settled && !self.git.owes());
+            self.pulse.count(|tally| {
+                tally.laps.note(since.elapsed());
+                if let Some(at) = applied {
+                    tally.applied.note(at.elapsed());
+                }
+            });
+            // What this lap left to be told is told when the records say so, and wake the next one.
+            if let (Some(lease), Some(head)) = (&self.lease, self.git.settled())
+                && self.lane.is_told()
+            {
+                lease.note_told(head);
+            }
         }
     }
 
@@ -252,19 +335,30 @@ impl Controller {
         }
         self.git.next_poll = Instant::now() + self.settings.interval;
         self.git.asked_at = self.clock.now();
-        Some(Ask::Poll { seen: self.git.seen(), accepted: self.rules.borrow().accepted })
+        let (seen, elsewhere) = (self.git.seen(), self.git.elsewhere());
+        Some(Ask::Poll { seen, elsewhere, accepted: self.rules.borrow().accepted })
     }
 
     /// Takes what Git answered.
     async fn take(&mut self, answer: Answer) {
+        self.pulse.asking(None);
         let (git, observer) = (&mut self.git, &mut self.laps.observer);
         match answer {
             Answer::Head(head) => {
+                self.pulse.count(|tally| tally.polled("answered"));
                 if let Some(lease) = &self.lease {
                     lease.note_poll(git.asked_at);
                 }
+                if git.seen() != Some(head) {
+                    self.named_at = Some(self.clock.instant(git.asked_at));
+                }
                 if git.named(head) {
                     return self.follow(head).await;
+                }
+                if let Some(file) = &self.settings.observe
+                    && let Err(error) = seen::write(file, head, git.asked_at)
+                {
+                    tracing::warn!("the time of the poll could not be written down: {error}");
                 }
                 // What was seen and could not be read is no good news yet.
                 if git.owes() {
@@ -273,13 +367,14 @@ impl Controller {
                 observer.source.fetched_at = Some(git.asked_at);
                 observer.source.fault = None;
             }
-            Answer::Reading(head, reading) => {
+            Answer::Reading(head, reading, committed_at) => {
                 if !git.is_current(head) {
                     return;
                 }
                 if !git.has_read(head) {
                     told(head, &reading);
                 }
+                self.pulse.follows(committed_at);
                 let fetched_at = git.took(head);
                 observer.source.head = Some(head);
                 if fetched_at.is_some() {
@@ -293,6 +388,11 @@ impl Controller {
                 self.git.answered = true;
             }
             Answer::Fault(fault, mirrored) => {
+                let came = match &fault {
+                    Fault::Unreachable { .. } => "unreachable",
+                    Fault::Refused { .. } => "refused",
+                };
+                self.pulse.count(|tally| tally.polled(came));
                 self.fault(fault);
                 if self.git.silent(mirrored) {
                     return;
@@ -308,7 +408,9 @@ impl Controller {
     async fn follow(&mut self, head: CommitId) {
         let recorded = match (&self.lease, &self.settings.observe) {
             (Some(lease), _) => lease.record_head(head).await.map_err(|error| error.to_string()),
-            (None, Some(file)) => seen::write(file, head).map_err(|error| error.to_string()),
+            (None, Some(file)) => {
+                seen::write(file, head, self.git.asked_at).map_err(|error| error.to_string())
+            }
             (None, None) => Ok(()),
         };
         match recorded {
@@ -339,20 +441,25 @@ async fn wait_for_lists(cache: &Cache) {
     if tokio::time::timeout(SYNC_TOLD, cache.changed()).await.is_ok() {
         return;
     }
-    for (feed, state) in cache.states() {
-        match state {
-            FeedState::Listing(Some(error)) => {
-                let message = error.hold(&format!("the first list of {feed}")).message;
-                tracing::warn!(category = error.category(), "{message}");
-            }
-            FeedState::NotServed => tracing::warn!("the cluster does not serve {feed}"),
-            FeedState::Listing(None) | FeedState::Synced => {}
-        }
+    for (category, message) in unlisted(cache) {
+        tracing::warn!(category, "{message}");
     }
 }
 
+/// What the first lists wait for: in one word each, and in a sentence.
+fn unlisted(cache: &Cache) -> Vec<(&'static str, String)> {
+    let of = |(feed, state): (Feed, FeedState)| match state {
+        FeedState::Listing(Some(error)) => {
+            Some((error.category(), error.hold(&format!("the first list of {feed}")).message))
+        }
+        FeedState::NotServed => Some(("not-served", format!("the cluster does not serve {feed}"))),
+        FeedState::Listing(None) | FeedState::Synced => None,
+    };
+    cache.states().into_iter().filter_map(of).collect()
+}
+
 fn told(head: CommitId, reading: &Reading) {
-    tracing::info!(head = %head.short(), releases = reading.desired.len(), "read");
+    tracing::info!(head = %head.short(), releases = reading.desired.len(), "HEAD was read");
     for diagnostic in &reading.diagnostics {
         match diagnostic.severity {
             crate::spec::Severity::Error => tracing::error!("{diagnostic}"),

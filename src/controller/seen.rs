@@ -1,34 +1,41 @@
-//! The head that was seen last, in a file: for a daemon that observes, and has no lease to write it down on.
+//! The head that was seen last and the time of the last poll, in a file: for a daemon that observes, and has no lease
+//! to write them down on.
 
 use std::io;
 use std::path::Path;
 
+use jiff::Timestamp;
+
+use crate::cluster::Standing;
 use crate::model::CommitId;
 
-/// The head that the file names; none where there is no file.
+/// What the file says, a head and a time in a line each; nothing where there is no file.
 ///
 /// # Errors
 ///
 /// Where the file cannot be read, or names no commit: taken for never seen, it would permit a branch that was
 /// rewritten.
-pub fn read(file: &Path) -> io::Result<Option<CommitId>> {
+pub fn read(file: &Path) -> io::Result<Standing> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::default()),
         Err(error) => return Err(error),
     };
+    let mut lines = text.lines();
     let malformed = |_| io::Error::new(io::ErrorKind::InvalidData, "it names no commit");
-    text.trim().parse().map(Some).map_err(malformed)
+    let head = lines.next().unwrap_or_default().trim().parse().map_err(malformed)?;
+    let polled_at = lines.next().and_then(|line| line.trim().parse().ok());
+    Ok(Standing { head: Some(head), polled_at, ..Standing::default() })
 }
 
-/// Writes a head down, whole or not at all.
+/// Writes a head down and when Git was asked for it, whole or not at all.
 ///
 /// # Errors
 ///
 /// Where the folder cannot be written.
-pub fn write(file: &Path, head: CommitId) -> io::Result<()> {
+pub fn write(file: &Path, head: CommitId, polled_at: Timestamp) -> io::Result<()> {
     let beside = file.with_extension("new");
-    std::fs::write(&beside, format!("{head}\n"))?;
+    std::fs::write(&beside, format!("{head}\n{polled_at}\n"))?;
     std::fs::rename(&beside, file)
 }
 
@@ -40,13 +47,16 @@ mod tests {
     fn a_head_is_found_again_and_nonsense_is_not_taken_for_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("seen");
-        assert_eq!(read(&file).unwrap(), None);
+        assert_eq!(read(&file).unwrap(), Standing::default());
         for number in [1, 2] {
-            let head = CommitId::from_bytes([number; 20]);
-            write(&file, head).unwrap();
-            assert_eq!(read(&file).unwrap(), Some(head));
+            let (head, at) = (CommitId::from_bytes([number; 20]), Timestamp::UNIX_EPOCH);
+            write(&file, head, at).unwrap();
+            let found = read(&file).unwrap();
+            assert_eq!((found.head, found.polled_at), (Some(head), Some(at)));
         }
-        std::fs::write(&file, "nonsense").unwrap();
-        assert!(read(&file).is_err());
+        for text in ["nonsense", ""] {
+            std::fs::write(&file, text).unwrap();
+            assert!(read(&file).is_err());
+        }
     }
 }

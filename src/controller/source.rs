@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::catalog::{Catalog, Known, Question, Reading, Root, Snapshot};
 use crate::git::{Error, Mirror};
 use crate::model::{CommitId, Digest, Lift, LiftKind, ReleaseId};
@@ -25,6 +27,8 @@ pub enum Ask {
     Poll {
         /// The head that was seen last: the new one must descend from it.
         seen: Option<CommitId>,
+        /// The repository that it was seen in, where that is another one.
+        elsewhere: Option<String>,
         /// A head that a person has accepted, whatever came before.
         accepted: Option<CommitId>,
     },
@@ -51,8 +55,8 @@ pub enum Answer {
     Fault(Fault, Option<CommitId>),
     /// The head that was to be read could not be.
     Unread(Fault),
-    /// What a head says.
-    Reading(CommitId, Reading),
+    /// What a head says, and when it was committed.
+    Reading(CommitId, Reading, Option<Timestamp>),
     /// The documents that could be had, and those that history does not have. What could not be read is in neither.
     Found(Vec<Arc<Release>>, Sought),
 }
@@ -67,7 +71,7 @@ impl Source {
     /// Answers.
     pub fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Poll { seen, accepted } => match self.poll(seen, accepted) {
+            Ask::Poll { seen, elsewhere, accepted } => match self.poll(seen, elsewhere, accepted) {
                 Ok(head) => Answer::Head(head),
                 Err(fault) => Answer::Fault(fault, self.mirror.head().ok().flatten()),
             },
@@ -75,10 +79,13 @@ impl Source {
                 let repository = self.mirror.repository();
                 let question = Question { repository, head, seen, known: &known, policy: &policy };
                 match self.catalog.read(&question) {
-                    Ok(reading) => Answer::Reading(head, reading),
+                    Ok(reading) => {
+                        let time = repository.commit(head).ok().map(|commit| commit.time);
+                        Answer::Reading(head, reading, time)
+                    }
                     Err(error) => {
                         // What cannot be read whole is not read at all; a spoilt mirror is fetched anew.
-                        if matches!(error, Error::Object { .. }) {
+                        if matches!(error, Error::Object { .. }) && error.is_transient() {
                             let discarded = self.mirror.discard();
                             tracing::warn!(%error, discarded = discarded.is_ok(), "the mirror cannot be read");
                         }
@@ -105,17 +112,24 @@ impl Source {
         }
     }
 
-    fn poll(&mut self, seen: Option<CommitId>, accepted: Option<CommitId>) -> Result<CommitId, Fault> {
+    /// What people call the repository, without credentials.
+    #[must_use]
+    pub fn repository(&self) -> String {
+        self.mirror.remote().to_string()
+    }
+
+    fn poll(
+        &mut self,
+        seen: Option<CommitId>,
+        elsewhere: Option<String>,
+        accepted: Option<CommitId>,
+    ) -> Result<CommitId, Fault> {
         let head = self.mirror.poll().map_err(|error| fault(&error))?.head();
         let Some(seen) = seen.filter(|seen| *seen != head && accepted != Some(head)) else { return Ok(head) };
         match self.mirror.repository().descends(head, seen) {
             Ok(true) => Ok(head),
             Ok(false) => Err(Fault::Refused {
-                message: format!(
-                    "the branch was rewritten: its head {} does not descend from {}, the last one seen",
-                    head.short(),
-                    seen.short()
-                ),
+                message: rewritten(head, seen, elsewhere.as_deref()),
                 lift: Lift::by(LiftKind::Configure).command(format!("git: {{acceptHead: {head}}}")),
             }),
             Err(error) => Err(refused(&error)),
@@ -134,8 +148,24 @@ impl Source {
     }
 }
 
+/// That the branch does not lead from the head seen last to the one that it has now. Of another repository's head
+/// that is no wonder: two daemons whose roots have the same branch and path share a lease.
+fn rewritten(head: CommitId, seen: CommitId, elsewhere: Option<&str>) -> String {
+    let (head, seen) = (head.short(), seen.short());
+    match elsewhere {
+        None => format!(
+            "the branch was rewritten: its head {head} does not descend from {seen}, the last one seen"
+        ),
+        Some(other) => format!(
+            "its head {head} does not descend from {seen}, the last one seen, which was in another repository, \
+             {other}; where both are served, give one daemon another --branch or --path"
+        ),
+    }
+}
+
 /// What a failed poll means: an answer that must not be followed, or none.
-fn fault(error: &Error) -> Fault {
+#[must_use]
+pub fn fault(error: &Error) -> Fault {
     match error {
         Error::Empty { .. }
         | Error::BranchMissing { .. }
@@ -158,11 +188,54 @@ fn fault(error: &Error) -> Fault {
         | Error::Credential { .. }
         | Error::Locked { .. }
         | Error::State { .. }
-        | Error::Mirror { .. } => Fault::Unreachable { message: error.to_string() },
+        | Error::Mirror { .. } => Fault::Unreachable { message: with_causes(error) },
     }
 }
 
 fn refused(error: &Error) -> Fault {
-    let lift = if error.is_transient() { Lift::wait() } else { Lift::by(LiftKind::Commit) };
-    Fault::Refused { message: error.to_string(), lift }
+    Fault::Refused { message: with_causes(error), lift: lift(error) }
+}
+
+/// The sentence, and what the disk or libgit2 said of it.
+fn with_causes(error: &Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
+/// Who can mend what Git answered.
+fn lift(error: &Error) -> Lift {
+    match error {
+        Error::Empty { .. } => Lift::by(LiftKind::Commit).command("git push"),
+        Error::BranchMissing { .. } => {
+            Lift::by(LiftKind::Configure).command("push the branch again, or name another one by --branch")
+        }
+        Error::Address { .. }
+        | Error::BranchName { .. }
+        | Error::NoRepository { .. }
+        | Error::Unsupported { .. } => {
+            Lift::by(LiftKind::Configure).command("name another repository by --repo")
+        }
+        Error::TooLarge { .. } | Error::BlobTooLarge { .. } | Error::TreeTooLarge { .. } => {
+            Lift::by(LiftKind::Commit).command("take what is too large out of the branch")
+        }
+        Error::Unreachable { .. }
+        | Error::Denied { .. }
+        | Error::Redirected { .. }
+        | Error::Protocol { .. }
+        | Error::TimedOut { .. }
+        | Error::Cancelled { .. }
+        | Error::Credential { .. }
+        | Error::Locked { .. }
+        | Error::State { .. }
+        | Error::Mirror { .. }
+        | Error::UnknownCommit { .. }
+        | Error::UnknownName { .. } => Lift::wait(),
+        Error::Object { .. } if error.is_transient() => Lift::wait(),
+        Error::Object { .. } => Lift::by(LiftKind::Commit).command("take it out of the branch"),
+    }
 }

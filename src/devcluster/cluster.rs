@@ -12,7 +12,7 @@ use crate::devcluster::builtin::{DEFINITIONS, NAMESPACES, built_in};
 use crate::devcluster::clock::Clock;
 use crate::devcluster::crd;
 use crate::devcluster::kinds::Kinds;
-use crate::devcluster::knobs::Knobs;
+use crate::devcluster::knobs::TestKnobs;
 use crate::devcluster::server::{Face, serve};
 use crate::devcluster::store::Store;
 
@@ -56,7 +56,7 @@ impl DevCluster {
         for definition in crd::installed() {
             store.create(DEFINITIONS, INSTALLER, definition).expect("an installed definition is valid");
         }
-        DevCluster { face: Face { store, knobs: Knobs::default() } }
+        DevCluster { face: Face { store, knobs: TestKnobs::default() } }
     }
 
     /// Its objects, for controllers.
@@ -67,7 +67,7 @@ impl DevCluster {
 
     /// Its faults and its log of writes, for tests.
     #[must_use]
-    pub fn knobs(&self) -> &Knobs {
+    pub fn knobs(&self) -> &TestKnobs {
         &self.face.knobs
     }
 

@@ -69,7 +69,7 @@ pub struct Write {
 
 /// The knobs and the log of one cluster. Cheap to clone; clones are the same.
 #[derive(Clone, Debug)]
-pub struct Knobs(Arc<Inner>);
+pub struct TestKnobs(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -78,9 +78,9 @@ struct Inner {
     dropped: watch::Sender<u64>,
 }
 
-impl Default for Knobs {
-    fn default() -> Knobs {
-        Knobs(Arc::new(Inner {
+impl Default for TestKnobs {
+    fn default() -> TestKnobs {
+        TestKnobs(Arc::new(Inner {
             faults: Mutex::new(Faults::default()),
             writes: Mutex::new(VecDeque::new()),
             dropped: watch::Sender::new(0),
@@ -88,7 +88,7 @@ impl Default for Knobs {
     }
 }
 
-impl Knobs {
+impl TestKnobs {
     /// Changes the faults.
     pub fn set(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut lock(&self.0.faults));

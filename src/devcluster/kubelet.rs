@@ -34,6 +34,8 @@ pub struct Knobs {
     pub slow_images: BTreeMap<String, Duration>,
     /// Pods (by name) whose containers are not ready, however good their image is.
     pub unready: BTreeSet<String>,
+    /// Tags of images whose containers are not ready, in whichever pod they run.
+    pub crashing: BTreeSet<String>,
     /// From the moment when the controller is told of a change to its pass: shortest and longest.
     pub lag: (Duration, Duration),
     /// What one write of the controller takes.
@@ -53,6 +55,7 @@ impl Default for Knobs {
             end: millis(300),
             slow_images: BTreeMap::new(),
             unready: BTreeSet::new(),
+            crashing: BTreeSet::new(),
             lag: (millis(20), millis(100)),
             write: millis(4),
             status_lag: Duration::ZERO,
@@ -121,7 +124,8 @@ fn is_bad(image: &str) -> bool {
 }
 
 fn is_healthy(pod: &Pod, knobs: &Knobs) -> bool {
-    !images(pod).any(is_bad) && !knobs.unready.contains(pod.name())
+    let crashes = |image: &str| image.rsplit(':').next().is_some_and(|tag| knobs.crashing.contains(tag));
+    !images(pod).any(|image| is_bad(image) || crashes(image)) && !knobs.unready.contains(pod.name())
 }
 
 /// How long the step takes.

@@ -11,7 +11,7 @@
 //!
 //! **Left out of the API:** YAML bodies and protobuf; aggregated discovery; OpenAPI documents beyond what kubectl asks
 //! for before it applies; other versions of a kind with another shape (autoscaling/v1), and ownership across them; core
-//! Events in events.k8s.io (the other way they show); evictions, logs, exec, proxy; users, beyond what `Knobs` deny;
+//! Events in events.k8s.io (the other way they show); evictions, logs, exec, proxy; users, beyond what `TestKnobs` deny;
 //! admission beyond the CloneSet's; most validation of Pods, quantities and Ingress; patterns and rules (CEL) in the
 //! schemas of custom kinds; descriptions of built-in columns. Garbage is collected at once, in the write that makes it.
 //! Answers that differ from the recorded ones are listed one by one, with reasons, in `tests/exclusions.rs`.
@@ -97,6 +97,6 @@ pub use clock::Clock;
 pub use cluster::{DevCluster, Options};
 pub use deletes::{DeleteHow, Deleted, Propagation};
 pub use events::EventType;
-pub use knobs::{Denial, Failure, Faults, Knobs, Write};
+pub use knobs::{Denial, Failure, Faults, TestKnobs, Write};
 pub use refusal::Refusal;
 pub use store::{Admission, Change, Object, Store};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::devcluster::body::{self, BODY_LIMIT, OBJECT_LIMIT};
 use crate::devcluster::discovery;
-use crate::devcluster::knobs::{Knobs, USER, Write};
+use crate::devcluster::knobs::{TestKnobs, USER, Write};
 use crate::devcluster::list;
 use crate::devcluster::modify::Writing;
 use crate::devcluster::refusal::Refusal;
@@ -25,7 +25,7 @@ pub struct Face {
     /// Its objects.
     pub store: Store,
     /// Its faults and its log of writes.
-    pub knobs: Knobs,
+    pub knobs: TestKnobs,
 }
 
 /// Answers any request.

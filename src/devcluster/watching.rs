@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::devcluster::knobs::Knobs;
+use crate::devcluster::knobs::TestKnobs;
 use crate::devcluster::list::{check_match, in_version, parse_version};
 use crate::devcluster::refusal::Refusal;
 use crate::devcluster::reply::{Form, form, shown};
@@ -34,7 +34,7 @@ const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// 400, 422 or 500 for options that cannot be had; what is too old is an event in the stream.
-pub fn watch(store: &Store, knobs: &Knobs, target: &Target, asked: &Asked) -> Result<Response, Refusal> {
+pub fn watch(store: &Store, knobs: &TestKnobs, target: &Target, asked: &Asked) -> Result<Response, Refusal> {
     check_match(asked, true)?;
     let selector = Selector::read(asked.get("labelSelector"), asked.get("fieldSelector"), &target.kind)?;
     let length = match asked.number("timeoutSeconds")? {

@@ -34,7 +34,8 @@ impl Ownership {
         let mut others = Vec::new();
         for entry in entries.into_iter().flatten() {
             let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
-            let fields = entry.get("fieldsV1").cloned().unwrap_or_default();
+            // What is no set owns nothing, and does not hide what the other sets own.
+            let Some(fields) = entry.get("fieldsV1").filter(|it| it.is_object()).cloned() else { continue };
             match (text("manager"), text("operation"), text("subresource")) {
                 (_, _, "status") => {}
                 (name, "Apply", "") if name == manager => applied = fields,
@@ -116,7 +117,8 @@ impl<'a> Node<'a> {
             if let Some(keys) = name.strip_prefix("k:") {
                 let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
                 // A key that was left out has its default, which the server wrote into the set: `protocol: TCP`.
-                return keys.iter().all(|(key, value)| item.get(key).is_none_or(|it| it == value));
+                let fits = |(key, value): (&String, &Value)| item.get(key).is_none_or(|it| it == value);
+                return item.is_object() && !keys.is_empty() && keys.iter().all(fits);
             }
             name.strip_prefix("v:")
                 .is_some_and(|text| serde_json::from_str::<Value>(text).ok().as_ref() == Some(item))

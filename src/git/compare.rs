@@ -8,9 +8,11 @@ use crate::git::error::{Error, Result};
 use crate::git::object::{Entry, Kind, ObjectId};
 use crate::git::repository::Repository;
 
-/// Folders within folders that are walked. Deeper ones are an attack, not an organisation.
-const DEPTH_MAX: usize = 64;
-/// Changed files of one comparison. Ten times the largest repository that we promise to serve.
+/// Folders within folders that are walked. Deeper ones are an attack, not an organisation: they stay closed, as
+/// [`Kind::Deep`].
+pub const DEPTH_MAX: usize = 64;
+/// Changed files of one comparison, which are kept in memory. Ten times the largest repository that we promise to
+/// serve.
 const CHANGES_MAX: usize = 100_000;
 
 /// A path at which two trees differ. Folders do not appear, what is in them does.
@@ -33,10 +35,27 @@ impl Repository {
         after: Option<ObjectId>,
         prefixes: &[&str],
     ) -> Result<Vec<Change>> {
-        let mut walk = Walk { repository: self, prefixes, changes: Vec::new() };
-        walk.folder("", before, after, 0)?;
-        walk.changes.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(walk.changes)
+        let mut changes = Vec::new();
+        self.each_change(before, after, prefixes, &mut |change| {
+            if changes.len() == CHANGES_MAX {
+                return Err(Error::TreeTooLarge { why: format!("more than {CHANGES_MAX} files to read") });
+            }
+            changes.push(change);
+            Ok(())
+        })?;
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(changes)
+    }
+
+    /// As [`compare`](Self::compare), in Git's own order and however many there are; nothing is kept.
+    pub(crate) fn each_change(
+        &self,
+        before: Option<ObjectId>,
+        after: Option<ObjectId>,
+        prefixes: &[&str],
+        take: &mut dyn FnMut(Change) -> Result<()>,
+    ) -> Result<()> {
+        Walk { repository: self, prefixes, take }.folder("", before, after, 0)
     }
 
     /// Everything below any of `prefixes` in one tree, in the order of paths, with the full path as name.
@@ -49,7 +68,7 @@ impl Repository {
 struct Walk<'a> {
     repository: &'a Repository,
     prefixes: &'a [&'a str],
-    changes: Vec<Change>,
+    take: &'a mut dyn FnMut(Change) -> Result<()>,
 }
 
 impl Walk<'_> {
@@ -67,9 +86,6 @@ impl Walk<'_> {
     ) -> Result<()> {
         if before == after {
             return Ok(());
-        }
-        if depth > DEPTH_MAX {
-            return Err(Error::TreeTooLarge { why: format!("more than {DEPTH_MAX} folders in one another") });
         }
         let before = before.map(|id| self.repository.find_tree(id)).transpose()?;
         let after = after.map(|id| self.repository.find_tree(id)).transpose()?;
@@ -100,8 +116,13 @@ impl Walk<'_> {
         if state(before) == state(after) {
             return Ok(());
         }
-        let before = before.map(Entry::of);
-        let after = after.map(Entry::of);
+        let entry = |entry: &git2::TreeEntry<'_>| match Entry::of(entry) {
+            folder if folder.kind == Kind::Directory && depth == DEPTH_MAX => {
+                Entry { kind: Kind::Deep, ..folder }
+            }
+            entry => entry,
+        };
+        let (before, after) = (before.map(entry), after.map(entry));
         let name = before.as_ref().or(after.as_ref()).map(|entry| entry.name.clone()).unwrap_or_default();
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         if !self.is_wanted(&path) {
@@ -113,10 +134,7 @@ impl Walk<'_> {
         let (before, after) = (file(before), file(after));
         let is_asked_for = self.prefixes.iter().any(|prefix| is_within(&path, prefix));
         if is_asked_for && before != after {
-            if self.changes.len() == CHANGES_MAX {
-                return Err(Error::TreeTooLarge { why: format!("more than {CHANGES_MAX} files to read") });
-            }
-            self.changes.push(Change { path, before, after });
+            (self.take)(Change { path, before, after })?;
         }
         Ok(())
     }

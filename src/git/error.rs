@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use git2::{ErrorClass, ErrorCode};
+
 use crate::model::CommitId;
 
 /// Why the repository could not be read.
@@ -213,11 +215,12 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
+            // What is missing or damaged is fetched anew; what is malformed was pushed so.
+            Self::Object { source, .. } => !is_malformed(source),
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
             | Self::Protocol { .. }
-            | Self::Object { .. }
             | Self::State { .. }
             | Self::Mirror { .. } => true,
             Self::Address { .. }
@@ -237,6 +240,12 @@ impl Error {
             | Self::TreeTooLarge { .. } => false,
         }
     }
+}
+
+/// Whether libgit2 has the whole object, and cannot make sense of it.
+fn is_malformed(source: &git2::Error) -> bool {
+    let classes = [ErrorClass::Invalid, ErrorClass::Object, ErrorClass::Tree];
+    source.code() == ErrorCode::GenericError && classes.contains(&source.class())
 }
 
 /// The end of the sentence about a missing branch.

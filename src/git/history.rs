@@ -7,8 +7,8 @@ use crate::git::object::{commit_id, commit_oid};
 use crate::git::repository::Repository;
 use crate::model::CommitId;
 
-/// Commits between a head and the one seen before it. A daemon that slept through more starts again by hand
-/// (`acceptHead`); at 20 bytes each the set of them stays under 10 MiB.
+/// Commits between a head and the one seen before it: ten years of fifty a day. At 20 bytes each the set of them stays
+/// under 10 MiB; beyond it nothing is followed, and the hold says so.
 const GAP_MAX: usize = 200_000;
 
 /// Commits that one commit of the line may bring. A branch of more has no author that anybody could name.

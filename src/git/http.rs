@@ -19,7 +19,7 @@ use crate::model::CommitId;
 
 /// Redirects that are followed within one host: a renamed repository, a slash.
 const REDIRECTS_MAX: usize = 3;
-/// Time for one connection to be made.
+/// Time for one connection to be made: less than a poll's, so that a host that is away is told as such.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 /// Longest secret. GitHub's longest tokens have 255 characters, signed ones (JWT) a few thousand.
 const SECRET_MAX: u64 = 16 << 10;
@@ -234,6 +234,9 @@ fn secret(path: &Path) -> Result<String> {
     let failed = |source| Error::Credential { path: path.to_owned(), source };
     let mut text = String::new();
     let file = fs::File::open(path).map_err(failed)?;
-    file.take(SECRET_MAX).read_to_string(&mut text).map_err(failed)?;
+    file.take(SECRET_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > SECRET_MAX {
+        return Err(failed(std::io::Error::other(format!("it has more than {SECRET_MAX} bytes"))));
+    }
     Ok(text.trim().to_owned())
 }

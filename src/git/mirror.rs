@@ -171,12 +171,18 @@ impl Mirror {
     fn bring(&self, mirror: &Repository, from: Conversation, budget: &mut Budget) -> Result<()> {
         let head = from.head();
         let known = mirror.branch(BRANCH)?;
-        // A rewound branch points at what is here already.
-        if check_whole(mirror, head, known).is_ok() {
-            from.close();
-        } else {
-            fetch(mirror, from, known, budget)?;
-            check_whole(mirror, head, known)?;
+        match check_whole(mirror, head, known) {
+            // A rewound branch points at what is here already.
+            Ok(()) => from.close(),
+            Err(error @ Error::Object { .. }) if !error.is_transient() => {
+                // All of it is here, and another fetch would bring the same.
+                from.close();
+                return Err(error);
+            }
+            Err(_) => {
+                fetch(mirror, from, known, budget)?;
+                check_whole(mirror, head, known)?;
+            }
         }
         let noted = mirror.inner().reference(&format!("refs/heads/{BRANCH}"), commit_oid(head), true, "poll");
         noted.map(|_| ()).map_err(|source| Error::Mirror { path: self.dir.clone(), source })
@@ -249,14 +255,17 @@ fn check_whole(mirror: &Repository, head: CommitId, known: Option<CommitId>) -> 
 fn check_tree(repository: &Repository, known: Option<ObjectId>, tree: ObjectId) -> Result<()> {
     let store = |source| Error::Object { what: "the object store".to_owned(), source };
     let odb = repository.inner().odb().map_err(store)?;
-    for change in repository.compare(known, Some(tree), &[""])? {
-        let Some(entry) = change.after.filter(|entry| entry.kind != Kind::Submodule) else { continue };
-        if !odb.exists(entry.id.oid()) {
+    // However many files stand beside the releases: other tools may live in the same repository.
+    repository.each_change(known, Some(tree), &[""], &mut |change| match change
+        .after
+        .filter(|entry| entry.kind != Kind::Submodule)
+    {
+        Some(entry) if !odb.exists(entry.id.oid()) => {
             let source = git2::Error::from_str("it was not sent");
-            return Err(Error::Object { what: format!("`{}`", change.path), source });
+            Err(Error::Object { what: format!("`{}`", change.path), source })
         }
-    }
-    Ok(())
+        Some(_) | None => Ok(()),
+    })
 }
 
 /// The mirror of an earlier run, if it can be used.

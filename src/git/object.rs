@@ -67,6 +67,8 @@ pub enum Kind {
     Submodule,
     /// A mode that Git does not write, or a name that is not UTF-8.
     Odd,
+    /// A folder within so many others that it is not opened. Only comparisons find it.
+    Deep,
 }
 
 impl Kind {

@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use crate::git::error::{Error, Result};
 
-/// Longest address that is looked at.
+/// Longest address that is looked at, in bytes: what browsers and proxies take (RFC 9110, 4.1, asks for 8,000).
 const ADDRESS_MAX: usize = 2_048;
 
 /// The repository and the branch that is tracked.

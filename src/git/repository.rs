@@ -54,8 +54,13 @@ impl Repository {
             Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
             Err(source) => return Err(Error::Object { what: name, source }),
         };
-        match reference.peel_to_commit() {
-            Ok(commit) => Ok(Some(commit_id(commit.id()))),
+        match reference.resolve().map(|reference| reference.target()) {
+            Ok(Some(target)) => {
+                self.find_commit(commit_id(target)).map(|commit| Some(commit_id(commit.id())))
+            }
+            Ok(None) => {
+                Err(Error::Object { what: name, source: git2::Error::from_str("it names no object") })
+            }
             Err(source) => Err(Error::Object { what: name, source }),
         }
     }

@@ -15,7 +15,7 @@ use crate::git::stream::Stream;
 use crate::git::wire::{self, Advertisement};
 use crate::model::CommitId;
 
-/// Bytes of what `ssh` says that are kept for a message.
+/// Bytes of what `ssh` says that are kept for a message: its last line is what matters, and a server can say a lot.
 const WORDS_MAX: u64 = 4 << 10;
 /// How long to wait for its last words once it has hung up.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use crate::model::CommitId;
 const PACKET_MAX: usize = 65_520;
 /// Names of branches that a message lists.
 const BRANCHES_SHOWN: usize = 5;
-/// Longest message of a server that is passed on.
+/// Longest message of a server that is passed on, in characters: it becomes a part of one sentence.
 const MESSAGE_MAX: usize = 300;
 /// What a server must offer: without it a message could not be told from the pack.
 const SIDE_BAND: &str = "side-band-64k";

@@ -154,10 +154,11 @@ fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
 fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
     let Some(live) = &scene.case.live else { return whole(false, "there is nothing to adopt") };
-    match live.root {
-        None => whole(body.get("spec").is_none(), "an adoption sends a spec")?,
-        // It was ours and lost its memory: an apply without the spec would drop it.
-        Some(_) => stands_still(live, &Sent::read(body)?)?,
+    if live.root.is_none() && !live.drift.applied {
+        whole(body.get("spec").is_none(), "an adoption sends a spec")?;
+    } else {
+        // It was ours: an apply without the spec would drop it.
+        stands_still(live, &Sent::read(body)?)?;
     }
     whole(scene.case.memory().is_none(), "an object of ours is adopted")?;
     whole(

@@ -34,7 +34,9 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
             whole(is_expected(scene, key, expect), "the write does not expect the object that was seen")?;
             whole(names(body, key), "the body names another object")?;
             if scene.plan.decision == Decision::Remove {
-                return Ok(());
+                let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
+                let stays = entered.is_some_and(|release| release.orphan);
+                return whole(stays, "its release does not say that its objects stay, and it is written");
             }
             whole(
                 is_marked(body, scene),
@@ -140,6 +142,8 @@ fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
         evidence(root == Some(&scene.world.policy.root), "it does not belong to this root")?;
         evidence(scene.case.memory().is_some(), "it is not ours by its UID")?;
     }
+    let unowned = scene.case.live.is_some() && scene.case.memory().is_none();
+    evidence(!unowned, "it serves a CloneSet that is not ours")?;
     let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
     evidence(!entered.is_some_and(|release| release.orphan), "its release says that its objects stay")?;
     evidence(

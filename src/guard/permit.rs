@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::spec::{Release, Step};
+use crate::spec::{Release, Step, markers_of};
 use crate::world::{Intent, Marker, Permit, Policy};
 
 /// The furthest step that Git permits: every step up to it has the approvals that it asks for, and the cap allows it.
@@ -62,7 +62,7 @@ fn is_approved(intent: &Intent, policy: &Policy, number: u32, step: &Step) -> bo
 /// Who gave `permit` with this marker, if it counts: it is of this very digest, compared whole.
 fn approver<'a>(marker: &'a Marker, permit: Permit, release: &Release, policy: &Policy) -> Option<&'a str> {
     let who = marker.counts.as_ref().ok()?;
-    let folder = format!("approvals/{}/{}/{}/", release.id.namespace, release.id.name, release.digest.long());
+    let folder = format!("{}/{}/", markers_of(&release.id), release.digest.long());
     let bot = policy.bots.contains(&who.name) || policy.bots.contains(&who.email);
     (marker.permits == Some(permit) && marker.path.contains(&folder) && !bot).then_some(who.email.as_str())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Gate, Hold, Lift, LiftKind};
+use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
 
 /// The rules of safety that can be seen from a world and a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,11 +52,13 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// As people see it. The cure is ours: the daemon has contradicted itself.
+    /// As people see it. The cure is ours: the daemon has contradicted itself, and the command shows what to report.
     #[must_use]
-    pub fn hold(&self) -> Hold {
-        let message = format!("the plan was refused, because it breaks a rule of safety ({self})");
-        Hold { gate: Gate::Guard, since: None, message, lift: Lift::by(LiftKind::Configure) }
+    pub fn hold(&self, id: &ReleaseId) -> Hold {
+        let message =
+            format!("{id} stays as it is: its plan was refused, for it breaks a rule of safety ({self})");
+        let lift = Lift::by(LiftKind::Configure).command(format!("triton why {id} -o json"));
+        Hold { gate: Gate::Guard, since: None, message, lift }
     }
 }
 

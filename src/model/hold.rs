@@ -50,6 +50,35 @@ pub enum Gate {
     Guard,
 }
 
+impl Gate {
+    /// Its word, as it stands in JSON, logs and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Approval => "approval",
+            Self::Cap => "cap",
+            Self::Soak => "soak",
+            Self::Pods => "pods",
+            Self::RollingBack => "rolling-back",
+            Self::Suspend => "suspend",
+            Self::Freeze => "freeze",
+            Self::Failed => "failed",
+            Self::Zero => "zero",
+            Self::Spec => "spec",
+            Self::Git => "git",
+            Self::Fetch => "fetch",
+            Self::Ownership => "ownership",
+            Self::Policy => "policy",
+            Self::Documents => "documents",
+            Self::Removal => "removal",
+            Self::Cluster => "cluster",
+            Self::Controller => "controller",
+            Self::Revision => "revision",
+            Self::Guard => "guard",
+        }
+    }
+}
+
 /// Which kind of act opens a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -93,10 +122,10 @@ impl Lift {
         Self { kind, path: None, command: None }
     }
 
-    /// With the file to touch.
+    /// With the file to touch; where none is known (empty), without.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = Some(path.into());
+        self.path = Some(path.into()).filter(|path| !path.is_empty());
         self
     }
 
@@ -122,4 +151,20 @@ pub struct Hold {
     pub message: String,
     /// Who can open it.
     pub lift: Lift,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_has_the_word_that_it_has_in_json() {
+        let schema = schemars::schema_for!(Gate);
+        let cases = schema.as_value()["oneOf"].as_array().unwrap();
+        assert!(cases.len() >= 20, "{cases:?}");
+        for case in cases {
+            let gate: Gate = serde_json::from_value(case["const"].clone()).unwrap();
+            assert_eq!(case["const"], gate.word());
+        }
+    }
 }

@@ -12,17 +12,31 @@ const SUBDOMAIN_MAX: usize = 253;
 
 /// A name that Kubernetes would refuse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a valid name: {why}")]
+#[error("{}", sentence(.name, .why))]
 pub struct InvalidName {
     name: String,
     why: &'static str,
+}
+
+/// Characters of a name that a message repeats.
+const SHOWN: usize = 60;
+
+/// What is wrong. Nothing of the name is repeated that a terminal obeys.
+fn sentence(name: &str, why: &str) -> String {
+    if name.is_empty() {
+        return why.to_owned();
+    }
+    let visible = |c: char| if c.is_alphanumeric() || c.is_ascii_graphic() { c } else { '\u{fffd}' };
+    let shown: String = name.chars().take(SHOWN).map(visible).collect();
+    let rest = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    format!("`{shown}{rest}` is not a valid name: {why}")
 }
 
 fn check(name: &str, max: usize, dots: bool) -> Result<(), InvalidName> {
     let invalid = |why| Err(InvalidName { name: name.chars().take(SUBDOMAIN_MAX).collect(), why });
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.is_empty() {
-        return invalid("it is empty");
+        return invalid("the name is empty");
     }
     if name.len() > max {
         return invalid("it is too long");

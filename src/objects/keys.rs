@@ -74,5 +74,11 @@ pub fn lease(root: &str) -> String {
 
 /// On the lease: the head of the branch that was seen last, written before it is used.
 pub const HEAD: &str = "triton.io/head";
+/// On the lease: the repository that this head is of, without credentials.
+pub const REPOSITORY: &str = "triton.io/repository";
+/// On the lease: the head that the records tell of. It follows [`HEAD`] as soon as everything is told.
+pub const TOLD: &str = "triton.io/told-head";
+/// On the lease: seconds between two polls.
+pub const INTERVAL: &str = "triton.io/interval";
 /// On the lease: when Git was last asked with success.
 pub const POLLED_AT: &str = "triton.io/polled-at";

@@ -38,6 +38,20 @@ pub enum Phase {
     Degraded,
 }
 
+impl Phase {
+    /// Its word, as it stands in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Progressing => "Progressing",
+            Self::Paused => "Paused",
+            Self::RollingBack => "RollingBack",
+            Self::Degraded => "Degraded",
+        }
+    }
+}
+
 /// State of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::model::{Amount, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
-use crate::spec::{Diagnostic, Release};
+use crate::spec::{Diagnostic, Permission, Release, marker_of};
 use crate::world::{Fault, Source};
 
 fn hold(gate: Gate, since: Option<Timestamp>, message: String, lift: Lift) -> Hold {
@@ -76,7 +76,8 @@ pub fn other_owner(id: &ReleaseId, owner: &str, path: &str) -> Hold {
 #[must_use]
 pub fn stranger(id: &ReleaseId, object: &str, path: &str) -> Hold {
     let message = format!("{id} would make {object}, which exists and is not ours");
-    hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
+    let lift = Lift::by(LiftKind::Commit).path(path);
+    hold(Gate::Ownership, None, message, lift.command("rename it in Git, or remove it from the cluster"))
 }
 
 /// The cluster has no kind for the record.
@@ -184,7 +185,8 @@ pub fn closed(id: &ReleaseId, head: &Head<'_>) -> Vec<Hold> {
     let release = head.release();
     if release.suspend {
         let message = format!("{id} takes no step: spec.suspend is true");
-        out.push(hold(Gate::Suspend, None, message, Lift::by(LiftKind::Commit).path(&release.path)));
+        let lift = Lift::by(LiftKind::Commit).path(&release.path);
+        out.push(hold(Gate::Suspend, None, message, lift.command("set spec.suspend: false")));
     }
     if let Some(freeze) = head.freeze {
         let until = freeze.until.map_or_else(String::new, |until| format!(" until {until}"));
@@ -230,9 +232,12 @@ fn not_permitted_by_itself(
     since: Option<Timestamp>,
 ) -> Vec<Hold> {
     let release = head.release();
-    let target =
-        release.strategy.steps.get(step as usize - 1).map_or_else(String::new, |it| it.replicas.to_string());
-    let share = format!("{target} = {} of {size}", pods(steps::pods(release, step, size)));
+    let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas);
+    let asked = pods(steps::pods(release, step, size));
+    let share = match target {
+        Some(percent @ Amount::Percent(_)) => format!("{percent} = {asked} of {size}"),
+        Some(Amount::Count(_)) | None => format!("{asked} of {size}"),
+    };
     let mut out = Vec::new();
     if let Some(missing) = head.missing(step) {
         out.push(approval(id, head, step, &share, &missing, since));
@@ -287,8 +292,7 @@ fn approval(
                 (missing, _) => format!("{missing} approvals"),
             };
             let message = format!("{id} needs {approvals} for step {step} ({share})");
-            let digest = release.digest.long();
-            let marker = format!("approvals/{}/{}/{digest}/{step}.<any name>.yaml", id.namespace, id.name);
+            let marker = marker_of(id, &release.digest, Permission::Step(step), "<any name>");
             let lift = Lift::by(LiftKind::Approve).path(head.policy.in_root(&marker));
             hold(Gate::Approval, since, message, lift.command(format!("triton approve {id}")))
         }
@@ -369,11 +373,22 @@ pub fn failed(facts: &Facts<'_>, version: &str, attempt: u32, path: &str) -> Hol
         Some(top) if facts.is_proven() => format!("is kept on {}: ", top.version),
         Some(_) | None => String::new(),
     };
-    let message = format!("{id} {kept}{version} has failed (attempt {attempt})");
+    let what = if taken_back(facts) {
+        format!("was taken back in the cluster ({}), and Git still says {version}", keys::ROLLBACK)
+    } else {
+        format!("has failed (attempt {attempt})")
+    };
+    let message = format!("{id} {kept}{version} {what}");
     let lift = Lift::by(LiftKind::Commit).path(path);
     let next = attempt.saturating_add(1);
     let command = format!("revert it, push another version, or set spec.attempt: {next}");
     hold(Gate::Failed, None, message, lift.command(command))
+}
+
+/// Whether a person has said in the cluster to leave what Git still says.
+fn taken_back(facts: &Facts<'_>) -> bool {
+    let (Some(named), Some(head)) = (&facts.live.rollback, &facts.head) else { return false };
+    head.release().digest.is_named_by(named) && facts.memory.digest != head.release().digest
 }
 
 /// A try had failed before the CloneSet was lost.
@@ -404,7 +419,7 @@ pub fn revision_changed(facts: &Facts<'_>, before: &str) -> Hold {
 #[must_use]
 pub fn removal_too_large(id: &ReleaseId, gone: usize, all: usize, path: String) -> Hold {
     let message =
-        format!("{id} was removed from Git with {gone} of {all} releases at once: that needs a word");
+        format!("{id} was removed from Git, one of {gone} of {all} releases at once: that takes an approval");
     let commit = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".yaml").to_owned();
     let lift = Lift::by(LiftKind::Approve).path(path);
     hold(Gate::Removal, None, message, lift.command(format!("triton approve --removal {commit}")))

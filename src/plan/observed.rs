@@ -36,11 +36,21 @@ fn says_everything(facts: &Facts<'_>) -> bool {
     memory.uid.as_ref() == Some(&live.uid) && (is_reached || !live.is_fresh())
 }
 
-/// Learns the revision of the entered template. One that changes later, without Git (an upgrade of Kruise encodes
-/// templates anew), restarts the step's clock and holds it for one lap.
+/// Learns the revision of the entered template; until then no pod of it could have been late. At zero replicas it is
+/// forgotten, so that leaving zero starts the step's clock, whoever scales. One that changes later, without Git (an
+/// upgrade of Kruise encodes templates anew), restarts the clock too, and holds the step for one lap.
 fn revision(facts: &Facts<'_>, memory: &mut Memory) -> Option<Outcome> {
+    if facts.live.replicas == 0 && !facts.is_proven() {
+        memory.revision = None;
+        return None;
+    }
     let update = &facts.live.status.update_revision;
-    let before = memory.revision.replace(update.clone())?;
+    let Some(before) = memory.revision.replace(update.clone()) else {
+        if !facts.is_proven() && memory.step_reached.is_none() {
+            memory.step_entered = facts.now();
+        }
+        return None;
+    };
     if before == *update {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Removal: Git no longer has a release. Its objects go, but only on evidence, and not too many at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::{Hold, ReleaseId};
 use crate::objects::ObjectKey;
@@ -8,7 +9,8 @@ use crate::plan::body;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
-use crate::world::{Action, Case, Decision, Desired, Expect, Removal, World, Write};
+use crate::spec;
+use crate::world::{Action, Case, CompanionLive, Decision, Desired, Expect, Removal, World, Write};
 
 /// The releases that may not go yet: one sync removed more of them than it may, and nobody has said that it is
 /// meant.
@@ -46,9 +48,12 @@ pub fn remove(
         return outcome;
     }
     if withheld.contains(id) {
-        let path = world.policy.in_root(&format!("approvals/removal/{}.yaml", removal.commit));
+        let path = world.policy.in_root(&spec::removal_of(removal.commit));
         let hold = holds::removal_too_large(id, withheld.len(), world.cases.len(), path);
         return Outcome::hold('-', vec![hold]);
+    }
+    if case.live.is_some() && case.memory().is_none() {
+        return unowned(id, case);
     }
     let orphan = match orphan(case) {
         Ok(orphan) => orphan,
@@ -57,8 +62,15 @@ pub fn remove(
     let verb = if orphan { "left behind" } else { "deleted" };
     let message = format!("{id} was removed from Git in {}: its objects are {verb}", removal.commit.short());
     let mut outcome = Outcome::of('-', Decision::Remove, message);
-    outcome.writes = if orphan { leave(id, case) } else { delete(world, id, case) };
+    outcome.writes = if orphan { leave(world, id, case) } else { delete(world, id, case) };
     outcome
+}
+
+/// A CloneSet stands that is not ours: it was left behind, or somebody else made it. What serves its pods stays.
+fn unowned(id: &ReleaseId, case: &Case) -> Outcome {
+    let told = || format!("{id} was removed from Git: its CloneSet is not ours, and everything stays");
+    let message = case.record.as_ref().map_or_else(String::new, |_| told());
+    Outcome::of('-', Decision::Remove, message)
 }
 
 /// Whether the objects stay, as the entered release said.
@@ -85,19 +97,42 @@ fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
         writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
     }
-    for (key, there) in &case.companions {
-        let allowed = world.policy.kinds.contains(&key.kind);
-        if there.release == id.to_string() && allowed && !world.named.contains(key) {
-            let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
-            writes.push(Write { object: key.clone(), action, forward: true });
-        }
+    for (key, there) in companions(world, id, case) {
+        let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
+        writes.push(Write { object: key.clone(), action, forward: true });
     }
     writes
 }
 
-fn leave(id: &ReleaseId, case: &Case) -> Vec<Write> {
+/// The companions that go with the release: not those that the tree still names.
+fn companions<'a>(
+    world: &'a World,
+    id: &'a ReleaseId,
+    case: &'a Case,
+) -> impl Iterator<Item = (&'a ObjectKey, &'a CompanionLive)> {
+    case.companions.iter().filter(|(key, there)| {
+        let allowed = world.policy.kinds.contains(&key.kind);
+        there.release == id.to_string() && allowed && !world.named.contains(*key)
+    })
+}
+
+/// Everything stays, without what made it ours. The CloneSet comes last: until then it remembers that all stay.
+fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let Some(live) = case.live.as_ref().filter(|_| case.memory().is_some()) else { return Vec::new() };
+    let written = |key: &ObjectKey| {
+        let releases = case.entered().into_iter().chain(case.documents.values());
+        releases.flat_map(|release| &release.companions).find(|it| it.body.key == *key)
+    };
+    let mut writes = Vec::new();
+    for (key, there) in companions(world, id, case) {
+        // One that no documents have keeps our marks, and is not touched beside a CloneSet that is not ours.
+        let Some(companion) = written(key) else { continue };
+        let expect = Expect::Same(there.uid.clone(), there.version.clone());
+        let action = Action::Apply { body: Arc::new(companion.body.value.open()), expect };
+        writes.push(Write { object: key.clone(), action, forward: true });
+    }
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
     let action = Action::Apply { body: body::left_behind(id, live), expect };
-    vec![Write { object: ObjectKey::cloneset(id), action, forward: true }]
+    writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
+    writes
 }

@@ -1,5 +1,6 @@
 //! The plan of the whole world: each release by itself, with what crosses releases looked at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{LiftKind, ReleaseId};
@@ -24,6 +25,9 @@ pub fn plan(world: &World) -> Plan {
         };
         // The last write was refused: the reason stands beside what is decided, which is tried again in its time.
         outcome.holds.extend(case.refused.iter().map(|refusal| refusal.hold.clone()));
+        // Pods and companions may be held by the same thing.
+        let mut said = BTreeSet::new();
+        outcome.holds.retain(|hold| said.insert(hold.message.clone()));
         // What somebody can lift comes first, on every screen.
         outcome.holds.sort_by_key(|hold| hold.lift.kind == LiftKind::Wait);
         wake_at = [wake_at, outcome.wake_at].into_iter().flatten().min();

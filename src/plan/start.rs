@@ -78,8 +78,9 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         proven: vec![proof.clone()],
         ..fully_entered(release, proof.commit, world.now)
     };
-    // What was ours before, and lost its memory, is written whole: an apply that leaves the spec out drops it.
-    let body = if live.root.is_some() {
+    // What was ours before, and lost its memory or was left behind, is written whole: an apply that leaves the spec
+    // out drops it.
+    let body = if live.root.is_some() || live.drift.applied {
         let shape = Shape { size: live.replicas, partition: live.partition };
         body::as_it_stands(id, live, shape, live.replicas_owner.is_none(), &memory, &world.policy)
     } else {

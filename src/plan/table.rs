@@ -190,15 +190,19 @@ fn repaired_memory(facts: &Facts<'_>, step: u32, shape: Shape) -> Memory {
 fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool) -> String {
     let live = facts.live;
     let mut what = Vec::new();
+    let by = |manager: &Option<String>| {
+        manager.as_ref().map_or_else(String::new, |manager| format!(" (by {manager})"))
+    };
     for change in live.drift.changes.iter() {
-        let by = change.manager.as_ref().map_or_else(String::new, |manager| format!(" (by {manager})"));
-        what.push(format!("{}{by}", change.path));
+        what.push(format!("{}{}", change.path, by(&change.manager)));
     }
     if live.replicas != shape.size {
-        what.push(format!("replicas {} → {}", live.replicas, shape.size));
+        let by = by(&live.replicas_owner);
+        what.push(format!("replicas {} → {}{by}", live.replicas, shape.size));
     }
     if !steps::same_partition(live.partition, shape.partition) {
-        what.push(format!("partition {} → {}", live.partition, shape.partition));
+        let by = by(&live.drift.partition_owner);
+        what.push(format!("partition {} → {}{by}", live.partition, shape.partition));
     }
     if live.paused {
         what.push("paused".to_owned());

@@ -11,7 +11,7 @@ use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
 use crate::spec::build;
 use crate::spec::cloneset::CloneSet;
-use crate::spec::diagnostic::{Diagnostic, Severity};
+use crate::spec::diagnostic::{Diagnostic, Severity, plain};
 use crate::spec::document::{Accompanying, Document};
 use crate::spec::file::{ParsedFile, RepositoryFile};
 use crate::spec::head::Head;
@@ -234,7 +234,7 @@ fn sort_out(files: &BTreeMap<String, Arc<ParsedFile>>) -> (Vec<Draft<'_>>, Vec<(
 
 /// At most three of some paths.
 fn some_of(paths: &[&str]) -> String {
-    let shown = paths.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    let shown = paths.iter().take(3).map(|path| plain(path)).collect::<Vec<_>>().join(", ");
     if paths.len() > 3 { format!("{shown} …") } else { shown }
 }
 
@@ -427,7 +427,7 @@ fn twice(subject: &Subject, claims: &[&Claim], out: &mut Assembled) {
         let place = if other.path == claim.path {
             format!("in line {}", other.at.line)
         } else {
-            format!("in {}:{}", other.path, other.at.line)
+            format!("in {}:{}", plain(&other.path), other.at.line)
         };
         let flaw = Flaw {
             severity: Severity::Error,

@@ -10,7 +10,7 @@ use crate::spec::document::{self, Accompanying, Document};
 use crate::spec::file::RepositoryFile;
 use crate::spec::head::{Head, Wanted};
 use crate::spec::node::{Node, Spot};
-use crate::spec::read::unknown_cure;
+use crate::spec::read::unnamed_cure;
 use crate::spec::release::{Body, Companion, Initial, Release};
 use crate::spec::report::{Report, quote};
 use crate::spec::strategy::{self, WrittenStrategy};
@@ -49,7 +49,7 @@ pub fn resolve(
             let known: Vec<&str> = repository.strategies.keys().map(String::as_str).collect();
             let cure = match known.as_slice() {
                 [] => "add it to triton.yaml under `spec.strategies`".to_owned(),
-                known => unknown_cure(name, known),
+                known => unnamed_cure(name, known),
             };
             report.error(at, format!("triton.yaml has no strategy `{shown}`"), cure);
         }

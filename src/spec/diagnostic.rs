@@ -2,6 +2,21 @@
 
 use std::fmt::{self, Write as _};
 
+/// Somebody's text on one line, with nothing in it that a terminal obeys: Git takes any byte in a path.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+fn visible(c: char) -> char {
+    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match c {
+        '\t' => ' ',
+        c if c.is_control() || reorders => '\u{fffd}',
+        c => c,
+    }
+}
+
 /// Whether a mistake stops the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -45,10 +60,11 @@ impl Diagnostic {
     /// `path:line:column`, as far as it is known.
     #[must_use]
     pub fn place(&self) -> String {
+        let path = plain(&self.path);
         match (self.line, self.column) {
-            (0, _) => self.path.clone(),
-            (line, 0) => format!("{}:{line}", self.path),
-            (line, column) => format!("{}:{line}:{column}", self.path),
+            (0, _) => path,
+            (line, 0) => format!("{path}:{line}"),
+            (line, column) => format!("{path}:{line}:{column}"),
         }
     }
 

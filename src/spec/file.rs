@@ -7,8 +7,8 @@ use crate::objects::{Kind, ObjectKey, keys, record};
 use crate::spec::diagnostic::{Diagnostic, Severity};
 use crate::spec::document::{self, Document};
 use crate::spec::node::{Node, Spot, Tree};
-use crate::spec::read::{Fields, unknown_cure};
-use crate::spec::report::{Flaw, Report};
+use crate::spec::read::{Fields, unnamed_cure};
+use crate::spec::report::{Flaw, Report, quote};
 use crate::spec::strategy::{self, WrittenStrategy};
 use crate::spec::yaml;
 
@@ -35,15 +35,10 @@ impl ParsedFile {
         let is_lost = self.documents.is_empty() && self.flaws.iter().any(|it| it.severity == Severity::Error);
         self.unread || is_lost || self.documents.iter().any(|it| matches!(it, Document::Other(..)))
     }
-
-    /// Whether nothing stands in it but comments.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.documents.is_empty() && self.flaws.is_empty()
-    }
 }
 
-/// Reads a file of `releases/`. The result depends on nothing but `bytes`.
+/// Reads a file of `releases/`. The result depends on nothing but `bytes`. An empty one is a mistake: a release goes
+/// with its file, not with what a tool that failed has left of it.
 #[must_use]
 pub fn parse_file(bytes: &[u8]) -> ParsedFile {
     let mut report = Report::default();
@@ -54,6 +49,10 @@ pub fn parse_file(bytes: &[u8]) -> ParsedFile {
     file.unread = !source.unread.is_empty() || (report.has_errors() && source.text.is_empty());
     for text in &source.unread {
         suspect(text, &mut file);
+    }
+    if source.documents.is_empty() && source.unread.is_empty() && !report.has_errors() {
+        let cure = "write the release again, or delete the file: that is how a release is removed";
+        report.error(Spot::default(), "nothing stands in this file", cure);
     }
     file.flaws = report.into_flaws();
     file.text = source.text.into_boxed_str();
@@ -162,7 +161,11 @@ fn repository(node: &Node, file: &mut RepositoryFile, report: &mut Report) {
         && !file.strategies.contains_key(name)
     {
         let known: Vec<&str> = file.strategies.keys().map(String::as_str).collect();
-        report.error(at, format!("there is no strategy `{name}`"), unknown_cure(name, &known));
+        let cure = match known.as_slice() {
+            [] => "add it under `spec.strategies`".to_owned(),
+            known => unnamed_cure(name, known),
+        };
+        report.error(at, format!("there is no strategy `{}`", quote(name)), cure);
     }
 }
 

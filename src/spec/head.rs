@@ -12,7 +12,7 @@ use crate::spec::report::{Report, quote};
 use crate::spec::strategy::{self, WrittenStrategy};
 use crate::spec::texts;
 
-/// Highest `spec.step` and `spec.attempt`.
+/// Highest `spec.step` and `spec.attempt`: nobody means more, and sums of them still fit.
 const NUMBER_MAX: u32 = 1_000_000;
 
 /// The strategy that a release asks for.

@@ -4,13 +4,13 @@
 
 use jiff::Timestamp;
 
-use crate::spec::diagnostic::{Diagnostic, Severity};
+use crate::spec::diagnostic::{Diagnostic, Severity, plain};
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::Fields;
 use crate::spec::report::{Report, quote};
 use crate::spec::yaml;
 
-/// Most characters of a reason that are kept.
+/// Most characters of a reason that are kept: it stands on one line of a screen, and in a record that etcd limits.
 pub const REASON_MAX: usize = 500;
 
 /// Reads a marker: its `reason`, if it has one.
@@ -31,8 +31,10 @@ pub fn read_marker(bytes: &[u8], skip: bool) -> Result<Option<String>, String> {
     Ok(reason)
 }
 
+/// A reason as screens have it: one line, not too long.
 fn shortened(text: &str) -> String {
-    text.chars().take(REASON_MAX).collect()
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    plain(&line.chars().take(REASON_MAX).collect::<String>())
 }
 
 /// A `freeze.yaml`.

@@ -3,12 +3,14 @@
 //! **Invariant:** reading never fails: mistakes are [`Diagnostic`]s, and one bad file harms one release.
 
 pub mod diagnostic;
+pub mod alike;
 pub mod release;
 pub mod node;
 pub mod report;
 pub mod scalar;
 pub mod yaml;
 pub mod edit;
+pub mod keep;
 pub mod read;
 pub mod strategy;
 pub mod canonical;
@@ -34,6 +36,6 @@ pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration
 pub use diagnostic::{Diagnostic, Severity};
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
 pub use marker::{FrozenBy, read_freeze, read_marker};
-pub use place::{MarkerPath, Permission, Place, place};
+pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};
 pub use release::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
 pub use whole::Whole;

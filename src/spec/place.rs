@@ -1,11 +1,33 @@
 //! What a path of the tree is to us: a release file, a marker, a freeze, or nothing.
 
-use crate::model::{CommitId, ReleaseId};
+use std::fmt;
+
+use crate::model::{CommitId, Digest, ReleaseId};
+use crate::spec::report::quote;
 
 /// Hexadecimal digits of a digest in a path.
 const DIGEST_DIGITS: usize = 32;
-/// Highest step that a marker can name.
+/// Highest step that a marker can name: far above what a strategy can have, so that it is told of the release's steps.
 const STEP_MAX: u32 = 1_000_000;
+
+/// Folder of the markers of `release`, from its root.
+#[must_use]
+pub fn markers_of(release: &ReleaseId) -> String {
+    format!("approvals/{}/{}", release.namespace, release.name)
+}
+
+/// Path of a marker of `release` for the very digest `digest`, from its root. `word` tells it from others that permit
+/// the same.
+#[must_use]
+pub fn marker_of(release: &ReleaseId, digest: &Digest, permits: Permission, word: &str) -> String {
+    format!("{}/{}/{permits}.{word}.yaml", markers_of(release), digest.long())
+}
+
+/// Path of the marker that lets the removals of a commit go on, from its root.
+#[must_use]
+pub fn removal_of(commit: CommitId) -> String {
+    format!("approvals/removal/{commit}.yaml")
+}
 
 /// What a marker permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +36,16 @@ pub enum Permission {
     Step(u32),
     /// To pass approvals, soak and freezes.
     Skip,
+}
+
+impl fmt::Display for Permission {
+    /// As the name of a marker has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step) => write!(f, "{step}"),
+            Self::Skip => f.write_str("skip"),
+        }
+    }
 }
 
 /// The path of an approval or skip marker.
@@ -89,7 +121,10 @@ fn marker(path: &str) -> Place {
         ["removal", name] => return removal(name),
         [namespace, release, digest, name] => {
             let Ok(release) = format!("{namespace}/{release}").parse::<ReleaseId>() else {
-                return malformed(None, format!("`{namespace}/{release}` cannot be the name of a release"));
+                return malformed(
+                    None,
+                    format!("`{}/{}` cannot be the name of a release", quote(namespace), quote(release)),
+                );
             };
             match (check_digest(digest), permission(name)) {
                 (Ok(()), Ok(permits)) => {
@@ -141,7 +176,7 @@ fn permission(name: &str) -> Result<Permission, String> {
         return Err("its name does not end in `.yaml`".to_owned());
     };
     let Some((what, word)) = stem.split_once('.').filter(|(_, word)| !word.is_empty()) else {
-        return Err(format!("its name lacks a word of its own: `{stem}.WORD.yaml`"));
+        return Err(format!("its name lacks a word of its own: `{}.WORD.yaml`", quote(stem)));
     };
     debug_assert!(!word.is_empty(), "filtered above");
     if what == "skip" {
@@ -149,7 +184,8 @@ fn permission(name: &str) -> Result<Permission, String> {
     }
     let plain = !what.starts_with('0') && what.bytes().all(|b| b.is_ascii_digit());
     let step = what.parse().ok().filter(|step| plain && *step <= STEP_MAX);
-    step.map(Permission::Step).ok_or_else(|| format!("`{what}` is neither a step, from 1, nor `skip`"))
+    step.map(Permission::Step)
+        .ok_or_else(|| format!("`{}` is neither a step, from 1, nor `skip`", quote(what)))
 }
 
 #[cfg(test)]
@@ -197,11 +233,19 @@ mod tests {
         assert_eq!(marker("2.k7qd.yaml"), expected(Permission::Step(2)));
         assert_eq!(marker("12.a.b.yaml"), expected(Permission::Step(12)));
         assert_eq!(marker("skip.hotfix.yaml"), expected(Permission::Skip));
-        let commit = "0123456789012345678901234567890123456789";
-        assert_eq!(
-            place("", &format!("approvals/removal/{commit}.yaml")),
-            Place::Removal(commit.parse().unwrap())
-        );
+        let commit = "0123456789012345678901234567890123456789".parse().unwrap();
+        assert_eq!(place("", &removal_of(commit)), Place::Removal(commit));
+    }
+
+    #[test]
+    fn a_path_that_is_made_here_is_read_here() {
+        let (release, digest) = ("shop/checkout".parse().unwrap(), Digest::of(b"x"));
+        for permits in [Permission::Step(12), Permission::Skip] {
+            let Place::Marker(read) = place("", &marker_of(&release, &digest, permits, "k7qd")) else {
+                panic!("{permits} is no marker");
+            };
+            assert_eq!((read.release, read.digest, read.permits), (release.clone(), digest.long(), permits));
+        }
     }
 
     #[test]

@@ -122,13 +122,14 @@ impl<'n> Fields<'n> {
 
     /// One of some words.
     pub fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], report: &mut Report) -> Option<T> {
-        let text = self.text(key, report)?;
-        let found = words.iter().find(|(word, _)| *word == text);
+        let node = self.get(key, report)?;
+        let found = words.iter().find(|(word, _)| node.text() == Some(word));
         if found.is_none() {
-            let at = self.get(key, report).map_or(self.node.at, |node| node.at);
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let message = format!("`{}` cannot be `{}`", self.path_of(key), quote(text));
-            report.error(at, message, format!("write {}", all.join(" or ")));
+            let written =
+                node.text().map_or_else(|| node.what().to_owned(), |text| format!("`{}`", quote(text)));
+            let message = format!("`{}` cannot be {written}", self.path_of(key));
+            report.error(node.at, message, format!("write {}", all.join(" or ")));
         }
         found.map(|(_, value)| *value)
     }
@@ -197,6 +198,15 @@ pub fn unknown_cure(key: &str, known: &[&str]) -> String {
         return format!("did you mean `{near}`?");
     }
     format!("delete it (there are only {})", known.join(", "))
+}
+
+/// The cure for a name that nothing has; `known` are those that there are.
+#[must_use]
+pub fn unnamed_cure(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of {}", known.join(", ")),
+    }
 }
 
 /// The word of `known` that `word` was probably meant to be.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::spec::diagnostic::{Diagnostic, Severity};
+use crate::spec::diagnostic::{Diagnostic, Severity, plain};
 use crate::spec::node::Spot;
 
 /// Most mistakes that one file is told of: nobody mends more at a time.
@@ -95,20 +95,11 @@ impl Report {
 /// A file's text in a message: one line, not too long, nothing that a terminal obeys.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let mut out: String = text.chars().take(QUOTE).map(visible).collect();
+    let mut out = plain(&text.chars().take(QUOTE).collect::<String>());
     if text.chars().nth(QUOTE).is_some() {
         out.push('…');
     }
     out
-}
-
-fn visible(c: char) -> char {
-    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    match c {
-        '\t' => ' ',
-        c if c.is_control() || reorders => '\u{fffd}',
-        c => c,
-    }
 }
 
 /// The lines before `at` and its own, numbered, with a caret below; empty where the place is not known.
@@ -127,7 +118,7 @@ fn snippet(source: &str, at: Spot) -> String {
     let mut out = String::new();
     for (number, text) in lines {
         let skip = if number == line { around } else { 0 };
-        let text: String = text.chars().skip(skip).take(WIDTH).map(visible).collect();
+        let text = plain(&text.chars().skip(skip).take(WIDTH).collect::<String>());
         let text = text.trim_end();
         let space = if text.is_empty() { "" } else { " " };
         let _ = writeln!(out, "{number:>gutter$} |{space}{text}");

@@ -10,7 +10,7 @@ use crate::spec::report::Report;
 
 /// Most steps of a strategy: one for each percent would be a misunderstanding.
 pub const STEPS_MAX: usize = 50;
-/// Most approvals that a step can ask for.
+/// Most approvals that a step can ask for: more people than that do not look at one change.
 pub const APPROVALS_MAX: u32 = 10;
 /// Seconds after which a step that is not healthy has failed, where nothing is written.
 const DEADLINE: u32 = 600;
@@ -148,10 +148,14 @@ fn check_falls(steps: &[Step], places: &[Spot], path: &str, report: &mut Report)
 }
 
 /// The first step that falls because a count and a percentage meet at this size: its index, its pods and those of
-/// the step before.
+/// the step before. Below the last step at least one old pod is left, so that at one replica no step falls.
 #[must_use]
 pub fn falls_at(strategy: &Strategy, replicas: u32) -> Option<(usize, u32, u32)> {
-    let pods = |index: usize| strategy.steps[index].replicas.step_pods(replicas);
+    let last = strategy.steps.len().saturating_sub(1);
+    let pods = |index: usize| {
+        let most = if index < last { replicas.saturating_sub(1) } else { replicas };
+        strategy.steps[index].replicas.step_pods(replicas).min(most)
+    };
     let is_count = |index: usize| matches!(strategy.steps[index].replicas, Amount::Count(_));
     let falls = |index: &usize| is_count(*index) != is_count(index - 1) && pods(*index) < pods(index - 1);
     (1..strategy.steps.len()).find(falls).map(|index| (index, pods(index), pods(index - 1)))

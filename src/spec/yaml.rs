@@ -14,7 +14,7 @@ use crate::spec::scalar;
 
 /// Largest file, in bytes: etcd takes no object above 1.5 MiB, and a release's documents must fit into its record.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
-/// Most documents in a file.
+/// Most documents in a file: a release has a handful, and each is compared with all others of its root.
 pub const DOCUMENTS_MAX: usize = 256;
 /// Deepest nesting: a pod template needs about twelve.
 pub const DEPTH_MAX: usize = 64;

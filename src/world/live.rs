@@ -38,6 +38,10 @@ pub struct Drift {
     pub changes: Arc<[FieldChange]>,
     /// Whether the pod template is another one.
     pub template: bool,
+    /// Another manager that has the partition now.
+    pub partition_owner: Option<String>,
+    /// Whether we have ever applied it, whatever its marks say by now: an apply that leaves the spec out drops it.
+    pub applied: bool,
 }
 
 /// A CloneSet in the cluster.

@@ -31,6 +31,7 @@ fn the_commit_that_removed_a_release_is_named_and_can_be_approved() {
 #[test]
 fn a_removal_by_merge_is_the_merge() {
     let mut shop = Shop::new();
+    shop.repo.put("README.md", "Shop\n");
     shop.repo.put(FILE, &checkout("1"));
     shop.read();
     shop.remember();
@@ -74,11 +75,23 @@ fn a_release_that_git_never_had_is_not_gone() {
 fn a_root_that_is_removed_whole_names_its_commit() {
     let mut shop = Shop::with_root("prod");
     shop.repo.put(&format!("prod/{FILE}"), &checkout("1"));
+    shop.repo.put("README.md", "Shop\n");
     shop.read();
     shop.remember();
     shop.repo.git(&["rm", "--quiet", "-r", "prod"]);
     let removed = shop.repo.commit("Remove everything");
     assert_eq!(shop.removal("shop/checkout").commit, removed);
+}
+
+#[test]
+fn a_repository_without_a_file_takes_nothing_away() {
+    let mut shop = Shop::new();
+    shop.repo.put(FILE, &checkout("1"));
+    shop.read();
+    shop.remember();
+    shop.repo.git(&["rm", "--quiet", "-r", "."]);
+    shop.repo.commit("Remove everything");
+    assert!(shop.broken("shop/checkout")[0].message.contains("no file any more"));
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! The daemon's own loop, with a real repository and the embedded cluster, under paused time.
 
+mod audit;
 mod chaos;
+mod doors;
+mod events;
+mod health;
+mod metrics;
 mod quiet;
 mod refused;
-mod stage;
+pub mod stage;
 
 use stage::Stage;
 
@@ -324,6 +329,11 @@ async fn a_person_takes_a_release_back_in_the_cluster_while_git_is_away() {
     stage
         .until("every pod is back", |it| it.pods() == [("example/checkout:1.0.0".to_owned(), 4)].into())
         .await;
+    std::fs::rename(stage.repo.file("hidden"), stage.repo.file(".git")).unwrap();
+    let told = "is kept on 1.0.0: 1.1.0 was taken back in the cluster (triton.io/rollback), and Git still says 1.1.0";
+    stage
+        .until("that is said", |it| it.record("checkout")["status"]["holds"].to_string().contains(told))
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,6 +404,17 @@ async fn a_release_that_asks_for_it_is_left_behind() {
     let left = stage.cloneset("checkout");
     assert_eq!(left["metadata"]["labels"]["app.kubernetes.io/managed-by"], serde_json::Value::Null);
     assert_eq!(left["metadata"]["annotations"]["triton.io/step"], serde_json::Value::Null);
+    assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+    stage.release("1.0.0", STEPS);
+    stage.until("it is not taken by accident", |it| it.waits_for() == "ownership").await;
+    stage.edit_release(|text| {
+        text.replace(
+            "name: checkout}\nspec:\n  strategy",
+            "name: checkout, annotations: {triton.io/adopt: 'true'}}\nspec:\n  strategy",
+        )
+    });
+    stage.until("it is taken over again", |it| it.phase() == "Healthy").await;
+    assert_eq!(stage.cloneset("checkout")["spec"], left["spec"]);
     assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
 }
 

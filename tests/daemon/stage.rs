@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 use triton::cluster::Cluster;
-use triton::controller::{Clock, Controller, Rules, Settings, Source};
+use triton::controller::{Clock, Controller, Pulse, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
 use triton::devcluster::kubelet;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation};
@@ -46,6 +46,10 @@ pub struct Stage {
     pub address: Option<String>,
     /// What the daemon asked the cluster: method, path and query.
     pub requests: Arc<Mutex<Vec<String>>>,
+    /// Whether Git is read on the loop's own thread.
+    pub inline: bool,
+    /// What the loop of the last daemon shows of itself.
+    pub pulse: Option<Pulse>,
     started: u32,
 }
 
@@ -78,8 +82,12 @@ impl Stage {
             observe: false,
             address: None,
             requests: Arc::default(),
+            inline: true,
+            pulse: None,
             started: 0,
         };
+        // A repository has more than one file: one that has none any more was emptied by accident.
+        stage.repo.write("README.md", "Shop\n");
         stage.install_records();
         stage
     }
@@ -106,6 +114,8 @@ impl Stage {
             observe: false,
             address: None,
             requests: Arc::default(),
+            inline: true,
+            pulse: None,
             started: 0,
         }
     }
@@ -161,9 +171,19 @@ impl Stage {
         lease.map(|it| Value::clone(&it)).unwrap_or_default()
     }
 
+    fn seen_line(&self, number: usize) -> String {
+        let text = std::fs::read_to_string(self.state.path().join("seen")).unwrap();
+        text.lines().nth(number).unwrap().to_owned()
+    }
+
     /// The head that a daemon which only looks has seen last.
     pub fn seen(&self) -> String {
-        std::fs::read_to_string(self.state.path().join("seen")).unwrap().trim().to_owned()
+        self.seen_line(0)
+    }
+
+    /// When such a daemon last asked Git.
+    pub fn polled_at(&self) -> jiff::Timestamp {
+        self.seen_line(1).parse().unwrap()
     }
 
     /// How often the record of `checkout` tells of a decision.
@@ -194,11 +214,12 @@ impl Stage {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
             // A client of HTTP has threads of its own, and waits for them.
-            inline: self.address.is_none(),
+            inline: self.inline && self.address.is_none(),
             observe: self.observe.then(|| self.state.path().join("seen")),
         };
         let source = Source::new(mirror, "");
         let controller = Controller::new(self.client(), source, settings, self.rules.subscribe(), self.clock);
+        self.pulse = Some(controller.pulse());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(controller.run(async move {
             let _ = stopped.await;

@@ -293,7 +293,7 @@ impl CloneSet {
         if self.limit != LIMIT {
             changes.push(change("spec.revisionHistoryLimit", LIMIT.into(), self.limit.into()));
         }
-        Drift { changes: changes.into(), template }
+        Drift { changes: changes.into(), template, ..Drift::default() }
     }
 }
 

@@ -72,7 +72,8 @@ fn read(connection: &TcpStream) -> Option<Request> {
     })
 }
 
-fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+/// An HTTP answer.
+pub fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut out =
         format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n");
@@ -343,11 +344,12 @@ fn what_ssh_says_at_its_end_is_told_with_the_cure() {
         ("echo 'Host key verification failed.' >&2; exit 255", "denied", "knownHostsFile"),
         ("echo 'ssh: Could not resolve hostname forge' >&2; exit 255", "unreachable", "resolve"),
         ("exit 1", "unreachable", "closed"),
+        ("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 255", "unreachable", "xxx"),
     ];
     for (script, category, words) in cases {
         let error = over_ssh(&state, repo.path(), script).poll().unwrap_err();
         assert_eq!(error.category(), category, "{error}");
-        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains(words) && error.to_string().len() < 500, "{error}");
     }
     let remote = Remote::new("git@forge.example:x", "main").unwrap();
     let remote = remote.with_ssh_program(state.path().join("absent"));

@@ -129,7 +129,7 @@ fn a_create_is_announced_and_a_write_forward_is_marked() {
 #[test]
 fn a_refused_plan_is_told_as_a_hold() {
     let lap = enters_first().with_body(|body| body["spec"]["replicas"] = json!(11));
-    let hold = check(&lap.world, &lap.plan)[&id()].hold();
+    let hold = check(&lap.world, &lap.plan)[&id()].hold(&id());
     assert_eq!(hold.gate, Gate::Guard);
     assert!(
         hold.message.contains("whole: the size is neither HEAD's nor the one that stands"),

@@ -106,6 +106,18 @@ fn nothing_is_deleted_without_evidence() {
 }
 
 #[test]
+fn what_serves_a_cloneset_that_is_not_ours_stays() {
+    let mut lap = removes();
+    lap.plan.moves.get_mut(&id()).unwrap().writes = vec![delete(Kind::Service, "uid-2", "71")];
+    lap.passes();
+    let foreign = |world: &mut World| edit_live(world, |it| it.memory = None);
+    lap.with_world(foreign).breaks(Rule::Evidence);
+    let mut lap = removes();
+    lap.plan.moves.get_mut(&id()).unwrap().writes = vec![service(&a())];
+    lap.breaks(Rule::Whole);
+}
+
+#[test]
 fn more_than_the_limit_is_removed_only_when_it_was_approved() {
     let gone = |approved: bool| {
         removes().with_world(|world| {

@@ -1,6 +1,6 @@
 //! What a scenario file says. `tests/scenarios/README.md` tells it in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,9 @@ pub struct PolicyText {
     /// Authors of commits are believed to be people.
     #[serde(default)]
     pub people: bool,
+    /// Authors who are nobody.
+    #[serde(default)]
+    pub bots: BTreeSet<String>,
 }
 
 /// One thing that happens, or that is looked at.
@@ -56,6 +59,8 @@ pub enum Step {
     RestoreBranch {},
     /// The repository does not answer, or does again.
     Unreachable(bool),
+    /// In the repository's place is one without a single commit, or it is there again.
+    Empty(bool),
     /// Somebody acts on the cluster.
     Cluster(Act),
     /// Time passes.
@@ -66,12 +71,28 @@ pub enum Step {
     Restart {},
     /// The daemon is killed.
     Kill {},
+    /// The daemon has seen the branch's newest commit: the lease names it.
+    Seen {},
     /// The daemon is started.
-    Start {},
+    Start(Start),
+    /// The daemon stands still, wherever it is; another one may be started.
+    Pause {},
+    /// The one that stands still goes on, beside the other one if there is one.
+    Resume {},
+    /// The daemon's configuration accepts the commit with this name as the head.
+    Accept(String),
     /// This comes to be, within a time.
     Expect(Expect),
     /// This is so, and stays so.
     Stays(Stays),
+}
+
+/// Where the daemon is started.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Start {
+    /// On a machine that has never seen the repository.
+    pub elsewhere: bool,
 }
 
 /// An edit of files, and its commit.
@@ -90,9 +111,10 @@ pub struct Commit {
     pub image: Option<String>,
     /// Fields, as `CloneSet.spec.replicas`; null takes one out.
     pub set: BTreeMap<String, Value>,
-    /// Whole files. `{digest}` in a path is the digest that `release` has once the edits are made.
+    /// Whole files. `{digest}` in a path is the digest that `release` has once the edits are made, `{twelve}` its
+    /// first twelve digits.
     pub files: BTreeMap<String, String>,
-    /// Files that go.
+    /// Files and folders that go, named as in `files`.
     pub remove: Vec<String>,
     /// Files that move, from and to.
     pub rename: BTreeMap<String, String>,
@@ -173,7 +195,7 @@ pub enum Act {
     Delete(String),
     /// The CloneSet is edited, by a merge patch.
     Patch(Value),
-    /// The CloneSet is annotated; null takes one off.
+    /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.
     Annotate(BTreeMap<String, Value>),
     /// The CloneSet is scaled through its scale subresource, as an autoscaler does.
     Scale(u32),
@@ -181,6 +203,20 @@ pub enum Act {
     Create(Value),
     /// Containers of this tag crash from now on, though they came up.
     Break(String),
+    /// They run again.
+    Heal(String),
+    /// Pods of these tags take so much longer to come up.
+    Slow(BTreeMap<String, Span>),
+    /// Every request takes so long.
+    Lag(Span),
+    /// The partition is edited; Kruise may let more pods go than anybody has approved.
+    Partition(Value),
+    /// The CloneSet is saved as it stands.
+    Save {},
+    /// The saved CloneSet is put in the place of the present one, as a backup does it: with a new UID.
+    Restore {},
+    /// Kruise is upgraded, and encodes templates in another way.
+    Reencode {},
 }
 
 /// What is looked at.
@@ -211,9 +247,11 @@ pub struct Picture {
     pub fields: BTreeMap<String, Value>,
     /// So many of the remembered pods are there, with the same image, and were never restarted.
     pub untouched: Option<usize>,
+    /// So many of the remembered pods are there, whatever they run by now.
+    pub kept: Option<usize>,
     /// Other objects, as `Service/checkout`, and whether they are there.
     pub objects: BTreeMap<String, bool>,
-    /// Decisions in the record's history that must be there, in this order.
+    /// Decisions in the record's history that must be there, in this order: `Repair`, or `Repair: part of what it says`.
     pub history: Vec<String>,
 }
 

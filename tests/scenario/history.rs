@@ -52,9 +52,21 @@ impl History {
 
     /// The files of a commit.
     pub fn tree(&self, commit: CommitId) -> Tree {
-        let list = self.repo.git(&["ls-tree", "-r", "--name-only", &commit.to_string()]);
-        let read = |path: &str| (path.to_owned(), self.repo.git(&["show", &format!("{commit}:{path}")]));
-        Tree::new(list.lines().map(read).collect())
+        let list = self.repo.git(&["ls-tree", "-r", &commit.to_string()]);
+        // Each line is mode, kind, id and, behind a tab, path.
+        let entries = list.lines().filter_map(|line| line.split_once('\t'));
+        let entries = entries.filter_map(|(entry, path)| Some((entry.rsplit_once(' ')?.1, path)));
+        let (ids, paths): (Vec<&str>, Vec<&str>) = entries.unzip();
+        let texts = self.repo.git_reading(WRITER, &["cat-file", "--batch=%(objectsize)"], &ids.join("\n"));
+        let mut rest = texts.as_str();
+        let mut files = BTreeMap::new();
+        for path in paths {
+            let (size, behind) = rest.split_once('\n').expect("a size stands before each text");
+            let (text, behind) = behind.split_at(size.parse::<usize>().expect("a size").min(behind.len()));
+            files.insert(path.to_owned(), text.to_owned());
+            rest = behind.strip_prefix('\n').unwrap_or(behind);
+        }
+        Tree::new(files)
     }
 
     /// The commits between `seen` and `tip`, newest first: at each merge the first parent that still leads to
@@ -87,7 +99,8 @@ impl History {
         }
     }
 
-    fn named(&self, name: &str) -> CommitId {
+    /// The commit with this name.
+    pub fn named(&self, name: &str) -> CommitId {
         *self.names.get(name).unwrap_or_else(|| panic!("no commit is called {name}"))
     }
 
@@ -117,14 +130,23 @@ impl History {
             }
             self.repo.write(&copy, &text);
         }
+        // A marker's folder is named after the digest as the edits leave it.
+        let named = |path: &str| {
+            if !path.contains('{') {
+                return path.to_owned();
+            }
+            let digest = self.worktree().digest(release).expect("the release is sound").long();
+            path.replace("{digest}", &digest).replace("{twelve}", &digest[..12])
+        };
         for (path, text) in &step.files {
-            let digest = || self.worktree().digest(release).expect("the release is sound").long();
-            let path =
-                if path.contains("{digest}") { path.replace("{digest}", &digest()) } else { path.clone() };
-            self.repo.write(&path, text);
+            self.repo.write(&named(path), text);
         }
         for path in &step.remove {
-            self.repo.remove(path);
+            let path = named(path);
+            match self.repo.file(&path).is_dir() {
+                true => fs::remove_dir_all(self.repo.file(&path)).expect("the folder is there"),
+                false => self.repo.remove(&path),
+            }
         }
         let message = step.message.clone().unwrap_or_else(|| "Change the release".to_owned());
         let made = self.repo.commit_as(step.by.as_deref().unwrap_or(WRITER), &message);
@@ -241,6 +263,17 @@ impl History {
         let (here, there) = (self.repo.path().join(".git"), self.repo.path().join("away"));
         let (from, to) = if away { (here, there) } else { (there, here) };
         fs::rename(from, to).expect("the repository moves");
+    }
+
+    /// Puts a repository without a commit in its place, or brings it back.
+    pub fn empty(&self, empty: bool) {
+        if empty {
+            self.unreachable(true);
+            self.repo.git(&["init", "--quiet", "--initial-branch", BRANCH]);
+        } else {
+            fs::remove_dir_all(self.repo.path().join(".git")).expect("the empty repository goes");
+            self.unreachable(false);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::history::RELEASE;
-use crate::scenario::stage::Stage;
+use crate::scenario::stage::{Stage, duration};
 
 /// How long something may take to come about, where a scenario does not say.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -55,17 +55,27 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::DeleteBranch {} => stage.history.delete_branch(),
         Step::RestoreBranch {} => stage.history.restore_branch(),
         Step::Unreachable(away) => stage.history.unreachable(*away),
+        Step::Empty(empty) => stage.history.empty(*empty),
         Step::Cluster(act) => stage.act(act).await,
-        Step::Advance(span) => drop(stage.pass(duration(span.0), |_| false).await),
+        Step::Advance(span) => drop(stage.pass(duration(*span), |_| false).await),
         Step::Remember(image) => stage.remember(image),
         Step::Restart {} => {
             stage.kill().await;
             stage.start();
         }
         Step::Kill {} => stage.kill().await,
-        Step::Start {} => stage.start(),
+        Step::Seen {} => stage.until_seen().await,
+        Step::Start(start) => {
+            if start.elsewhere {
+                stage.move_away();
+            }
+            stage.start();
+        }
+        Step::Pause {} => stage.pause(),
+        Step::Resume {} => stage.resume(),
+        Step::Accept(name) => stage.accept(name),
         Step::Expect(expect) => {
-            let within = expect.within.map_or(WITHIN, |span| duration(span.0));
+            let within = expect.within.map_or(WITHIN, duration);
             let came = stage.pass(within, |stage| differences(stage, &expect.picture).is_empty()).await;
             assert!(
                 came,
@@ -77,17 +87,13 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::Stays(stays) => {
             let before = stage.writes();
             let changed =
-                stage.pass(duration(stays.span.0), |stage| !differences(stage, &stays.picture).is_empty());
+                stage.pass(duration(stays.span), |stage| !differences(stage, &stays.picture).is_empty());
             let changed = changed.await;
             assert!(!changed, "{place}\n{}\n{}", differences(stage, &stays.picture).join("\n"), told(stage));
             let written = stage.writes().split_off(before.len());
             assert!(!stays.quiet || written.is_empty(), "{place}: this was written\n{}", written.join("\n"));
         }
     }
-}
-
-fn duration(span: jiff::SignedDuration) -> Duration {
-    span.try_into().expect("time goes forward")
 }
 
 /// What a person would look at next.
@@ -146,6 +152,9 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     if let Some(untouched) = picture.untouched {
         same("untouched pods", untouched.into(), &stage.untouched().into());
     }
+    if let Some(kept) = picture.kept {
+        same("pods that were kept", kept.into(), &stage.kept().into());
+    }
     for (object, there) in &picture.objects {
         same(object, (*there).into(), &stage.object(object).is_some().into());
     }
@@ -180,11 +189,16 @@ fn differences_told(status: &Value, picture: &Picture) -> Vec<String> {
         }
     }
     let history = list(&status["history"]);
-    let mut decisions = history.iter().filter_map(|it| it["decision"].as_str());
+    let told = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    let mut entries = history.iter();
     for wanted in &picture.history {
-        if !decisions.any(|decision| decision == wanted) {
-            let told: Vec<&str> = history.iter().filter_map(|it| it["decision"].as_str()).collect();
-            found.push(format!("the history has no {wanted} in its place: {told:?}"));
+        let (decision, part) = wanted.split_once(": ").unwrap_or((wanted, ""));
+        if !entries.any(|it| it["decision"] == *decision && told(it, "message").contains(part)) {
+            let told: Vec<String> = history
+                .iter()
+                .map(|it| format!("{}: {}", told(it, "decision"), told(it, "message")))
+                .collect();
+            found.push(format!("the history has no `{wanted}` in its place: {told:#?}"));
         }
     }
     found

@@ -8,7 +8,6 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use triton::cluster::Cluster;
 use triton::controller::{Clock, Controller, Rules, Settings, Source};
 use triton::devcluster::builtin::DEFINITIONS;
@@ -17,16 +16,21 @@ use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation, Store};
 use triton::git::{Limits, Mirror, Remote};
 use triton::model::Digest;
-use triton::objects::Kind;
 use triton::objects::crd::custom_resource_definition;
+use triton::objects::{Kind, keys};
 use triton::world::{People, Policy};
 
-use crate::scenario::format::{Act, PolicyText, dawn};
+use crate::scenario::daemon::Daemon;
+use crate::scenario::format::{Act, PolicyText, Span, dawn};
 use crate::scenario::history::{BRANCH, History, NAMESPACE, RELEASE};
 use crate::scenario::observer::{CLONESETS, Observer, PODS, tag};
 
 /// Resource of the records.
 const RECORDS: &str = "releases.triton.io";
+/// Resource of leases.
+const LEASES: &str = "leases.coordination.k8s.io";
+/// Resource of ControllerRevisions.
+const REVISIONS: &str = "controllerrevisions.apps";
 /// From which ids are drawn.
 const SEED: u64 = 42;
 /// Time between two polls.
@@ -41,13 +45,16 @@ pub struct Stage {
     cluster: DevCluster,
     controllers: Controllers,
     client: Client,
-    policy: Arc<Policy>,
     state: tempfile::TempDir,
-    daemon: Option<JoinHandle<()>>,
+    daemon: Option<Daemon>,
+    paused: Option<Daemon>,
+    old: Vec<Daemon>,
+    rules: watch::Sender<Rules>,
     started: u32,
     observer: Observer,
     clock: Clock,
     remembered: BTreeMap<String, (String, Value)>,
+    saved: Option<Value>,
 }
 
 impl Stage {
@@ -62,20 +69,27 @@ impl Stage {
         tokio::spawn(controllers.clone().run());
         let client = Client::new(cluster.router(), "default");
         let root = Digest::of(format!("{BRANCH}\n").as_bytes()).to_string()[..8].to_owned();
-        let policy =
-            Policy { people: policy.people.then_some(People::CommitAuthors), root, ..Policy::default() };
+        let policy = Policy {
+            people: policy.people.then_some(People::CommitAuthors),
+            bots: policy.bots.clone(),
+            root,
+            ..Policy::default()
+        };
         let mut stage = Self {
             history: History::new(),
             cluster,
             controllers,
             client,
-            policy: Arc::new(policy),
             state: tempfile::tempdir().expect("a temporary folder"),
             daemon: None,
+            paused: None,
+            old: Vec::new(),
+            rules: watch::channel(Rules { policy: Arc::new(policy), accepted: None }).0,
             started: 0,
             observer: Observer::default(),
             clock: Clock::starting_at(dawn()),
             remembered: BTreeMap::new(),
+            saved: None,
         };
         stage.start();
         stage
@@ -95,22 +109,64 @@ impl Stage {
             observe: None,
         };
         let cluster = Cluster::new(self.client.clone());
-        let (sender, rules) = watch::channel(Rules { policy: Arc::clone(&self.policy), accepted: None });
-        let controller = Controller::new(cluster, Source::new(mirror, ""), settings, rules, self.clock);
-        self.daemon = Some(tokio::task::spawn_local(async move {
-            // The rules never change, but a channel without a sender is closed.
-            let _sender = sender;
-            let ended = controller.run(std::future::pending()).await;
-            panic!("the daemon ended: {ended:?}");
-        }));
+        let source = Source::new(mirror, "");
+        let controller = Controller::new(cluster, source, settings, self.rules.subscribe(), self.clock);
+        self.daemon = Some(Daemon::start(controller));
     }
 
     /// Kills the daemon, wherever it is.
     pub async fn kill(&mut self) {
+        self.daemon.take().expect("the daemon runs").kill().await;
+    }
+
+    /// Waits until the lease names the branch's newest commit.
+    pub async fn until_seen(&mut self) {
+        let mut changes = self.cluster.store().changes();
+        let end = tokio::time::Instant::now() + INTERVAL * 2;
+        let lease = keys::lease(&self.rules.borrow().policy.root);
+        let seen = |stage: &Self| {
+            let lease = stage.store().get(LEASES, "default", &lease);
+            lease.and_then(|it| it["metadata"]["annotations"][keys::HEAD].as_str()?.parse().ok())
+        };
+        while seen(self) != self.history.tip() {
+            tokio::select! {
+                biased;
+                changed = changes.changed() => changed.expect("the cluster runs"),
+                () = tokio::time::sleep_until(end) => panic!("the newest commit is not seen"),
+            }
+        }
+        self.look();
+    }
+
+    /// Goes to another machine: nothing is left of what the daemon had on disk.
+    pub fn move_away(&mut self) {
+        self.state = tempfile::tempdir().expect("a temporary folder");
+    }
+
+    /// Stops the daemon in the middle of whatever it does.
+    pub fn pause(&mut self) {
         let daemon = self.daemon.take().expect("the daemon runs");
-        daemon.abort();
-        let ended = daemon.await.expect_err("it never ends by itself");
-        assert!(ended.is_cancelled(), "the daemon has panicked: {ended}");
+        daemon.run(false);
+        assert!(self.paused.replace(daemon).is_none(), "one daemon stands still at a time");
+        // Another one is on another machine.
+        self.move_away();
+    }
+
+    /// Lets the stopped one go on. Beside another one it finds its lease lost, and may end.
+    pub fn resume(&mut self) {
+        let daemon = self.paused.take().expect("a daemon stands still");
+        daemon.run(true);
+        if self.daemon.is_none() {
+            self.daemon = Some(daemon);
+        } else {
+            self.old.push(daemon);
+        }
+    }
+
+    /// The daemon's configuration accepts a commit as the head.
+    pub fn accept(&mut self, name: &str) {
+        self.observer.begin_anew();
+        self.rules.send_modify(|rules| rules.accepted = Some(self.history.named(name)));
     }
 
     /// Lets time pass, and looks at everything that changes. Stops early when `done`.
@@ -164,8 +220,14 @@ impl Stage {
         pods.iter().filter(same).count()
     }
 
+    /// How many of the remembered pods are there, whatever they run.
+    pub fn kept(&self) -> usize {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        pods.iter().filter(|pod| self.remembered.contains_key(pod.uid())).count()
+    }
+
     fn look(&mut self) {
-        let crashed = self.daemon.as_ref().is_some_and(JoinHandle::is_finished);
+        let crashed = self.daemon.as_ref().is_some_and(Daemon::has_ended);
         assert!(!crashed, "the daemon has ended");
         self.observer.look_at_git(&self.history);
         let store = self.cluster.store().clone();
@@ -229,6 +291,9 @@ impl Stage {
                 self.patch(patch).await;
             }
             Act::Annotate(annotations) => {
+                let mut annotations = annotations.clone();
+                let entered = self.cloneset()["metadata"]["annotations"][keys::DIGEST].clone();
+                annotations.values_mut().filter(|it| *it == "{digest}").for_each(|it| *it = entered.clone());
                 self.patch(&json!({ "metadata": { "annotations": annotations } })).await;
             }
             Act::Scale(replicas) => {
@@ -241,12 +306,63 @@ impl Stage {
                 self.store().create(&resource, HAND, object.clone()).expect("it is made");
             }
             Act::Break(image) => {
-                let pods = self.store().list(PODS, Some(NAMESPACE));
-                let broken = pods.iter().filter(|pod| tag(pod) == *image).map(|pod| pod.name().to_owned());
-                let broken: Vec<String> = broken.collect();
-                self.controllers.turn(|knobs| knobs.unready.extend(broken));
+                let image = image.clone();
+                self.controllers.turn(|knobs| knobs.crashing.extend([image]));
             }
+            Act::Heal(image) => self.controllers.turn(|knobs| knobs.crashing.retain(|it| it != image)),
+            Act::Slow(images) => self.controllers.turn(|knobs| {
+                let slow = images.iter().map(|(tag, span)| (format!(":{tag}"), duration(*span)));
+                knobs.slow_images.extend(slow);
+            }),
+            Act::Lag(span) => self.cluster.knobs().set(|faults| faults.delay = duration(*span)),
+            Act::Partition(partition) => {
+                let cloneset = self.cloneset();
+                self.observer.excuse(&tag(&cloneset["spec"]["template"]));
+                self.patch(&json!({ "spec": { "updateStrategy": { "partition": partition } } })).await;
+            }
+            Act::Save {} => self.saved = Some(self.cloneset()),
+            Act::Restore {} => self.restore(),
+            Act::Reencode {} => self.reencode(),
         }
+    }
+
+    /// The CloneSet.
+    fn cloneset(&self) -> Value {
+        let cloneset = self.store().get(CLONESETS, NAMESPACE, RELEASE).expect("the CloneSet is there");
+        Value::clone(&cloneset)
+    }
+
+    /// Puts the saved CloneSet in the place of the present one. With any partition, Kruise makes all pods of a new
+    /// CloneSet with its template.
+    fn restore(&mut self) {
+        let mut saved = self.saved.clone().expect("the CloneSet was saved");
+        self.observer.excuse(&tag(&saved["spec"]["template"]));
+        if self.store().get(CLONESETS, NAMESPACE, RELEASE).is_some() {
+            let how = DeleteHow { propagation: Some(Propagation::Background), ..DeleteHow::default() };
+            self.store().delete(CLONESETS, NAMESPACE, RELEASE, &how).expect("it goes");
+        }
+        for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"] {
+            saved["metadata"].as_object_mut().expect("it has metadata").remove(field);
+        }
+        saved.as_object_mut().expect("an object").remove("status");
+        self.store().create(CLONESETS, HAND, saved).expect("it is made");
+    }
+
+    /// What is encoded from now on has other bytes than what was encoded before, and another name.
+    fn reencode(&self) {
+        for revision in self.store().list(REVISIONS, Some(NAMESPACE)) {
+            let mut revision = Value::clone(&revision);
+            let metadata =
+                revision["data"]["spec"]["template"]["metadata"].as_object_mut().expect("metadata");
+            if metadata.remove("creationTimestamp").is_none() {
+                metadata.insert("creationTimestamp".to_owned(), Value::Null);
+            }
+            // The API server refuses to change one; a new encoder does not ask it.
+            self.store().write(|state| state.put(REVISIONS, revision));
+        }
+        let mut cloneset = self.cloneset();
+        cloneset["status"]["collisionCount"] = json!(1);
+        self.store().update_status(CLONESETS, "kruise-manager", cloneset).expect("it is written");
     }
 
     async fn patch(&self, patch: &Value) {
@@ -275,6 +391,11 @@ impl Stage {
 /// How often a pod's container was restarted.
 fn restarts(pod: &Value) -> Value {
     pod["status"]["containerStatuses"][0]["restartCount"].clone()
+}
+
+/// A span as the clocks have it.
+pub fn duration(span: Span) -> Duration {
+    span.0.try_into().expect("time goes forward")
 }
 
 fn hand() -> PatchParams {

@@ -69,6 +69,9 @@ fn a_count_and_a_percentage_are_compared_where_the_size_is_known() {
     let steps = with_steps("    - replicas: 5\n    - replicas: 20%\n    - replicas: 100%\n");
     assert_eq!(wrong(&[("releases/a.yaml", &steps.replace("  replicas: 10\n", "  replicas: 30\n"))]), "");
     assert_eq!(wrong(&[("releases/a.yaml", &steps.replace("  replicas: 10\n", ""))]), "");
+    // One replica has its old pod until the last step, and a share of it is none.
+    let steps = with_steps("    - replicas: 1\n    - replicas: 50%\n    - replicas: 100%\n");
+    assert_eq!(wrong(&[("releases/a.yaml", &steps.replace("  replicas: 10\n", "  replicas: 1\n"))]), "");
 }
 
 #[test]
@@ -171,21 +174,21 @@ fn every_mistake_of_a_strategy_is_told() {
        |               ^
        = write it as 90s, 10m or 1h30m
 
-    error: `spec.strategy.initial` must be text, not a number
+    error: `spec.strategy.initial` cannot be a number
       --> releases/shop/checkout.yaml:14:14
     12 |       approval: { count: 2, notAuthor: true }
     13 |     deadline: soon
     14 |     initial: 1
        |              ^
-       = quote it
+       = write all or steps
 
-    error: `spec.strategy.onFailure` must be text, not a list
+    error: `spec.strategy.onFailure` cannot be a list
       --> releases/shop/checkout.yaml:15:16
     13 |     deadline: soon
     14 |     initial: 1
     15 |     onFailure: [hold]
        |                ^
-       = write text
+       = write rollback or hold
     ");
 }
 

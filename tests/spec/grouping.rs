@@ -197,9 +197,21 @@ fn a_release_whose_name_cannot_be_read_is_known_by_its_cloneset() {
 }
 
 #[test]
-fn an_empty_file_is_nothing() {
-    let read = read(&[("releases/a.yaml", "# later\n---\n---\n"), ("releases/b.yaml", "")]);
-    assert!(read.releases.is_empty() && read.diagnostics.is_empty());
+fn an_empty_file_is_a_mistake_and_not_a_removal() {
+    let empty = [("releases/a.yaml", "# later\n---\n---\n"), ("releases/b.yaml", "")];
+    let files = [empty[0], empty[1], ("releases/shop/checkout.yaml", CHECKOUT)];
+    assert_eq!(releases(&read(&files)), ["shop/checkout"], "it goes on");
+    let beside = [("releases/shop/service.yaml", ""), ("releases/shop/checkout.yaml", CHECKOUT)];
+    assert_eq!(releases(&read(&beside)), ["!shop/checkout"], "what stood there may have been a part of it");
+    insta::assert_snapshot!(wrong(&empty), @"
+    error: nothing stands in this file
+     --> releases/a.yaml
+      = write the release again, or delete the file: that is how a release is removed
+
+    error: nothing stands in this file
+     --> releases/b.yaml
+      = write the release again, or delete the file: that is how a release is removed
+    ");
 }
 
 #[test]

@@ -1,0 +1,349 @@
+//! What merging changes of a release that Git has before and after, in sentences.
+
+use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
+use crate::model::{Gate, Hold, ReleaseId};
+use crate::plan::permit::permitted;
+use crate::spec::Release;
+use crate::world::{Decision, Intent, Marker, Permit};
+
+/// A release that Git has before and after.
+pub struct Change<'a> {
+    id: &'a ReleaseId,
+    old: &'a Intent,
+    new: &'a Intent,
+    light: Light<'a>,
+    way: Way<'a>,
+    said: Said,
+}
+
+/// What is said of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What happens, in order.
+    pub sentences: Vec<String>,
+    /// Approvals that count now and will not after.
+    pub voided: usize,
+}
+
+impl<'a> Change<'a> {
+    /// A change from `old` to `new`.
+    #[must_use]
+    pub fn new(id: &'a ReleaseId, old: &'a Intent, new: &'a Intent, light: Light<'a>) -> Self {
+        Self { id, old, new, light, way: Way { intent: new, light }, said: Said::default() }
+    }
+
+    /// Says it; nothing where nothing of the release changes.
+    #[must_use]
+    pub fn tell(mut self) -> Said {
+        let (old, new) = (&self.old.release, &self.new.release);
+        let moves = old.template != new.template || old.attempt != new.attempt;
+        if moves {
+            self.rollout();
+        } else if old.digest != new.digest {
+            self.stays();
+        }
+        if old.digest == new.digest {
+            self.permits();
+        } else {
+            self.beside();
+            self.voids();
+        }
+        if moves {
+            self.back();
+        }
+        self.size();
+        // A rollout has told already what stops it.
+        self.stops(moves && self.way.closed().is_some());
+        self.said
+    }
+
+    fn say(&mut self, sentence: String) {
+        self.said.sentences.push(sentence);
+    }
+
+    fn release(&self) -> &'a Release {
+        &self.new.release
+    }
+
+    /// A new template, or a new try of the same.
+    fn rollout(&mut self) {
+        let (id, version) = (self.id, &self.release().version);
+        if self.goes_back() {
+            self.say(format!(
+                "Merging this takes {id} back to {version}: every pod, without approvals, soak or freeze."
+            ));
+            return;
+        }
+        let next = self.next();
+        let moved = format!("Merging this moves no pod of {id} yet");
+        if let Some(refused) = self.refused() {
+            self.say(format!("{moved}: {}.{}", refused.message, lifted(refused)));
+        } else if let Some(closed) = self.way.closed() {
+            self.say(format!("{moved}: {closed}."));
+        } else if self.way.permitted().furthest < next {
+            self.say(format!("{moved}: {}.", self.way.missing(next)));
+        } else {
+            self.say(self.goes(0, next));
+        }
+        if let Some((memory, proven)) = self.light.seen.as_ref().and_then(Seen::unproven)
+            && memory.template != self.release().template
+        {
+            self.say(format!("Before that, every pod on {} goes back to {proven}.", memory.version));
+        }
+        let then = self.way.then(next);
+        self.said.sentences.extend(then);
+    }
+
+    /// Whether the daemon would take every pod to this template, because it is proven.
+    fn goes_back(&self) -> bool {
+        let Some(seen) = self.light.seen else { return false };
+        let to = seen.moved.memory.as_ref().map(|memory| memory.template);
+        seen.moved.decision == Decision::RollBack && to == Some(self.release().template)
+    }
+
+    /// What else holds the release, where somebody has to do something about it.
+    fn refused(&self) -> Option<&'a Hold> {
+        let seen = self.light.seen?;
+        seen.moved.holds().iter().find(|hold| match hold.gate {
+            Gate::Zero
+            | Gate::Failed
+            | Gate::Spec
+            | Gate::Ownership
+            | Gate::Documents
+            | Gate::Removal
+            | Gate::Cluster
+            | Gate::Guard => true,
+            // In the cluster it always wins; the one in Git is told as such.
+            Gate::Suspend => !self.release().suspend,
+            // Policy is the daemon's, and not read here. The rest passes by itself, or is told by step.
+            Gate::Policy
+            | Gate::Git
+            | Gate::Fetch
+            | Gate::Approval
+            | Gate::Cap
+            | Gate::Soak
+            | Gate::Pods
+            | Gate::RollingBack
+            | Gate::Freeze
+            | Gate::Controller
+            | Gate::Revision => false,
+        })
+    }
+
+    /// That pods go from the step `from` to the step `to`.
+    fn goes(&self, from: u32, to: u32) -> String {
+        let (id, version, target) = (self.id, &self.release().version, self.way.target(to));
+        match self.way.pods(from) {
+            Some(0) => format!("Merging this starts {id} {version} with {}.", self.way.target_pods(to)),
+            Some(count) => {
+                format!("Merging this lets {id} {version} go from {} to {target}.", pods(count))
+            }
+            None => format!("Merging this lets {id} {version} go to {target}."),
+        }
+    }
+
+    /// The same pods under another digest.
+    fn stays(&mut self) {
+        let (id, release) = (self.id, &self.old.release);
+        let is_it =
+            |seen: &Seen<'_>| seen.unproven().is_some_and(|(memory, _)| memory.digest == release.digest);
+        let stays = match (self.refused(), self.light.seen.filter(is_it)) {
+            (Some(refused), _) => format!("{}.{}", refused.message, lifted(refused)),
+            (None, Some(seen)) => {
+                let old = Way { intent: self.old, light: self.light };
+                let (step, last) = (old.entered(), release.last_step());
+                let (pods, size) = (seen.pods_on(release), old.size().unwrap_or_default());
+                format!(
+                    "the rollout of {} stays at step {step} of {last}, {pods} of {size} pods.",
+                    release.version
+                )
+            }
+            (None, None) => format!("{} stays.", release.version),
+        };
+        self.say(format!("Merging this moves no pod of {id}: {stays}"));
+    }
+
+    /// Another permission for the same release.
+    fn permits(&mut self) {
+        let (before, after) = (permitted(self.old, self.light.policy), self.way.permitted());
+        let (id, version) = (self.id, &self.release().version);
+        if after.skip && !before.skip {
+            self.say(format!(
+                "Merging this opens approvals, soak and freezes for {id} {version}; pods must still be healthy."
+            ));
+        }
+        let given = |intent: &Intent| {
+            counted(intent).filter(|it| matches!(it.permits, Some(Permit::Step(_)))).count()
+        };
+        let hurried = after.skip && !before.skip && self.enters().is_some();
+        if after.furthest > before.furthest || hurried {
+            self.further(before.furthest);
+        } else if after.furthest < before.furthest {
+            let step = after.furthest.max(self.way.entered());
+            self.say(format!("Merging this stops {id} {version} at step {step}: no pod is taken back."));
+        } else if given(self.new) > given(self.old) {
+            let next = after.furthest + 1;
+            let lacks = if next <= self.release().last_step() {
+                format!(" {}.", capital(&self.way.missing(next)))
+            } else {
+                String::new()
+            };
+            self.say(format!("Merging this approves a step of {id} {version}.{lacks}"));
+        }
+    }
+
+    /// Git permits more than the step `before`.
+    fn further(&mut self, before: u32) {
+        let furthest = self.way.permitted().furthest;
+        let next = self.enters().unwrap_or_else(|| self.next().max(before + 1)).min(furthest);
+        self.say(self.goes(before, next));
+        let soaks =
+            |hold: &&Hold| matches!(hold.gate, Gate::Soak | Gate::Pods | Gate::Freeze | Gate::Suspend);
+        let waits = self.light.seen.and_then(|seen| seen.moved.holds().iter().find(soaks));
+        if let Some(hold) = waits {
+            self.say(format!("Before that: {}.", hold.message));
+        }
+        let then = self.way.then(next);
+        self.said.sentences.extend(then);
+        self.say(
+            "Back: revert the commit that changed its template; reverting this one only stops it.".to_owned(),
+        );
+    }
+
+    /// What is applied beside the CloneSet.
+    fn beside(&mut self) {
+        let (old, new) = (&self.old.release, &self.new.release);
+        if old.strategy != new.strategy {
+            let steps =
+                |release: &Release| release.strategy.steps.iter().map(|it| it.replicas).collect::<Vec<_>>();
+            let targets: Vec<String> = (1..=new.last_step()).map(|step| self.way.target(step)).collect();
+            self.say(if steps(old) == steps(new) {
+                "Its strategy changes; how far each step goes does not.".to_owned()
+            } else {
+                format!("Its steps change: {}.", targets.join(" → "))
+            });
+        }
+        let at_once = old.template == new.template;
+        for companion in &new.companions {
+            let key = &companion.body.key;
+            let name = format!("{} {}", key.kind, key.name);
+            match old.companions.iter().find(|it| it.body.key == *key) {
+                Some(before) if before.body == companion.body => {}
+                Some(_) if at_once => {
+                    self.say(format!(
+                        "{name} changes at once, for the pods of every version: it has no steps."
+                    ));
+                }
+                Some(_) => {
+                    self.say(format!(
+                        "{name} changes before the first new pod, and the old ones see it too."
+                    ));
+                }
+                None => self.say(format!("{name} is new: it is applied first.")),
+            }
+        }
+        for key in old.companions.iter().map(|it| &it.body.key) {
+            if !new.companions.iter().any(|it| it.body.key == *key) {
+                self.say(format!("{} {} is deleted once this is complete.", key.kind, key.name));
+            }
+        }
+    }
+
+    /// Approvals of the old digest that have not been used.
+    fn voids(&mut self) {
+        let old = &*self.old.release;
+        if self.light.seen.is_some_and(|seen| seen.is_complete(old)) {
+            return;
+        }
+        let voided: Vec<String> = counted(self.old).filter_map(approved).collect();
+        self.said.voided = voided.len();
+        if voided.is_empty() {
+            return;
+        }
+        // From Git alone it cannot be told whether they were used.
+        let unless = match self.light.seen {
+            Some(_) => String::new(),
+            None => format!(", unless {} is complete", old.version),
+        };
+        self.say(format!("This edit voids {}{unless}: {}.", approvals(voided.len()), voided.join(", ")));
+        let open = self.way.permitted().furthest < self.release().last_step();
+        if open && old.template == self.release().template {
+            let they = if voided.len() == 1 { "It is" } else { "They are" };
+            self.say(format!("{they} asked for again once this is merged: triton approve {}.", self.id));
+        }
+    }
+
+    fn back(&mut self) {
+        if self.goes_back() {
+            return;
+        }
+        self.say("Back: revert it; its pods go back without approvals or soak.".to_owned());
+    }
+
+    fn size(&mut self) {
+        let (old, new, id) = (self.old.release.replicas, self.new.release.replicas, self.id);
+        match (old, new) {
+            (Some(before), Some(after)) if before != after => self.say(format!(
+                "{id} goes from {before} to {} at once; the share of each version stays.",
+                pods(after)
+            )),
+            (Some(before), None) => self.say(format!(
+                "Git gives up the replicas of {id}: they stay at {before} until an autoscaler owns them."
+            )),
+            (None, Some(after)) => self.say(format!("Git takes over the replicas of {id}: {}.", pods(after))),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+
+    /// Suspend and freezes.
+    fn stops(&mut self, told: bool) {
+        let id = self.id;
+        match (self.old.release.suspend, self.new.release.suspend) {
+            (false, true) => self.say(format!("Merging this stops {id} at its present step.")),
+            (true, false) => self.say(format!("Merging this lets {id} go on.")),
+            (true, true) | (false, false) => {}
+        }
+        let has = |intent: &Intent, path: &str| intent.freezes.iter().any(|freeze| freeze.path == path);
+        let (old, new) = (self.old, self.new);
+        for freeze in new.freezes.iter().filter(|it| !told && !has(old, &it.path)) {
+            let until = freeze.until.map_or_else(String::new, |until| format!(" until {until}"));
+            self.say(format!("{} freezes {id}{until}: {}.", freeze.path, freeze.reason));
+        }
+        for freeze in old.freezes.iter().filter(|it| !has(new, &it.path)) {
+            self.say(format!("{} freezes {id} no more.", freeze.path));
+        }
+    }
+
+    /// The step that is entered next.
+    fn next(&self) -> u32 {
+        self.enters().unwrap_or_else(|| (self.way.entered() + 1).min(self.release().last_step()))
+    }
+
+    /// The step that the daemon would enter at once.
+    fn enters(&self) -> Option<u32> {
+        match self.light.seen.map(|seen| &seen.moved.decision) {
+            Some(Decision::Enter(step)) => Some((*step).max(1)),
+            Some(_) | None => None,
+        }
+    }
+}
+
+fn counted(intent: &Intent) -> impl Iterator<Item = &Marker> {
+    intent.markers.iter().filter(|marker| marker.counts.is_ok())
+}
+
+/// `step 2 by Bob`.
+fn approved(marker: &Marker) -> Option<String> {
+    let who = &marker.counts.as_ref().ok()?.name;
+    Some(match marker.permits? {
+        Permit::Step(step) => format!("step {step} by {who}"),
+        Permit::Skip => format!("the hotfix by {who}"),
+    })
+}
+
+/// By what a hold is lifted, as a sentence with a blank before it.
+#[must_use]
+pub fn lifted(hold: &Hold) -> String {
+    let lift = hold.lift.command.as_ref().or(hold.lift.path.as_ref());
+    lift.map(|lift| format!(" Lifted by: {lift}")).unwrap_or_default()
+}
