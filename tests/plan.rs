@@ -163,7 +163,7 @@ fn a_cloneset_left_behind_is_adopted_again_with_its_whole_spec() {
     let decided = decided(&world(intent(&a), Some(stands), &[&a]));
     assert_eq!(decided.decision, Decision::Adopt);
     let spec = &sent(&decided.writes[0])["spec"];
-    assert_eq!(spec["template"], a.cloneset.value["spec"]["template"]);
+    assert_eq!(spec["template"], a.cloneset.value.open()["spec"]["template"]);
     let partition: Amount = serde_json::from_value(spec["updateStrategy"]["partition"].clone()).unwrap();
     assert_eq!(partition.partition_pods(10), 0);
 }

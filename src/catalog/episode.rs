@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalog::question::{Known, Question};
 use crate::catalog::root::Root;
 use crate::catalog::snapshot::{Snapshot, Standing};
-use crate::catalog::walk::{Beginning, Found, Sought, walk};
+use crate::catalog::walk::{Beginning, Found, Sought, Wanted, walk};
 use crate::git::{Repository, error::Result};
 use crate::model::{CommitId, Digest, ReleaseId};
 
@@ -27,6 +27,15 @@ pub enum Fate {
     RemovedBy(CommitId),
     /// No commit of the line ever had it.
     NeverThere,
+}
+
+/// What the commits between two heads did.
+#[derive(Clone, Debug, Default)]
+pub struct Advance {
+    /// Markers that they brought.
+    pub brought: BTreeSet<String>,
+    /// Releases of whose episode something else is known.
+    pub releases: BTreeSet<ReleaseId>,
 }
 
 /// What is known of the line up to the head that was read last.
@@ -66,92 +75,117 @@ impl Episodes {
         }
     }
 
-    /// Goes on from one head to another that descends from it. Only the commits between them are walked. Returns the
-    /// markers that they brought.
+    /// Goes on from one head to another that descends from it. Only the commits between them are walked. `touched` are
+    /// the releases that differ between the two, as they stood at the old one.
     pub fn advance(
         &mut self,
         repository: &Repository,
         root: &Root,
-        (old, before): (CommitId, &Snapshot),
+        old: CommitId,
         (head, after): (CommitId, &Snapshot),
         seen: Option<CommitId>,
-    ) -> Result<BTreeSet<String>> {
-        self.runs.retain(|release, _| matches!(after.standing(release), Standing::At { .. }));
-        let digests = self.runs.keys().filter_map(|release| match after.standing(release) {
-            Standing::At { digest, .. } => Some((release.clone(), digest)),
-            Standing::Absent | Standing::Broken => None,
-        });
-        let digests: BTreeMap<_, _> = digests.collect();
-        let is_gone = |release: &&ReleaseId| after.standing(release) == Standing::Absent;
-        let gone: BTreeSet<ReleaseId> = before.releases().filter(is_gone).cloned().collect();
-        let sought =
-            Sought { digests: digests.clone(), gone: gone.clone(), until: Some(old), ..Sought::default() };
+        touched: &BTreeMap<ReleaseId, Standing>,
+    ) -> Result<Advance> {
+        let mut gone = BTreeSet::new();
+        for (release, before) in touched {
+            match after.standing(release) {
+                Standing::At { .. } => {
+                    self.fates.remove(release);
+                }
+                Standing::Broken => {
+                    self.fates.remove(release);
+                    self.runs.remove(release);
+                }
+                Standing::Absent => {
+                    self.runs.remove(release);
+                    if *before != Standing::Absent {
+                        gone.insert(release.clone());
+                    }
+                }
+            }
+        }
+        let runs = &self.runs;
+        let digest = |release: &ReleaseId| match after.standing(release) {
+            Standing::At { digest, .. } if runs.contains_key(release) => Some(digest),
+            Standing::At { .. } | Standing::Absent | Standing::Broken => None,
+        };
+        let sought = Sought {
+            digests: Wanted::Touched(&digest),
+            anchors: BTreeMap::new(),
+            gone: gone.clone(),
+            until: Some(old),
+        };
         let line = match seen {
             Some(seen) if repository.descends(seen, old)? => repository.line(head, &[seen, old])?,
             Some(_) | None => repository.line(head, &[old])?,
         };
-        let found = walk(repository, root, line, after.clone(), sought)?;
-        for (release, digest) in digests {
-            let is_recapped = found.recapped.contains(&release);
-            let beginning = found.beginnings.get(&release).copied();
-            let Some(run) = self.runs.get_mut(&release) else { continue };
+        let found = walk(repository, root, line, after.clone(), &sought)?;
+        let releases = self.go_on(after, &found);
+        for release in gone {
+            let commit = found.removed.get(&release).copied().unwrap_or(head);
+            self.fates.insert(release, Fate::RemovedBy(commit));
+        }
+        let brought = found.brought.keys().cloned().collect();
+        self.brought.extend(found.brought);
+        Ok(Advance { brought, releases })
+    }
+
+    /// Takes in where the episodes that are known have begun anew. Returns the releases.
+    fn go_on(&mut self, after: &Snapshot, found: &Found) -> BTreeSet<ReleaseId> {
+        let mut releases: BTreeSet<ReleaseId> = found.beginnings.keys().cloned().collect();
+        releases.extend(found.recapped.iter().cloned());
+        if found.is_cut {
+            releases.extend(self.runs.keys().cloned());
+        }
+        for release in &releases {
+            let (Some(run), Standing::At { digest, .. }) =
+                (self.runs.get_mut(release), after.standing(release))
+            else {
+                continue;
+            };
+            let is_recapped = found.recapped.contains(release);
+            let beginning = found.beginnings.get(release).copied();
             if beginning.is_some() || found.is_cut {
                 *run = Run { digest, beginning, is_recapped };
             } else {
                 run.is_recapped |= is_recapped;
             }
         }
-        self.fates.retain(|release, _| after.standing(release) == Standing::Absent);
-        for release in gone {
-            let commit = found.removed.get(&release).copied().unwrap_or(head);
-            self.fates.insert(release, Fate::RemovedBy(commit));
-        }
-        let new = found.brought.keys().cloned().collect();
-        self.brought.extend(found.brought);
-        Ok(new)
+        releases
     }
 
-    /// Forgets who brought markers that are gone.
-    pub fn forget_markers(&mut self, is_gone: impl Fn(&str) -> Result<bool>) -> Result<()> {
-        let mut gone = Vec::new();
-        for path in self.brought.keys() {
-            if is_gone(path)? {
-                gone.push(path.clone());
-            }
-        }
-        for path in gone {
-            self.brought.remove(&path);
-        }
-        Ok(())
+    /// Forgets who brought a marker that is gone.
+    pub fn forget_marker(&mut self, path: &str) {
+        self.brought.remove(path);
     }
 
-    /// Looks for the episodes of `open` releases that are not known yet, and for what removed the releases that only
-    /// the cluster has.
+    /// Looks for the episodes of `open` releases that are not known yet, and for what removed the `absent` ones, which
+    /// only the cluster has.
     pub fn search(
         &mut self,
         question: &Question<'_>,
         root: &Root,
         snapshot: &Snapshot,
         open: Vec<(ReleaseId, Option<Known>)>,
+        absent: &BTreeSet<ReleaseId>,
     ) -> Result<()> {
-        let mut sought = Sought::default();
+        let (mut digests, mut anchors) = (BTreeMap::new(), BTreeMap::new());
         for (release, known) in open.into_iter().filter(|(release, _)| !self.runs.contains_key(release)) {
             let Standing::At { digest, .. } = snapshot.standing(&release) else { continue };
             if let Some(first) = known.and_then(|known| known.episode) {
-                sought.anchors.insert(release.clone(), first);
+                anchors.insert(release.clone(), first);
             }
-            sought.digests.insert(release, digest);
+            digests.insert(release, digest);
         }
-        let is_gone = |release: &&ReleaseId| {
-            snapshot.standing(release) == Standing::Absent && !self.fates.contains_key(*release)
-        };
-        sought.gone = question.known.keys().filter(is_gone).cloned().collect();
-        if sought.digests.is_empty() && sought.gone.is_empty() {
+        let gone: BTreeSet<ReleaseId> =
+            absent.iter().filter(|release| !self.fates.contains_key(*release)).cloned().collect();
+        if digests.is_empty() && gone.is_empty() {
             return Ok(());
         }
         let seen: Vec<CommitId> = question.seen.into_iter().collect();
         let line = question.repository.line(question.head, &seen)?;
-        let found = walk(question.repository, root, line, snapshot.clone(), sought.clone())?;
+        let sought = Sought { digests: Wanted::These(digests.clone()), anchors, gone, until: None };
+        let found = walk(question.repository, root, line, snapshot.clone(), &sought)?;
         for release in &sought.gone {
             let fate = match found.removed.get(release) {
                 Some(commit) => Fate::RemovedBy(*commit),
@@ -160,8 +194,8 @@ impl Episodes {
             };
             self.fates.insert(release.clone(), fate);
         }
-        self.take(&sought.digests, &found);
-        self.search_aside(question, root, snapshot, &sought, &found)
+        self.take(&digests, &found);
+        self.search_aside(question, root, snapshot, (&digests, &sought.anchors), &found)
     }
 
     fn take(&mut self, digests: &BTreeMap<ReleaseId, Digest>, found: &Found) {
@@ -183,22 +217,23 @@ impl Episodes {
         question: &Question<'_>,
         root: &Root,
         snapshot: &Snapshot,
-        sought: &Sought,
+        (digests, anchors): (&BTreeMap<ReleaseId, Digest>, &BTreeMap<ReleaseId, CommitId>),
         found: &Found,
     ) -> Result<()> {
         let mut missed: BTreeMap<CommitId, BTreeMap<ReleaseId, Digest>> = BTreeMap::new();
-        for (release, &anchor) in &sought.anchors {
+        for (release, &anchor) in anchors {
             let is_met = found.beginnings.get(release).is_some_and(|beginning| beginning.first == anchor);
             if !is_met && question.repository.descends(question.head, anchor)? {
-                missed.entry(anchor).or_default().insert(release.clone(), sought.digests[release]);
+                missed.entry(anchor).or_default().insert(release.clone(), digests[release]);
             }
         }
         for (anchor, digests) in missed {
             let waypoints: Vec<CommitId> = question.seen.into_iter().chain([anchor]).collect();
             let line = question.repository.line(question.head, &waypoints)?;
             let anchors = digests.keys().map(|release| (release.clone(), anchor)).collect();
-            let again = Sought { digests: digests.clone(), anchors, ..Sought::default() };
-            let found = walk(question.repository, root, line, snapshot.clone(), again)?;
+            let (wanted, gone) = (Wanted::These(digests.clone()), BTreeSet::new());
+            let again = Sought { digests: wanted, anchors, gone, until: None };
+            let found = walk(question.repository, root, line, snapshot.clone(), &again)?;
             for (release, digest) in digests {
                 let Some(&beginning) = found.beginnings.get(&release) else { continue };
                 if beginning.first != anchor {

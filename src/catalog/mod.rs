@@ -9,11 +9,12 @@ pub mod root;
 pub mod snapshot;
 pub mod walk;
 pub mod question;
+pub mod freeze;
 pub mod marker;
 pub mod episode;
 pub mod reading;
 
 pub use crate::catalog::question::{Known, Question};
-pub use crate::catalog::reading::{Catalog, Reading};
+pub use crate::catalog::reading::{Catalog, Reading, differing};
 pub use crate::catalog::root::Root;
 pub use crate::catalog::snapshot::Snapshot;

@@ -1,18 +1,20 @@
 //! A head of the branch → what it says of every release.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::episode::{Episodes, Fate, Run};
+use crate::catalog::freeze::{self, Freezes};
 use crate::catalog::marker::Judge;
 use crate::catalog::question::{Known, Question};
-use crate::catalog::root::{Root, directories};
-use crate::catalog::snapshot::{Snapshot, content};
+use crate::catalog::root::{Root, directories, is_below};
+use crate::catalog::snapshot::Snapshot;
 use crate::git::{Kind, ObjectId, error::Result};
 use crate::model::{CommitId, ReleaseId};
 use crate::objects::ObjectKey;
-use crate::spec::{Assembled, Diagnostic, Place, Release, Severity, read_freeze};
-use crate::world::{Desired, Episode, Freeze, Intent, Marker, Policy, Removal};
+use crate::spec::{Diagnostic, Release, Severity, Whole};
+use crate::world::{Desired, Episode, Intent, Marker, Policy, Removal};
 
 /// The tree without entries, as Git calls it everywhere.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -36,16 +38,27 @@ pub struct Catalog {
     last: Option<Last>,
 }
 
-/// The head that was read last. Nothing of it is kept on disk.
+/// The head that was read last, and what was said of it. Nothing of it is kept on disk.
 struct Last {
     head: CommitId,
     tree: ObjectId,
     snapshot: Snapshot,
-    assembled: Assembled,
+    whole: Whole,
     episodes: Episodes,
     judged: BTreeMap<ReleaseId, Judged>,
     /// First commits of episodes, as they are told to people.
     told: BTreeMap<CommitId, Episode>,
+    freezes: Freezes,
+    /// What was said of every release.
+    desired: BTreeMap<ReleaseId, Desired>,
+    /// What the cluster remembered then.
+    known: BTreeMap<ReleaseId, Known>,
+    /// The configuration then.
+    policy: Arc<Policy>,
+    /// Releases that the cluster has and the head has not.
+    absent: BTreeSet<ReleaseId>,
+    /// Releases of which something else may have to be said than before.
+    stale: BTreeSet<ReleaseId>,
 }
 
 /// Markers of a release that were judged, and what they were judged by.
@@ -63,7 +76,8 @@ impl Catalog {
         Self { root: Root::new(root), last: None }
     }
 
-    /// Reads a head. After an error nothing is remembered; the next reading starts anew.
+    /// Reads a head. What it costs grows with what changed since the last one. After an error nothing is remembered;
+    /// the next reading starts anew.
     pub fn read(&mut self, question: &Question<'_>) -> Result<Reading> {
         let mut last = match self.last.take() {
             Some(last) if last.head == question.head => last,
@@ -72,89 +86,126 @@ impl Catalog {
             }
             Some(_) | None => self.begin(question)?,
         };
-        let open = self.open(&last, question);
-        last.episodes.search(question, &self.root, &last.snapshot, open)?;
-        let reading = self.answer(&mut last, question)?;
+        last.take(question);
+        let open = last.open(question);
+        last.episodes.search(question, &self.root, &last.snapshot, open, &last.absent)?;
+        self.answer(&mut last, question)?;
+        let mut diagnostics: Vec<Diagnostic> = last.whole.diagnostics().cloned().collect();
+        diagnostics.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
+        diagnostics.extend(last.snapshot.remarks(&self.root));
+        diagnostics.extend(last.freezes.diagnostics().cloned());
+        let (desired, named) = (last.desired.clone(), Arc::clone(last.whole.named()));
+        let is_whole = last.snapshot.opaque().is_empty();
         self.last = Some(last);
-        Ok(reading)
+        Ok(Reading { desired, is_whole, named, diagnostics })
     }
 
     fn begin(&self, question: &Question<'_>) -> Result<Last> {
         let tree = question.repository.commit(question.head)?.tree;
         let snapshot = Snapshot::read(question.repository, &self.root, tree)?;
-        let assembled = snapshot.assemble(&self.root);
-        let (episodes, judged, told) = (Episodes::default(), BTreeMap::new(), BTreeMap::new());
-        Ok(Last { head: question.head, tree, snapshot, assembled, episodes, judged, told })
+        let mut whole = Whole::default();
+        let groups = snapshot.groups().map(|(name, group)| (name.clone(), Some(Arc::clone(group))));
+        let stale = whole.replace(groups.collect());
+        Ok(Last {
+            head: question.head,
+            tree,
+            snapshot,
+            whole,
+            episodes: Episodes::default(),
+            judged: BTreeMap::new(),
+            told: BTreeMap::new(),
+            freezes: Freezes::default(),
+            desired: BTreeMap::new(),
+            known: BTreeMap::new(),
+            policy: Arc::clone(question.policy),
+            absent: BTreeSet::new(),
+            stale,
+        })
     }
 
     /// From the head that was read last to one that descends from it.
     fn advance(&self, mut last: Last, question: &Question<'_>) -> Result<Last> {
         let repository = question.repository;
         let tree = repository.commit(question.head)?.tree;
-        let prefixes = [&*self.root.releases(), &*self.root.settings()];
-        let changes = repository.compare(Some(last.tree), Some(tree), &prefixes)?;
-        let before = last.snapshot.clone();
-        last.snapshot.step_forward(repository, &self.root, &changes)?;
-        if !changes.is_empty() {
-            last.assembled = last.snapshot.assemble(&self.root);
-        }
-        let (old, new) = ((last.head, &before), (question.head, &last.snapshot));
-        let brought = last.episodes.advance(repository, &self.root, old, new, question.seen)?;
-        last.episodes.forget_markers(|path| Ok(repository.entry(tree, path)?.is_none()))?;
-        (last.head, last.tree) = (question.head, tree);
-        last.judged.retain(|release, judged| {
-            let folder = format!("{}/", self.root.approvals_of(release));
-            let is_same = last.episodes.run(release) == Some(&judged.run);
-            is_same && !brought.iter().any(|path| path.starts_with(&folder))
+        let (settings, releases, approvals) =
+            (self.root.settings(), self.root.releases(), self.root.approvals());
+        let mut prefixes = vec![settings.clone(), releases.clone(), approvals.clone()];
+        prefixes.extend(directories(&settings).flat_map(freeze::places));
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        let mut changes = repository.compare(Some(last.tree), Some(tree), &prefixes)?;
+        let is_frozen_anew = changes.iter().any(|change| freeze::is_named_by(&change.path));
+        let markers: Vec<_> = changes.extract_if(.., |change| is_below(&change.path, &approvals)).collect();
+        let is_spec = |path: &str| path == settings || path == releases || is_below(path, &releases);
+        changes.retain(|change| is_spec(&change.path));
+        let stepped = last.snapshot.step_forward(repository, &self.root, &changes)?;
+        let groups = stepped.groups.into_iter().map(|name| {
+            let group = last.snapshot.group(&name).cloned();
+            (name, group)
         });
+        last.stale.extend(last.whole.replace(groups.collect()));
+        let new = (question.head, &last.snapshot);
+        let advance = last.episodes.advance(
+            repository,
+            &self.root,
+            last.head,
+            new,
+            question.seen,
+            &stepped.releases,
+        )?;
+        last.stale.extend(advance.releases);
+        for change in markers.iter().filter(|change| change.after.is_none()) {
+            last.episodes.forget_marker(&change.path);
+        }
+        let paths = markers.iter().map(|change| &change.path).chain(&advance.brought);
+        for release in paths.filter_map(|path| self.root.release_of(path)) {
+            last.judged.remove(&release);
+            last.stale.insert(release);
+        }
+        (last.head, last.tree) = (question.head, tree);
+        if is_frozen_anew {
+            last.freezes = Freezes::default();
+            last.doubt_all();
+        }
         Ok(last)
     }
 
-    /// The releases whose episode must be known: those that are not complete.
-    fn open(&self, last: &Last, question: &Question<'_>) -> Vec<(ReleaseId, Option<Known>)> {
-        let mut open = Vec::new();
-        for (id, checked) in &last.assembled.releases {
-            let Ok(release) = checked else { continue };
-            let known = question.known.get(id).filter(|known| known.digest == release.digest).copied();
-            if !known.is_some_and(|known| known.is_complete && known.episode.is_some()) {
-                open.push((id.clone(), known));
-            }
-        }
-        open
-    }
-
-    fn answer(&self, last: &mut Last, question: &Question<'_>) -> Result<Reading> {
-        let mut freezes = Freezes { root: self, tree: last.tree, question, read: BTreeMap::new() };
-        let mut reading = Reading {
-            is_whole: last.snapshot.opaque().is_empty(),
-            named: Arc::new(last.assembled.named.clone()),
-            diagnostics: last.assembled.diagnostics.clone(),
-            ..Reading::default()
-        };
-        let releases = std::mem::take(&mut last.assembled.releases);
-        for (id, checked) in &releases {
-            let desired = match checked {
-                Err(diagnostics) => Desired::Broken(Arc::clone(diagnostics)),
-                Ok(release) => Desired::Release(Arc::new(Intent {
-                    release: Arc::clone(release),
-                    episode: episode(last, id, question)?,
-                    cap: last.episodes.cap(id, release.cap),
-                    markers: self.markers(last, release, question)?,
-                    freezes: freezes.of(&release.path)?,
-                })),
-            };
-            reading.desired.insert(id.clone(), desired);
-        }
-        last.assembled.releases = releases;
-        let told: BTreeSet<CommitId> = reading.desired.values().filter_map(first).collect();
-        last.told.retain(|commit, _| told.contains(commit));
+    /// Says anew what there is to say of the releases that something changed about.
+    fn answer(&self, last: &mut Last, question: &Question<'_>) -> Result<()> {
         let opaque = last.snapshot.opaque().into_iter().chain(self.emptied(last));
         let opaque: Arc<[Diagnostic]> = opaque.collect();
-        for id in question.known.keys().filter(|id| !last.assembled.releases.contains_key(*id)) {
-            reading.desired.insert(id.clone(), self.gone(last, id, &opaque, question)?);
+        let mut stale = std::mem::take(&mut last.stale);
+        stale.extend(last.absent.iter().cloned());
+        let mut is_lost = false;
+        for id in stale {
+            let was = matches!(last.desired.get(&id), Some(Desired::Release(_)));
+            let desired = match last.whole.releases().get(&id).cloned() {
+                Some(Err(diagnostics)) => Desired::Broken(diagnostics),
+                Some(Ok(release)) => Desired::Release(Arc::new(Intent {
+                    episode: episode(last, &id, question)?,
+                    cap: last.episodes.cap(&id, release.cap),
+                    markers: self.markers(last, &release, question)?,
+                    freezes: last.freezes.of(question.repository, last.tree, &release.path)?,
+                    release,
+                })),
+                None if last.absent.contains(&id) => self.gone(last, &id, &opaque, question)?,
+                None => {
+                    is_lost |= last.desired.remove(&id).is_some();
+                    last.judged.remove(&id);
+                    continue;
+                }
+            };
+            is_lost |= was && !matches!(desired, Desired::Release(_));
+            last.desired.insert(id, desired);
         }
-        reading.diagnostics.extend(freezes.read.into_values().flat_map(|(_, diagnostics)| diagnostics));
-        Ok(reading)
+        if is_lost {
+            let releases = last.whole.releases().values().flatten();
+            last.freezes.retain(releases.map(|release| release.path.as_str()));
+        }
+        if last.told.len() > last.desired.len() {
+            let told: BTreeSet<CommitId> = last.desired.values().filter_map(first).collect();
+            last.told.retain(|commit, _| told.contains(commit));
+        }
+        Ok(())
     }
 
     /// The mistake of a commit without a single file: whoever emptied the repository has hardly meant every pod.
@@ -222,6 +273,73 @@ impl Catalog {
     }
 }
 
+impl Last {
+    /// Everything is to be said again.
+    fn doubt_all(&mut self) {
+        self.stale.extend(self.whole.releases().keys().cloned());
+    }
+
+    /// Takes in what the question has that the last one had not.
+    fn take(&mut self, question: &Question<'_>) {
+        if self.policy != *question.policy {
+            self.policy = Arc::clone(question.policy);
+            self.doubt_all();
+        }
+        for id in differing(&self.known, question.known, Known::eq) {
+            match question.known.get(&id) {
+                Some(known) => self.known.insert(id.clone(), *known),
+                None => self.known.remove(&id),
+            };
+            self.stale.insert(id);
+        }
+        for id in &self.stale {
+            if self.known.contains_key(id) && !self.whole.releases().contains_key(id) {
+                self.absent.insert(id.clone());
+            } else {
+                self.absent.remove(id);
+            }
+        }
+    }
+
+    /// The releases whose episode must be known: those that are not complete. Of the others it is known by now.
+    fn open(&self, question: &Question<'_>) -> Vec<(ReleaseId, Option<Known>)> {
+        let mut open = Vec::new();
+        for id in &self.stale {
+            let Some(Ok(release)) = self.whole.releases().get(id) else { continue };
+            let known = question.known.get(id).filter(|known| known.digest == release.digest).copied();
+            if !known.is_some_and(|known| known.is_complete && known.episode.is_some()) {
+                open.push((id.clone(), known));
+            }
+        }
+        open
+    }
+}
+
+/// The releases of which two maps do not say the same: one walk along both, without looking each of them up.
+pub fn differing<T>(
+    a: &BTreeMap<ReleaseId, T>,
+    b: &BTreeMap<ReleaseId, T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Vec<ReleaseId> {
+    let (mut left, mut right) = (a.iter().peekable(), b.iter().peekable());
+    let mut found = Vec::new();
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (None, None) => return found,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+        };
+        let one = if order == Ordering::Greater { None } else { left.next() };
+        let other = if order == Ordering::Less { None } else { right.next() };
+        match (one, other) {
+            (Some((_, a)), Some((_, b))) if same(a, b) => {}
+            (Some((id, _)), _) | (None, Some((id, _))) => found.push(id.clone()),
+            (None, None) => return found,
+        }
+    }
+}
+
 fn first(desired: &Desired) -> Option<CommitId> {
     match desired {
         Desired::Release(intent) => intent.episode.as_ref().map(|episode| episode.first),
@@ -248,49 +366,4 @@ fn episode(last: &mut Last, id: &ReleaseId, question: &Question<'_>) -> Result<O
     }
     last.told.insert(first, episode.clone());
     Ok(Some(episode))
-}
-
-/// The freezes of one head, each read once.
-struct Freezes<'a> {
-    root: &'a Catalog,
-    tree: ObjectId,
-    question: &'a Question<'a>,
-    read: BTreeMap<String, (Option<Arc<Freeze>>, Vec<Diagnostic>)>,
-}
-
-impl Freezes<'_> {
-    /// Those that count for the file `path`: in its directory and in every one above.
-    fn of(&mut self, path: &str) -> Result<Vec<Arc<Freeze>>> {
-        let mut found = Vec::new();
-        for directory in directories(path) {
-            for name in ["freeze.yaml", "freeze.yml"] {
-                let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-                found.extend(self.at(path)?);
-            }
-        }
-        Ok(found)
-    }
-
-    fn at(&mut self, path: String) -> Result<Option<Arc<Freeze>>> {
-        if let Some((freeze, _)) = self.read.get(&path) {
-            return Ok(freeze.clone());
-        }
-        debug_assert!(matches!(self.root.root.place(&path), Place::Freeze(_)), "{path} freezes");
-        let repository = self.question.repository;
-        let read = match repository.entry(self.tree, &path)? {
-            None => (None, Vec::new()),
-            Some(entry) => {
-                let (frozen, diagnostics) = match content(repository, &entry)? {
-                    Ok(bytes) => read_freeze(&path, &bytes),
-                    // One that cannot be read freezes as well.
-                    Err(_) => read_freeze(&path, b""),
-                };
-                let freeze = Freeze { path: path.clone(), reason: frozen.reason, until: frozen.until };
-                (Some(Arc::new(freeze)), diagnostics)
-            }
-        };
-        let freeze = read.0.clone();
-        self.read.insert(path, read);
-        Ok(freeze)
-    }
 }

@@ -69,6 +69,14 @@ impl Root {
         self.path(&spec::marker_of(release, digest, permits, word))
     }
 
+    /// The release that a file below [`Root::approvals`] is for, by its place.
+    #[must_use]
+    pub fn release_of(&self, path: &str) -> Option<ReleaseId> {
+        let mut names = path.strip_prefix(&self.approvals())?.strip_prefix('/')?.split('/');
+        let (namespace, name) = (names.next()?.parse().ok()?, names.next()?.parse().ok()?);
+        Some(ReleaseId { namespace, name })
+    }
+
     /// Path of the marker that lets the removal of a commit go on.
     #[must_use]
     pub fn removal(&self, commit: CommitId) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalog::root::{Root, is_below};
 use crate::git::compare::DEPTH_MAX;
 use crate::git::{Change, Entry, Error, Kind, ObjectId, Repository, error::Result};
-use crate::model::{Digest, ReleaseId};
+use crate::model::{Digest, Namespace, ReleaseId};
 use crate::spec::document::Document;
 use crate::spec::node::Spot;
 use crate::spec::report::Flaw;
@@ -44,11 +44,12 @@ pub struct Snapshot {
     folders: BTreeMap<String, Arc<Folder>>,
     /// Links, submodules and folders too deep to be opened, behind which releases may lie.
     closed: BTreeMap<String, Kind>,
-    /// What the files say: by file where each of a folder has a Release of its own, else by folder.
-    groups: BTreeMap<String, Arc<Group>>,
-    /// The groups that name a release.
-    holders: BTreeMap<ReleaseId, BTreeSet<String>>,
+    /// The groups that name a release. By namespace, so that clones share those that no step touches.
+    holders: BTreeMap<Namespace, Arc<Holders>>,
 }
+
+/// The groups that name a release.
+type Holders = BTreeMap<ReleaseId, BTreeSet<String>>;
 
 /// The files of one folder.
 #[derive(Clone, Default)]
@@ -56,6 +57,8 @@ struct Folder {
     files: BTreeMap<String, Arc<ParsedFile>>,
     /// Files that have no Release of their own. Without any, each file is a group of its own.
     loose: usize,
+    /// What they say. A group is named by its file, or by its folder with a slash at the end.
+    groups: BTreeMap<String, Arc<Group>>,
 }
 
 impl Folder {
@@ -75,8 +78,16 @@ struct Step {
     folders: BTreeMap<String, Touched>,
     /// Whether strategies changed, so that no file means what it meant.
     is_new_settings: bool,
-    /// Releases as they stood.
-    releases: BTreeMap<ReleaseId, Standing>,
+    done: Stepped,
+}
+
+/// What a step changed.
+#[derive(Clone, Debug, Default)]
+pub struct Stepped {
+    /// The releases that it may have touched, as they stood before.
+    pub releases: BTreeMap<ReleaseId, Standing>,
+    /// Names of the groups that are others now, or gone.
+    pub groups: BTreeSet<String>,
 }
 
 /// What a step touches of one folder.
@@ -95,10 +106,20 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    /// Every group, by name.
+    pub fn groups(&self) -> impl Iterator<Item = (&String, &Arc<Group>)> {
+        self.folders.values().flat_map(|folder| &folder.groups)
+    }
+
     /// Takes in what a commit changed.
-    pub fn step_forward(&mut self, repository: &Repository, root: &Root, changes: &[Change]) -> Result<()> {
+    pub fn step_forward(
+        &mut self,
+        repository: &Repository,
+        root: &Root,
+        changes: &[Change],
+    ) -> Result<Stepped> {
         let entries = changes.iter().map(|change| (change.path.as_str(), change.after.as_ref()));
-        self.step(repository, root, entries).map(|_| ())
+        self.step(repository, root, entries)
     }
 
     /// Takes back what a commit changed. Returns the releases that this may have touched, as they stood before.
@@ -109,7 +130,7 @@ impl Snapshot {
         changes: &[Change],
     ) -> Result<BTreeMap<ReleaseId, Standing>> {
         let entries = changes.iter().map(|change| (change.path.as_str(), change.before.as_ref()));
-        self.step(repository, root, entries)
+        self.step(repository, root, entries).map(|done| done.releases)
     }
 
     fn step<'c>(
@@ -117,7 +138,7 @@ impl Snapshot {
         repository: &Repository,
         root: &Root,
         entries: impl Iterator<Item = (&'c str, Option<&'c Entry>)>,
-    ) -> Result<BTreeMap<ReleaseId, Standing>> {
+    ) -> Result<Stepped> {
         let mut step = Step::default();
         for (path, entry) in entries {
             match root.place(path) {
@@ -150,7 +171,7 @@ impl Snapshot {
         for (path, touched) in std::mem::take(&mut step.folders) {
             self.regroup(&path, touched, &mut step);
         }
-        Ok(step.releases)
+        Ok(step.done)
     }
 
     /// A folder of releases may have become a link: then they are not gone, they are out of sight.
@@ -173,8 +194,7 @@ impl Snapshot {
         }
     }
 
-    /// Groups the files of a folder anew, as far as they were touched. A group is named by its file, or by its folder
-    /// with a slash.
+    /// Groups the files of a folder anew, as far as they were touched.
     fn regroup(&mut self, path: &str, touched: Touched, step: &mut Step) {
         let folder = self.folders.get(path).cloned().unwrap_or_default();
         let is_split = folder.loose == 0;
@@ -185,62 +205,78 @@ impl Snapshot {
             names.extend(folder.files.keys().cloned());
             names.insert(whole.clone());
         }
-        for name in names {
-            let group = match folder.files.get(&name) {
-                _ if is_foreign => None,
-                Some(file) if is_split => {
-                    let alone = BTreeMap::from([(name.clone(), Arc::clone(file))]);
-                    Some(assemble_group(&alone, &self.settings))
-                }
-                None if !is_split && name == whole => Some(assemble_group(&folder.files, &self.settings)),
-                Some(_) | None => None,
-            };
-            self.replace(&name, group.map(Arc::new), step);
+        let group = |name: &String| match folder.files.get(name) {
+            _ if is_foreign => None,
+            Some(file) if is_split => {
+                let alone = BTreeMap::from([(name.clone(), Arc::clone(file))]);
+                Some(assemble_group(&alone, &self.settings))
+            }
+            None if !is_split && *name == whole => Some(assemble_group(&folder.files, &self.settings)),
+            Some(_) | None => None,
+        };
+        let groups: Vec<_> = names.iter().map(|name| group(name).map(Arc::new)).collect();
+        let is_empty = folder.files.is_empty();
+        // Not shared with this clone any more, the folder is changed where it is.
+        drop(folder);
+        for (name, group) in names.iter().zip(groups) {
+            self.replace(path, name, group, &mut step.done);
         }
-        if folder.files.is_empty() {
+        if is_empty {
             self.folders.remove(path);
         }
     }
 
     /// Puts a group in the place of another, and keeps how the releases of both stood.
-    fn replace(&mut self, name: &str, group: Option<Arc<Group>>, step: &mut Step) {
-        let before = self.groups.get(name).cloned();
-        let releases = |group: &Option<Arc<Group>>| -> Vec<ReleaseId> {
+    fn replace(&mut self, folder: &str, name: &str, group: Option<Arc<Group>>, done: &mut Stepped) {
+        let before = self.group(name).cloned();
+        if before.is_none() && group.is_none() {
+            return;
+        }
+        let releases = |group: &Option<Arc<Group>>| -> BTreeSet<ReleaseId> {
             group.iter().flat_map(|group| group.releases().keys().cloned()).collect()
         };
         let (old, new) = (releases(&before), releases(&group));
-        for release in old.iter().chain(&new) {
-            if !step.releases.contains_key(release) {
-                step.releases.insert(release.clone(), self.standing(release));
+        for release in old.union(&new) {
+            if !done.releases.contains_key(release) {
+                done.releases.insert(release.clone(), self.standing(release));
             }
         }
-        for release in old {
-            if let Some(holders) = self.holders.get_mut(&release) {
-                holders.remove(name);
-                if holders.is_empty() {
-                    self.holders.remove(&release);
-                }
+        for release in old.difference(&new) {
+            let Some(holders) = self.holders.get_mut(&release.namespace).map(Arc::make_mut) else { continue };
+            let Some(names) = holders.get_mut(release) else { continue };
+            names.remove(name);
+            if names.is_empty() {
+                holders.remove(release);
             }
         }
-        for release in new {
-            self.holders.entry(release).or_default().insert(name.to_owned());
+        for release in new.difference(&old) {
+            let holders = Arc::make_mut(self.holders.entry(release.namespace.clone()).or_default());
+            holders.entry(release.clone()).or_default().insert(name.to_owned());
         }
+        let groups = &mut Arc::make_mut(self.folders.entry(folder.to_owned()).or_default()).groups;
         match group {
-            Some(group) => self.groups.insert(name.to_owned(), group),
-            None => self.groups.remove(name),
+            Some(group) => groups.insert(name.to_owned(), group),
+            None => groups.remove(name),
         };
+        done.groups.insert(name.to_owned());
     }
 
-    /// Every release that is named.
-    pub fn releases(&self) -> impl Iterator<Item = &ReleaseId> {
-        self.holders.keys()
+    /// What a group says, if it is there.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Arc<Group>> {
+        self.folders.get(directory(name))?.groups.get(name)
+    }
+
+    /// The groups that name a release.
+    fn holders(&self, release: &ReleaseId) -> Option<&BTreeSet<String>> {
+        self.holders.get(&release.namespace)?.get(release)
     }
 
     /// How a release stands.
     #[must_use]
     pub fn standing(&self, release: &ReleaseId) -> Standing {
-        let Some(holders) = self.holders.get(release) else { return Standing::Absent };
-        let mut holders = holders.iter().filter_map(|name| self.groups.get(name)?.releases().get(release));
+        let Some(holders) = self.holders(release) else { return Standing::Absent };
+        let mut holders = holders.iter().filter_map(|name| self.group(name)?.releases().get(release));
         match (holders.next(), holders.next()) {
             (Some(Ok(release)), None) => Standing::At { digest: release.digest, cap: release.cap },
             (Some(_), _) => Standing::Broken,
@@ -251,25 +287,29 @@ impl Snapshot {
     /// The file that holds a release, or the folder whose files hold it together; empty where there is none.
     #[must_use]
     pub fn home(&self, release: &ReleaseId) -> &str {
-        let name = self.holders.get(release).and_then(BTreeSet::first);
+        let name = self.holders(release).and_then(BTreeSet::first);
         name.map_or("", |name| name.trim_end_matches('/'))
     }
 
     /// The whole root, with the rule that nothing stands twice.
     #[must_use]
     pub fn assemble(&self, root: &Root) -> Assembled {
-        let mut assembled = merge(self.groups.values().map(Arc::as_ref));
-        assembled.diagnostics.extend(self.settings.diagnostics(&root.settings()));
+        let groups: BTreeMap<_, _> = self.groups().collect();
+        let mut assembled = merge(groups.into_values().map(Arc::as_ref));
+        assembled.diagnostics.extend(self.remarks(root));
         assembled
-            .diagnostics
-            .extend(self.folders.iter().filter_map(|(path, folder)| crowded(path, folder.files.len())));
-        assembled
+    }
+
+    /// What is to be said of the settings, and of folders as such.
+    pub fn remarks(&self, root: &Root) -> impl Iterator<Item = Diagnostic> {
+        let folders = self.folders.iter().filter_map(|(path, folder)| crowded(path, folder.files.len()));
+        self.settings.diagnostics(&root.settings()).into_iter().chain(folders)
     }
 
     /// The mistakes of files of which nobody can say which release they hold. While there is one, nothing is gone.
     #[must_use]
     pub fn opaque(&self) -> Vec<Diagnostic> {
-        let files = self.folders.values().flat_map(|folder| &folder.files);
+        let files = self.folders.values().filter(|folder| folder.loose > 0).flat_map(|folder| &folder.files);
         let opaque = files.filter(|(_, file)| is_loose(file));
         let flaws = opaque.flat_map(|(path, file)| file.flaws.iter().map(move |flaw| (path, file, flaw)));
         let errors = flaws.filter(|(_, _, flaw)| flaw.severity == Severity::Error);

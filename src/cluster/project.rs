@@ -5,40 +5,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::fields::{Ownership, canonical, extract};
+use crate::fields::{Ownership, Stand};
 use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, RecordLive};
 
-/// What a drift is computed from: the object without status and server's metadata, and who owns its fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stand {
-    bytes: Box<[u8]>,
-    /// Who owns its fields.
-    pub ownership: Ownership,
-}
-
-impl Stand {
-    fn of(object: &Value) -> Self {
-        let bytes = canonical(object).into_boxed_slice();
-        Self { bytes, ownership: Ownership::default() }
-    }
-
-    /// The object.
-    #[must_use]
-    pub fn object(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_default()
-    }
-}
-
 /// A CloneSet as it was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeenCloneSet {
-    /// Its projection; `drift` is empty, and `body` is the part that we own (all of it where we own nothing).
+    /// Its projection; `drift` is empty.
     pub live: Live,
-    /// What a drift is computed from.
-    pub stand: Stand,
     /// A partition that is neither a count nor a percentage, as it stands: Kruise keeps every pod then.
     pub odd_partition: Option<String>,
 }
@@ -122,7 +99,7 @@ pub fn stand(object: &Value) -> Stand {
             }
         }
     }
-    Stand { ownership: Ownership::of(object, keys::FIELD_MANAGER), ..Stand::of(&kept) }
+    Stand::owned_by(&kept, Ownership::of(object, keys::FIELD_MANAGER))
 }
 
 /// Another tool that applies the object too, as its marks say.
@@ -184,9 +161,8 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
     let labels = map(object, "/metadata/labels");
     let annotations = map(object, "/metadata/annotations");
     let stand = stand(object);
-    let kept = stand.object();
     let (partition, odd_partition) = partition(object);
-    let owners = stand.ownership.owners();
+    let replicas_owner = stand.ownership.owners().other_owner(&["spec", "replicas"]).map(str::to_owned);
     let replicas = object.pointer("/spec/replicas").map_or(1, |_| count(object, "/spec/replicas"));
     let live = Live {
         uid: uid(object)?,
@@ -196,17 +172,17 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         replicas,
         partition,
         paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
-        replicas_owner: owners.other_owner(&["spec", "replicas"]).map(str::to_owned),
+        replicas_owner,
         suspend: annotations.get(keys::SUSPEND).cloned(),
         rollback: annotations.get(keys::ROLLBACK).cloned(),
         root: annotations.get(keys::ROOT).cloned(),
         other_owner: other_owner(&labels, &annotations),
         memory: Memory::from_annotations(&annotations),
         status: status(object),
-        body: Arc::new(extract(&kept, &stand.ownership).unwrap_or(kept)),
+        stand,
         drift: Drift::default(),
     };
-    Some(SeenCloneSet { live, stand, odd_partition })
+    Some(SeenCloneSet { live, odd_partition })
 }
 
 /// A companion.
@@ -270,8 +246,9 @@ mod tests {
             (live.status.updated, live.status.expected_updated, live.status.update_revision.as_str()),
             (1, 0, "web-1")
         );
-        assert_eq!(live.body["metadata"]["annotations"], json!({"note": "x", keys::SUSPEND: ""}));
-        assert_eq!(live.body.get("status"), None);
+        let stands = live.stand.ours();
+        assert_eq!(stands["metadata"]["annotations"], json!({"note": "x", keys::SUSPEND: ""}));
+        assert_eq!(stands.get("status"), None);
     }
 
     #[test]

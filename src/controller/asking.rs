@@ -55,7 +55,7 @@ pub struct Git {
     due: bool,
     /// Whether what was read is to be read again by another configuration.
     reread: bool,
-    known: BTreeMap<ReleaseId, Known>,
+    known: Arc<BTreeMap<ReleaseId, Known>>,
     /// Documents that were looked for since the last poll.
     tried: BTreeSet<Digest>,
 }
@@ -75,7 +75,7 @@ impl Git {
             owed: None,
             due: false,
             reread: false,
-            known: BTreeMap::new(),
+            known: Arc::default(),
             tried: BTreeSet::new(),
         }
     }
@@ -173,10 +173,14 @@ impl Git {
     }
 
     /// What is to be read now: a head, and the one seen before it.
-    pub fn next_read(&mut self, known: &BTreeMap<ReleaseId, Known>, policy: &Arc<Policy>) -> Option<Ask> {
+    pub fn next_read(
+        &mut self,
+        known: &Arc<BTreeMap<ReleaseId, Known>>,
+        policy: &Arc<Policy>,
+    ) -> Option<Ask> {
         if self.owed.is_none() {
             let head = self.read?;
-            if !self.reread && *known == self.known {
+            if !self.reread && (Arc::ptr_eq(known, &self.known) || *known == self.known) {
                 return None;
             }
             self.owed = Some(Owed { head, before: self.seen, fetched_at: None });
@@ -184,9 +188,9 @@ impl Git {
         }
         let owed = self.owed.as_ref().filter(|_| self.due)?;
         (self.due, self.reread) = (false, false);
-        self.known = known.clone();
+        self.known = Arc::clone(known);
         let (head, seen) = (owed.head, owed.before);
-        Some(Ask::Read { head, seen, known: known.clone(), policy: Arc::clone(policy) })
+        Some(Ask::Read { head, seen, known: Arc::clone(known), policy: Arc::clone(policy) })
     }
 
     /// Which of `sought` to look for now: each once between two polls.
@@ -258,7 +262,7 @@ mod tests {
 
     /// What is read next: a head, and the one seen before it.
     fn next(git: &mut Git) -> Option<(CommitId, Option<CommitId>)> {
-        match git.next_read(&BTreeMap::new(), &Arc::default())? {
+        match git.next_read(&Arc::default(), &Arc::default())? {
             Ask::Read { head, seen, .. } => Some((head, seen)),
             Ask::Poll { .. } | Ask::Find(_) => None,
         }

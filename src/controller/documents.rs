@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::model::Digest;
+use crate::model::{Digest, ReleaseId};
 use crate::objects::record::DOCUMENTS_MAX;
 use crate::spec::Release;
 
@@ -39,13 +39,19 @@ pub fn unpack(text: &str, digest: Digest) -> Option<Release> {
 #[derive(Default)]
 pub struct Shelf {
     releases: BTreeMap<Digest, Arc<Release>>,
+    /// A release's documents name it: no two releases share a digest.
+    digests: BTreeMap<ReleaseId, BTreeSet<Digest>>,
     packed: BTreeMap<Digest, Option<Arc<str>>>,
 }
 
 impl Shelf {
     /// Puts a release there.
     pub fn put(&mut self, release: &Arc<Release>) {
-        self.releases.entry(release.digest).or_insert_with(|| Arc::clone(release));
+        if self.releases.contains_key(&release.digest) {
+            return;
+        }
+        self.releases.insert(release.digest, Arc::clone(release));
+        self.digests.entry(release.id.clone()).or_default().insert(release.digest);
     }
 
     /// A release.
@@ -61,10 +67,21 @@ impl Shelf {
         packed.clone()
     }
 
-    /// Keeps what is named, and no more.
-    pub fn retain(&mut self, named: &BTreeSet<Digest>) {
-        self.releases.retain(|digest, _| named.contains(digest));
-        self.packed.retain(|digest, _| named.contains(digest));
+    /// Of one release, keeps what is named, and no more.
+    pub fn retain(&mut self, id: &ReleaseId, is_named: impl Fn(&Digest) -> bool) {
+        let Some(digests) = self.digests.get_mut(id) else { return };
+        let (releases, packed) = (&mut self.releases, &mut self.packed);
+        digests.retain(|digest| {
+            let kept = is_named(digest);
+            if !kept {
+                releases.remove(digest);
+                packed.remove(digest);
+            }
+            kept
+        });
+        if digests.is_empty() {
+            self.digests.remove(id);
+        }
     }
 }
 

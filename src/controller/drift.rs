@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cluster::SeenCloneSet;
-use crate::cluster::project::{self, Stand};
-use crate::fields::{FieldChange, Fingerprint, compare, drift};
+use crate::cluster::project;
+use crate::fields::{FieldChange, Fingerprint, Stand, compare, drift};
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
 use crate::plan::body;
@@ -92,7 +92,7 @@ impl Echoes {
         memory: Option<&Memory>,
         policy: &Policy,
     ) -> Drift {
-        let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.stand);
+        let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.live.stand);
         let live = &seen.live;
         let is_known = live.is_fresh()
             && memory
@@ -102,7 +102,7 @@ impl Echoes {
             changes.retain(|change| !is_template(change) || change.found.as_ref() == Some(&change.wanted));
         }
         let template = changes.iter().any(|it| is_template(it) && it.found.as_ref() != Some(&it.wanted));
-        let owners = seen.stand.ownership.owners();
+        let owners = seen.live.stand.ownership.owners();
         let partition_owner = owners.other_owner(&["spec", "updateStrategy", "partition"]).map(str::to_owned);
         Drift { changes: changes.into(), template, partition_owner, applied: owners.has_ours() }
     }

@@ -21,7 +21,26 @@ use crate::plan;
 use crate::world::{Case, Decision, Memory, Move, Plan, World};
 
 /// What of a move is told, as it was at the last lap.
-type Shown = (View, Option<Memory>, Option<Pending>, Option<Hold>);
+struct Shown {
+    view: View,
+    memory: Option<Memory>,
+    pending: Option<Pending>,
+    violation: Option<Hold>,
+}
+
+impl Shown {
+    fn of(decided: &Move, violation: Option<&Hold>) -> Self {
+        let (view, memory, pending) = (decided.view.clone(), decided.memory.clone(), decided.pending.clone());
+        Self { view, memory, pending, violation: violation.cloned() }
+    }
+
+    fn is_of(&self, decided: &Move, violation: Option<&Hold>) -> bool {
+        self.view == decided.view
+            && self.memory == decided.memory
+            && self.pending == decided.pending
+            && self.violation.as_ref() == violation
+    }
+}
 
 /// What a lap came to.
 #[derive(Clone, Copy, Debug)]
@@ -81,9 +100,12 @@ impl Laps {
     /// Does one lap.
     pub async fn lap(&mut self) -> Lapped {
         let (world, changed) = self.observer.world(self.clock.now());
-        let mut plan = plan::plan(&world);
-        self.observer.begin_lap(&world);
-        self.told.retain(|id| world.cases.contains_key(id));
+        let plan = plan::plan(&world);
+        for id in self.observer.begin_lap(&world) {
+            self.told.forget(&id);
+            self.shown.remove(&id);
+            self.intents.remove(&id);
+        }
         let violations: BTreeMap<ReleaseId, Hold> =
             guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold(id))).collect();
         let Done { carried, left } = match &self.executor {
@@ -93,8 +115,8 @@ impl Laps {
                     matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id)
                 };
                 let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
-                let moves: BTreeMap<_, _> =
-                    plan.moves.iter().filter(|(id, it)| may(id) && sees(id, it)).collect();
+                let moves = plan.moves.iter().filter(|(_, it)| !it.writes.is_empty());
+                let moves: BTreeMap<_, _> = moves.filter(|(id, it)| may(id) && sees(id, it)).collect();
                 let (clock, source, policy) = (self.clock, &world.source, &world.policy);
                 let is_fresh = || source.is_fresh(clock.now(), policy.stale_after);
                 executor.carry_out(&moves, &is_fresh).await
@@ -102,7 +124,7 @@ impl Laps {
             None => Done::default(),
         };
         self.settle(&world, &plan, &carried).await;
-        self.tell(&world, &mut plan, &changed, &carried, &violations);
+        self.tell(&world, &plan, &changed, &carried, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
         let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
         Lapped { wake_at: if left { Some(self.clock.now()) } else { plan.wake_at }, settled }
@@ -187,29 +209,36 @@ impl Laps {
     fn tell(
         &mut self,
         world: &World,
-        plan: &mut Plan,
+        plan: &Plan,
         changed: &BTreeSet<ReleaseId>,
         carried: &BTreeMap<ReleaseId, Carried>,
         violations: &BTreeMap<ReleaseId, Hold>,
     ) {
-        self.shown.retain(|id, _| plan.moves.contains_key(id));
-        self.intents.retain(|id, _| plan.moves.contains_key(id));
         self.doubtful.retain(|id, _| plan.moves.contains_key(id));
         let removes = |id: &ReleaseId| plan.moves.get(id).is_some_and(|it| it.decision == Decision::Remove);
         self.removed.retain(|id, _| removes(id));
-        for (id, it) in &plan.moves {
-            let Some(case) = world.cases.get(id) else { continue };
-            self.tell_late(world, id, case);
-            let violation = violations.get(id).cloned();
-            let shown = (it.view.clone(), it.memory.clone(), it.pending.clone(), violation.clone());
-            let same = self.shown.get(id) == Some(&shown);
-            if same && !changed.contains(id) && !carried.contains_key(id) {
-                continue;
+        let doubtful: Vec<ReleaseId> = self.doubtful.keys().cloned().collect();
+        for id in doubtful {
+            if let Some(case) = world.cases.get(&id) {
+                self.tell_late(world, &id, case);
             }
-            self.shown.insert(id.clone(), shown);
+        }
+        // Both are in one order: mostly the next one that was shown is the one.
+        let mut shown = self.shown.iter().peekable();
+        let is_news = |(id, it): &(&ReleaseId, &Move)| {
+            let next = shown.next_if(|(other, _)| other == id).map(|(_, shown)| shown);
+            let same = next
+                .or_else(|| self.shown.get(*id))
+                .is_some_and(|shown| shown.is_of(it, violations.get(*id)));
+            !same || changed.contains(*id) || carried.contains_key(*id)
+        };
+        let news: Vec<_> = plan.moves.iter().filter(is_news).collect();
+        for (id, it) in news {
+            let violation = violations.get(id);
+            let Some(case) = world.cases.get(id) else { continue };
+            self.shown.insert(id.clone(), Shown::of(it, violation));
             let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
             let before = self.told.before(id, case);
-            let violation = violation.as_ref();
             let again = self.removed.get(id) == Some(&it.message);
             self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before, again });
         }

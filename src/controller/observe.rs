@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::catalog::{Known, Reading};
+use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
@@ -37,8 +37,12 @@ pub struct Observer {
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
+    /// What the cluster remembers, as the catalog asks it.
+    known: Arc<BTreeMap<ReleaseId, Known>>,
     dirty: BTreeSet<ReleaseId>,
     changed: BTreeSet<ReleaseId>,
+    /// Releases that are no more.
+    gone: BTreeSet<ReleaseId>,
     sought: Sought,
     lost: BTreeMap<Digest, ReleaseId>,
 }
@@ -61,8 +65,10 @@ impl Observer {
             forbidden: BTreeMap::new(),
             blind: BTreeSet::new(),
             cases: BTreeMap::new(),
+            known: Arc::default(),
             dirty: BTreeSet::new(),
             changed: BTreeSet::new(),
+            gone: BTreeSet::new(),
             sought: Sought::new(),
             lost: BTreeMap::new(),
         }
@@ -127,12 +133,7 @@ impl Observer {
 
     /// Takes what Git says now.
     pub fn take_reading(&mut self, reading: Reading) {
-        let before = &self.reading.desired;
-        let moved =
-            |(id, now): &(&ReleaseId, &Desired)| !before.get(*id).is_some_and(|it| same_desire(it, now));
-        self.dirty.extend(reading.desired.iter().filter(moved).map(|(id, _)| id.clone()));
-        let gone = before.keys().filter(|id| !reading.desired.contains_key(*id));
-        self.dirty.extend(gone.cloned());
+        self.dirty.extend(differing(&self.reading.desired, &reading.desired, same_desire));
         let unknown = self.cases.iter().filter(|(_, case)| case.desired == Desired::Unknown);
         self.dirty.extend(unknown.map(|(id, _)| id.clone()));
         self.reading = reading;
@@ -190,30 +191,42 @@ impl Observer {
         self.shelf.packed(digest)
     }
 
-    /// A lap begins: what is kept of releases and objects that are no more is forgotten.
-    pub fn begin_lap(&mut self, world: &World) {
-        self.refusals.begin_lap(|id| world.cases.contains_key(id));
-        self.strangers.retain(|id, _| world.cases.contains_key(id));
-        self.told.retain(|id, _| world.cases.contains_key(id));
+    /// A lap begins: what is kept of releases and objects that are no more is forgotten. Returns those releases.
+    pub fn begin_lap(&mut self, world: &World) -> BTreeSet<ReleaseId> {
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.retain(|id| !world.cases.contains_key(id));
+        self.refusals.begin_lap(|id| !gone.contains(id));
+        for id in &gone {
+            self.strangers.remove(id);
+            self.told.remove(id);
+        }
         let is_cloneset = |key: &ObjectKey| key.kind == Kind::CloneSet;
         let of = |key: &ObjectKey| ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
         let cache = &self.cache;
         self.echoes.retain(|key| {
             if is_cloneset(key) { world.cases.contains_key(&of(key)) } else { cache.companion(key).is_some() }
         });
+        gone
     }
 
     /// What the cluster remembers, as the catalog asks it.
     #[must_use]
-    pub fn known(&mut self) -> BTreeMap<ReleaseId, Known> {
+    pub fn known(&mut self) -> Arc<BTreeMap<ReleaseId, Known>> {
         self.refresh();
-        let of = |(id, case): (&ReleaseId, &Arc<Case>)| {
-            let memory = case.memory().or_else(|| case.recorded_memory())?;
-            let proven = memory.top().is_some_and(|top| top.digest == memory.digest);
-            let is_complete = proven && memory.step_reached.is_some() && case.live.is_some();
-            Some((id.clone(), Known { digest: memory.digest, episode: memory.episode, is_complete }))
+        Arc::clone(&self.known)
+    }
+
+    /// Notes what the cluster remembers of a release.
+    fn note_known(&mut self, id: &ReleaseId) {
+        let known = self.cases.get(id).and_then(|case| remembered(case));
+        if self.known.get(id) == known.as_ref() {
+            return;
+        }
+        let all = Arc::make_mut(&mut self.known);
+        match known {
+            Some(known) => all.insert(id.clone(), known),
+            None => all.remove(id),
         };
-        self.cases.iter().filter_map(of).collect()
     }
 
     /// Looks again at every release of which something changed.
@@ -227,16 +240,18 @@ impl Observer {
         for id in &dirty {
             match self.case(id) {
                 Some(case) => {
+                    self.shelf.retain(id, |digest| case.documents.contains_key(digest));
                     self.cases.insert(id.clone(), Arc::new(case));
                 }
                 None => {
+                    self.shelf.retain(id, |_| false);
                     self.cases.remove(id);
                     self.blind.remove(id);
+                    self.gone.insert(id.clone());
                 }
             }
+            self.note_known(id);
         }
-        let named = self.cases.values().flat_map(|case| case.documents.keys().copied()).collect();
-        self.shelf.retain(&named);
         let cases = &self.cases;
         self.sought.retain(|_, (id, _)| cases.contains_key(id));
         self.changed.append(&mut dirty);
@@ -397,6 +412,14 @@ impl Observer {
     }
 }
 
+/// What the cluster remembers of a release.
+fn remembered(case: &Case) -> Option<Known> {
+    let memory = case.memory().or_else(|| case.recorded_memory())?;
+    let proven = memory.top().is_some_and(|top| top.digest == memory.digest);
+    let is_complete = proven && memory.step_reached.is_some() && case.live.is_some();
+    Some(Known { digest: memory.digest, episode: memory.episode, is_complete })
+}
+
 /// The releases that memory names and whose documents are needed, with the commit that may have them.
 fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     let Some(memory) = case.memory().or_else(|| case.recorded_memory()) else { return BTreeMap::new() };
@@ -444,6 +467,7 @@ fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
 /// Whether Git says the same as before. Releases are shared while their text stands, and never compared by value.
 fn same_desire(a: &Desired, b: &Desired) -> bool {
     match (a, b) {
+        (Desired::Release(a), Desired::Release(b)) if Arc::ptr_eq(a, b) => true,
         (Desired::Release(a), Desired::Release(b)) => {
             Arc::ptr_eq(&a.release, &b.release)
                 && a.episode == b.episode

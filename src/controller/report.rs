@@ -124,11 +124,6 @@ impl Told {
         self.0.insert(id.clone(), status);
     }
 
-    /// Keeps those of the releases that there are.
-    pub fn retain(&mut self, has: impl Fn(&ReleaseId) -> bool) {
-        self.0.retain(|id, _| has(id));
-    }
-
     /// A release is gone.
     pub fn forget(&mut self, id: &ReleaseId) {
         self.0.remove(id);

@@ -39,7 +39,7 @@ pub enum Ask {
         /// The head that was seen before it.
         seen: Option<CommitId>,
         /// What the cluster remembers.
-        known: BTreeMap<ReleaseId, Known>,
+        known: Arc<BTreeMap<ReleaseId, Known>>,
         /// The daemon's configuration.
         policy: Arc<Policy>,
     },

@@ -7,13 +7,17 @@
 
 pub mod change;
 pub mod canonical;
+pub mod compact;
 pub mod quantity;
 pub mod owned;
 pub mod compare;
 pub mod extract;
+pub mod stand;
 
 pub use canonical::{Fingerprint, canonical};
 pub use change::FieldChange;
+pub use compact::Compact;
 pub use compare::{compare, drift};
 pub use extract::extract;
 pub use owned::Ownership;
+pub use stand::Stand;

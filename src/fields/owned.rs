@@ -3,11 +3,13 @@
 //! Format: Kubernetes, `FieldsV1`: `f:NAME` is a field, `k:{…}` an item of a list by its keys, `v:…` an item of a
 //! set; an empty object is a leaf, which owns all below it; `.` is the item or map itself.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-/// The owners of one object's fields, as compact bytes: a cache keeps thousands of them.
+/// The owners of one object's fields, as compact bytes: a cache keeps thousands of them. Clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ownership(Box<[u8]>);
+pub struct Ownership(Arc<[u8]>);
 
 type Set = Map<String, Value>;
 
@@ -42,7 +44,7 @@ impl Ownership {
                 (name, _, subresource) => others.push(json!([format!("{name} ({subresource})"), fields])),
             }
         }
-        Self(json!([applied, updated, others]).to_string().into_bytes().into_boxed_slice())
+        Self(json!([applied, updated, others]).to_string().into_bytes().into())
     }
 
     /// Opens them.

@@ -59,11 +59,9 @@ pub(crate) fn fetch(
         }
     }
     let mut builder = source.inner().packbuilder().map_err(failed)?;
-    for oid in walk {
-        budget.left()?;
-        let oid = oid.map_err(failed)?;
-        builder.insert_commit(oid).map_err(failed)?;
-    }
+    // Not commit by commit: each would bring its whole tree.
+    builder.insert_walk(&mut walk).map_err(failed)?;
+    budget.left()?;
     let mut receiver = Receiver::new(mirror, budget)?;
     let mut refused = None;
     let mut take = |bytes: &[u8]| {

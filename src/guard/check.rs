@@ -19,12 +19,16 @@ use crate::world::{Action, Decision, Desired, Live, Plan, World, Write};
 #[must_use]
 pub fn check(world: &World, plan: &Plan) -> BTreeMap<ReleaseId, Violation> {
     let mut found = BTreeMap::new();
-    for id in world.cases.keys().filter(|id| !plan.moves.contains_key(*id)) {
+    // Both are in one order: where they have the same releases, nothing has to be looked up.
+    let is_same = world.cases.keys().eq(plan.moves.keys());
+    for id in world.cases.keys().filter(|id| !is_same && !plan.moves.contains_key(*id)) {
         let message = "the plan says nothing of it".to_owned();
         found.insert(id.clone(), Violation { rule: Rule::Silence, message });
     }
+    let mut cases = world.cases.values();
     for (id, step) in &plan.moves {
-        let judged = match world.cases.get(id) {
+        let case = if is_same { cases.next() } else { world.cases.get(id) };
+        let judged = match case {
             Some(case) => check_move(Scene { world, id, case, plan: step }),
             None => require(false, Rule::Whole, || "the plan moves a release that is not there".to_owned()),
         };
@@ -134,13 +138,13 @@ fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
         entered.is_some_and(|release| release.orphan),
         "its release does not say that its objects stay",
     )?;
-    let stands = scene.case.live.as_ref().is_some_and(|live| live.body["spec"] == body["spec"]);
+    let stands = scene.case.live.as_ref().is_some_and(|live| live.stand.ours()["spec"] == body["spec"]);
     require(stands, Rule::Whole, || "what is left behind is not as it stands".to_owned())
 }
 
 /// The body is the CloneSet as it stands.
 fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
-    let same = Sent::settled(sent.spec) == Sent::settled(&live.body["spec"])
+    let same = Sent::settled(sent.spec) == Sent::settled(&live.stand.ours()["spec"])
         && sent.partition.partition_pods(live.replicas) == live.kept()
         && sent.replicas.map_or(live.replicas_owner.is_some(), |replicas| replicas == live.replicas);
     require(same, Rule::Whole, || "an adoption changes the spec".to_owned())

@@ -96,6 +96,6 @@ fn check_size(motion: &Motion<'_>) -> Result<(), Violation> {
 fn check_content(motion: &Motion<'_>) -> Result<(), Violation> {
     let noted = motion.is_note() || motion.scene.plan.decision == Decision::Complete;
     let Some(release) = motion.release.filter(|_| !noted) else { return Ok(()) };
-    let same = Sent::settled(motion.sent.spec) == Sent::settled(&release.cloneset.value["spec"]);
+    let same = Sent::settled(motion.sent.spec) == Sent::settled(&release.cloneset.value.open()["spec"]);
     require(same, Rule::Whole, || "the spec is not the one of the release that memory names".to_owned())
 }

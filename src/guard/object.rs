@@ -96,7 +96,7 @@ fn is_entered(scene: Scene<'_>, key: &ObjectKey, body: &Value) -> bool {
     };
     let says = |release: &Release| {
         let mut companions = release.companions.iter();
-        companions.any(|it| it.body.key == *key && content(&it.body.value) == content(body))
+        companions.any(|it| it.body.key == *key && content(&it.body.value.open()) == content(body))
     };
     let digest = scene.plan.memory.as_ref().map(|memory| memory.digest);
     let entered = digest.map(|digest| scene.release(digest).is_none_or(says));

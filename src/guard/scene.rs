@@ -172,11 +172,12 @@ fn is_known(scene: Scene<'_>, sent: &Sent<'_>) -> bool {
     };
     let mut releases = scene.case.documents.values().chain(head);
     let written = releases.any(|it| {
-        it.template == sent.memory.template && it.cloneset.value["spec"]["template"] == *sent.template
+        it.template == sent.memory.template && it.cloneset.value.open()["spec"]["template"] == *sent.template
     });
     let entered = scene.memory().is_some_and(|memory| memory.template == sent.memory.template);
-    let stands = scene.case.live.as_ref().is_some_and(|live| live.body["spec"]["template"] == *sent.template);
+    let live = scene.case.live.as_ref();
+    let stands = || live.is_some_and(|live| live.stand.ours()["spec"]["template"] == *sent.template);
     let left = matches!(scene.plan.decision, Decision::Note | Decision::Fail);
-    let unchanged = scene.case.live.as_ref().is_some_and(|live| left || !live.drift.template);
-    written || (entered && stands && unchanged)
+    let unchanged = live.is_some_and(|live| left || !live.drift.template);
+    written || (entered && unchanged && stands())
 }

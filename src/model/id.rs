@@ -25,6 +25,16 @@ fn from_hex<const N: usize>(text: &str) -> Result<[u8; N], InvalidId> {
     Ok(bytes)
 }
 
+/// Writes bytes as hexadecimal digits, two for each.
+fn to_hex<'o>(bytes: &[u8], out: &'o mut [u8]) -> &'o str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    std::str::from_utf8(out).expect("digits are ASCII")
+}
+
 macro_rules! hex_type {
     ($(#[$doc:meta])* $type:ident, $bytes:expr) => {
         $(#[$doc])*
@@ -46,15 +56,13 @@ macro_rules! hex_type {
 
             /// The first `digits` hexadecimal digits.
             fn prefix(&self, digits: usize) -> String {
-                let mut text = self.to_string();
-                text.truncate(digits);
-                text
+                to_hex(&self.0, &mut [0; 2 * $bytes])[..digits].to_owned()
             }
         }
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(to_hex(&self.0, &mut [0; 2 * $bytes]))
             }
         }
 

@@ -1,7 +1,9 @@
-//! Names of Kubernetes objects and of releases: parsed once, never a bare string again.
+//! Names of Kubernetes objects and of releases: parsed once, never a bare string again. Clones share their text: a
+//! name stands in many maps.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest DNS-1123 label (Kubernetes, "Object Names and IDs").
 const LABEL_MAX: usize = 63;
@@ -53,7 +55,7 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $max:expr, $dots:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as text.
@@ -68,7 +70,7 @@ macro_rules! name_type {
 
             fn from_str(name: &str) -> Result<Self, InvalidName> {
                 check(name, $max, $dots)?;
-                Ok(Self(name.to_owned()))
+                Ok(Self(name.into()))
             }
         }
 

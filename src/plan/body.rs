@@ -42,7 +42,7 @@ pub fn cloneset(
     memory: &Memory,
     policy: &Policy,
 ) -> Arc<Value> {
-    let value = Value::clone(&release.cloneset.value);
+    let value = release.cloneset.value.open();
     finish(value, &release.id, shape, own_size, memory, policy)
 }
 
@@ -56,7 +56,7 @@ pub fn as_it_stands(
     memory: &Memory,
     policy: &Policy,
 ) -> Arc<Value> {
-    let mut value = Value::clone(&live.body);
+    let mut value = live.stand.ours();
     identify(&mut value, id);
     finish(value, id, shape, own_size, memory, policy)
 }
@@ -111,7 +111,7 @@ pub fn adoption(id: &ReleaseId, memory: &Memory, policy: &Policy) -> Arc<Value> 
 /// The CloneSet without anything that makes it ours: it is left behind.
 #[must_use]
 pub fn left_behind(id: &ReleaseId, live: &Live) -> Arc<Value> {
-    let mut value = Value::clone(&live.body);
+    let mut value = live.stand.ours();
     identify(&mut value, id);
     let metadata = &mut value["metadata"];
     map_at(metadata, "labels").remove(keys::MANAGED_BY);
@@ -122,7 +122,7 @@ pub fn left_behind(id: &ReleaseId, live: &Live) -> Arc<Value> {
 /// A companion as written, with our marks.
 #[must_use]
 pub fn companion(body: &Body, id: &ReleaseId, policy: &Policy) -> Arc<Value> {
-    let mut value = Value::clone(&body.value);
+    let mut value = body.value.open();
     mark(&mut value, id, policy);
     Arc::new(value)
 }

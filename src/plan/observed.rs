@@ -15,6 +15,9 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }
+    if says_everything(facts) {
+        return None;
+    }
     let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };
     let mut message = String::new();
     if facts.live.is_fresh() {
@@ -24,6 +27,15 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
         message = reached(facts, &mut memory);
     }
     (memory != *facts.memory).then(|| facts.note('f', Decision::Note, memory, message))
+}
+
+/// Whether there is nothing that memory could say more: a release that rests is not worth a copy of it.
+fn says_everything(facts: &Facts<'_>) -> bool {
+    let (memory, live) = (facts.memory, facts.live);
+    let is_reached = memory.revision.as_ref() == Some(&live.status.update_revision)
+        && memory.step_reached.is_some()
+        && facts.is_proven();
+    memory.uid.as_ref() == Some(&live.uid) && (is_reached || !live.is_fresh())
 }
 
 /// Learns the revision of the entered template; until then no pod of it could have been late. At zero replicas it is

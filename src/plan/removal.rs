@@ -138,7 +138,7 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         // One that no documents have keeps our marks, and is not touched beside a CloneSet that is not ours.
         let Some(companion) = written(key) else { continue };
         let expect = Expect::Same(there.uid.clone(), there.version.clone());
-        let action = Action::Apply { body: Arc::clone(&companion.body.value), expect };
+        let action = Action::Apply { body: Arc::new(companion.body.value.open()), expect };
         writes.push(Write { object: key.clone(), action, forward: true });
     }
     let expect = Expect::Same(live.uid.clone(), live.version.clone());

@@ -1,6 +1,7 @@
 //! The plan of the whole world: each release by itself, with what crosses releases looked at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::{LiftKind, ReleaseId};
 use crate::plan::facts::Facts;
@@ -15,8 +16,8 @@ use crate::world::{Case, Decision, Desired, Move, Plan, World};
 #[must_use]
 pub fn plan(world: &World) -> Plan {
     let withheld = withheld(world);
-    let mut plan = Plan::default();
-    for (id, case) in &world.cases {
+    let mut wake_at = None;
+    let one = |(id, case): (&ReleaseId, &Arc<Case>)| {
         let mut outcome = match (namespace_forbidden(world, id), &case.desired) {
             (Some(hold), _) => Outcome::hold('a', vec![hold]),
             (None, Desired::Gone(removal)) => remove(world, id, case, removal, &withheld),
@@ -29,11 +30,12 @@ pub fn plan(world: &World) -> Plan {
         outcome.holds.retain(|hold| said.insert(hold.message.clone()));
         // What somebody can lift comes first, on every screen.
         outcome.holds.sort_by_key(|hold| hold.lift.kind == LiftKind::Wait);
-        plan.wake_at = [plan.wake_at, outcome.wake_at].into_iter().flatten().min();
-        let view = view(world, id, case, &outcome);
-        plan.moves.insert(id.clone(), moved(outcome, case, view));
-    }
-    plan
+        wake_at = [wake_at, outcome.wake_at].into_iter().flatten().min();
+        let view = view(world, case, &outcome);
+        (id.clone(), moved(outcome, case, view))
+    };
+    let moves = world.cases.iter().map(one).collect();
+    Plan { moves, wake_at }
 }
 
 fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {

@@ -1,8 +1,8 @@
 //! What people see of a decision: phase, versions, steps, pods, holds.
 
-use crate::model::{Gate, Hold, ReleaseId};
+use crate::model::{Gate, Hold};
 use crate::objects::record::{Phase, Pods, StepState, StepView, Versions, View};
-use crate::plan::facts::{Facts, Head};
+use crate::plan::facts::Head;
 use crate::plan::outcome::Outcome;
 use crate::plan::permit::{approvals, asked, ignored};
 use crate::plan::steps;
@@ -11,7 +11,7 @@ use crate::world::{Case, Decision, Live, Memory, World};
 
 /// Shows `outcome`.
 #[must_use]
-pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> View {
+pub fn view(world: &World, case: &Case, outcome: &Outcome) -> View {
     let head = Head::of(world, case);
     let before = case.memory().or_else(|| case.recorded_memory().filter(|_| case.live.is_none()));
     let memory = outcome.memory.as_ref().or(before);
@@ -20,9 +20,8 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
     let desired = head.as_ref().map(Head::release);
     // The release that people ask about: the one that Git wants, else the entered one.
     let shown = desired.or(entered);
-    let facts = Facts::of(world, id, case);
     let is_entered = shown.zip(memory).is_some_and(|(release, memory)| release.digest == memory.digest);
-    let size = size(&facts, head.as_ref(), case);
+    let size = size(head.as_ref(), case);
     View {
         phase: phase(outcome, memory, desired.map(|release| &**release)),
         version: Versions {
@@ -46,10 +45,9 @@ pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> Vi
 }
 
 /// The size that should stand. Where the CloneSet is gone it is the last one known: it is made again with that.
-fn size(facts: &Option<Facts<'_>>, head: Option<&Head<'_>>, case: &Case) -> u32 {
+fn size(head: Option<&Head<'_>>, case: &Case) -> u32 {
     let in_git = head.and_then(|head| head.release().replicas);
-    let standing =
-        facts.as_ref().map(Facts::wanted_size).or_else(|| case.live.as_ref().map(|live| live.replicas));
+    let standing = case.live.as_ref().map(|live| live.replicas);
     let known = || case.record.as_ref().map(|record| record.replicas);
     in_git.or(standing).or_else(known).unwrap_or(0)
 }

@@ -36,6 +36,12 @@ impl Group {
     pub fn releases(&self) -> &BTreeMap<ReleaseId, Checked> {
         &self.releases
     }
+
+    /// What it names; a subject that it names twice comes twice.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let releases = self.releases.keys().cloned().map(Subject::Release);
+        releases.chain(self.claims.iter().map(|claim| claim.subject.clone()))
+    }
 }
 
 /// A place that names an object or a release.
@@ -48,9 +54,12 @@ struct Claim {
     file: Arc<ParsedFile>,
 }
 
+/// What may stand only once in a root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
+pub(crate) enum Subject {
+    /// A release.
     Release(ReleaseId),
+    /// An object of one.
     Object(ObjectKey),
 }
 

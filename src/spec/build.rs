@@ -1,7 +1,5 @@
 //! The documents of one release → the release: its strategy, its digest, and what only shows between documents.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use crate::model::Digest;
@@ -117,7 +115,7 @@ pub fn release(
     let documents = canonical::documents(texts).into_bytes();
     let body = |companion: &&Accompanying| {
         let key = companion.key.clone()?;
-        Some(Companion { body: Body { key, value: Arc::clone(&companion.body) } })
+        Some(Companion { body: Body { key, value: companion.body.clone() } })
     };
     let mut bodies: Vec<Companion> = companions.iter().filter_map(body).collect();
     let rank = |kind: Kind| Kind::COMPANIONS.iter().position(|it| *it == kind);
@@ -136,7 +134,7 @@ pub fn release(
         documents: documents.into(),
         version: cloneset.version.clone(),
         replicas: cloneset.replicas,
-        cloneset: Body { key: cloneset.key.clone()?, value: Arc::clone(&cloneset.body) },
+        cloneset: Body { key: cloneset.key.clone()?, value: cloneset.body.clone() },
         companions: bodies,
     })
 }

@@ -1,9 +1,8 @@
 //! The CloneSet of a release: what Kruise would refuse, or what would fight with the rollout.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
+use crate::fields::Compact;
 use crate::model::{Amount, TemplateHash};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::canonical;
@@ -57,7 +56,7 @@ pub struct CloneSet {
     /// Which one.
     pub key: Option<ObjectKey>,
     /// As written, without `replicas`, `partition` and `paused`.
-    pub body: Arc<Value>,
+    pub body: Compact,
     /// The bytes that go into the digest: as written, without `replicas`.
     pub canonical: String,
     /// *T*.
@@ -97,7 +96,7 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         version: image::version(&value),
         replicas: replicas.and_then(|entry| count(&entry.node, report)),
         replicas_at: replicas.map(|entry| entry.at),
-        body: Arc::new(without(
+        body: Compact::of(&without(
             &value,
             &[
                 &["spec", "replicas"],

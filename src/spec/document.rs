@@ -1,9 +1,6 @@
 //! One document: which kind it is, and that kind's reading.
 
-use std::sync::Arc;
-
-use serde_json::Value;
-
+use crate::fields::Compact;
 use crate::objects::{Kind, ObjectKey, keys, record};
 use crate::spec::canonical;
 use crate::spec::cloneset::{self, CloneSet};
@@ -26,7 +23,7 @@ pub struct Accompanying {
     /// Its kind.
     pub kind: Kind,
     /// As written.
-    pub body: Arc<Value>,
+    pub body: Compact,
     /// The bytes that go into the digest; empty for an autoscaler, which does not.
     pub canonical: String,
     /// Name of the CloneSet that an autoscaler scales.
@@ -208,7 +205,7 @@ fn companion(node: &Node, kind: Kind, report: &mut Report) -> Accompanying {
         } else {
             canonical::json(&value)
         },
-        body: Arc::new(value),
+        body: Compact::of(&value),
         scales: scales.filter(|_| kind == Kind::HorizontalPodAutoscaler).map(str::to_owned),
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use crate::fields::Compact;
 use crate::model::{Amount, Digest, ReleaseId, TemplateHash};
 use crate::objects::{Kind, ObjectKey};
 
@@ -66,7 +65,7 @@ pub struct Body {
     /// Which object.
     pub key: ObjectKey,
     /// The document.
-    pub value: Arc<Value>,
+    pub value: Compact,
 }
 
 /// An object that is applied with a release.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use crate::fields::FieldChange;
+use crate::fields::{FieldChange, Stand};
 use crate::model::{Amount, ResourceVersion, Uid};
 use crate::objects::record::ReleaseStatus;
 use crate::world::memory::Memory;
@@ -78,7 +76,7 @@ pub struct Live {
     /// Its status.
     pub status: CounterStatus,
     /// Labels, annotations other than memory, and spec as they stand.
-    pub body: Arc<Value>,
+    pub stand: Stand,
     /// How it differs from the entered release; empty where the documents of that are not to be had.
     pub drift: Drift,
 }

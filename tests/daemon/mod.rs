@@ -6,6 +6,7 @@ mod doors;
 mod events;
 mod health;
 mod metrics;
+mod quiet;
 mod refused;
 pub mod stage;
 

@@ -1,12 +1,14 @@
 //! A stage: a real repository, the embedded cluster, the daemon's own loop, and a clock that stands still while
 //! nobody waits for it.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
 use triton::cluster::Cluster;
 use triton::controller::{Clock, Controller, Pulse, Rules, Settings, Source};
 use triton::devcluster::controllers::Controllers;
@@ -22,7 +24,7 @@ use crate::repo::Repo;
 /// What the clocks show at first.
 const START: &str = "2026-11-22T10:00:00Z";
 /// Time between two polls.
-const INTERVAL: Duration = Duration::from_secs(5);
+pub const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Everything of one story.
 pub struct Stage {
@@ -40,6 +42,10 @@ pub struct Stage {
     name: &'static str,
     /// Whether the daemon only looks.
     pub observe: bool,
+    /// Where the repository is served; none for its folder.
+    pub address: Option<String>,
+    /// What the daemon asked the cluster: method, path and query.
+    pub requests: Arc<Mutex<Vec<String>>>,
     /// Whether Git is read on the loop's own thread.
     pub inline: bool,
     /// What the loop of the last daemon shows of itself.
@@ -74,6 +80,8 @@ impl Stage {
             daemon: None,
             name: "daemon",
             observe: false,
+            address: None,
+            requests: Arc::default(),
             inline: true,
             pulse: None,
             started: 0,
@@ -104,6 +112,8 @@ impl Stage {
             daemon: None,
             name: "other",
             observe: false,
+            address: None,
+            requests: Arc::default(),
             inline: true,
             pulse: None,
             started: 0,
@@ -145,6 +155,11 @@ impl Stage {
         self.start();
     }
 
+    /// The daemon's state folder.
+    pub fn state_folder(&self) -> &Path {
+        self.state.path()
+    }
+
     /// Names of the pods of `checkout`.
     pub fn pod_names(&self) -> Vec<String> {
         self.cluster.store().list("pods", Some("shop")).iter().map(|pod| pod.name().to_owned()).collect()
@@ -180,19 +195,26 @@ impl Stage {
 
     /// A way to the cluster for a client in this process.
     pub fn client(&self) -> Cluster {
+        let requests = Arc::clone(&self.requests);
         let service = self.cluster.router().into_service::<kube::client::Body>();
+        let service = service.map_request(move |request: axum::http::Request<kube::client::Body>| {
+            requests.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+            request
+        });
         Cluster::new(kube::Client::new(service, "default"))
     }
 
     /// Starts the daemon.
     pub fn start(&mut self) {
-        let remote = Remote::new(self.repo.path().to_str().unwrap(), "main").unwrap();
+        let folder = self.repo.path().to_str().unwrap();
+        let remote = Remote::new(self.address.as_deref().unwrap_or(folder), "main").unwrap();
         let mirror = Mirror::open(self.state.path(), remote, Limits::default()).unwrap();
         self.started += 1;
         let settings = Settings {
             interval: INTERVAL,
             holder: format!("{}-{}", self.name, self.started),
-            inline: self.inline,
+            // A client of HTTP has threads of its own, and waits for them.
+            inline: self.inline && self.address.is_none(),
             observe: self.observe.then(|| self.state.path().join("seen")),
         };
         let source = Source::new(mirror, "");

@@ -11,7 +11,7 @@ use triton::devcluster::Propagation;
 use triton::devcluster::cloneset::CLONESETS;
 use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::sim::Sim as Kube;
-use triton::fields::FieldChange;
+use triton::fields::{FieldChange, Stand};
 use triton::model::{Amount, Digest, ReleaseId, ResourceVersion, Uid};
 use triton::objects::record::{Pending, ReleaseStatus};
 use triton::objects::{Kind, ObjectKey, keys};
@@ -323,7 +323,7 @@ fn place<'a>(live: &'a mut Value, path: &str) -> &'a mut Value {
 /// A CloneSet that somebody else made: the body of a release.
 #[must_use]
 pub fn foreign(release: &Release, replicas: u32) -> Value {
-    let mut body = Value::clone(&release.cloneset.value);
+    let mut body = release.cloneset.value.open();
     body["spec"]["replicas"] = replicas.into();
     body
 }
@@ -380,7 +380,7 @@ impl CloneSet {
             other_owner: None,
             memory: self.memory(),
             status: self.status.clone(),
-            body: Arc::new(body),
+            stand: Stand::of(&body),
             drift: self.drift(entered),
         }
     }
@@ -405,7 +405,8 @@ impl CloneSet {
             let found = self.template.to_string().into();
             changes.push(change("spec.template.spec.containers".to_owned(), Value::Null, found));
         }
-        let written = &entered.cloneset.value["spec"];
+        let body = entered.cloneset.value.open();
+        let written = &body["spec"];
         let strategy = written["updateStrategy"].as_object().into_iter().flatten();
         let fields = strategy.map(|(field, wanted)| (format!("updateStrategy/{field}"), wanted));
         let limit = ("revisionHistoryLimit".to_owned(), &written["revisionHistoryLimit"]);
@@ -450,9 +451,11 @@ impl Cluster {
                 standing.iter().any(|it| it.body.key == *key) || wanted.iter().any(|it| it.body.key == *key);
             match &thing.release {
                 Some(release) if *release == id.to_string() || named => {
-                    let text =
-                        standing.iter().find(|it| it.body.key == *key).map(|it| &it.body.value["spec"]);
-                    let drift = text.filter(|text| **text != thing.says).map(|text| FieldChange {
+                    let text = standing
+                        .iter()
+                        .find(|it| it.body.key == *key)
+                        .map(|it| it.body.value.open()["spec"].clone());
+                    let drift = text.filter(|text| *text != thing.says).map(|text| FieldChange {
                         path: "spec".to_owned(),
                         wanted: text.clone(),
                         found: Some(thing.says.clone()),

@@ -90,7 +90,7 @@ impl Bug {
             }
             Self::TwoUnproven if back && head(case)?.template != memory.template => {
                 let next = head(case)?;
-                body["spec"]["template"] = next.cloneset.value["spec"]["template"].clone();
+                body["spec"]["template"] = next.cloneset.value.open()["spec"]["template"].clone();
                 let_go(body, at_step(next, 1, size));
                 (memory.digest, memory.template, memory.step) = (next.digest, next.template, 1);
                 memory.proven.clone_from(&case.memory()?.proven);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use triton::fields::Compact;
 use triton::model::{Digest, ReleaseId, TemplateHash};
 use triton::objects::{Kind, ObjectKey};
 use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
@@ -246,7 +247,7 @@ pub fn release(id: &ReleaseId, spec: &Spec) -> Arc<Release> {
         documents: documents(id, doc).into(),
         version: doc.template.to_string(),
         replicas: spec.replicas,
-        cloneset: Body { key: key(id, Kind::CloneSet), value: Arc::new(written) },
+        cloneset: Body { key: key(id, Kind::CloneSet), value: Compact::of(&written) },
         companions: companions(id, spec),
     })
 }
@@ -275,7 +276,7 @@ fn companions(id: &ReleaseId, spec: &Spec) -> Vec<Companion> {
     let companion = |kind: Kind, says: Value| Companion {
         body: Body {
             key: key(id, kind),
-            value: Arc::new(json!({
+            value: Compact::of(&json!({
                 "apiVersion": kind.api().api_version(),
                 "kind": kind.api().kind,
                 "metadata": { "namespace": id.namespace.as_str(), "name": id.name.as_str() },

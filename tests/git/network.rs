@@ -17,7 +17,8 @@ use crate::repo::Repo;
 pub struct Request {
     /// `GET` or `POST`.
     pub method: String,
-    path: String,
+    /// Without its query.
+    pub path: String,
     query: String,
     authorization: String,
     content_type: String,
@@ -81,7 +82,7 @@ pub fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// What `git http-backend` answers for the repositories below `root`.
-fn backend(root: &Path, request: &Request) -> Vec<u8> {
+pub fn backend(root: &Path, request: &Request) -> Vec<u8> {
     let mut child = Command::new("git")
         .arg("http-backend")
         .env_clear()

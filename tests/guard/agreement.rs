@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use triton::fields::Compact;
 use triton::guard::check;
 use triton::model::Lift;
 use triton::objects::record::{Pending, ReleaseStatus};
@@ -100,13 +101,13 @@ impl Draw {
             made.cloneset = same.cloneset;
         }
         made.replicas = self.head_replicas;
-        let mut value = (*made.cloneset.value).clone();
+        let mut value = made.cloneset.value.open();
         if let Some(replicas) = self.head_replicas {
             value["spec"]["replicas"] = replicas.into();
         } else {
             drop(value["spec"].as_object_mut().unwrap().remove("replicas"));
         }
-        made.cloneset.value = Arc::new(value);
+        made.cloneset.value = Compact::of(&value);
         made
     }
 

@@ -147,7 +147,7 @@ pub fn frozen() -> Freeze {
 }
 
 pub fn service(release: &Release) -> Write {
-    let mut body = (*release.companions[0].body.value).clone();
+    let mut body = release.companions[0].body.value.open();
     mark(&mut body);
     let expect = Expect::Same(Uid::new("uid-2"), ResourceVersion::new("71"));
     Write {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use triton::fields::Compact;
 use triton::guard::Rule;
 use triton::model::{ResourceVersion, Uid};
 use triton::objects::Kind;
@@ -72,9 +73,9 @@ fn objects_of_others_and_places_not_allowed_are_left_alone() {
 #[test]
 fn a_service_waits_for_its_release() {
     let mut next = b();
-    let mut value = (*next.companions[0].body.value).clone();
+    let mut value = next.companions[0].body.value.open();
     value["spec"]["ports"][0]["port"] = json!(8080);
-    next.companions[0].body.value = Arc::new(value);
+    next.companions[0].body.value = Compact::of(&value);
     let mut world = world(intent(&next), Some(live(&a(), Some(complete(&a())), "0%", 10)), &[&a()]);
     edit_intent(&mut world, |it| it.freezes.push(Arc::new(frozen())));
     let mut lap = Lap { world, plan: plan(Decision::Repair, Some(complete(&a())), vec![service(&a())]) };

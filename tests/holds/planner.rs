@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use triton::fields::FieldChange;
+use triton::fields::{Compact, FieldChange};
 use triton::model::{Lift, LiftKind, ResourceVersion, Uid};
 use triton::objects::Kind;
 use triton::objects::record::ReleaseStatus;
@@ -231,7 +231,7 @@ fn companions() -> Vec<Story> {
     let changed = with(strange(starting()), |world| {
         edit_intent(world, |intent| {
             let companion = &mut Arc::make_mut(&mut intent.release).companions[0].body;
-            companion.value = Arc::new(serde_json::json!({"new": true}));
+            companion.value = Compact::of(&serde_json::json!({"new": true}));
         });
     });
     let blind = with(strange(resting()), |world| {

@@ -47,7 +47,7 @@ fn partition_and_paused_belong_to_the_rollout() {
 #[test]
 fn what_belongs_to_the_rollout_is_not_in_the_body() {
     let text = CHECKOUT.replace("maxUnavailable: 20%", "partition: 0, paused: false");
-    let body = &one(&[("releases/a.yaml", &text)]).cloneset.value;
+    let body = &one(&[("releases/a.yaml", &text)]).cloneset.value.open();
     assert_eq!(body["spec"]["updateStrategy"], serde_json::json!({"type": "InPlaceIfPossible"}));
     assert_eq!(body["spec"]["replicas"], serde_json::Value::Null);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use triton::fields::{Compact, Stand};
 use triton::model::{CommitId, Digest, ReleaseId, ResourceVersion, TemplateHash, Uid};
 use triton::objects::record::{Pending, View};
 use triton::objects::{Kind, ObjectKey, keys};
@@ -78,7 +79,7 @@ pub fn release(image: &str) -> Release {
         "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": "shop", "name": "checkout" },
         "spec": { "selector": { "app": "checkout" }, "ports": [{ "port": 80 }] },
     });
-    let body = |kind, value| Body { key: key(kind, "checkout"), value: Arc::new(value) };
+    let body = |kind, value| Body { key: key(kind, "checkout"), value: Compact::of(&value) };
     Release {
         id: id(),
         path: "releases/shop/checkout.yaml".to_owned(),
@@ -161,7 +162,7 @@ pub fn at_step(release: &Release, stable: &Release, step: u32, pods: Option<u32>
 
 /// A whole body: the release, with memory, this size and this partition.
 pub fn body(release: &Release, memory: &Memory, replicas: u32, partition: &str) -> Value {
-    let mut body = (*release.cloneset.value).clone();
+    let mut body = release.cloneset.value.open();
     body["metadata"]["annotations"] = json!(memory.to_annotations());
     mark(&mut body);
     body["spec"]["replicas"] = json!(replicas);
@@ -206,7 +207,7 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
             current_revision: current.unwrap_or_else(|| update_revision.clone()),
             update_revision,
         },
-        body: release.cloneset.value.clone(),
+        stand: Stand::of(&release.cloneset.value.open()),
         drift: Drift::default(),
     };
     live.status.expected_updated = live.replicas - live.kept();
