@@ -105,6 +105,7 @@ const LIMITS: &[(&str, Reached)] = &[
     ),
     ("cluster/watch.rs RETRY_MAX", Later("a wait, not an end")),
     ("controller/asking.rs LOOKUPS_MAX", Later("the others are looked up after the next poll")),
+    ("controller/pulse.rs STEPS_MAX", Cut("daemon::metrics::a_thousand_rollouts_are_no_thousand_series")),
     ("controller/documents.rs UNPACKED_MAX", Told("limits::documents_that_unpack_to_a_bomb_are_none")),
 ];
 

@@ -18,7 +18,7 @@ use crate::model::{Gate, Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Pending, View};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan;
-use crate::world::{Case, Decision, Memory, Move, Plan, World};
+use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 
 /// What of a move is told, as it was at the last lap.
 struct Shown {
@@ -284,6 +284,11 @@ impl Laps {
             if seen.is_some() {
                 executor.lane.forget(id);
             }
+            self.told.forget(id);
+            return;
+        }
+        // Neither Git nor the cluster knows it any more: a record told now would come back from the dead.
+        if matches!(case.desired, Desired::Gone(_)) && case.memory().is_none() && seen.is_none() {
             self.told.forget(id);
             return;
         }

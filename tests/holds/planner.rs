@@ -409,6 +409,12 @@ fn failures() -> Vec<Story> {
     let kept = with(starting(), |world| {
         edit_live(world, |live| live.memory.as_mut().unwrap().failed = failed(&b()));
     });
+    let left = with(starting(), |world| {
+        edit_live(world, |live| {
+            live.memory.as_mut().unwrap().failed = failed(&b());
+            live.rollback = Some(b().digest.short().to_string());
+        });
+    });
     let away = with(stays(OnFailure::Hold), |world| world.source.head = None);
     let lost = with(stays(OnFailure::Rollback), |world| {
         edit(world, |case| drop(case.documents.remove(&a().digest)));
@@ -424,6 +430,7 @@ fn failures() -> Vec<Story> {
         ("failed, and stays", stays(OnFailure::Hold)),
         ("failed, and stays while Git is away", away),
         ("failed, and was taken back", kept),
+        ("taken back in the cluster", left),
         ("failed, with no documents to go back to", lost),
         ("edited by hand, with no documents to repair it from", edited),
     ]
