@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use triton::guard::check;
-use triton::model::{Amount, Hold, LiftKind, Uid};
+use triton::model::{Amount, Gate, Hold, LiftKind, Uid};
 use triton::plan::plan;
 use triton::spec::Release;
 use triton::world::{
-    Action, Decision, Desired, Freeze, Memory, Move, Permit, RecordLive, Removal, World, Write,
+    Action, Decision, Desired, Fault, Freeze, Memory, Move, Permit, RecordLive, Removal, World, Write,
 };
 
 use crate::support::world::*;
@@ -176,4 +176,57 @@ fn a_cloneset_of_others_is_adopted_by_annotations_alone() {
     let decided = decided(&world(intent(&a), Some(stands), &[&a]));
     assert_eq!(decided.decision, Decision::Adopt);
     assert!(sent(&decided.writes[0]).get("spec").is_none());
+}
+
+/// Git has removed a complete release; it was last read so many seconds ago, and does not answer now.
+fn removed_while_git_is_away(fetched: i64) -> World {
+    let a = release("a");
+    let mut world = left(true);
+    edit(&mut world, |case| case.live = Some(live(&a, Some(complete(&a)), "0%", 10)));
+    world.source.fetched_at = Some(ago(fetched));
+    world.source.fault = Some(Fault::Unreachable { message: "no route".to_owned() });
+    world
+}
+
+#[test]
+fn a_removal_goes_ahead_on_a_young_fetch_and_waits_on_an_old_one() {
+    let young = decided(&removed_while_git_is_away(45));
+    assert_eq!(young.decision, Decision::Remove);
+    assert!(young.writes.iter().all(|write| write.forward));
+    let old = decided(&removed_while_git_is_away(46));
+    assert_eq!((old.decision, old.writes.len()), (Decision::Hold, 0));
+    assert_eq!(old.view.holds[0].gate, Gate::Fetch);
+}
+
+#[test]
+fn a_release_that_is_removed_from_git_is_not_removed_on_an_old_fetch_by_any_plan() {
+    let mut world = removed_while_git_is_away(1);
+    let removes = plan(&world);
+    world.source.fetched_at = Some(ago(46));
+    assert_eq!(check(&world, &removes).len(), 1);
+}
+
+/// B is desired and A, which is proven, was written again so long ago; its ten pods are still on something else.
+fn going_back(seconds: i64, seen: bool) -> World {
+    let (a, b) = (release("a"), release("b"));
+    let memory = Memory { step_reached: None, step_entered: ago(seconds), ..complete(&a) };
+    let mut world = world(intent(&b), Some(live(&a, Some(memory), "0%", 0)), &[&a, &b]);
+    edit_live(&mut world, |live| {
+        live.status.current_revision = "checkout-a".to_owned();
+        if !seen {
+            live.status.observed_generation = Some(live.generation - 1);
+        }
+    });
+    world
+}
+
+#[test]
+fn the_next_release_starts_beside_a_broken_one_but_not_because_kruise_is_away() {
+    assert_eq!(decided(&going_back(599, true)).decision, Decision::Hold);
+    assert_eq!(decided(&going_back(601, true)).decision, Decision::Enter(1));
+    let away = decided(&going_back(601, false));
+    assert_eq!((away.decision, away.writes.len()), (Decision::Hold, 0));
+    assert_eq!(away.wake_at, None, "only Kruise can change it");
+    let enters = plan(&going_back(601, true));
+    assert_eq!(check(&going_back(601, false), &enters).len(), 1, "nor would the guard let it");
 }

@@ -133,6 +133,9 @@ fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
         matches!(scene.case.desired, Desired::Gone(_)),
         "Git has not removed it, and it is left behind",
     )?;
+    let world = scene.world;
+    let fresh = world.source.is_readable() && world.source.is_fresh(world.now, world.policy.stale_after);
+    evidence(fresh, "nothing is left behind while Git cannot be read, or on a fetch that is too old")?;
     let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
     evidence(
         entered.is_some_and(|release| release.orphan),

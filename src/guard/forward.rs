@@ -147,8 +147,8 @@ fn check_alone(motion: &Motion<'_>, intent: &Intent, entered: &Memory, live: &Li
         && status.current_revision == status.update_revision;
     let deadline = motion.scene.release(entered.digest).map(|release| release.strategy.deadline);
     let deadline = deadline.unwrap_or(u32::MAX).min(intent.release.strategy.deadline);
-    let waited =
-        world.now.duration_since(entered.step_entered) >= SignedDuration::from_secs(i64::from(deadline));
+    let waited = live.is_fresh()
+        && world.now.duration_since(entered.step_entered) >= SignedDuration::from_secs(i64::from(deadline));
     alone(settled || waited, "a new template starts before every pod is on the proven one")?;
     let enters = matches!(motion.scene.plan.decision, Decision::Enter(_));
     alone(enters, "a new template is written by a decision that enters nothing")

@@ -118,6 +118,9 @@ fn check_delete(
         evidence(companion.release == scene.id.to_string(), "it belongs to another release")?;
     }
     if scene.plan.decision == Decision::Remove {
+        let world = scene.world;
+        let fresh = world.source.is_fresh(world.now, world.policy.stale_after);
+        evidence(fresh, "nothing is removed on a fetch that is too old")?;
         return check_removal(scene, key);
     }
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;

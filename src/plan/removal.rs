@@ -50,6 +50,9 @@ pub fn remove(
     if !world.source.is_readable() {
         return Outcome::hold('-', vec![holds::git(id, &world.source)]);
     }
+    if !world.source.is_fresh(world.now, world.policy.stale_after) {
+        return Outcome::hold('-', vec![holds::stale(id, &world.source)]);
+    }
     let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, live));
     if let Some(outcome) = untouchable {
         return outcome;

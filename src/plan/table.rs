@@ -303,8 +303,10 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
             return facts.roll_back('k', top, facts.memory.proven.clone(), facts.memory.failed, &why);
         }
         let late = facts.deadline().is_some_and(|deadline| facts.now() > deadline);
-        if !(late && facts.memory.step_reached.is_none()) {
-            let wake = facts.deadline().filter(|_| facts.memory.step_reached.is_none());
+        let under_way = facts.memory.step_reached.is_none();
+        // A status of before tells nothing of the way back: a manager that is away makes no proven release broken.
+        if !(late && under_way && facts.live.is_fresh()) {
+            let wake = facts.deadline().filter(|_| under_way && !late);
             return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
         }
     }

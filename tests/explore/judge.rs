@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use triton::model::{Amount, Percent, ReleaseId};
 use triton::objects::keys;
+use triton::objects::record::Pending;
 use triton::world::Memory;
 
 use crate::explore::daemon::STALE_AFTER;
@@ -13,7 +14,7 @@ use crate::explore::ledger::{
 };
 use crate::explore::line::Commit;
 use crate::explore::pods::{CloneSet, kept};
-use crate::explore::spec::{Doc, template_hash};
+use crate::explore::spec::{DEADLINE, Doc, template_hash};
 
 /// What the checker is shown with a write.
 pub struct Scene<'a> {
@@ -25,6 +26,8 @@ pub struct Scene<'a> {
     pub before: Option<&'a CloneSet>,
     /// The CloneSet after.
     pub after: &'a CloneSet,
+    /// The create that the record announces.
+    pub pending: Option<&'a Pending>,
     /// The line as the server has it.
     pub line: &'a [Arc<Commit>],
     /// The newest head that was seen.
@@ -125,7 +128,11 @@ fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viol
     let after = act.scene.after;
     require(act.memory.uid.as_ref() == Some(&after.uid), "uid", || "memory of another object".to_owned())?;
     let entered_here = ledger.entry.as_ref().is_some_and(|entry| entry.uid == after.uid);
-    let counts = before.memory().is_some_and(|it| it.uid.is_none() || it.uid.as_ref() == Some(&before.uid));
+    // Memory without a UID counts by the create that its record announces; with that record lost it is one to adopt.
+    let counts = before.memory().is_some_and(|it| match &it.uid {
+        Some(uid) => *uid == before.uid,
+        None => act.scene.pending.is_some_and(|pending| pending.digest == it.digest.to_string()),
+    });
     let stands = before.generation == after.generation;
     require(entered_here || stands, "uid", || "a CloneSet that was never ours is changed".to_owned())?;
     let lost = !counts && ledger.excuses.record_lost && letters(&act.memory) == [act.template];
@@ -366,6 +373,12 @@ fn enter(ledger: &mut Ledger, act: &Act<'_>) {
         .entry
         .as_ref()
         .is_some_and(|it| it.doc == entry.doc && it.step == entry.step && it.uid == entry.uid);
+    let other = ledger.entry.as_ref().filter(|it| it.doc.template != act.template && it.uid == after.uid);
+    if let Some(back) = other {
+        let under_way = ledger.proven.last() == Some(&back.doc.template) && ledger.reached.is_none();
+        let late = under_way && act.scene.now - back.at > DEADLINE;
+        ledger.anyway = late.then_some(act.template);
+    }
     if !same {
         ledger.entry = Some(entry);
         ledger.reached = None;

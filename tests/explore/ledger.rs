@@ -82,6 +82,9 @@ pub struct Ledger {
     pub entry: Option<Entry>,
     /// Whether its step was reached.
     pub reached: Option<Arrival>,
+    /// The template that was started although the way back to the proven one had not ended within its deadline. That
+    /// is the one case in which pods of another unproven template may still run beside it.
+    pub anyway: Option<char>,
     /// Disturbances.
     pub excuses: Excuses,
 }

@@ -2,7 +2,9 @@
 
 use triton::model::ReleaseId;
 use triton::objects::keys;
+use triton::world::Fault;
 
+use crate::explore::daemon::STALE_AFTER;
 use crate::explore::ledger::{Violation, require};
 use crate::explore::line::removed_by;
 use crate::explore::sim::Sim;
@@ -30,7 +32,8 @@ pub fn may_go(sim: &Sim, id: &ReleaseId) -> bool {
     !unasked.contains(id) || unasked.len() <= 1 || unasked.len() * 5 <= all
 }
 
-/// A CloneSet was deleted by a write, or left behind.
+/// A CloneSet was deleted by a write, or left behind. That goes forward as a step does: on a fetch that is young enough,
+/// whether or not Git answered a moment ago, and never while the branch is refused.
 ///
 /// # Errors
 /// The rule that it breaks.
@@ -38,7 +41,10 @@ pub fn removed(sim: &Sim, id: &ReleaseId, stays: bool) -> Result<(), Violation> 
     let head = sim.line.iter().find(|commit| Some(commit.number) == sim.seen);
     let gone = head.is_some_and(|head| !head.specs.contains_key(id));
     require(gone, "removal", || format!("{id} is removed though Git has it"))?;
-    require(sim.daemon.fault.is_none(), "removal", || format!("{id} is removed while Git cannot be read"))?;
+    let refused = matches!(sim.daemon.fault, Some(Fault::Refused { .. }));
+    require(!refused, "removal", || format!("{id} is removed while Git is refused"))?;
+    let young = sim.daemon.fetched.is_some_and(|at| sim.now - at <= STALE_AFTER);
+    require(young, "removal", || format!("{id} is removed on an old fetch"))?;
     require(may_go(sim, id), "removal", || format!("{id} is removed with others, and nobody said so"))?;
     let ledger = &sim.ledgers[id];
     let excused = ledger.excuses.hand || ledger.excuses.dirty || ledger.excuses.record_lost;

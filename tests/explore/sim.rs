@@ -404,6 +404,7 @@ impl Sim {
             now: self.now,
             before,
             after,
+            pending: self.cluster.records.get(id).and_then(|record| record.pending.as_ref()),
             line: &self.line,
             seen: self.seen,
             follows: self.daemon.reading.as_ref().map(|reading| reading.head().number),
