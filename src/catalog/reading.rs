@@ -95,7 +95,7 @@ impl Catalog {
         diagnostics.extend(last.snapshot.remarks(&self.root));
         diagnostics.extend(last.freezes.diagnostics().cloned());
         let (desired, named) = (last.desired.clone(), Arc::clone(last.whole.named()));
-        let is_whole = last.snapshot.opaque().is_empty();
+        let is_whole = last.snapshot.opaque().is_empty() && self.emptied(&last).is_none();
         self.last = Some(last);
         Ok(Reading { desired, is_whole, named, diagnostics })
     }

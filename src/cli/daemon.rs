@@ -98,7 +98,18 @@ impl Daemon {
         if let Some(listener) = listener {
             doors.spawn(server::serve(listener, controller.pulse()));
         }
-        let ended = controller.run(ended).await;
+        // Without its doors nobody could tell whether the loop turns: that must not go unseen.
+        let closed = async {
+            match doors.join_next().await {
+                Some(closed) => anyhow::anyhow!("health and metrics are served no more: {closed:?}"),
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = controller.run(ended) => ended,
+            closed = closed => return Err(closed),
+        };
         // With the rule to add, where a right is missing.
         ended.map_err(|error| anyhow::anyhow!(error.hold("the daemon ended").message))
     }

@@ -23,8 +23,8 @@ const FIELD: char = '\u{1f}';
 ///
 /// The record in the cluster keeps the daemon's last transitions; commits and approvals are read from the clone that
 /// this runs in. With -o json, a list of {time, decision, message, digest, step, head, author}: `decision` is Create,
-/// Adopt, Enter, Note, Complete, Repair, Fail, RollBack or Remove for what the daemon did; Commit or Approve for a
-/// commit, which is `head` then, with its author.
+/// Adopt, Enter, Note, Complete, Repair, Fail, RollBack, Remove or Rest (what a new version no longer has was removed)
+/// for what the daemon did; Commit or Approve for a commit, which is `head` then, with its author.
 #[derive(Args, Debug)]
 pub struct HistoryArgs {
     /// Which release

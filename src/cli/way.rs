@@ -184,7 +184,8 @@ impl<'a> Way<'a> {
                 ways.push(self.target(step));
                 people += self.approvals(step);
             }
-            let soak = release.strategy.steps.get(step as usize - 1).map_or(0, |step| step.soak);
+            let soak =
+                release.strategy.steps.get((step as usize).wrapping_sub(1)).map_or(0, |step| step.soak);
             if soak > 0 && !permitted.skip {
                 ways.push(format!("soak {}", span(i64::from(soak))));
                 least += soak;

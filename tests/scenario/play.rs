@@ -13,9 +13,10 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays the scenario in this file twice: both times the same must happen, to the millisecond.
 pub fn twice(file: &str) {
-    // Told where `RUST_LOG` asks for it.
+    // Told where `RUST_LOG` asks for it, on this thread alone: other tests read what is logged on theirs.
     let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().finish();
+    let _guard = tracing::subscriber::set_default(lines);
     let scenario = read(file);
     let (first, second) = (once(file, &scenario), once(file, &scenario));
     for (number, (one, other)) in first.iter().zip(&second).enumerate() {
