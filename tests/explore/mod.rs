@@ -194,4 +194,31 @@ mod tests {
         assert_eq!(played.violation, None, "{}", played.log.join("\n"));
         assert_eq!(played.cures, 1, "{}", played.log.join("\n"));
     }
+
+    /// How many crashes of a story are compared with what comes without them; all of them end alike.
+    fn compared(setup: &Setup, ops: &[Op]) -> u64 {
+        let played = play(setup, ops, None, true);
+        assert_eq!(played.violation, None, "{}", played.log.join("\n"));
+        played.pairs
+    }
+
+    #[test]
+    fn a_crash_is_compared_unless_a_freeze_ends_within_the_restart() {
+        let frozen = |seconds| {
+            let setup = Setup { bad: Vec::new(), ..one(plain()) };
+            let ops = [Op::Run(6), Op::Commit(0, vec![Edit::Template('B'), Edit::FreezeFor(seconds)])];
+            compared(&setup, &[&ops[..], &[Op::Crash(9)]].concat())
+        };
+        assert_eq!([3, 40].map(frozen), [0, 1]);
+    }
+
+    #[test]
+    fn a_crash_is_compared_unless_a_deadline_passes_within_the_restart() {
+        let failing = |rounds| {
+            let setup = Setup { bad: vec!['B'], ..one(plain()) };
+            let ops = [Op::Run(6), Op::Commit(0, vec![Edit::Template('B')]), Op::Run(rounds)];
+            compared(&setup, &[&ops[..], &[Op::CrashAfterPoll]].concat())
+        };
+        assert_eq!([10, 24].map(failing), [1, 0]);
+    }
 }
