@@ -86,25 +86,28 @@ impl RunArgs {
 /// # Errors
 /// Where something that it needs cannot be used, or the lease is lost.
 pub async fn run(args: RunArgs, printer: &Printer) -> Result<Exit> {
-    log_to_stdout(args.log, printer);
+    let form = log_to_stdout(args.log, printer);
     let daemon = args.daemon();
     let configuration = daemon.configuration()?;
-    printer.note(format!(
-        "following {} of {}, every {:#}; Ctrl-C ends it",
-        daemon.branch,
-        daemon.repo,
-        SignedDuration::try_from(daemon.interval).unwrap_or(SignedDuration::MAX)
-    ));
+    let every = SignedDuration::try_from(daemon.interval).unwrap_or(SignedDuration::MAX);
+    let follows = format!("following {} of {}, every {every:#}", daemon.branch, daemon.repo);
+    match form {
+        Format::Text => printer.note(format!("{follows}; Ctrl-C ends it")),
+        // Who collects the log reads both streams as one.
+        Format::Json => tracing::info!("{follows}"),
+    }
     // Without signals to listen for there is nothing to wait for either: the supervisor ends it.
     daemon.run(&configuration, async { drop(interrupted().await) }).await?;
     Ok(Exit::Fine)
 }
 
-fn log_to_stdout(form: Option<Format>, printer: &Printer) {
+fn log_to_stdout(form: Option<Format>, printer: &Printer) -> Format {
     let usual = if std::io::stdout().is_terminal() { Format::Text } else { Format::Json };
-    let lines = log::subscriber(form.unwrap_or(usual), printer.paint, log::filter(), std::io::stdout);
+    let form = form.unwrap_or(usual);
+    let lines = log::subscriber(form, printer.paint, log::filter(), std::io::stdout);
     // A test may have set one already.
     let _ = tracing::subscriber::set_global_default(lines);
+    form
 }
 
 #[cfg(test)]

@@ -306,7 +306,6 @@ impl Controller {
             });
             // What this lap left to be told is told when the records say so, and wake the next one.
             if let (Some(lease), Some(head)) = (&self.lease, self.git.settled())
-                && lapped.settled
                 && self.lane.is_told()
             {
                 lease.note_told(head);
