@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use triton::cli::log;
 use triton::cli::output::{Format, Paint};
 
@@ -36,6 +38,10 @@ impl io::Write for Paper {
 
 impl Log {
     fn begin() -> Self {
+        // While one thread alone listens, `tracing` asks whichever thread meets a line first whether anybody wants it, and
+        // remembers a no for all of them. So that there is always somebody, one listener that keeps nothing is everybody's.
+        let _ =
+            tracing::subscriber::set_global_default(tracing_subscriber::registry().with(LevelFilter::INFO));
         let text = Arc::new(Mutex::new(Vec::new()));
         let paper = Paper(Arc::clone(&text));
         let filter = EnvFilter::new("warn,triton=info,audit=info");
