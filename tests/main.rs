@@ -6,6 +6,7 @@ mod api;
 mod catalog;
 mod check;
 mod clone;
+mod cluster;
 mod crd;
 mod daemon;
 mod doors;

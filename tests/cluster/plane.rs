@@ -1,0 +1,88 @@
+//! A control plane, started by `up` and ended by `down`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::Value;
+
+/// A control plane.
+pub struct Plane {
+    dir: PathBuf,
+    /// Where this one is ours alone: its folder, which goes with it.
+    own: Option<tempfile::TempDir>,
+}
+
+impl Plane {
+    /// The one that `tests/cluster/test` has started. Tests share it: each keeps to namespaces of its own.
+    pub fn shared() -> Self {
+        let dir = std::env::var_os("TRITON_CLUSTER").expect("run these with tests/cluster/test");
+        Self { dir: dir.into(), own: None }
+    }
+
+    /// One for this test alone, to be broken.
+    pub fn own() -> Self {
+        let own = tempfile::tempdir().expect("a temporary folder");
+        let up = script("up").arg(own.path()).output().expect("a shell");
+        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        Self { dir: own.path().to_owned(), own: Some(own) }
+    }
+
+    /// Where its logs, keys and processes are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How a subject reaches it: `admin`, `triton`, `observe`.
+    pub fn kubeconfig(&self, subject: &str) -> PathBuf {
+        self.dir.join(format!("{subject}.kubeconfig"))
+    }
+
+    /// A client of a subject, with `namespace` as its own.
+    pub async fn client(&self, subject: &str, namespace: &str) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig(subject)).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        let mut config = config.expect("a configuration");
+        namespace.clone_into(&mut config.default_namespace);
+        Client::try_from(config).expect("a client")
+    }
+
+    /// What `kubectl` says as admin.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        self.kubectl_reading(args, "")
+    }
+
+    /// What `kubectl` says as admin, with this to read.
+    pub fn kubectl_reading(&self, args: &[&str], input: &str) -> String {
+        let mut kubectl = Command::new(self.dir.join("bin/kubectl"));
+        kubectl.arg("--kubeconfig").arg(self.kubeconfig("admin")).args(args);
+        kubectl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = kubectl.spawn().expect("kubectl runs");
+        child.stdin.take().expect("it reads").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("kubectl ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {args:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// An object, where there is one.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let args = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json"];
+        let text = self.kubectl(&args);
+        (!text.is_empty()).then(|| serde_json::from_str(&text).expect("JSON"))
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        if self.own.is_some() {
+            let _ = script("down").arg(&self.dir).status();
+        }
+    }
+}
+
+fn script(name: &str) -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(name))
+}
