@@ -37,7 +37,7 @@ fn the_configuration_that_the_readme_shows_is_read_with_and_without_its_comments
     let bare = |line: &str| line.strip_prefix("  # ").map_or(line.to_owned(), |field| format!("  {field}"));
     let ssh: Vec<String> = shown.lines().filter(|line| !line.contains("tokenFile")).map(bare).collect();
     let git = read(&ssh.join("\n")).unwrap().git;
-    let files = [git.username_file, git.password_file, git.ssh_key_file, git.known_hosts_file];
+    let files = [git.username_file, git.password_file, git.ca_file, git.ssh_key_file, git.known_hosts_file];
     assert!(files.iter().all(Option::is_some) && git.accept_head.is_some(), "{files:?}");
     // What the comments call the default is the default.
     let plain = read("apiVersion: triton.io/v1\nkind: Configuration\n").unwrap();

@@ -224,6 +224,7 @@ fn credentials(configuration: &Configuration) -> Credentials {
         token_file: file(&git.token_file),
         username_file: file(&git.username_file),
         password_file: file(&git.password_file),
+        ca_file: file(&git.ca_file),
         ssh_key_file: file(&git.ssh_key_file),
         known_hosts_file: file(&git.known_hosts_file),
     }

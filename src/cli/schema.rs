@@ -244,6 +244,8 @@ struct Git {
     token_file: Option<String>,
     username_file: Option<String>,
     password_file: Option<String>,
+    /// The authorities that HTTPS accepts, in the place of the system's.
+    ca_file: Option<String>,
     ssh_key_file: Option<String>,
     known_hosts_file: Option<String>,
     /// The head to go on from where the branch was rewritten: all 40 digits.

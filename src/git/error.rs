@@ -115,7 +115,7 @@ pub enum Error {
         /// The repository.
         url: String,
     },
-    /// A secret could not be read.
+    /// A secret, or what proves who the other side is, could not be read.
     #[error("cannot read {path}")]
     Credential {
         /// The configured file.

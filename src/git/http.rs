@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use reqwest::{StatusCode, Url, redirect};
+use reqwest::{Certificate, StatusCode, Url, redirect};
+use rustls::CertificateError;
 
 use crate::git::budget::Budget;
 use crate::git::error::{Error, Result};
@@ -23,12 +24,16 @@ const REDIRECTS_MAX: usize = 3;
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 /// Longest secret. GitHub's longest tokens have 255 characters, signed ones (JWT) a few thousand.
 const SECRET_MAX: u64 = 16 << 10;
+/// Longest file of authorities. All that a Linux distribution trusts have 220 KiB.
+const AUTHORITIES_MAX: u64 = 1 << 20;
 /// The user where none is given: GitHub's for installation tokens; GitLab, Gitea and Azure DevOps take any.
 const USER: &str = "x-access-token";
 
 /// One server, with its connections kept open between polls.
 pub(crate) struct Server {
     client: Client,
+    /// The file of authorities as it stood when the client was made; none for the system's.
+    authorities: Option<String>,
 }
 
 /// What a server answered, before the body.
@@ -55,19 +60,32 @@ struct Login {
 }
 
 impl Server {
-    /// A client that follows no redirects by itself and has the system's certificates.
-    pub(crate) fn new(url: &str) -> Result<Self> {
+    /// `known`, as long as the authorities are what they were, or another one.
+    pub(crate) fn of(remote: &Remote, known: Option<Self>) -> Result<Self> {
+        let file = remote.credentials.ca_file.as_ref();
+        let authorities = file.map(|file| text(file, AUTHORITIES_MAX)).transpose()?;
+        match known.filter(|known| known.authorities == authorities) {
+            Some(known) => Ok(known),
+            None => Self::new(remote, authorities),
+        }
+    }
+
+    /// A client that follows no redirects by itself.
+    fn new(remote: &Remote, authorities: Option<String>) -> Result<Self> {
         // Whoever comes second finds the same provider installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        let mut client = Client::builder()
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_MAX)
             .timeout(None)
-            .user_agent(concat!("git/2.0 triton/", env!("CARGO_PKG_VERSION")))
-            .build();
+            .user_agent(concat!("git/2.0 triton/", env!("CARGO_PKG_VERSION")));
+        if let (Some(text), Some(file)) = (&authorities, &remote.credentials.ca_file) {
+            client = client.tls_certs_only(certificates(file, text)?);
+        }
+        let client = client.build();
         client
-            .map(|client| Self { client })
-            .map_err(|error| Error::Unreachable { url: url.to_owned(), why: plain(&error) })
+            .map(|client| Self { client, authorities })
+            .map_err(|error| Error::Unreachable { url: remote.to_string(), why: plain(&error) })
     }
 
     /// Reads which branches there are.
@@ -158,7 +176,23 @@ fn plain(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match wrapped.and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "its certificate is of an unknown authority: where that is your own, name it as git.caFile in the \
+             daemon's configuration"
+                .to_owned()
+        }
+        _ => cause.to_string(),
+    }
+}
+
+/// The certificates in a file of authorities. One without any would trust nobody: a mistake that is better told.
+fn certificates(file: &Path, text: &str) -> Result<Vec<Certificate>> {
+    let failed = |why: &str| Error::Credential { path: file.to_owned(), source: std::io::Error::other(why) };
+    let found = Certificate::from_pem_bundle(text.as_bytes())
+        .map_err(|_| failed("it has what is no certificate in PEM"))?;
+    if found.is_empty() { Err(failed("it has no certificate in PEM")) } else { Ok(found) }
 }
 
 fn check(answer: &Answer, content_type: &str, budget: &Budget) -> Result<()> {
@@ -231,12 +265,17 @@ fn login(credentials: &Credentials, user: Option<&str>) -> Result<Option<Login>>
 }
 
 fn secret(path: &Path) -> Result<String> {
+    Ok(text(path, SECRET_MAX)?.trim().to_owned())
+}
+
+/// What stands in a file of at most `max` bytes.
+fn text(path: &Path, max: u64) -> Result<String> {
     let failed = |source| Error::Credential { path: path.to_owned(), source };
     let mut text = String::new();
     let file = fs::File::open(path).map_err(failed)?;
-    file.take(SECRET_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > SECRET_MAX {
-        return Err(failed(std::io::Error::other(format!("it has more than {SECRET_MAX} bytes"))));
+    file.take(max + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > max {
+        return Err(failed(std::io::Error::other(format!("it has more than {max} bytes"))));
     }
-    Ok(text.trim().to_owned())
+    Ok(text)
 }

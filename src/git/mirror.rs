@@ -195,10 +195,7 @@ impl Mirror {
                 Ok(Conversation::Local(path.clone(), local::head(path, self.remote.branch())?))
             }
             Address::Http { .. } => {
-                let server = match self.server.take() {
-                    Some(server) => server,
-                    None => http::Server::new(budget.url())?,
-                };
+                let server = http::Server::of(&self.remote, self.server.take())?;
                 let opened = server.open(&self.remote, budget);
                 self.server = Some(server);
                 opened.map(|(session, advertisement)| Conversation::Http(session, advertisement))

@@ -20,7 +20,7 @@ pub struct Remote {
     pub(crate) ssh_program: PathBuf,
 }
 
-/// Files with secrets. They are read anew at each use, so that a rotated one is picked up.
+/// Files with secrets, and with what proves who the other side is. They are read anew at each use, so that a rotated one is picked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// A token, sent as the password of HTTP's basic authentication, which GitHub, GitLab, Gitea, Bitbucket and
@@ -30,6 +30,8 @@ pub struct Credentials {
     pub username_file: Option<PathBuf>,
     /// The password of HTTP's basic authentication.
     pub password_file: Option<PathBuf>,
+    /// The certificates (PEM) of the authorities that HTTPS accepts, and no others. Without it the system's.
+    pub ca_file: Option<PathBuf>,
     /// The private key for SSH.
     pub ssh_key_file: Option<PathBuf>,
     /// The host keys that SSH accepts. Without it `ssh` uses the user's own.

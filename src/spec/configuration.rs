@@ -27,6 +27,8 @@ pub struct GitAccess {
     pub username_file: Option<String>,
     /// Holds the password for HTTP.
     pub password_file: Option<String>,
+    /// Holds the certificates of the authorities that HTTPS accepts.
+    pub ca_file: Option<String>,
     /// Holds the private key for SSH.
     pub ssh_key_file: Option<String>,
     /// Holds the host keys that SSH accepts.
@@ -130,12 +132,14 @@ fn configuration(node: &Node, out: &mut Configuration, report: &mut Report) {
 }
 
 fn git(node: &Node, git: &mut GitAccess, report: &mut Report) {
-    let known = ["tokenFile", "usernameFile", "passwordFile", "sshKeyFile", "knownHostsFile", "acceptHead"];
+    let known =
+        ["tokenFile", "usernameFile", "passwordFile", "caFile", "sshKeyFile", "knownHostsFile", "acceptHead"];
     let Some(fields) = Fields::open(node, "git", &known, report) else { return };
     let mut file = |key: &str| fields.text(key, report).map(str::to_owned);
     git.token_file = file("tokenFile");
     git.username_file = file("usernameFile");
     git.password_file = file("passwordFile");
+    git.ca_file = file("caFile");
     git.ssh_key_file = file("sshKeyFile");
     git.known_hosts_file = file("knownHostsFile");
     if let (Some(_), Some(at)) = (&git.token_file, fields.key_at("passwordFile")) {

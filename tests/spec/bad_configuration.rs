@@ -65,7 +65,7 @@ removal: { releases: -1, percent: 101 }
     let diagnostics = read_configuration("config.yaml", text.as_bytes()).unwrap_err();
     insta::assert_snapshot!(lines(&diagnostics), @"
     config.yaml:3:6: `git.passwordFile` has no user; add `usernameFile:`
-    config.yaml:3:8: unknown field `git.token`; delete it (there are only tokenFile, usernameFile, passwordFile, sshKeyFile, knownHostsFile, acceptHead)
+    config.yaml:3:8: unknown field `git.token`; delete it (there are only tokenFile, usernameFile, passwordFile, caFile, sshKeyFile, knownHostsFile, acceptHead)
     config.yaml:3:33: `git.tokenFile` and `git.passwordFile` are both given; keep one of them
     config.yaml:3:63: `git.acceptHead` is not the full id of a commit; write all 40 hexadecimal digits, as `git rev-parse` prints them
     config.yaml:4:23: `allow.namespaces`: `Shop` is not a valid name: only lower-case letters, digits and `-` are allowed; write the whole name of a namespace

@@ -1,0 +1,160 @@
+//! One release on a real control plane, led from a forge.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::cluster::forge::Clone;
+use crate::cluster::plane::Plane;
+use crate::cluster::process::{Daemon, Place, says, triton, until};
+
+/// The release `checkout` of four pods, in a namespace and a root of its own that are named alike: the branch is
+/// `main`, as everybody's on a forge.
+pub struct Scene {
+    pub plane: Plane,
+    namespace: &'static str,
+    update: &'static str,
+    strategy: &'static str,
+    state: tempfile::TempDir,
+}
+
+impl Scene {
+    /// A namespace for it, and nothing else yet.
+    pub fn new(namespace: &'static str, update: &'static str, strategy: &'static str) -> Self {
+        let plane = Plane::shared();
+        plane.kubectl(&["create", "namespace", namespace]);
+        plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+        Self { plane, namespace, update, strategy, state: tempfile::tempdir().unwrap() }
+    }
+
+    /// Commits the release with this version, and these further lines of its spec.
+    pub fn write_with(&self, clone: &Clone, version: &str, more: &str, message: &str) {
+        let Self { namespace, update, strategy, .. } = self;
+        let text = format!(
+            "apiVersion: triton.io/v1
+kind: Release
+metadata: {{namespace: {namespace}, name: checkout}}
+spec:
+  strategy: {strategy}
+{more}---
+apiVersion: apps.kruise.io/v1alpha1
+kind: CloneSet
+metadata: {{namespace: {namespace}, name: checkout}}
+spec:
+  replicas: 4
+  selector: {{matchLabels: {{app: checkout}}}}
+  updateStrategy: {{type: {update}, maxUnavailable: 2}}
+  template:
+    metadata: {{labels: {{app: checkout}}}}
+    spec:
+      readinessGates: [{{conditionType: InPlaceUpdateReady}}]
+      containers: [{{name: app, image: 'example/checkout:{version}'}}]
+"
+        );
+        clone.put(&self.file(), &text, message);
+    }
+
+    /// Commits the release with this version.
+    pub fn write(&self, clone: &Clone, version: &str, message: &str) {
+        self.write_with(clone, version, "", message);
+    }
+
+    /// Where the release stands in the repository.
+    pub fn file(&self) -> String {
+        format!("{}/releases/checkout.yaml", self.namespace)
+    }
+
+    /// A file of this name beside the daemon's state.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.state.path().join(name)
+    }
+
+    /// Starts the daemon with these lines as its configuration.
+    pub fn daemon(&self, repository: &str, configuration: &str) -> Daemon {
+        let file = self.beside("daemon.yaml");
+        let text = format!("apiVersion: triton.io/v1\nkind: Configuration\n{configuration}\n");
+        std::fs::write(&file, text).unwrap();
+        let place = Place { namespace: self.namespace, repository, branch: "main", state: self.state.path() };
+        let file = file.display().to_string();
+        Daemon::start(&self.plane, "admin", &place, &["--path", self.namespace, "--config", &file])
+    }
+
+    /// What a command of the program says to somebody in a clone.
+    pub fn types(&self, clone: &Clone, args: &[&str]) -> String {
+        let mut command = triton(&self.plane.kubeconfig("admin"), self.namespace, self.state.path());
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        says(command.args(args).current_dir(clone.path().join(self.namespace)))
+    }
+
+    /// Somebody approves the next step, on a branch for a pull request, whose name this is.
+    pub fn approve(&self, clone: &Clone) -> String {
+        let said = self.types(clone, &["approve", &self.release(), "--pr"]);
+        let branch = said.lines().find_map(|line| line.strip_prefix("pushed ")?.strip_suffix(" to origin"));
+        branch.unwrap_or_else(|| panic!("{said}")).to_owned()
+    }
+
+    fn release(&self) -> String {
+        format!("{}/checkout", self.namespace)
+    }
+
+    /// Waits until so many pods of these versions are ready, and no others.
+    pub fn pods(&self, wanted: &[(&str, u32)]) {
+        let wanted: BTreeMap<String, u32> =
+            wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
+        until(&format!("{wanted:?}, {:?}", self.holds()), || (self.ready() == wanted).then_some(()));
+    }
+
+    /// Ready pods by version.
+    fn ready(&self) -> BTreeMap<String, u32> {
+        let mut counts = BTreeMap::new();
+        for pod in self.list() {
+            let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let is_ready = conditions.iter().any(|it| it["type"] == "Ready" && it["status"] == "True");
+            let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+            if is_ready {
+                *counts.entry(image.rsplit(':').next().unwrap_or_default().to_owned()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// The pods' own ids.
+    pub fn uids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self
+            .list()
+            .iter()
+            .map(|pod| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    fn list(&self) -> Vec<Value> {
+        let text = self.plane.kubectl(&["get", "pods", "--namespace", self.namespace, "--output", "json"]);
+        let list: Value = serde_json::from_str(&text).unwrap();
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What `triton status` says of the release.
+    pub fn status(&self) -> Value {
+        let mut command = triton(&self.plane.kubeconfig("admin"), self.namespace, self.state.path());
+        let output =
+            command.args(["status", &self.release(), "-o", "json"]).current_dir(self.state.path()).output();
+        serde_json::from_slice::<Value>(&output.unwrap().stdout).map_or(Value::Null, |it| it[0].clone())
+    }
+
+    /// Its holds, each as `gate: message`.
+    pub fn holds(&self) -> Vec<String> {
+        let status = self.status();
+        let holds = status["holds"].as_array().cloned().unwrap_or_default();
+        let text = |hold: &Value, key: &str| hold[key].as_str().unwrap_or_default().to_owned();
+        holds.iter().map(|hold| format!("{}: {}", text(hold, "gate"), text(hold, "message"))).collect()
+    }
+
+    /// Waits until a hold says all of these words, and gives it.
+    pub fn hold(&self, words: &[&str]) -> String {
+        let says = |hold: &String| words.iter().all(|word| hold.contains(word));
+        until(&format!("a hold with {words:?}"), || self.holds().into_iter().find(says))
+    }
+}
