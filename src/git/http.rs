@@ -171,18 +171,22 @@ fn answer(response: &Response) -> Answer {
 }
 
 /// The innermost cause: reqwest's own sentence only repeats the address.
-fn plain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn plain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    match wrapped.and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "its certificate is of an unknown authority: where that is your own, name it as git.caFile in the \
-             daemon's configuration"
-                .to_owned()
-        }
+    // An I/O error that was made of another one passes that over as its source.
+    while let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        cause = inner;
+    }
+    match cause.downcast_ref() {
+        // The second is what an authority with a known name, but another key, makes of it.
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "its certificate is of an unknown authority: where that is your own, name it as git.caFile in the \
+               daemon's configuration"
+            .to_owned(),
         _ => cause.to_string(),
     }
 }
@@ -278,4 +282,33 @@ fn text(path: &Path, max: u64) -> Result<String> {
         return Err(failed(std::io::Error::other(format!("it has more than {max} bytes"))));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn of_nested_errors_the_innermost_is_told_and_an_unknown_authority_with_its_cure() {
+        let told = |error: rustls::Error| plain(&Error::other(Error::other(error)));
+        for unknown in [CertificateError::UnknownIssuer, CertificateError::BadSignature] {
+            let told = told(rustls::Error::InvalidCertificate(unknown));
+            assert!(told.contains("name it as git.caFile"), "{told}");
+        }
+        let expired = told(rustls::Error::InvalidCertificate(CertificateError::Expired));
+        assert_eq!(expired, "invalid peer certificate: Expired");
+        assert_eq!(plain(&Error::other("nobody there")), "nobody there");
+    }
+
+    #[test]
+    fn a_file_of_authorities_without_a_certificate_is_told() {
+        for text in
+            ["", "nothing of that kind", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"]
+        {
+            let error = certificates(Path::new("/ca.crt"), text).unwrap_err();
+            assert_eq!(error.to_string(), "cannot read /ca.crt", "{text:?}");
+        }
+    }
 }

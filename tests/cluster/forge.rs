@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use reqwest::blocking::Client;
+use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::{Certificate, Method};
 use serde_json::{Value, json};
 
@@ -53,15 +53,9 @@ impl Forge {
 
     /// What its API answers to somebody.
     pub fn tries(&self, who: &str, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.line("url")));
-        request = request.header("Authorization", format!("token {}", self.line(&format!("{who}.token"))));
-        if !body.is_null() {
-            request = request.header("Content-Type", "application/json").body(body.to_string());
-        }
-        let answer = request.send().expect("the forge answers");
-        let status = answer.status().as_u16();
-        let text = answer.text().expect("the forge answers");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        let request = self.client.request(method, format!("{}/api/v1{path}", self.line("url")));
+        let token = self.line(&format!("{who}.token"));
+        sent(request.header("Authorization", format!("token {token}")), body)
     }
 
     /// What its API answers to somebody; it must not refuse.
@@ -69,6 +63,26 @@ impl Forge {
         let (status, answer) = self.tries(who, method.clone(), path, body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
+    }
+
+    /// Takes somebody's token away.
+    pub fn revoke(&self, who: &str) {
+        let answer = self.with_password(who, Method::DELETE, "/tests", &Value::Null);
+        assert_eq!(answer.0, 204, "{}", answer.1);
+    }
+
+    /// A new token of somebody's, who has none.
+    pub fn grant(&self, who: &str) -> String {
+        let asked = json!({"name": "tests", "scopes": ["read:repository"]});
+        let (status, answer) = self.with_password(who, Method::POST, "", &asked);
+        assert_eq!(status, 201, "{answer}");
+        answer["sha1"].as_str().expect("a token").to_owned()
+    }
+
+    fn with_password(&self, who: &str, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let path = format!("{}/api/v1/users/{who}/tokens{path}", self.line("url"));
+        let request = self.client.request(method, path).basic_auth(who, Some(self.line("password")));
+        sent(request, body)
     }
 
     /// A new private repository of Ann's, which Bo may push to and the daemon may read.
@@ -105,6 +119,17 @@ impl Drop for Forge {
     }
 }
 
+/// What is answered to a request with this body.
+fn sent(mut request: RequestBuilder, body: &Value) -> (u16, Value) {
+    if !body.is_null() {
+        request = request.header("Content-Type", "application/json").body(body.to_string());
+    }
+    let answer = request.send().expect("the forge answers");
+    let status = answer.status().as_u16();
+    let text = answer.text().expect("the forge answers");
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
 fn script(name: &str) -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forge").join(name))
 }
@@ -126,7 +151,8 @@ impl Project<'_> {
         format!("{}/ann/{}.git", self.forge.line("ssh-url"), self.name)
     }
 
-    fn path(&self, rest: &str) -> String {
+    /// The path of something of it, to ask the forge for.
+    pub fn path(&self, rest: &str) -> String {
         format!("/repos/ann/{}{rest}", self.name)
     }
 
@@ -207,6 +233,18 @@ impl Pull<'_> {
             .expect_err("it is merged")
     }
 
+    /// Merges it as an administrator may, whatever guards the branch.
+    pub fn merge_anyway(self, who: &str) {
+        let body = json!({"Do": "merge", "force_merge": true});
+        self.project.forge.ask(who, Method::POST, &self.path("/merge"), &body);
+    }
+
+    /// How many files it changes.
+    pub fn files(self) -> usize {
+        let files = self.project.forge.ask("ann", Method::GET, &self.path("/files"), &Value::Null);
+        files.as_array().map_or(0, Vec::len)
+    }
+
     /// Whether it was merged; nothing while the forge still thinks about it.
     fn tries(self, who: &str, how: &str) -> Result<Option<()>, String> {
         let (status, answer) =
@@ -236,6 +274,8 @@ impl Clone {
         let mut git = Command::new("git");
         git.args(args).current_dir(self.path()).stdin(Stdio::null()).env("GIT_CONFIG_NOSYSTEM", "1");
         git.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_EDITOR", "true"), ("GIT_TERMINAL_PROMPT", "0")]);
+        // A machine that names its authorities so would overrule what the clone is told.
+        git.env_remove("GIT_SSL_CAINFO");
         git
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -72,19 +73,40 @@ spec:
 
     /// Starts the daemon with these lines as its configuration.
     pub fn daemon(&self, repository: &str, configuration: &str) -> Daemon {
-        let file = self.beside("daemon.yaml");
-        let text = format!("apiVersion: triton.io/v1\nkind: Configuration\n{configuration}\n");
-        std::fs::write(&file, text).unwrap();
+        let file = self.configure(configuration);
         let place = Place { namespace: self.namespace, repository, branch: "main", state: self.state.path() };
         let file = file.display().to_string();
         Daemon::start(&self.plane, "admin", &place, &["--path", self.namespace, "--config", &file])
     }
 
+    /// Writes these lines as the daemon's configuration, which it reads again.
+    pub fn configure(&self, configuration: &str) -> PathBuf {
+        let file = self.beside("daemon.yaml");
+        let text = format!("apiVersion: triton.io/v1\nkind: Configuration\n{configuration}\n");
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
     /// What a command of the program says to somebody in a clone.
     pub fn types(&self, clone: &Clone, args: &[&str]) -> String {
+        says(&mut self.command(clone, args))
+    }
+
+    /// What a command says against somebody.
+    pub fn types_wrong(&self, clone: &Clone, args: &[&str]) -> String {
+        let output = self.command(clone, args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn command(&self, clone: &Clone, args: &[&str]) -> Command {
         let mut command = triton(&self.plane.kubeconfig("admin"), self.namespace, self.state.path());
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        says(command.args(args).current_dir(clone.path().join(self.namespace)))
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env_remove("GIT_SSL_CAINFO");
+        command.args(args).current_dir(clone.path().join(self.namespace));
+        command
     }
 
     /// Somebody approves the next step, on a branch for a pull request, whose name this is.
@@ -94,15 +116,36 @@ spec:
         branch.unwrap_or_else(|| panic!("{said}")).to_owned()
     }
 
-    fn release(&self) -> String {
+    /// How its name is typed.
+    pub fn release(&self) -> String {
         format!("{}/checkout", self.namespace)
+    }
+
+    /// Somebody changes the CloneSet by hand, and it is mended.
+    pub fn mends(&self) {
+        let patch = "{\"spec\": {\"updateStrategy\": {\"maxUnavailable\": 1}}}";
+        let args = [
+            "patch",
+            "cloneset",
+            "checkout",
+            "--namespace",
+            self.namespace,
+            "--type",
+            "merge",
+            "--patch",
+            patch,
+        ];
+        self.plane.kubectl(&args);
+        let stands = || self.plane.get("cloneset", self.namespace, "checkout");
+        let is_mended = |it: Value| it["spec"]["updateStrategy"]["maxUnavailable"] == 2;
+        until("it is mended", || stands().is_some_and(is_mended).then_some(()));
     }
 
     /// Waits until so many pods of these versions are ready, and no others.
     pub fn pods(&self, wanted: &[(&str, u32)]) {
         let wanted: BTreeMap<String, u32> =
             wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
-        until(&format!("{wanted:?}, {:?}", self.holds()), || (self.ready() == wanted).then_some(()));
+        until(&format!("pods {wanted:?}"), || (self.ready() == wanted).then_some(()));
     }
 
     /// Ready pods by version.
@@ -150,6 +193,17 @@ spec:
         let holds = status["holds"].as_array().cloned().unwrap_or_default();
         let text = |hold: &Value, key: &str| hold[key].as_str().unwrap_or_default().to_owned();
         holds.iter().map(|hold| format!("{}: {}", text(hold, "gate"), text(hold, "message"))).collect()
+    }
+
+    /// Waits until the release is healthy at this version.
+    pub fn complete(&self, version: &str) {
+        let is_there = |it: &Value| it["phase"] == "Healthy" && it["version"]["to"] == version;
+        until(&format!("{version} is complete"), || is_there(&self.status()).then_some(()));
+    }
+
+    /// Waits until something in Git does not count, and gives why.
+    pub fn ignored(&self) -> String {
+        until("something is ignored", || self.status()["ignored"][0]["reason"].as_str().map(str::to_owned))
     }
 
     /// Waits until a hold says all of these words, and gives it.

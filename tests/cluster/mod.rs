@@ -2,6 +2,8 @@
 //! these; without it they are ignored.
 
 mod forge;
+mod forge_away;
+mod forge_rules;
 mod forge_scene;
 mod forge_story;
 mod plane;
