@@ -298,6 +298,26 @@ fn a_pull_request_is_opened_where_the_forge_says_and_never_on_anothers_branch() 
 }
 
 #[test]
+fn a_pull_request_has_the_one_change_and_nothing_else_that_was_not_sent() {
+    let (origin, repo) = guarded();
+    repo.put("NOTES", "not to be sent yet");
+    repo.write("draft", "not even committed");
+    let said = triton(&repo, &["approve", "shop/checkout", "--pr"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let branch = origin.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/triton"]);
+    let changes = repo.git(&["diff", "--name-only", "origin/main", &branch]);
+    assert!(changes.starts_with("approvals/shop/checkout/") && changes.lines().count() == 1, "{changes}");
+    assert_eq!(repo.git(&["status", "--porcelain", "--branch"]), "## main...origin/main [ahead 1]\n?? draft");
+    assert_eq!(repo.git(&["worktree", "list"]).lines().count(), 1);
+
+    ship(&repo, "2.4.0", "2.4.1");
+    repo.git(&["commit", "--quiet", "--all", "-m", "2.4.1"]);
+    let said = triton(&repo, &["approve", "shop/checkout", "--pr"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("shop/checkout is changed by commits that were not sent yet"), "{}", said.err);
+}
+
+#[test]
 fn an_approval_says_what_it_adds_and_what_it_sweeps() {
     let repo = example();
     assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));

@@ -133,8 +133,22 @@ pub fn run_all(args: &ApproveArgs, waiting: &[(ReleaseId, String)], printer: &Pr
 
 fn marker(located: &Located, head: CommitId, args: &ApproveArgs, id: &ReleaseId) -> Result<Marker> {
     let intent = located.intent(head, id)?;
+    if args.publish.pr {
+        is_sent(located, id, &intent.release)?;
+    }
     let dead = dead(located, head, &intent.release)?;
     step_marker(located, args, &intent, dead)
+}
+
+/// Refuses to approve by a pull request what only the clone has: without that, it would approve nothing.
+fn is_sent(located: &Located, id: &ReleaseId, release: &Release) -> Result<()> {
+    let Some(sent) = located.clone.sent(&located.clone.branch()?)? else { return Ok(()) };
+    match located.intent(sent, id) {
+        Ok(there) if there.release.digest == release.digest => Ok(()),
+        Ok(_) | Err(_) => Err(Refusal::new(format!("{id} is changed by commits that were not sent yet"))
+            .hint("send those first: a pull request with an approval has nothing else in it")
+            .into()),
+    }
 }
 
 /// Commits markers, and tells of them.

@@ -230,15 +230,18 @@ impl LocalClone {
         if publish.pr {
             self.git(["switch", "--quiet", "--create", target])?;
         }
-        let made = make().and_then(|told| Ok((self.head()?, told)));
+        let mut made = make();
         if publish.pr {
             self.git(["switch", "--quiet", &home])?;
+            made = made.and_then(|told| self.alone(target, &home).map(|()| told));
             if made.is_err() {
                 // The error that is told is the one that matters.
                 let _ = self.git(["branch", "--quiet", "-D", target]);
             }
         }
-        let (commit, told) = made?;
+        let told = made?;
+        let commit: CommitId =
+            self.git(["rev-parse", "--verify", &format!("refs/heads/{target}")])?.parse()?;
         printer.say(format!("committed {} on {target}", commit.short()))?;
         told.iter().try_for_each(|line| printer.say(format!("  {line}")))?;
         if publish.push || publish.pr {
@@ -252,6 +255,38 @@ impl LocalClone {
         } else if !self.git(["remote"])?.is_empty() {
             printer.say(format!("send it with: git push {remote} {home}"))?;
         }
+        Ok(())
+    }
+
+    /// What the branch that `home` follows had when it was last fetched, where `home` has commits that it has not.
+    ///
+    /// # Errors
+    /// Where Git cannot tell.
+    pub fn sent(&self, home: &str) -> Result<Option<CommitId>> {
+        let upstream = format!("{home}@{{upstream}}");
+        let Ok(sent) = self.git(["rev-parse", "--quiet", "--verify", &upstream]) else { return Ok(None) };
+        let more = self.git(["rev-list", "--count", &format!("{sent}..refs/heads/{home}")])?;
+        Ok(if more == "0" { None } else { Some(sent.parse()?) })
+    }
+
+    /// Takes out of `branch`, whose newest commit was made on `home`, whatever else was not sent yet: a pull request has
+    /// the one change. It is done in a work tree of its own, so that nobody's is touched.
+    fn alone(&self, branch: &str, home: &str) -> Result<()> {
+        let Some(sent) = self.sent(home)? else { return Ok(()) };
+        let folder = format!("triton-{}", std::process::id());
+        let apart = Self { top: self.top.join(self.git(["rev-parse", "--git-path", &folder])?) };
+        let place = apart.top.as_os_str();
+        let add = ["worktree", "add", "--quiet", "--detach"].map(OsStr::new);
+        self.git(add.into_iter().chain([place, OsStr::new(&sent.to_string())]))?;
+        let picked = apart.git(["cherry-pick", branch]).and_then(|_| apart.head());
+        let removed = self.git(["worktree", "remove", "--force"].map(OsStr::new).into_iter().chain([place]));
+        let refusal = |error: anyhow::Error| {
+            let what = said(&format!("{error:#}"));
+            Refusal::new(format!("the change needs commits of {home} that were not sent yet: {what}"))
+                .hint("send those first")
+        };
+        let picked = picked.map_err(refusal)?;
+        removed.and_then(|_| self.git(["branch", "--quiet", "--force", branch, &picked.to_string()]))?;
         Ok(())
     }
 

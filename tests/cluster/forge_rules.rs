@@ -103,7 +103,7 @@ fn a_guarded_branch_takes_approvals_by_pull_request_and_nothing_else() {
     }
 
     // What is below approvals/ takes the administrator, whoever has reviewed it.
-    scene.write(&bo, "C", "Not ready to be sent");
+    bo.put("NOTES", "not ready to be sent", "Notes");
     let branch = scene.approve(&bo);
     let pull = project.open("bo", &branch).review("ann");
     let said = pull.refusal("bo");
