@@ -144,6 +144,24 @@ fn an_approval_of_an_earlier_time_is_given_again_under_a_new_name() {
 }
 
 #[test]
+fn an_approval_that_may_not_count_keeps_nobody_from_giving_another() {
+    let repo = example();
+    let path = "releases/shop/checkout.yaml";
+    let text = std::fs::read_to_string(repo.file(path)).unwrap();
+    repo.write(
+        path,
+        &text.replace("approval: {}", "approval: { notAuthor: true }").replace("2.4.0", "2.4.1"),
+    );
+    repo.commit_as("Bo", "Bo wrote it");
+    approve(&checkout(&repo)).unwrap();
+    repo.git(&["config", "user.email", "ann@example.com"]);
+    approve(&checkout(&repo)).unwrap();
+    assert!(approve(&checkout(&repo)).unwrap_err().contains("has every approval"));
+    // The daemon may know Ann for a bot.
+    approve(&ApproveArgs { step: Some(2), ..checkout(&repo) }).unwrap();
+}
+
+#[test]
 fn a_skip_carries_its_reason() {
     let repo = example();
     let skip = ApproveArgs { skip: true, reason: Some("fire: \"now\"".into()), ..checkout(&repo) };

@@ -16,7 +16,7 @@ use crate::spec::document::Document;
 use crate::spec::keep::Files;
 use crate::spec::yaml::FILE_BYTES_MAX;
 use crate::spec::{ParsedFile, Place, directory, parse_file};
-use crate::world::{Desired, Intent, Policy};
+use crate::world::{Desired, Intent, People, Policy};
 
 /// A clone, and the root in it that is meant.
 pub struct Located {
@@ -70,7 +70,9 @@ impl Located {
     /// # Errors
     /// Where HEAD has no such release, its files have mistakes, or Git cannot be read.
     pub fn intent(&self, head: CommitId, id: &ReleaseId) -> Result<Arc<Intent>> {
-        let policy = Arc::new(Policy { path: self.directory.clone(), ..Policy::default() });
+        // The daemon's configuration is not here: authors are believed, as it does wherever it tells people apart.
+        let people = Some(People::CommitAuthors);
+        let policy = Arc::new(Policy { path: self.directory.clone(), people, ..Policy::default() });
         let known = BTreeMap::new();
         let question =
             Question { repository: &self.repository, head, seen: None, known: &known, policy: &policy };
