@@ -4,3 +4,4 @@
 mod plane;
 mod process;
 mod story;
+mod vectors;
