@@ -9,3 +9,4 @@ mod forge_story;
 mod plane;
 mod process;
 mod story;
+mod vectors;
