@@ -66,9 +66,10 @@ const LIMITS: &[(&str, Reached)] = &[
     ),
     ("git/history.rs GAP_MAX", Unseen("it takes 200,000 commits, and half a minute")),
     ("git/history.rs SINCE_MAX", Told("limits::a_release_that_began_ten_thousand_commits_ago_is_told")),
+    ("git/http.rs AUTHORITIES_MAX", Told("limits::secrets_and_authorities_are_not_cut")),
     ("git/http.rs CONNECT_MAX", Unseen("it takes a host that does not answer, and real time")),
     ("git/http.rs REDIRECTS_MAX", Told("git::network::a_redirect_is_followed_on_the_same_host_only")),
-    ("git/http.rs SECRET_MAX", Told("limits::a_secret_is_not_cut")),
+    ("git/http.rs SECRET_MAX", Told("limits::secrets_and_authorities_are_not_cut")),
     ("git/mirror.rs PACKS_MAX", Told("git::mirror::a_mirror_of_very_many_packs_is_fetched_anew")),
     ("git/pack.rs OBJECTS_MAX", Told("generative::wire::the_kept_answers_are_told")),
     ("git/remote.rs ADDRESS_MAX", Told("limits::an_endless_address_is_refused")),
@@ -307,15 +308,18 @@ fn an_endless_address_is_refused() {
 }
 
 #[test]
-fn a_secret_is_not_cut() {
+fn secrets_and_authorities_are_not_cut() {
     let state = tempfile::tempdir().unwrap();
-    let file = state.path().join("token");
-    std::fs::write(&file, "x".repeat((16 << 10) + 1)).unwrap();
-    let credentials = Credentials { token_file: Some(file), ..Credentials::default() };
-    let remote = Remote::new("http://127.0.0.1:9/x", "main").unwrap().with_credentials(credentials);
-    let error = Mirror::open(state.path(), remote, Limits::default()).unwrap().poll().unwrap_err();
-    let Error::Credential { source, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(source.to_string(), "it has more than 16384 bytes");
+    let file = state.path().join("file");
+    let token = Credentials { token_file: Some(file.clone()), ..Credentials::default() };
+    let authority = Credentials { ca_file: Some(file.clone()), ..Credentials::default() };
+    for (credentials, limit) in [(token, 16 << 10), (authority, 1 << 20)] {
+        std::fs::write(&file, "x".repeat(limit + 1)).unwrap();
+        let remote = Remote::new("http://127.0.0.1:9/x", "main").unwrap().with_credentials(credentials);
+        let error = Mirror::open(state.path(), remote, Limits::default()).unwrap().poll().unwrap_err();
+        let Error::Credential { source, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(source.to_string(), format!("it has more than {limit} bytes"));
+    }
 }
 
 #[test]
