@@ -6,3 +6,4 @@ mod plane;
 mod process;
 mod rights;
 mod story;
+mod vectors;
