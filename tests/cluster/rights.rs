@@ -266,11 +266,16 @@ impl Case<'_> {
         until(&format!("{}: the first version", self.name), || self.is_done(false, false, "first"));
         let (how, in_record) = used(&self.right);
         let before = self.pods();
-        if matches!(how, Use::Restart | Use::FirstStart) {
+        // A daemon that may not renew its lease ends by itself.
+        let ends = (self.right.resource.as_str(), self.right.verb.as_str()) == ("leases", "patch");
+        if matches!(how, Use::Restart | Use::FirstStart) && !ends {
             daemon.kill();
         }
         self.give(Some(&self.right));
         self.lose();
+        if ends {
+            assert_ne!(daemon.wait(), Some(0), "{}", self.name);
+        }
         let version = self.provoke(how);
         if matches!(how, Use::Restart | Use::FirstStart) {
             daemon = self.start();
