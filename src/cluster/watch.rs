@@ -124,7 +124,10 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 let is_blind = verb == "watch" && matches!(error, Error::Forbidden(_));
                 cache.stopped(feed, error);
                 tokio::time::sleep(wait).await;
-                if is_blind && may_watch(&api, feed).await {
+                if is_blind {
+                    while !may_watch(&api, feed).await {
+                        tokio::time::sleep(wait).await;
+                    }
                     cache.resumed(feed);
                 }
                 failed_at = Some(Instant::now());
@@ -135,12 +138,16 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
 }
 
 /// Whether a watch may be begun. One that goes on after it was forbidden tells nobody so: the right is asked for first.
+/// What else is wrong, and stays so, the watch itself will tell.
 async fn may_watch(api: &Api<DynamicObject>, feed: Feed) -> bool {
     let nobody = WatchParams::default().fields(&format!("metadata.name={NOBODY}")).timeout(1);
     let asked = tokio::time::timeout(REQUEST_TIMEOUT, api.watch(&nobody, "0")).await;
     match asked {
         Ok(Ok(_)) => true,
-        Ok(Err(error)) => !matches!(Error::from_kube(error, feed.attempt()), Error::Forbidden(_)),
+        Ok(Err(error)) => {
+            let error = Error::from_kube(error, feed.attempt());
+            !error.is_transient() && !matches!(error, Error::Forbidden(_))
+        }
         Err(_) => false,
     }
 }
