@@ -9,6 +9,7 @@ mod clone;
 mod cluster;
 mod crd;
 mod daemon;
+mod deploy;
 mod doors;
 mod embedded;
 mod exclusions;

@@ -51,3 +51,40 @@ impl Reload {
         Ok(Self { rules, _watcher: (kept, Some(watcher)) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::Policy;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    /// A version of a ConfigMap's content, as the kubelet lays it down: a folder that `..data` is then turned to.
+    fn lay(mount: &Path, version: &str, path: &str) {
+        let folder = mount.join(version);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("configuration.yaml"), path).unwrap();
+        symlink(version, mount.join("..data_tmp")).unwrap();
+        std::fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    }
+
+    fn read(file: PathBuf) -> anyhow::Result<Rules> {
+        let path = std::fs::read_to_string(file)?;
+        Ok(Rules { policy: Arc::new(Policy { path, ..Policy::default() }), accepted: None })
+    }
+
+    #[tokio::test]
+    async fn a_mounted_config_map_that_changes_is_reread() {
+        let mount = tempfile::tempdir().unwrap();
+        lay(mount.path(), "..first", "first");
+        let file = mount.path().join("configuration.yaml");
+        symlink("..data/configuration.yaml", &file).unwrap();
+        let first = read(file.clone()).unwrap();
+        let again = file.clone();
+        let mut reload = Reload::follow(Some(&file), first, move || read(again.clone())).unwrap();
+        assert_eq!(reload.rules.borrow().policy.path, "first");
+        lay(mount.path(), "..second", "second");
+        reload.rules.wait_for(|rules| rules.policy.path == "second").await.unwrap();
+    }
+}

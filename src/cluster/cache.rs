@@ -110,6 +110,7 @@ type Objects = BTreeMap<ReleaseId, Seen>;
 struct Picture {
     objects: BTreeMap<Feed, Objects>,
     states: BTreeMap<Feed, FeedState>,
+    forbidden: BTreeMap<Feed, Error>,
     companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     changed: BTreeSet<ReleaseId>,
 }
@@ -150,17 +151,10 @@ impl Cache {
         })
     }
 
-    /// Kinds of companions that the daemon's account may not list, and why.
+    /// What the daemon's account may not list or watch, or may no more, and why: what was seen of it is old.
     #[must_use]
-    pub fn forbidden(&self) -> BTreeMap<Kind, Error> {
-        let picture = self.picture();
-        let of = |(feed, state): (&Feed, &FeedState)| match (feed, state) {
-            (Feed::Companions(kind), FeedState::Listing(Some(error @ Error::Forbidden(_)))) => {
-                Some((*kind, error.clone()))
-            }
-            _ => None,
-        };
-        picture.states.iter().filter_map(of).collect()
+    pub fn forbidden(&self) -> BTreeMap<Feed, Error> {
+        self.picture().forbidden.clone()
     }
 
     /// How far each watch is.
@@ -269,20 +263,29 @@ impl Cache {
             }
         }
         picture.states.insert(feed, FeedState::Synced);
+        picture.forbidden.remove(&feed);
         drop(picture);
+        self.wake.notify_one();
+    }
+
+    /// A watch that was forbidden goes on from where it was.
+    pub(crate) fn resumed(&self, feed: Feed) {
+        self.picture().forbidden.remove(&feed);
         self.wake.notify_one();
     }
 
     /// A watch does not get on. A kind that was seen once keeps its objects, but for one that is served no more.
     pub(crate) fn stopped(&self, feed: Feed, error: Error) {
         let mut picture = self.picture();
+        let is_news = matches!(error, Error::Forbidden(_))
+            && picture.forbidden.insert(feed, error.clone()).as_ref() != Some(&error);
         let state = picture.states.entry(feed).or_insert(FeedState::Listing(None));
         let next = match (&*state, error) {
             (_, Error::NotServed(_)) => FeedState::NotServed,
             (FeedState::Synced, _) => FeedState::Synced,
             (_, error) => FeedState::Listing(Some(error)),
         };
-        if *state != next {
+        if is_news || *state != next {
             *state = next;
             drop(picture);
             self.wake.notify_one();

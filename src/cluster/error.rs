@@ -151,6 +151,9 @@ impl Error {
             403 if status.message.contains(" cannot ") => {
                 Self::Forbidden(Attempt { verb: verb(&status.message).unwrap_or(attempt.verb), ..attempt })
             }
+            403 if attempt.verb == "patch" && is_without_reason(&status.message) => {
+                Self::Forbidden(Attempt { verb: "create", ..attempt })
+            }
             404 if about == "namespaces" => Self::NoNamespace(attempt.namespace),
             404 if details.is_some_and(|it| !it.name.is_empty()) => Self::Gone,
             404 => Self::NotServed(format!("{}{}", attempt.resource, dotted(&attempt.group))),
@@ -248,6 +251,13 @@ fn verb(message: &str) -> Option<&'static str> {
     ["get", "list", "watch", "create", "update", "patch", "delete"].into_iter().find(|verb| *verb == word)
 }
 
+/// Whether it is how a create is denied that an apply became: nobody is named, nothing is said, at the most what RBAC
+/// could not find (recorded; `withAuthorization` in apiserver's `handlers/create.go`). Admission says why.
+fn is_without_reason(message: &str) -> bool {
+    let reason = message.split_once(" is forbidden:").map(|(_, reason)| reason.trim());
+    reason.is_some_and(|reason| reason.is_empty() || reason.starts_with("RBAC: "))
+}
+
 fn is_uid_mismatch(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes.into_iter().any(|cause| cause.field == "metadata.uid")
@@ -305,6 +315,15 @@ mod tests {
              [\"create\"]"
         );
         assert_eq!(hold.lift.command.unwrap(), "kubectl auth can-i create clonesets.apps.kruise.io -n shop");
+    }
+
+    #[test]
+    fn an_apply_that_may_not_create_is_answered_without_a_reason() {
+        for reason in ["", "RBAC: clusterrole.rbac.authorization.k8s.io \"x\" not found"] {
+            let message = format!("clonesets.apps.kruise.io \"web\" is forbidden: {reason}");
+            let error = answer(serde_json::json!({"code": 403, "reason": "Forbidden", "message": message}));
+            assert!(error.hold("").message.contains("verbs: [\"create\"]"), "{error}");
+        }
     }
 
     #[test]

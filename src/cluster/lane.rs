@@ -268,7 +268,10 @@ async fn tell(cluster: &Cluster, cache: &Cache, entry: &Entry) -> Result<(), Err
         match write_note(cluster, id, note).await {
             // Told before, or nobody to tell.
             Ok(()) | Err(Error::Exists | Error::NoNamespace(_)) => {}
-            // An Event is worth no second try.
+            // An Event is worth no second try; a right that is missing is worth a word.
+            Err(error @ Error::Forbidden(_)) => {
+                tracing::warn!(release = %id, category = error.category(), "{}", error.hold("an Event").message);
+            }
             Err(error) => tracing::debug!(release = %id, %error, "an Event was not written"),
         }
     }

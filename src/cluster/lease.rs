@@ -120,19 +120,24 @@ impl Lease {
     ///
     /// # Errors
     ///
-    /// What will not pass by itself: a missing right, a namespace that does not exist.
+    /// What will not pass by itself: a namespace that does not exist. A missing right is waited for: a person adds it,
+    /// and need not start anything anew.
     pub async fn acquire(&self, waits: impl Fn(&Wait)) -> Result<Standing, Error> {
         let mut told = None;
         loop {
             let wait = match self.try_acquire().await {
                 Ok(None) => return Ok(self.state.lock().await.standing.clone()),
                 Ok(Some(who)) => Wait::Held(who),
-                Err(error) if error.is_transient() || error == Error::Exists => Wait::Failed(error),
+                Err(error) if passes(&error) => Wait::Failed(error),
                 Err(error) => return Err(error),
             };
             waits(&wait);
             if told.as_ref() != Some(&wait) {
-                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {wait}");
+                let why = match &wait {
+                    Wait::Held(who) => who.clone(),
+                    Wait::Failed(error) => error.hold("it cannot be had").message,
+                };
+                tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {why}");
                 told = Some(wait);
             }
             tokio::time::sleep(RETRY).await;
@@ -328,6 +333,11 @@ impl Lease {
             },
         })
     }
+}
+
+/// Whether a lease that could not be had may be had later, without this process being started anew.
+fn passes(error: &Error) -> bool {
+    error.is_transient() || matches!(error, Error::Exists | Error::Forbidden(_))
 }
 
 /// Why the lease cannot be had: who holds it, and whether that is a daemon of another repository.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::Api;
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, WatchParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::cluster::apply::{RECORDS, resource};
+use crate::cluster::apply::{RECORDS, REQUEST_TIMEOUT, resource};
 use crate::cluster::cache::{Cache, Feed, Seen};
 use crate::cluster::connect::{Cluster, WATCH_SECONDS};
 use crate::cluster::error::{Attempt, Error};
@@ -32,6 +32,8 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
 const RECHECK_COMPANION: Duration = Duration::from_secs(300);
 
+/// A name that no object need have: a watch of it tells whether one may be begun.
+const NOBODY: &str = "triton.io";
 /// How soon a kind of companions that may not be listed is asked for again: a person adds the right, and waits.
 const RECHECK_FORBIDDEN: Duration = Duration::from_secs(30);
 
@@ -82,7 +84,7 @@ pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
 
 async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource(feed.served()));
-    let mut events = pin!(watcher(api, feed.config()));
+    let mut events = pin!(watcher(api.clone(), feed.config()));
     let mut list = BTreeMap::new();
     let mut delay = RETRY_FIRST;
     let mut failed_at: Option<Instant> = None;
@@ -119,12 +121,34 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                     _ => delay,
                 };
                 tracing::debug!(feed = ?feed, category = error.category(), %error, "watch interrupted");
+                let is_blind = verb == "watch" && matches!(error, Error::Forbidden(_));
                 cache.stopped(feed, error);
                 tokio::time::sleep(wait).await;
+                if is_blind {
+                    while !may_watch(&api, feed).await {
+                        tokio::time::sleep(wait).await;
+                    }
+                    cache.resumed(feed);
+                }
                 failed_at = Some(Instant::now());
                 delay = RETRY_MAX.min(delay * 2);
             }
         }
+    }
+}
+
+/// Whether a watch may be begun. One that goes on after it was forbidden tells nobody so: the right is asked for first.
+/// What else is wrong, and stays so, the watch itself will tell.
+async fn may_watch(api: &Api<DynamicObject>, feed: Feed) -> bool {
+    let nobody = WatchParams::default().fields(&format!("metadata.name={NOBODY}")).timeout(1);
+    let asked = tokio::time::timeout(REQUEST_TIMEOUT, api.watch(&nobody, "0")).await;
+    match asked {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            let error = Error::from_kube(error, feed.attempt());
+            !error.is_transient() && !matches!(error, Error::Forbidden(_))
+        }
+        Err(_) => false,
     }
 }
 

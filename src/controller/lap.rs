@@ -179,30 +179,34 @@ impl Laps {
 
     async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
         let is_companion = key.kind != Kind::CloneSet;
-        if is_companion && *error == Error::Exists {
-            match self.reclaim(id, key).await {
-                Some(true) => return,
-                Some(false) => self.observer.note_stranger(id, key.clone()),
-                None => {}
-            }
+        let looked =
+            if is_companion && *error == Error::Exists { self.reclaim(id, key).await } else { Ok(None) };
+        match looked {
+            Ok(Some(true)) => return,
+            Ok(Some(false)) => self.observer.note_stranger(id, key.clone()),
+            Ok(None) | Err(_) => {}
         }
+        // Whose it is cannot be told without looking: why not, is what somebody has to mend.
+        let error = looked.as_ref().err().filter(|it| !it.is_transient()).unwrap_or(error);
         if self.observer.refusals.note(id, &key.to_string(), error, self.clock.now()) {
-            tracing::warn!(release = %id, object = %key, category = error.category(), "refused: {error}");
+            let refused = error.hold("refused").message;
+            tracing::warn!(release = %id, object = %key, category = error.category(), "{refused}");
         }
     }
 
     /// Looks whether a companion that exists is ours after all: somebody may have taken its label away, and it is not
-    /// watched without. Gives whether it is; nothing where that cannot be told now.
-    async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey) -> Option<bool> {
-        let executor = self.executor.as_ref()?;
+    /// watched without. Gives whether it is; nothing where it is gone.
+    async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey) -> Result<Option<bool>, Error> {
+        let Some(executor) = self.executor.as_ref() else { return Ok(None) };
         let (api, namespace, name) = (key.kind.api(), key.namespace.as_str(), key.name.as_str());
-        let object = executor.cluster.read(Target { api, namespace, name, status: false }).await.ok()??;
-        let seen: SeenCompanion = project::companion(&object)?;
+        let target = Target { api, namespace, name, status: false };
+        let Some(object) = executor.cluster.read(target).await? else { return Ok(None) };
+        let Some(seen): Option<SeenCompanion> = project::companion(&object) else { return Ok(None) };
         let ours = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
         if ours {
             executor.cache.wrote(Feed::Companions(key.kind), &object);
         }
-        Some(ours)
+        Ok(Some(ours))
     }
 
     /// Tells what changed: to the log, to the record, as Events.

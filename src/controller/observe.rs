@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalog::{Known, Reading, differing};
-use crate::cluster::{Cache, Error, Lane, SeenCloneSet, SeenRecord};
+use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
@@ -32,8 +32,8 @@ pub struct Observer {
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     /// Memory as it was told last: the record has it later.
     told: BTreeMap<ReleaseId, Memory>,
-    /// Kinds of companions that may not be listed.
-    forbidden: BTreeMap<Kind, Error>,
+    /// What may not be listed or watched.
+    forbidden: BTreeMap<Feed, Error>,
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
@@ -91,26 +91,34 @@ impl Observer {
         self.dirty.extend(self.reading.desired.keys().cloned());
     }
 
-    /// Whether a release has companions that cannot be seen: only going back is safe then.
+    /// Whether something of a release cannot be seen: only going back is safe then.
     #[must_use]
     pub fn is_blind(&self, id: &ReleaseId) -> bool {
         self.blind.contains(id)
     }
 
-    /// Looks whether there are kinds of companions that may not be listed.
+    /// Looks whether there are kinds that may not be listed or watched.
     fn look_for_forbidden(&mut self) {
         let forbidden = self.cache.forbidden();
         if forbidden == self.forbidden {
             return;
         }
-        for (kind, error) in forbidden.iter().filter(|(kind, _)| self.policy.kinds.contains(kind)) {
-            tracing::warn!(kind = %kind, "{}", unseen("releases that have one wait", *kind, error).message);
+        for (feed, error) in &forbidden {
+            match feed {
+                Feed::CloneSets | Feed::Records => {
+                    tracing::error!("{}", unseen("every release waits", *feed, error).message);
+                }
+                Feed::Companions(kind) if self.policy.kinds.contains(kind) => {
+                    tracing::warn!(kind = %kind, "{}", unseen("releases that have one wait", *feed, error).message);
+                }
+                Feed::Companions(_) => {}
+            }
         }
         self.forbidden = forbidden;
         self.touch_all();
     }
 
-    /// Why companions of a release cannot be seen.
+    /// Why something of a release cannot be seen.
     fn unseen(&self, id: &ReleaseId, case: &Case) -> Option<Hold> {
         if self.forbidden.is_empty() {
             return None;
@@ -119,11 +127,10 @@ impl Observer {
             Desired::Release(intent) => intent.release.companions.as_slice(),
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => &[],
         };
-        let mut companions = desired.iter().chain(case.standing_companions());
-        companions.find_map(|it| {
-            let kind = it.body.key.kind;
-            Some(unseen(&id.to_string(), kind, self.forbidden.get(&kind)?))
-        })
+        let companions = desired.iter().chain(case.standing_companions());
+        let feeds = companions.map(|it| Feed::Companions(it.body.key.kind));
+        let mut feeds = [Feed::CloneSets, Feed::Records].into_iter().chain(feeds);
+        feeds.find_map(|feed| Some(unseen(&id.to_string(), feed, self.forbidden.get(&feed)?)))
     }
 
     /// A release is to be looked at again.
@@ -442,8 +449,11 @@ fn is_named(desired: Option<&Desired>) -> bool {
 
 /// Companions that the daemon's account may not see: what cannot be seen is neither made nor repaired.
 #[must_use]
-pub fn unseen(whose: &str, kind: Kind, error: &Error) -> Hold {
-    error.hold(&format!("{whose}: companions of kind {kind} cannot be seen"))
+pub fn unseen(whose: &str, feed: Feed, error: &Error) -> Hold {
+    match feed {
+        Feed::CloneSets | Feed::Records => error.hold(&format!("{whose}: {feed} cannot be seen")),
+        Feed::Companions(kind) => error.hold(&format!("{whose}: companions of kind {kind} cannot be seen")),
+    }
 }
 
 /// A record that another daemon writes, of the root `root`: this one can tell nothing there, and announce no create.

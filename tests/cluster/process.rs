@@ -55,6 +55,11 @@ impl Daemon {
         }
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -49,3 +49,39 @@ async fn a_kind_that_may_not_be_listed_holds_the_releases_that_have_it_and_no_ot
     stage.cluster.knobs().set(|faults| faults.denials.clear());
     stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_may_not_be_begun_again_holds_every_release_until_the_right_is_back() {
+    for plural in ["clonesets", "releases"] {
+        let stage = proven(STEPS).await;
+        let denial = triton::devcluster::Denial { verb: "watch", plural: plural.into(), namespace: None };
+        stage.cluster.knobs().set(|faults| faults.denials.push(denial));
+        stage.cluster.knobs().drop_watches();
+        stage.until("it holds", |it| it.waits_for() == "cluster").await;
+        let hold = stage.record("checkout")["status"]["holds"][0]["message"].to_string();
+        assert!(hold.contains(&format!("{plural}.")) && hold.contains("verbs: [\\\"watch\\\"]"), "{hold}");
+        stage.release("1.1.0", STEPS);
+        stage.wait(120).await;
+        assert_eq!(stage.pods(), [("example/checkout:1.0.0".to_owned(), 4)].into());
+        stage.cluster.knobs().set(|faults| faults.denials.clear());
+        stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_companion_that_may_not_be_looked_at_holds_with_the_right_that_is_missing() {
+    let stage = proven(STEPS).await;
+    stage.repo.write("releases/shop/companions.yaml", COMPANIONS);
+    stage.release("1.0.0", STEPS);
+    stage.until("it has companions", |it| !it.object("services", "checkout").is_null()).await;
+    let denial = triton::devcluster::Denial { verb: "get", plural: "services".into(), namespace: None };
+    stage.cluster.knobs().set(|faults| faults.denials.push(denial));
+    let mut service = stage.object("services", "checkout");
+    service["metadata"]["labels"].as_object_mut().unwrap().remove("app.kubernetes.io/managed-by");
+    stage.cluster.store().update("services", "somebody", service).unwrap();
+    stage.until("it holds", |it| it.waits_for() == "cluster").await;
+    let hold = stage.record("checkout")["status"]["holds"][0]["message"].to_string();
+    assert!(hold.contains("resources: [\\\"services\\\"], verbs: [\\\"get\\\"]"), "{hold}");
+    stage.cluster.knobs().set(|faults| faults.denials.clear());
+    stage.until("it is healthy", |it| it.phase() == "Healthy" && it.waits_for().is_empty()).await;
+}

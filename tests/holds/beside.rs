@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use triton::cluster::Error as Refused;
 use triton::cluster::error::Attempt;
+use triton::cluster::{Error as Refused, Feed};
 use triton::controller::{observe, source};
 use triton::git::Error as Git;
 use triton::guard::{Rule, Violation};
@@ -22,7 +22,10 @@ pub fn told() -> Vec<Told> {
         tell(refused.category(), refused.hold(&ObjectKey::cloneset(&id()).to_string()));
     }
     let unseen = Refused::Forbidden(attempt("list", "services", ""));
-    tell("a kind that may not be listed", observe::unseen(&id().to_string(), Kind::Service, &unseen));
+    tell(
+        "a kind that may not be listed",
+        observe::unseen(&id().to_string(), Feed::Companions(Kind::Service), &unseen),
+    );
     tell("a record of another root", observe::foreign(&id(), "ffff0000"));
     told.extend(answers().iter().flat_map(answered));
     told
