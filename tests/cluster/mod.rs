@@ -1,6 +1,9 @@
 //! The daemon on a real control plane: etcd, kube-apiserver, OpenKruise, KWOK. `tests/cluster/test` starts one and runs
 //! these; without it they are ignored.
 
+mod judge;
+mod kills;
 mod plane;
 mod process;
 mod story;
+mod witness;

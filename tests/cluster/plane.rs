@@ -30,6 +30,11 @@ impl Plane {
         Self { dir: own.path().to_owned(), own: Some(own) }
     }
 
+    /// The same one for another thread, which does not end it.
+    pub fn beside(&self) -> Self {
+        Self { dir: self.dir.clone(), own: None }
+    }
+
     /// Where its logs, keys and processes are.
     pub fn dir(&self) -> &Path {
         &self.dir
