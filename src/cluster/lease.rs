@@ -135,8 +135,17 @@ impl Lease {
                 tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {wait}");
                 told = Some(wait);
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(self.until_free().await.min(RETRY)).await;
         }
+    }
+
+    /// Time until the lease runs out, if nobody renews it; none that was ever seen is free at once.
+    async fn until_free(&self) -> Duration {
+        let state = self.state.lock().await;
+        let seen = state.seen_at.filter(|_| state.object.is_some());
+        let left = seen.map(|at| lasts(state.object.as_ref()).saturating_sub(at.elapsed()));
+        // One that should be ours and is not is asked for no faster than any other.
+        left.filter(|left| !left.is_zero()).unwrap_or(RETRY)
     }
 
     /// Takes the lease where it is free; else tells what it waits for.
@@ -151,9 +160,7 @@ impl Lease {
             |pointer: &str| state.object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
         let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
         let holder = text("/spec/holderIdentity").unwrap_or_default().to_owned();
-        let lasts = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseDurationSeconds")?.as_u64());
-        let lasts = lasts.map_or(DURATION, Duration::from_secs);
-        let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts);
+        let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts(state.object.as_ref()));
         if !holder.is_empty() && holder != self.holder && !expired {
             return Ok(Some(held(&holder, annotation(keys::REPOSITORY), &self.follows.repository)));
         }
@@ -182,6 +189,11 @@ impl Lease {
     pub async fn keep(&self) -> Error {
         loop {
             tokio::time::sleep(RETRY).await;
+            // The process stood still for longer than that: somebody else may act by now.
+            if self.age().is_none_or(|age| age >= DURATION) {
+                *self.renewed() = None;
+                return Error::LeaseLost("whoever took it after it ran out".to_owned());
+            }
             match self.renew().await {
                 Ok(()) => {}
                 Err(error) if error.is_transient() && self.age().is_some_and(|age| age < RENEW_DEADLINE) => {
@@ -339,6 +351,12 @@ fn held(holder: &str, theirs: Option<&str>, ours: &str) -> String {
              this daemon another --branch or --path"
         ),
     }
+}
+
+/// How long a lease lasts without a renewal, as it says.
+fn lasts(object: Option<&Value>) -> Duration {
+    let seconds = object.and_then(|it| it.pointer("/spec/leaseDurationSeconds")?.as_u64());
+    seconds.map_or(DURATION, Duration::from_secs)
 }
 
 /// A time as Kubernetes' `MicroTime`.

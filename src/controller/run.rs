@@ -143,14 +143,18 @@ impl Controller {
     /// Where the lease is lost, or can never be had: the process ends, and starts again from what the cluster has.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let mut shutdown = pin!(shutdown);
+        // Caches and mirror are warm when the lease comes: whoever stands by goes on within moments.
+        let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
+        let (interval, inline) = (self.settings.interval, self.settings.inline);
         let acquired = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
             acquired = acquire(self.lease.clone(), self.settings.observe.as_deref(), &self.pulse) => acquired?,
+            never = broken(&mut tasks) => match never {},
+            never = self.git.fetch_ahead(interval, inline) => match never {},
         };
         let elsewhere = acquired.repository.filter(|theirs| *theirs != self.repository);
         self.git.begin(acquired.head, elsewhere);
-        let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
         loop {
@@ -242,7 +246,7 @@ impl Controller {
         let (lap_at, poll_at) = (self.lap_at(), self.git.next_poll);
         let wake = tokio::select! {
             biased;
-            answer = self.git.finished() => Wake::Answer(Box::new(answer)),
+            answer = self.git.finished() => answer.map_or(Wake::Nothing, |it| Wake::Answer(Box::new(it))),
             () = changed(&mut self.rules) => Wake::Rules,
             () = self.cache.changed() => Wake::Cluster,
             () = sleep_until(lap_at) => Wake::Time,

@@ -7,3 +7,4 @@ mod plane;
 mod process;
 mod story;
 mod witness;
+mod writer;
