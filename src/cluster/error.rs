@@ -67,8 +67,8 @@ pub enum Error {
     /// It was not sent: what permitted it has run out meanwhile.
     #[error("it was not sent: {0}")]
     NotSent(&'static str),
-    /// Another daemon has the lease.
-    #[error("the lease is lost: {0} holds it")]
+    /// The lease is not ours any more, and why.
+    #[error("the lease is lost: {0}")]
     LeaseLost(String),
     /// Kubeconfig or service account cannot be used.
     #[error("cannot connect to a cluster: {0}")]

@@ -192,7 +192,7 @@ impl Lease {
             // The process stood still for longer than that: somebody else may act by now.
             if self.age().is_none_or(|age| age >= DURATION) {
                 *self.renewed() = None;
-                return Error::LeaseLost("whoever took it after it ran out".to_owned());
+                return Error::LeaseLost("it ran out while this process stood still".to_owned());
             }
             match self.renew().await {
                 Ok(()) => {}
@@ -217,15 +217,20 @@ impl Lease {
         let object = self.cluster.read(self.target()).await?;
         let text = |pointer: &str| object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
         let acquired = text("/spec/acquireTime").and_then(|it| it.parse::<Timestamp>().ok());
+        // Versions only grow. What was seen since the older state was saved is no more, and the watches would wait for
+        // versions that were there already: only a new start sees what there is.
+        if object.is_some() && number(object.as_ref()) < number(state.object.as_ref()) {
+            return Err(Error::LeaseLost("the API server has gone back to an older state".to_owned()));
+        }
         // One that was acquired at another moment is another process's, whatever its name.
         let ours = acquired == state.acquired_at;
         match text("/spec/holderIdentity") {
             Some(holder) if holder == self.holder && ours => state.object = object,
             Some(holder) if holder == self.holder => {
-                return Err(Error::LeaseLost(format!("another daemon of the name {holder}")));
+                return Err(Error::LeaseLost(format!("another daemon of the name {holder} holds it")));
             }
-            Some(holder) => return Err(Error::LeaseLost(holder.to_owned())),
-            None => return Err(Error::LeaseLost("nobody".to_owned())),
+            Some(holder) => return Err(Error::LeaseLost(format!("{holder} holds it"))),
+            None => return Err(Error::LeaseLost("nobody holds it".to_owned())),
         }
         self.write(&mut state, &self.holder).await
     }
@@ -366,6 +371,11 @@ fn micro(at: Timestamp) -> String {
 
 fn version(object: Option<&Value>) -> Option<&str> {
     object.and_then(|it| it.pointer("/metadata/resourceVersion")).and_then(Value::as_str)
+}
+
+/// The version as a number, where there is one.
+fn number(object: Option<&Value>) -> Option<u64> {
+    version(object).and_then(|it| it.parse().ok())
 }
 
 #[cfg(test)]

@@ -1,91 +1,11 @@
 //! One writer: who stands by goes on within seconds, and who has lost the lease writes nothing more.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cluster::judge::tag;
 use crate::cluster::plane::Plane;
-use crate::cluster::process::{Daemon, Place, until};
-use crate::repo::Repo;
-
-/// A release of two pods without steps.
-pub fn files(namespace: &str, version: &str) -> String {
-    format!(
-        "apiVersion: triton.io/v1
-kind: Release
-metadata: {{namespace: {namespace}, name: web}}
-spec: {{}}
----
-apiVersion: apps.kruise.io/v1alpha1
-kind: CloneSet
-metadata: {{namespace: {namespace}, name: web}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec: {{containers: [{{name: app, image: 'example/web:{version}'}}]}}
-"
-    )
-}
-
-/// A control plane, a repository with one release, and the namespace that is also its branch.
-struct Scene {
-    plane: Plane,
-    repo: Repo,
-    repository: String,
-    namespace: &'static str,
-}
-
-impl Scene {
-    fn begin(namespace: &'static str) -> Self {
-        let (plane, repo) = (Plane::shared(), Repo::new());
-        plane.kubectl(&["create", "namespace", namespace]);
-        plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
-        repo.git(&["checkout", "--quiet", "-b", namespace]);
-        let repository = repo.path().display().to_string();
-        let scene = Self { plane, repo, repository, namespace };
-        scene.push("A");
-        scene
-    }
-
-    fn push(&self, version: &str) {
-        self.repo.put("releases/web.yaml", &files(self.namespace, version));
-    }
-
-    fn daemon(&self, state: &Path) -> Daemon {
-        self.daemon_in(self.namespace, state)
-    }
-
-    /// A daemon whose lease is in `namespace`.
-    fn daemon_in(&self, namespace: &str, state: &Path) -> Daemon {
-        let place = Place { namespace, repository: &self.repository, branch: self.namespace, state };
-        Daemon::start(&self.plane, "admin", &place, &[])
-    }
-
-    fn cloneset(&self) -> Option<Value> {
-        self.plane.get("clonesets.apps.kruise.io", self.namespace, "web")
-    }
-
-    /// Waits until the CloneSet has this version; gives how long that took.
-    fn runs(&self, version: &str) -> Duration {
-        let began = Instant::now();
-        let has = |it: &Value| tag(&it["spec"]["template"]["spec"]) == version;
-        until(&format!("version {version}"), || self.cloneset().filter(has));
-        began.elapsed()
-    }
-
-    /// Waits until the record tells that this version is complete: nothing is left to write.
-    fn is_complete(&self, version: &str) {
-        until(&format!("{version} is complete"), || {
-            let record = self.plane.get("releases.triton.io", self.namespace, "web")?;
-            let status = &record["status"];
-            (status["version"]["to"] == version && status["phase"] == "Healthy").then_some(())
-        });
-    }
-}
+use crate::cluster::scene::{NO_STEPS, Scene};
 
 fn waits(line: &Value) -> Option<()> {
     line.to_string().contains("waiting for the lease").then_some(())
@@ -94,17 +14,17 @@ fn waits(line: &Value) -> Option<()> {
 #[test]
 #[ignore = "tests/cluster/test runs it"]
 fn a_second_replica_goes_on_within_seconds_after_the_first_was_killed_or_stopped() {
-    let scene = Scene::begin("replicas");
+    let scene = Scene::begin(Plane::shared(), "replicas", NO_STEPS);
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut first = scene.daemon(one.path());
+    let mut first = scene.daemon_of(one.path());
     scene.is_complete("A");
-    let mut second = scene.daemon(other.path());
+    let mut second = scene.daemon_of(other.path());
     second.until(waits);
     first.kill();
     scene.push("B");
     let killed = scene.runs("B");
     scene.is_complete("B");
-    let mut third = scene.daemon(one.path());
+    let mut third = scene.daemon_of(one.path());
     third.until(waits);
     second.signal("TERM");
     assert_eq!(second.wait(), Some(0));
@@ -118,11 +38,11 @@ fn a_second_replica_goes_on_within_seconds_after_the_first_was_killed_or_stopped
 #[test]
 #[ignore = "tests/cluster/test runs it"]
 fn a_daemon_that_stood_still_until_another_one_acts_ends_without_a_write() {
-    let scene = Scene::begin("stands-still");
+    let scene = Scene::begin(Plane::shared(), "stands-still", NO_STEPS);
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut first = scene.daemon(one.path());
+    let mut first = scene.daemon_of(one.path());
     scene.is_complete("A");
-    let mut second = scene.daemon(other.path());
+    let mut second = scene.daemon_of(other.path());
     second.until(waits);
     first.signal("STOP");
     scene.push("B");
@@ -143,9 +63,9 @@ fn a_daemon_that_stood_still_until_another_one_acts_ends_without_a_write() {
 #[test]
 #[ignore = "tests/cluster/test runs it"]
 fn a_daemon_whose_lease_is_taken_away_ends_at_once() {
-    let scene = Scene::begin("taken-away");
+    let scene = Scene::begin(Plane::shared(), "taken-away", NO_STEPS);
     let state = tempfile::tempdir().unwrap();
-    let mut daemon = scene.daemon(state.path());
+    let mut daemon = scene.daemon_of(state.path());
     scene.is_complete("A");
     let leases = scene.plane.kubectl(&["get", "leases", "-n", scene.namespace, "-o", "name"]);
     let took =
