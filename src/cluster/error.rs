@@ -169,7 +169,10 @@ impl Error {
                 let seconds = details.map(|it| it.retry_after_seconds).filter(|it| *it > 0);
                 Self::Unavailable { message, retry_after: seconds }
             }
-            _ if status.message.contains("denied the request") => Self::Denied(message),
+            // Webhooks say it in one way, policies (ValidatingAdmissionPolicy) in another.
+            _ if ["denied the request", "denied request"].iter().any(|it| status.message.contains(it)) => {
+                Self::Denied(message)
+            }
             403 => Self::Denied(message),
             _ => Self::Invalid(message),
         }

@@ -20,6 +20,7 @@ use crate::controller::execute::Executor;
 use crate::controller::lap::Laps;
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Stage};
+use crate::controller::rivals::Rivals;
 use crate::controller::seen;
 use crate::controller::source::{Answer, Ask, Source};
 use crate::model::CommitId;
@@ -108,7 +109,8 @@ impl Controller {
             lease: lease.clone(),
             pulse: pulse.clone(),
         });
-        let observer = Observer::new(cache.clone(), lane.clone(), policy);
+        let rivals = Rivals::new(settings.observe.is_none().then(|| cluster.namespace()));
+        let observer = Observer::new(cache.clone(), lane.clone(), policy, rivals);
         let laps = Laps::new(clock, observer, executor, settings.holder.clone(), pulse.clone());
         let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;
@@ -264,6 +266,10 @@ impl Controller {
             self.laps.observer.forget_strangers();
             self.strangers_at = Instant::now() + STRANGERS;
         }
+        let root = self.laps.observer.policy().root.clone();
+        for id in self.laps.observer.rivals.look(&self.cluster, &root).await {
+            self.laps.observer.touch(&id);
+        }
         self.lap().await;
     }
 
@@ -321,7 +327,8 @@ impl Controller {
     fn lap_at(&self) -> Option<Instant> {
         let planned = self.wake_at.map(|at| self.clock.instant(at));
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
-        [planned, strangers, self.laps.observer.refusals.next()].into_iter().flatten().min()
+        let observer = &self.laps.observer;
+        [planned, strangers, observer.refusals.next(), observer.rivals.next()].into_iter().flatten().min()
     }
 
     /// What to ask Git now, if anything.

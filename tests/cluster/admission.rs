@@ -37,7 +37,8 @@ fn a_policy_that_denies_holds_with_its_own_words_until_it_is_gone() {
     scene.is_complete("A");
     scene.plane.kubectl_reading(&["apply", "-f", "-"], POLICY);
     // A policy works once the API server has seen it.
-    let args = ["patch", "clonesets.apps.kruise.io", "web", "-n", "denied", "--dry-run=server", "--type=json", "-p"];
+    let args =
+        ["patch", "clonesets.apps.kruise.io", "web", "-n", "denied", "--dry-run=server", "--type=json", "-p"];
     let patch = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "web:B"}]"#;
     until("the policy works", || (!scene.plane.can(&[&args[..], &[patch]].concat())).then_some(()));
     scene.push("B");
@@ -98,9 +99,11 @@ fn kinds_that_are_absent_at_the_start_are_found_when_they_are_installed() {
     // It was looking for its kind all the time.
     scene.plane.stop("kruise-manager");
     scene.plane.start("kruise-manager");
-    daemon.until(says("deploy/crd.yaml"));
+    daemon.until(says("is not made before the cluster serves releases.triton.io"));
     assert!(scene.cloneset().is_none(), "nothing new without records");
-    scene.plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+    scene
+        .plane
+        .kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
     scene.is_complete("A");
 }
 

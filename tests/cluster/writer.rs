@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cluster::plane::Plane;
-use crate::cluster::scene::{NO_STEPS, Scene};
+use crate::cluster::scene::{NO_STEPS, Scene, TWO_STEPS};
 
 fn waits(line: &Value) -> Option<()> {
     line.to_string().contains("waiting for the lease").then_some(())
@@ -82,4 +82,35 @@ fn a_daemon_whose_lease_is_taken_away_ends_at_once() {
     let began = Instant::now();
     assert_eq!(daemon.wait(), Some(2));
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[test]
+#[ignore = "tests/cluster/test runs it"]
+fn two_daemons_of_one_root_by_mistake_do_not_fight_and_the_second_names_the_first() {
+    let scene = Scene::begin(Plane::shared(), "twins", TWO_STEPS);
+    scene.plane.kubectl(&["create", "namespace", "twins-beside"]);
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut first = scene.daemon_of(one.path());
+    scene.is_complete("A");
+    let mut second = scene.daemon_in("twins-beside", other.path());
+    let named = |line: &Value| {
+        line.to_string().contains("another daemon follows the same branch").then(|| line["holder"].clone())
+    };
+    let holder = second.until(named);
+    let lease = |it: &str| -> Value {
+        serde_json::from_str(&scene.plane.kubectl(&["get", "leases", "-n", it, "-o", "json"])).unwrap()
+    };
+    assert_eq!(lease("twins")["items"][0]["spec"]["holderIdentity"], holder);
+    // The first one goes on as if it were alone.
+    scene.push("B");
+    scene.holds("needs 1 approval for step 2");
+    scene.approve();
+    scene.is_complete("B");
+    // Once it has ended, the second one is no mistake any more: so a daemon moves to another namespace.
+    first.signal("TERM");
+    assert_eq!(first.wait(), Some(0));
+    scene.push("C");
+    scene.holds("needs 1 approval for step 2");
+    let record = scene.plane.get("releases.triton.io", "twins", "web").unwrap();
+    assert_eq!(record["metadata"]["annotations"]["triton.io/lease-namespace"], "twins-beside");
 }
