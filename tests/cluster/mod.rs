@@ -9,5 +9,6 @@ mod plane;
 mod process;
 mod scene;
 mod story;
+mod vectors;
 mod witness;
 mod writer;
