@@ -11,7 +11,6 @@ use crate::catalog::{Catalog, Question, Root, Snapshot};
 use crate::cli::records::ClusterArgs;
 use crate::cluster::{Cache, FeedState, Lane, watch};
 use crate::controller::observe::Observer;
-use crate::controller::rivals::Rivals;
 use crate::git::Repository;
 use crate::model::{CommitId, Digest};
 use crate::spec::Release;
@@ -75,8 +74,7 @@ impl Picture {
             people: Some(People::CommitAuthors),
             ..Policy::default()
         });
-        let mut observer =
-            Observer::new(self.cache.clone(), Lane::default(), Arc::clone(&policy), Rivals::new(None));
+        let mut observer = Observer::new(self.cache.clone(), Lane::default(), Arc::clone(&policy));
         // Another observer may have asked this cache before: everything is to be looked at.
         observer.set_policy(Arc::clone(&policy));
         let known = observer.known();

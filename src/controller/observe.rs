@@ -37,7 +37,7 @@ pub struct Observer {
     forbidden: BTreeMap<Kind, Error>,
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
-    /// Other daemons of the same root.
+    /// Other daemons of the same root; nobody disturbs who writes nothing.
     pub rivals: Rivals,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
     /// What the cluster remembers, as the catalog asks it.
@@ -53,7 +53,7 @@ pub struct Observer {
 impl Observer {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new(cache: Cache, lane: Lane, policy: Arc<Policy>, rivals: Rivals) -> Self {
+    pub fn new(cache: Cache, lane: Lane, policy: Arc<Policy>) -> Self {
         Self {
             cache,
             lane,
@@ -67,7 +67,7 @@ impl Observer {
             told: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             blind: BTreeSet::new(),
-            rivals,
+            rivals: Rivals::new(None),
             cases: BTreeMap::new(),
             known: Arc::default(),
             dirty: BTreeSet::new(),

@@ -109,8 +109,8 @@ impl Controller {
             lease: lease.clone(),
             pulse: pulse.clone(),
         });
-        let rivals = Rivals::new(settings.observe.is_none().then(|| cluster.namespace()));
-        let observer = Observer::new(cache.clone(), lane.clone(), policy, rivals);
+        let mut observer = Observer::new(cache.clone(), lane.clone(), policy);
+        observer.rivals = Rivals::new(settings.observe.is_none().then(|| cluster.namespace()));
         let laps = Laps::new(clock, observer, executor, settings.holder.clone(), pulse.clone());
         let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;

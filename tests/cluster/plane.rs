@@ -86,8 +86,10 @@ impl Plane {
         let mut shell = Command::new("bash");
         shell.args(["-c", &command.replacen(old, new, 1)]).stdin(Stdio::null());
         shell.stdout(log.try_clone().expect("a log")).stderr(log);
-        let child = shell.spawn().expect("a shell");
+        let mut child = shell.spawn().expect("a shell");
         std::fs::write(self.dir.join("pid").join(program), child.id().to_string()).expect("a file");
+        // Whoever ends it sees it gone.
+        std::thread::spawn(move || child.wait());
     }
 
     /// Starts a program once more, as `up` did.
