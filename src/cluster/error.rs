@@ -67,8 +67,8 @@ pub enum Error {
     /// It was not sent: what permitted it has run out meanwhile.
     #[error("it was not sent: {0}")]
     NotSent(&'static str),
-    /// Another daemon has the lease.
-    #[error("the lease is lost: {0} holds it")]
+    /// The lease is not ours any more, and why.
+    #[error("the lease is lost: {0}")]
     LeaseLost(String),
     /// Kubeconfig or service account cannot be used.
     #[error("cannot connect to a cluster: {0}")]
@@ -172,7 +172,10 @@ impl Error {
                 let seconds = details.map(|it| it.retry_after_seconds).filter(|it| *it > 0);
                 Self::Unavailable { message, retry_after: seconds }
             }
-            _ if status.message.contains("denied the request") => Self::Denied(message),
+            // Webhooks say it in one way, policies (ValidatingAdmissionPolicy) in another.
+            _ if ["denied the request", "denied request"].iter().any(|it| status.message.contains(it)) => {
+                Self::Denied(message)
+            }
             403 => Self::Denied(message),
             _ => Self::Invalid(message),
         }

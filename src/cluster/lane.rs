@@ -39,6 +39,8 @@ pub struct Telling {
     pub spec: Value,
     /// The root that it belongs to.
     pub root: String,
+    /// Where the daemon that wrote the record before has its lease, if that one is no more.
+    pub heir_of: Option<String>,
     /// The record's status; what speaks of the record's generation is filled in here.
     pub status: ReleaseStatus,
 }
@@ -296,8 +298,15 @@ pub async fn write_record(
 ) -> Result<(), Error> {
     let seen = cache.record(id);
     let spec = json!({"spec": telling.spec});
+    let ours = Some(cluster.namespace());
+    let lease = seen.as_ref().and_then(|seen| seen.lease.as_deref());
+    // Another daemon has written it since this was left here: what it says is not ours to replace.
+    if lease.is_some() && lease != ours && lease != telling.heir_of.as_deref() {
+        return Ok(());
+    }
     let stands = seen.as_ref().is_some_and(|seen| {
-        seen.live.root.as_deref() == Some(telling.root.as_str()) && seen.stand.object() == spec
+        let is_marked = seen.live.root.as_deref() == Some(telling.root.as_str()) && lease == ours;
+        is_marked && seen.stand.object() == spec
     });
     let mut known = seen
         .as_ref()
@@ -306,7 +315,7 @@ pub async fn write_record(
         let body = json!({
             "metadata": {
                 "labels": {keys::MANAGED_BY: keys::MANAGED_BY_TRITON},
-                "annotations": {keys::ROOT: telling.root},
+                "annotations": {keys::ROOT: telling.root, keys::LEASE_NAMESPACE: cluster.namespace()},
             },
             "spec": telling.spec,
         });

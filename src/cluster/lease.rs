@@ -140,8 +140,17 @@ impl Lease {
                 tracing::info!(lease = %self.name, namespace = %self.namespace, "waiting for the lease: {why}");
                 told = Some(wait);
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(self.until_free().await.min(RETRY)).await;
         }
+    }
+
+    /// Time until the lease runs out, if nobody renews it; none that was ever seen is free at once.
+    async fn until_free(&self) -> Duration {
+        let state = self.state.lock().await;
+        let seen = state.seen_at.filter(|_| state.object.is_some());
+        let left = seen.map(|at| lasts(state.object.as_ref()).saturating_sub(at.elapsed()));
+        // One that should be ours and is not is asked for no faster than any other.
+        left.filter(|left| !left.is_zero()).unwrap_or(RETRY)
     }
 
     /// Takes the lease where it is free; else tells what it waits for.
@@ -156,9 +165,7 @@ impl Lease {
             |pointer: &str| state.object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
         let annotation = |key: &str| text(&format!("/metadata/annotations/{}", key.replace('/', "~1")));
         let holder = text("/spec/holderIdentity").unwrap_or_default().to_owned();
-        let lasts = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseDurationSeconds")?.as_u64());
-        let lasts = lasts.map_or(DURATION, Duration::from_secs);
-        let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts);
+        let expired = state.seen_at.is_some_and(|at| at.elapsed() >= lasts(state.object.as_ref()));
         if !holder.is_empty() && holder != self.holder && !expired {
             return Ok(Some(held(&holder, annotation(keys::REPOSITORY), &self.follows.repository)));
         }
@@ -187,6 +194,11 @@ impl Lease {
     pub async fn keep(&self) -> Error {
         loop {
             tokio::time::sleep(RETRY).await;
+            // The process stood still for longer than that: somebody else may act by now.
+            if self.age().is_none_or(|age| age >= DURATION) {
+                *self.renewed() = None;
+                return Error::LeaseLost("it ran out while this process stood still".to_owned());
+            }
             match self.renew().await {
                 Ok(()) => {}
                 Err(error) if error.is_transient() && self.age().is_some_and(|age| age < RENEW_DEADLINE) => {
@@ -210,15 +222,20 @@ impl Lease {
         let object = self.cluster.read(self.target()).await?;
         let text = |pointer: &str| object.as_ref().and_then(|it| it.pointer(pointer)).and_then(Value::as_str);
         let acquired = text("/spec/acquireTime").and_then(|it| it.parse::<Timestamp>().ok());
+        // Versions only grow. What was seen since the older state was saved is no more, and the watches would wait for
+        // versions that were there already: only a new start sees what there is.
+        if object.is_some() && number(object.as_ref()) < number(state.object.as_ref()) {
+            return Err(Error::LeaseLost("the API server has gone back to an older state".to_owned()));
+        }
         // One that was acquired at another moment is another process's, whatever its name.
         let ours = acquired == state.acquired_at;
         match text("/spec/holderIdentity") {
             Some(holder) if holder == self.holder && ours => state.object = object,
             Some(holder) if holder == self.holder => {
-                return Err(Error::LeaseLost(format!("another daemon of the name {holder}")));
+                return Err(Error::LeaseLost(format!("another daemon of the name {holder} holds it")));
             }
-            Some(holder) => return Err(Error::LeaseLost(holder.to_owned())),
-            None => return Err(Error::LeaseLost("nobody".to_owned())),
+            Some(holder) => return Err(Error::LeaseLost(format!("{holder} holds it"))),
+            None => return Err(Error::LeaseLost("nobody holds it".to_owned())),
         }
         self.write(&mut state, &self.holder).await
     }
@@ -351,6 +368,12 @@ fn held(holder: &str, theirs: Option<&str>, ours: &str) -> String {
     }
 }
 
+/// How long a lease lasts without a renewal, as it says.
+fn lasts(object: Option<&Value>) -> Duration {
+    let seconds = object.and_then(|it| it.pointer("/spec/leaseDurationSeconds")?.as_u64());
+    seconds.map_or(DURATION, Duration::from_secs)
+}
+
 /// A time as Kubernetes' `MicroTime`.
 fn micro(at: Timestamp) -> String {
     format!("{at:.6}")
@@ -358,6 +381,11 @@ fn micro(at: Timestamp) -> String {
 
 fn version(object: Option<&Value>) -> Option<&str> {
     object.and_then(|it| it.pointer("/metadata/resourceVersion")).and_then(Value::as_str)
+}
+
+/// The version as a number, where there is one.
+fn number(object: Option<&Value>) -> Option<u64> {
+    version(object).and_then(|it| it.parse().ok())
 }
 
 #[cfg(test)]

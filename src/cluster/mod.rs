@@ -14,7 +14,7 @@ pub mod watch;
 pub mod lane;
 pub mod lease;
 
-pub use apply::{REQUEST_TIMEOUT, Target};
+pub use apply::{LEASES, REQUEST_TIMEOUT, Target};
 pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;

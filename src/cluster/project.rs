@@ -38,6 +38,8 @@ pub struct SeenRecord {
     pub documents: Documents,
     /// Its spec, as bytes.
     pub stand: Stand,
+    /// Where the daemon that wrote it has its lease.
+    pub lease: Option<String>,
 }
 
 impl SeenRecord {
@@ -215,7 +217,8 @@ pub fn record(object: &Value) -> Option<SeenRecord> {
         status: Arc::new(status),
     };
     let spec = json!({"spec": object.get("spec").cloned().unwrap_or_default()});
-    Some(SeenRecord { live, documents, stand: Stand::of(&spec) })
+    let lease = annotations.get(keys::LEASE_NAMESPACE).cloned();
+    Some(SeenRecord { live, documents, stand: Stand::of(&spec), lease })
 }
 
 #[cfg(test)]

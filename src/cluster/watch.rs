@@ -27,6 +27,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest wait after a failure: an API server that comes back is noticed soon, and hundreds of daemons do not
 /// keep it down.
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// Longest wait for one page of a list. A watch may be silent for minutes, and a list may not: one whose answer was lost
+/// is asked for again.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How soon a kind without which nothing works is asked for again, where the cluster does not serve it.
 const RECHECK: Duration = Duration::from_secs(10);
 /// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
@@ -86,16 +89,30 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource(feed.served()));
     let mut events = pin!(watcher(api.clone(), feed.config()));
     let mut list = BTreeMap::new();
+    let mut is_listing = true;
     let mut delay = RETRY_FIRST;
     let mut failed_at: Option<Instant> = None;
-    while let Some(event) = events.next().await {
+    loop {
+        let patience = if is_listing { PAGE_TIMEOUT } else { Duration::MAX };
+        let Ok(event) = tokio::time::timeout(patience, events.next()).await else {
+            let error = Error::TimedOut(PAGE_TIMEOUT.as_secs());
+            cluster.requests().note("list", error.category());
+            cache.stopped(feed, error);
+            events.set(watcher(api.clone(), feed.config()));
+            continue;
+        };
+        let Some(event) = event else { return };
         match event {
-            Ok(Event::Init) => list.clear(),
+            Ok(Event::Init) => {
+                list.clear();
+                is_listing = true;
+            }
             Ok(Event::InitApply(object)) => list.extend(seen(feed, &object)),
             Ok(Event::InitDone) => {
                 tracing::debug!(feed = ?feed, objects = list.len(), "listed");
                 cluster.requests().note("list", OK);
                 cache.replace(feed, std::mem::take(&mut list));
+                is_listing = false;
                 delay = RETRY_FIRST;
             }
             Ok(Event::Apply(object)) => {

@@ -4,11 +4,12 @@
 //! the last one seen is not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use crate::catalog::Known;
 use crate::controller::source::{Answer, Ask, Sought, Source};
@@ -58,6 +59,8 @@ pub struct Git {
     known: Arc<BTreeMap<ReleaseId, Known>>,
     /// Documents that were looked for since the last poll.
     tried: BTreeSet<Digest>,
+    /// Whether the answer that is to come is of a fetch ahead, which asked for the mirror's sake alone.
+    is_ahead: bool,
 }
 
 impl Git {
@@ -77,6 +80,7 @@ impl Git {
             reread: false,
             known: Arc::default(),
             tried: BTreeSet::new(),
+            is_ahead: false,
         }
     }
 
@@ -230,8 +234,8 @@ impl Git {
         }
     }
 
-    /// The answer, once it is there.
-    pub async fn finished(&mut self) -> Answer {
+    /// The answer, once it is there; nothing where it is that of a fetch ahead.
+    pub async fn finished(&mut self) -> Option<Answer> {
         let Seat::Busy(task) = &mut self.seat else { return std::future::pending().await };
         // A panic there is ours, and ends the process as one here would.
         let (source, answer) = match task.await {
@@ -239,7 +243,21 @@ impl Git {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         self.seat = Seat::Idle(source);
-        answer
+        (!std::mem::take(&mut self.is_ahead)).then_some(answer)
+    }
+
+    /// Fetches into the mirror again and again, while another daemon acts: whoever takes over has little left to
+    /// fetch. No head is followed, and nothing is read: what a head says depends on the one seen before it.
+    pub async fn fetch_ahead(&mut self, interval: Duration, inline: bool) -> Infallible {
+        loop {
+            // The lease that can be had at once needs none of this.
+            tokio::time::sleep(interval).await;
+            let ask = Ask::Poll { seen: None, elsewhere: None, accepted: None };
+            if self.is_idle() && self.start(ask, inline).is_none() {
+                self.is_ahead = true;
+                self.finished().await;
+            }
+        }
     }
 }
 

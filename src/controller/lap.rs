@@ -114,7 +114,9 @@ impl Laps {
                 let sees = |id: &ReleaseId, it: &Move| {
                     matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id)
                 };
-                let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
+                let may = |id: &ReleaseId| {
+                    !violations.contains_key(id) && !refusals.waits(id) && !observer.rivals.write(id)
+                };
                 let moves = plan.moves.iter().filter(|(_, it)| !it.writes.is_empty());
                 let moves: BTreeMap<_, _> = moves.filter(|(id, it)| may(id) && sees(id, it)).collect();
                 let (clock, source, policy) = (self.clock, &world.source, &world.policy);
@@ -274,7 +276,8 @@ impl Laps {
     fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
         let Some(executor) = &self.executor else { return self.tell_intent(id, outcome) };
         log(world, id, case, outcome);
-        if !world.has_records || !may_tell(&executor.cache, id, &world.policy.root) {
+        let may_tell = may_tell(&executor.cache, id, &world.policy.root) && !self.observer.rivals.write(id);
+        if !world.has_records || !may_tell {
             return;
         }
         let seen = executor.cache.record(id);
@@ -305,11 +308,13 @@ impl Laps {
             Some(memory) => record::documents(memory, recorded, &kept, pack),
             None => kept,
         };
+        let seen_lease = seen.as_ref().and_then(|seen| seen.lease.clone());
         let spec = report::spec(case, seen.map(|seen| seen.stand.object()["spec"].clone()));
         let status = record::status(world, case, outcome, documents);
         self.told.note(id, &status);
         self.observer.note_told(id, outcome.memory(case));
-        executor.lane.tell(id, Telling { spec, root: world.policy.root.clone(), status });
+        let (root, heir_of) = (world.policy.root.clone(), seen_lease);
+        executor.lane.tell(id, Telling { spec, root, heir_of, status });
     }
 }
 

@@ -9,6 +9,7 @@ pub mod pulse;
 pub mod documents;
 pub mod drift;
 pub mod refusals;
+pub mod rivals;
 pub mod seen;
 pub mod source;
 pub mod asking;

@@ -10,6 +10,7 @@ use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
+use crate::controller::rivals::Rivals;
 use crate::controller::source::Sought;
 use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys, record};
@@ -36,6 +37,8 @@ pub struct Observer {
     forbidden: BTreeMap<Feed, Error>,
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
+    /// Other daemons of the same root; nobody disturbs who writes nothing.
+    pub rivals: Rivals,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
     /// What the cluster remembers, as the catalog asks it.
     known: Arc<BTreeMap<ReleaseId, Known>>,
@@ -64,6 +67,7 @@ impl Observer {
             told: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             blind: BTreeSet::new(),
+            rivals: Rivals::new(None),
             cases: BTreeMap::new(),
             known: Arc::default(),
             dirty: BTreeSet::new(),
@@ -288,11 +292,18 @@ impl Observer {
         let desired = self.reading.desired.get(id).cloned();
         let recorded =
             self.cache.record(id).filter(|it| it.live.root.is_some() || is_named(desired.as_ref()));
-        let elsewhere = recorded
+        let foreign = recorded
             .as_ref()
             .and_then(|it| it.live.root.as_deref())
             .filter(|root| *root != self.policy.root)
             .map(|root| foreign(id, root));
+        let lease = recorded.as_ref().filter(|_| foreign.is_none()).and_then(|it| it.lease.as_deref());
+        let rival = self.rivals.hold(id, lease);
+        // One that we do not even know may be of another repository.
+        if rival.is_some() && desired.is_none() {
+            return None;
+        }
+        let elsewhere = foreign.or(rival);
         let record = recorded.filter(|_| elsewhere.is_none());
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {

@@ -20,6 +20,7 @@ use crate::controller::execute::Executor;
 use crate::controller::lap::Laps;
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Stage};
+use crate::controller::rivals::Rivals;
 use crate::controller::seen;
 use crate::controller::source::{Answer, Ask, Source};
 use crate::model::CommitId;
@@ -108,7 +109,8 @@ impl Controller {
             lease: lease.clone(),
             pulse: pulse.clone(),
         });
-        let observer = Observer::new(cache.clone(), lane.clone(), policy);
+        let mut observer = Observer::new(cache.clone(), lane.clone(), policy);
+        observer.rivals = Rivals::new(settings.observe.is_none().then(|| cluster.namespace()));
         let laps = Laps::new(clock, observer, executor, settings.holder.clone(), pulse.clone());
         let git = Git::new(source, clock.now());
         let strangers_at = Instant::now() + STRANGERS;
@@ -143,14 +145,18 @@ impl Controller {
     /// Where the lease is lost, or can never be had: the process ends, and starts again from what the cluster has.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let mut shutdown = pin!(shutdown);
+        // Caches and mirror are warm when the lease comes: whoever stands by goes on within moments.
+        let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
+        let (interval, inline) = (self.settings.interval, self.settings.inline);
         let acquired = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
             acquired = acquire(self.lease.clone(), self.settings.observe.as_deref(), &self.pulse) => acquired?,
+            never = broken(&mut tasks) => match never {},
+            never = self.git.fetch_ahead(interval, inline) => match never {},
         };
         let elsewhere = acquired.repository.filter(|theirs| *theirs != self.repository);
         self.git.begin(acquired.head, elsewhere);
-        let mut tasks: JoinSet<()> = watch_all(&self.cluster, &self.cache);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
         let mut lost = pin!(keep(self.lease.clone()));
         loop {
@@ -242,7 +248,7 @@ impl Controller {
         let (lap_at, poll_at) = (self.lap_at(), self.git.next_poll);
         let wake = tokio::select! {
             biased;
-            answer = self.git.finished() => Wake::Answer(Box::new(answer)),
+            answer = self.git.finished() => answer.map_or(Wake::Nothing, |it| Wake::Answer(Box::new(it))),
             () = changed(&mut self.rules) => Wake::Rules,
             () = self.cache.changed() => Wake::Cluster,
             () = sleep_until(lap_at) => Wake::Time,
@@ -259,6 +265,10 @@ impl Controller {
         if self.strangers_at <= Instant::now() {
             self.laps.observer.forget_strangers();
             self.strangers_at = Instant::now() + STRANGERS;
+        }
+        let root = self.laps.observer.policy().root.clone();
+        for id in self.laps.observer.rivals.look(&self.cluster, &root).await {
+            self.laps.observer.touch(&id);
         }
         self.lap().await;
     }
@@ -317,7 +327,8 @@ impl Controller {
     fn lap_at(&self) -> Option<Instant> {
         let planned = self.wake_at.map(|at| self.clock.instant(at));
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
-        [planned, strangers, self.laps.observer.refusals.next()].into_iter().flatten().min()
+        let observer = &self.laps.observer;
+        [planned, strangers, observer.refusals.next(), observer.rivals.next()].into_iter().flatten().min()
     }
 
     /// What to ask Git now, if anything.

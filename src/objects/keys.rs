@@ -17,6 +17,9 @@ pub const MANAGED_BY_TRITON: &str = "triton";
 /// On every object of ours: the root that it belongs to, eight hexadecimal digits.
 pub const ROOT: &str = "triton.io/root";
 
+/// On a record: the namespace with the lease of the daemon that writes it. Two daemons of one root meet here.
+pub const LEASE_NAMESPACE: &str = "triton.io/lease-namespace";
+
 /// For people, on a CloneSet: nothing is written while it exists, whatever its value.
 pub const SUSPEND: &str = "triton.io/suspend";
 /// For people, on a CloneSet: take back the entered digest that it names (any prefix from twelve digits on).

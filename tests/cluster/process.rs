@@ -65,6 +65,12 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Sends it a signal: `TERM`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "{name}");
+    }
+
     /// How it ended by itself.
     pub fn wait(&mut self) -> Option<i32> {
         until("it ends", || self.child.try_wait().expect("a child")).code()
