@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
+use crate::objects::ObjectKey;
 use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
 use crate::objects::kind::Api;
 use crate::objects::record;
@@ -57,6 +58,19 @@ impl Target<'_> {
     }
 }
 
+/// The object itself.
+fn target(key: &ObjectKey) -> Target<'_> {
+    let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+    Target { api: key.kind.api(), namespace, name, status: false }
+}
+
+/// Whether a write is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Earnest,
+    Rehearsal,
+}
+
 /// How kube names a kind.
 #[must_use]
 pub(crate) fn resource(api: Api) -> ApiResource {
@@ -76,13 +90,17 @@ impl Cluster {
     ///
     /// See [`Error`]; [`Error::Conflict`] and [`Error::Exists`] where the write's expectation was wrong.
     pub async fn write(&self, write: &Write) -> Result<Option<Value>, Error> {
-        let target = Target {
-            api: write.object.kind.api(),
-            namespace: write.object.namespace.as_str(),
-            name: write.object.name.as_str(),
-            status: false,
-        };
-        self.send(target, &write.action).await
+        self.send(target(&write.object), &write.action).await
+    }
+
+    /// Asks what the server would make of a write, and changes nothing (a server-side dry-run: defaults, admission and
+    /// preconditions count as they would).
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; as the write itself.
+    pub async fn rehearse(&self, write: &Write) -> Result<Option<Value>, Error> {
+        self.carry(target(&write.object), &write.action, Mode::Rehearsal).await
     }
 
     /// The one function that writes to the cluster.
@@ -91,11 +109,16 @@ impl Cluster {
     ///
     /// See [`Error`].
     pub async fn send(&self, target: Target<'_>, action: &Action) -> Result<Option<Value>, Error> {
+        self.carry(target, action, Mode::Earnest).await
+    }
+
+    async fn carry(&self, target: Target<'_>, action: &Action, mode: Mode) -> Result<Option<Value>, Error> {
         let broken = |error: kube::core::request::Error| Error::Malformed(error.to_string());
         match action {
             Action::Apply { body, expect } => {
                 let patch = Patch::Apply(with_preconditions(body, target, expect));
-                let params = PatchParams::apply(FIELD_MANAGER).force();
+                let mut params = PatchParams::apply(FIELD_MANAGER).force();
+                params.dry_run = mode == Mode::Rehearsal;
                 let request = target.request();
                 let request = if target.status {
                     request.patch_subresource("status", target.name, &params, &patch)
@@ -112,7 +135,8 @@ impl Cluster {
             Action::Delete { uid, version } => {
                 let same =
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
-                let params = DeleteParams::background().preconditions(same);
+                let mut params = DeleteParams::background().preconditions(same);
+                params.dry_run = mode == Mode::Rehearsal;
                 let request = target.request().delete(target.name, &params).map_err(broken)?;
                 match self.in_time(self.client().request(request), target.attempt("delete")).await {
                     // It is what was wanted.

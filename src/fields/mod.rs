@@ -11,6 +11,7 @@ pub mod compact;
 pub mod quantity;
 pub mod owned;
 pub mod compare;
+pub mod difference;
 pub mod extract;
 pub mod stand;
 
@@ -18,6 +19,7 @@ pub use canonical::{Fingerprint, canonical};
 pub use change::FieldChange;
 pub use compact::Compact;
 pub use compare::{compare, drift};
+pub use difference::templates;
 pub use extract::extract;
 pub use owned::Ownership;
 pub use stand::Stand;

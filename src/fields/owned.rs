@@ -47,12 +47,44 @@ impl Ownership {
         Self(json!([applied, updated, others]).to_string().into_bytes().into())
     }
 
+    /// What anybody has applied or set, as if `applied` were all of it: for an object that nobody has taken over yet.
+    /// What was written through a subresource is left out, and so is what the managers in `controllers` wrote.
+    #[must_use]
+    pub fn of_everybody(object: &Value, controllers: &[&str]) -> Self {
+        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+        let mut all = Value::Null;
+        for entry in entries.into_iter().flatten() {
+            let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+            let fields = entry.get("fieldsV1").unwrap_or(&Value::Null);
+            let is_empty = fields.as_object().is_none_or(Map::is_empty);
+            if !is_empty && text("subresource").is_empty() && !controllers.contains(&text("manager")) {
+                unite(&mut all, fields);
+            }
+        }
+        Self(json!([all, null, []]).to_string().into_bytes().into())
+    }
+
     /// Opens them.
     #[must_use]
     pub fn owners(&self) -> Owners {
         type Kept = (Option<Set>, Option<Set>, Vec<(String, Set)>);
         let (applied, updated, others): Kept = serde_json::from_slice(&self.0).unwrap_or_default();
         Owners { applied, updated, others }
+    }
+}
+
+/// Adds the set `more` to `all`. A leaf owns all below it.
+fn unite(all: &mut Value, more: &Value) {
+    let Value::Object(more) = more else { return };
+    match all {
+        Value::Object(set) if set.is_empty() => {}
+        Value::Object(set) if more.is_empty() => set.clear(),
+        Value::Object(set) => {
+            for (name, below) in more {
+                unite(set.entry(name).or_insert(Value::Null), below);
+            }
+        }
+        _ => *all = Value::Object(more.clone()),
     }
 }
 
@@ -215,6 +247,20 @@ mod tests {
         assert_eq!(ports.item(&json!({"port": 80})).field("name").ours(), Share::All);
         assert_eq!(ports.item(&json!({"port": 80})).field("targetPort").ours(), Share::None);
         assert_eq!(ports.item(&json!({"port": 81})).ours(), Share::None);
+    }
+
+    #[test]
+    fn what_anybody_wrote_is_one_set_without_subresources_and_controllers() {
+        let mut object = object();
+        let edited = json!({"manager": "kubectl-edit", "operation": "Update",
+            "fieldsV1": {"f:spec": {"f:ports": {}, "f:paused": {}}}});
+        let kruise =
+            json!({"manager": "kruise-manager", "operation": "Update", "fieldsV1": {"f:spec": {"f:x": {}}}});
+        object["metadata"]["managedFields"].as_array_mut().unwrap().extend([edited, kruise]);
+        let owners = Ownership::of_everybody(&object, &["kruise-manager"]).owners();
+        let spec = owners.root().field("spec");
+        assert_eq!(["ports", "paused", "selector"].map(|name| spec.field(name).ours()), [Share::All; 3]);
+        assert_eq!(["replicas", "x"].map(|name| spec.field(name).ours()), [Share::None; 2]);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use crate::model::{Amount, Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::{Kind, keys};
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::facts::{Facts, Head};
+use crate::plan::handover::hand_over;
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
 use crate::spec::{Diagnostic, Permission, Release, marker_of};
-use crate::world::{Fault, Source};
+use crate::world::{Fault, OtherTool, Source};
 
 fn hold(gate: Gate, since: Option<Timestamp>, message: String, lift: Lift) -> Hold {
     Hold { gate, since, message, lift }
@@ -62,12 +63,12 @@ pub fn other_root(id: &ReleaseId, root: &str) -> Hold {
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Cluster).command(command))
 }
 
-/// Another tool applies the CloneSet too.
+/// Another tool applies an object too.
 #[must_use]
-pub fn other_owner(id: &ReleaseId, owner: &str, path: &str) -> Hold {
+pub fn other_owner(id: &ReleaseId, object: &ObjectKey, owner: &OtherTool, path: &str) -> Hold {
+    let steps = hand_over(owner, object);
     let message = format!(
-        "{id} is also applied by {owner}, and two writers would fight: suspend it there without pruning, remove it \
-         from what that applies, then it is taken over here"
+        "{id}: {object} is also applied by {owner}, and two writers would fight; hand it over in this order: {steps}"
     );
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }

@@ -11,6 +11,7 @@
 pub mod steps;
 pub mod permit;
 pub mod facts;
+pub mod handover;
 pub mod holds;
 pub mod body;
 pub mod companions;

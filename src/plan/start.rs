@@ -47,7 +47,10 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         return Outcome::hold('a', vec![holds::stale(id, &world.source)]);
     }
     if let Some(owner) = &live.other_owner {
-        return Outcome::hold('a', vec![holds::other_owner(id, owner, &release.path)]);
+        return Outcome::hold(
+            'a',
+            vec![holds::other_owner(id, &ObjectKey::cloneset(id), owner, &release.path)],
+        );
     }
     if !release.adopt {
         return hold(&format!("to take it over, set {}: \"true\" on its Release", keys::ADOPT));

@@ -1,5 +1,6 @@
 //! What the cluster has: projections of the objects of a release.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::fields::{FieldChange, Stand};
@@ -28,6 +29,40 @@ pub struct CounterStatus {
     pub current_revision: String,
     /// The revision of the template.
     pub update_revision: String,
+}
+
+/// A tool that applies objects from a source of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Flux, by a Kustomization.
+    FluxKustomization,
+    /// Flux, by a `HelmRelease`.
+    FluxHelmRelease,
+    /// Argo CD.
+    ArgoCd,
+    /// Helm.
+    Helm,
+}
+
+/// Another tool that applies an object, as its marks and its managers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherTool {
+    /// Which.
+    pub tool: Tool,
+    /// Its name for what it applies, `flux-system/apps`; empty where only its manager is known.
+    pub name: String,
+}
+
+impl fmt::Display for OtherTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (alone, with) = match self.tool {
+            Tool::FluxKustomization => ("Flux", "Flux Kustomization"),
+            Tool::FluxHelmRelease => ("Flux", "Flux HelmRelease"),
+            Tool::ArgoCd => ("Argo CD", "Argo CD Application"),
+            Tool::Helm => ("Helm", "Helm release"),
+        };
+        if self.name.is_empty() { f.write_str(alone) } else { write!(f, "{with} {}", self.name) }
+    }
 }
 
 /// How the live object differs from the entered release (where nothing is entered, from the desired one), but for
@@ -69,8 +104,8 @@ pub struct Live {
     pub rollback: Option<String>,
     /// The annotation `triton.io/root`: which root it belongs to.
     pub root: Option<String>,
-    /// Another tool that applies it too, as its marks say: `Flux Kustomization flux-system/apps`.
-    pub other_owner: Option<String>,
+    /// Another tool that applies it too.
+    pub other_owner: Option<OtherTool>,
     /// Its memory, whatever UID that names.
     pub memory: Option<Memory>,
     /// Its status.

@@ -8,7 +8,9 @@ use triton::fields::Compact;
 use triton::guard::Rule;
 use triton::model::{ResourceVersion, Uid};
 use triton::objects::Kind;
-use triton::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Policy, Removal, World};
+use triton::world::{
+    Action, Case, Decision, Desired, Expect, Live, Memory, OtherTool, Policy, Removal, Tool, World,
+};
 
 use crate::guard::laps::*;
 use crate::support::world::*;
@@ -175,7 +177,8 @@ fn adoption_moves_no_pod() {
     adopts(|_| ()).passes();
     adopts(|it| it.partition = "7".parse().unwrap()).breaks(Rule::Whole);
     adopts(|it| it.status.current_revision = "checkout-old".into()).breaks(Rule::Whole);
-    adopts(|it| it.other_owner = Some("Flux".into())).breaks(Rule::Whole);
+    adopts(|it| it.other_owner = Some(OtherTool { tool: Tool::ArgoCd, name: String::new() }))
+        .breaks(Rule::Whole);
     adopts(|it| it.root = Some("ffffffff".into())).breaks(Rule::Whole);
     adopts(|_| ()).with_body(|body| body["spec"] = json!({ "replicas": 10 })).breaks(Rule::Whole);
     let unasked = |world: &mut World| edit_intent(world, |it| Arc::make_mut(&mut it.release).adopt = false);

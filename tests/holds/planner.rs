@@ -11,7 +11,8 @@ use triton::objects::record::ReleaseStatus;
 use triton::plan::plan;
 use triton::spec::{Approval, Diagnostic, OnFailure, Release, Severity};
 use triton::world::{
-    Desired, Drift, Fault, Freeze, Memory, People, Permit, Policy, RecordLive, Removal, Try, World,
+    Desired, Drift, Fault, Freeze, Memory, OtherTool, People, Permit, Policy, RecordLive, Removal, Tool, Try,
+    World,
 };
 
 use crate::holds::Told;
@@ -154,7 +155,9 @@ fn adopted() -> Vec<Story> {
         ("exists already", stranger(false, |_| {})),
         (
             "applied by Flux too",
-            stranger(true, |live| live.other_owner = Some("Flux Kustomization flux/apps".into())),
+            stranger(true, |live| {
+                live.other_owner = Some(OtherTool { tool: Tool::FluxKustomization, name: "flux/apps".into() })
+            }),
         ),
         (
             "to be adopted in the middle of a rollout",
