@@ -17,6 +17,7 @@ use crate::cli::clone::{LocalClone, PublishArgs};
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::cli::records::{ClusterArgs, Pattern};
 use crate::cli::worktree::{self, OnDisk};
+use crate::cluster::Cluster;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::handover::hand_over;
@@ -71,9 +72,17 @@ struct Draft {
 /// # Errors
 /// Where nothing is to be adopted, the cluster or the clone cannot be read, or Git refuses.
 pub async fn run(args: &AdoptArgs, printer: &Printer) -> Result<Exit> {
+    run_in(args, args.cluster.connect().await?, printer).await
+}
+
+/// Runs `triton adopt` for a cluster that is connected already.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_in(args: &AdoptArgs, cluster: Cluster, printer: &Printer) -> Result<Exit> {
     let clone = LocalClone::find(&args.dir)?;
     let home = Home::find(&clone, &args.dir, args.strategy.as_deref())?;
-    let live = Live::connect(&args.cluster).await?;
+    let live = Live::new(cluster);
     let (mut drafts, mut left) = (Vec::new(), Vec::new());
     let mut beside: BTreeMap<String, BTreeMap<ReleaseId, Vec<Neighbour>>> = BTreeMap::new();
     for found in live.clonesets(&args.pattern).await? {
@@ -290,10 +299,7 @@ fn warnings(found: &Found, taken: &[&Neighbour]) -> Vec<String> {
     let key = ObjectKey::cloneset(id);
     let mut lines = Vec::new();
     let mut tell = |key: &ObjectKey, tool: &crate::world::OtherTool| {
-        lines.push(format!(
-            "careful  {key} is also applied by {tool}; hand it over: {}",
-            hand_over(tool, key)
-        ));
+        lines.push(format!("careful  {key} is also applied by {tool}; hand it over: {}", hand_over(tool)));
     };
     if let Some(tool) = &live.other_owner {
         tell(&key, tool);

@@ -7,7 +7,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use crate::cli::output::Refusal;
-use crate::cli::records::{ClusterArgs, Pattern};
+use crate::cli::records::Pattern;
 use crate::cluster::apply::resource;
 use crate::cluster::{Cluster, Error, project};
 use crate::fields::{FieldChange, templates};
@@ -47,12 +47,10 @@ pub struct Neighbour {
 }
 
 impl Live {
-    /// A connection. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// Where there is no kubeconfig that can be used.
-    pub async fn connect(args: &ClusterArgs) -> Result<Self> {
-        Ok(Self { cluster: args.connect().await? })
+    /// By a connection.
+    #[must_use]
+    pub const fn new(cluster: Cluster) -> Self {
+        Self { cluster }
     }
 
     /// The CloneSets that are meant, by name.

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, Request, Resource};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
+use crate::fields::sole;
+use crate::model::{ResourceVersion, Uid};
 use crate::objects::ObjectKey;
 use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
 use crate::objects::kind::Api;
@@ -132,6 +134,7 @@ impl Cluster {
                     (sent, _) => sent.map(Some),
                 }
             }
+            Action::TakeOver { uid, version } => self.take_over(target, uid, version, mode).await,
             Action::Delete { uid, version } => {
                 let same =
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
@@ -145,6 +148,33 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// Takes from other managers what we own too, of this very object, unchanged.
+    async fn take_over(
+        &self,
+        target: Target<'_>,
+        uid: &Uid,
+        version: &ResourceVersion,
+        mode: Mode,
+    ) -> Result<Option<Value>, Error> {
+        let Some(object) = self.read(target).await? else { return Err(Error::Gone) };
+        let metadata = &object["metadata"];
+        if metadata["uid"] != uid.as_str() || metadata["resourceVersion"] != version.as_str() {
+            return Err(Error::Conflict);
+        }
+        let Some(owners) = sole(&object, FIELD_MANAGER) else { return Ok(Some(object)) };
+        // The version makes it this very object.
+        let metadata = json!({"managedFields": owners, "resourceVersion": version.as_str()});
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: mode == Mode::Rehearsal,
+            ..PatchParams::default()
+        };
+        let request = target.request().patch(target.name, &params, &patch);
+        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
+        self.in_time(self.client().request(request), target.attempt("patch")).await.map(Some)
     }
 
     /// Reads one object; `None` where there is none.
@@ -200,8 +230,6 @@ fn with_preconditions(body: &Arc<Value>, target: Target<'_>, expect: &Expect) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ResourceVersion, Uid};
-    use serde_json::json;
 
     const TARGET: Target<'_> = Target { api: RECORDS, namespace: "shop", name: "web", status: false };
 

@@ -161,6 +161,7 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         status: status(object),
         stand,
         drift: Drift::default(),
+        rehearsal: None,
     };
     Some(SeenCloneSet { live, odd_partition })
 }
@@ -169,13 +170,16 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
 #[must_use]
 pub fn companion(object: &Value) -> Option<SeenCompanion> {
     let annotations = map(object, "/metadata/annotations");
+    let stand = stand(object);
     let live = CompanionLive {
         uid: uid(object)?,
         version: version(object)?,
         release: annotations.get(keys::RELEASE).cloned().unwrap_or_default(),
+        other_owner: other_tool(object),
         drift: Arc::default(),
+        beside: stand.ownership.owners().beside().into(),
     };
-    Some(SeenCompanion { live, stand: stand(object) })
+    Some(SeenCompanion { live, stand })
 }
 
 /// A record. A status that cannot be read is one that says nothing: the record is written again.

@@ -124,6 +124,7 @@ impl Laps {
             None => Done::default(),
         };
         self.settle(&world, &plan, &carried).await;
+        self.rehearse(&plan, &violations).await;
         self.tell(&world, &plan, &changed, &carried, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
         let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
@@ -158,8 +159,26 @@ impl Laps {
             }
         }
         for (id, it) in &plan.moves {
-            if it.writes.is_empty() && self.observer.refusals.clear(id) {
+            if it.writes.is_empty() && it.rehearsal.is_none() && self.observer.refusals.clear(id) {
                 self.observer.touch(id);
+            }
+        }
+    }
+
+    /// Asks the server what taking CloneSets over would change, where that is to be known before anything is written.
+    async fn rehearse(&mut self, plan: &Plan, violations: &BTreeMap<ReleaseId, Hold>) {
+        let Some(executor) = &self.executor else { return };
+        let refusals = &self.observer.refusals;
+        let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
+        let asked = plan.moves.iter().filter_map(|(id, it)| Some((id.clone(), it.rehearsal.clone()?)));
+        let asked = asked.filter(|(id, _)| may(id)).collect();
+        for (id, answer) in executor.rehearse(asked).await {
+            match answer {
+                Ok(after) => {
+                    self.observer.refusals.clear(&id);
+                    self.observer.note_rehearsal(&id, &after);
+                }
+                Err(error) => self.refused(&id, &ObjectKey::cloneset(&id), &error).await,
             }
         }
     }
@@ -179,7 +198,7 @@ impl Laps {
 
     async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
         let is_companion = key.kind != Kind::CloneSet;
-        if is_companion && *error == Error::Exists {
+        if is_companion && matches!(error, Error::Exists | Error::Conflict) {
             match self.reclaim(id, key).await {
                 Some(true) => return,
                 Some(false) => self.observer.note_stranger(id, key.clone()),
@@ -191,14 +210,20 @@ impl Laps {
         }
     }
 
-    /// Looks whether a companion that exists is ours after all: somebody may have taken its label away, and it is not
-    /// watched without. Gives whether it is; nothing where that cannot be told now.
+    /// Looks whether a companion that exists is ours after all, or nobody's: somebody may have taken its label away, and
+    /// it is not watched without. Gives whether it may be; nothing where that cannot be told now.
     async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey) -> Option<bool> {
         let executor = self.executor.as_ref()?;
         let (api, namespace, name) = (key.kind.api(), key.namespace.as_str(), key.name.as_str());
-        let object = executor.cluster.read(Target { api, namespace, name, status: false }).await.ok()??;
+        let read = executor.cluster.read(Target { api, namespace, name, status: false }).await.ok()?;
+        let Some(object) = read else {
+            executor.cache.lost(key);
+            return None;
+        };
         let seen: SeenCompanion = project::companion(&object)?;
-        let ours = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
+        let named = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
+        // The plan says whether one that names no release is to be taken over.
+        let ours = named || (seen.live.release.is_empty() && self.observer.adopts(id));
         if ours {
             executor.cache.wrote(Feed::Companions(key.kind), &object);
         }
@@ -315,6 +340,7 @@ fn intent(outcome: &Outcome<'_>) -> String {
     let word = decided.decision.word();
     let does = match (&*decided.message, decided.writes.is_empty(), &decided.pending) {
         _ if outcome.violation.is_some() => "would do nothing".to_owned(),
+        _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
         (_, true, Some(_)) => "would announce a create in its record, then make it".to_owned(),
         (_, true, None) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
         (_, true, None) => "would hold".to_owned(),

@@ -21,5 +21,5 @@ pub use compact::Compact;
 pub use compare::{compare, drift};
 pub use difference::templates;
 pub use extract::extract;
-pub use owned::Ownership;
+pub use owned::{Ownership, sole};
 pub use stand::Stand;

@@ -103,7 +103,7 @@ fn check_words(scene: Scene<'_>) -> Result<(), Violation> {
 fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     let body = match &write.action {
         Action::Apply { body, .. } => body,
-        Action::Delete { .. } => return Ok(()),
+        Action::TakeOver { .. } | Action::Delete { .. } => return Ok(()),
     };
     let ours = scene.case.live.as_ref().and_then(|live| live.root.as_ref());
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
@@ -173,6 +173,12 @@ fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let still = live.is_fresh() && live.kept() == 0 && status.current_revision == status.update_revision;
     whole(still, "a CloneSet is adopted in the middle of a rollout")?;
     let memory = memory_of(body);
+    let shown = live.rehearsal.as_ref().is_some_and(|it| {
+        let release =
+            if it.template.is_empty() { scene.intent().map(|it| &it.release) } else { it.standing.as_ref() };
+        release.is_some_and(|it| memory.as_ref().is_some_and(|memory| memory.digest == it.digest))
+    });
+    whole(shown, "no dry-run has shown that no pod moves")?;
     whole(memory.is_some() && memory == scene.plan.memory, "memory in the body is not the one of the plan")?;
     let proven = memory.is_some_and(|it| {
         it.uid.as_ref() == Some(&live.uid) && it.proven.len() == 1 && it.entered_is_proven()

@@ -55,6 +55,13 @@ pub fn not_ours(id: &ReleaseId, path: &str, why: &str) -> Hold {
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
+/// A dry-run shows what taking a CloneSet over would change.
+#[must_use]
+pub fn rehearsing(id: &ReleaseId) -> Hold {
+    let message = format!("{id} is about to be taken over; a dry-run shows first whether a pod would move");
+    hold(Gate::Cluster, None, message, Lift::wait())
+}
+
 /// The CloneSet belongs to another root.
 #[must_use]
 pub fn other_root(id: &ReleaseId, root: &str) -> Hold {
@@ -66,10 +73,10 @@ pub fn other_root(id: &ReleaseId, root: &str) -> Hold {
 /// Another tool applies an object too.
 #[must_use]
 pub fn other_owner(id: &ReleaseId, object: &ObjectKey, owner: &OtherTool, path: &str) -> Hold {
-    let steps = hand_over(owner, object);
-    let message = format!(
-        "{id}: {object} is also applied by {owner}, and two writers would fight; hand it over in this order: {steps}"
-    );
+    let what = if object.kind == Kind::CloneSet { id.to_string() } else { format!("{object} of {id}") };
+    let steps = hand_over(owner);
+    let message =
+        format!("{what} is also applied by {owner}, and two writers would fight; hand it over: {steps}");
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
@@ -79,6 +86,15 @@ pub fn stranger(id: &ReleaseId, object: &str, path: &str) -> Hold {
     let message = format!("{id} would make {object}, which exists and is not ours");
     let lift = Lift::by(LiftKind::Commit).path(path);
     hold(Gate::Ownership, None, message, lift.command("rename it in Git, or remove it from the cluster"))
+}
+
+/// A companion stands that is nobody's, and Git says something else of it.
+#[must_use]
+pub fn differs(id: &ReleaseId, object: &ObjectKey, fields: &str, path: &str) -> Hold {
+    let message = format!(
+        "{id} takes {object} over only as it stands, and it differs from Git at {fields}; write it as it is first"
+    );
+    hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
 /// The cluster has no kind for the record.

@@ -18,6 +18,7 @@ pub mod companions;
 pub mod outcome;
 pub mod observed;
 pub mod start;
+pub mod adopt;
 pub mod tend;
 pub mod table;
 pub mod removal;
