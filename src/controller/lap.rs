@@ -200,7 +200,10 @@ impl Laps {
         let is_companion = key.kind != Kind::CloneSet;
         if is_companion && matches!(error, Error::Exists | Error::Conflict) {
             match self.reclaim(id, key).await {
-                Some(true) => return,
+                Some(true) => {
+                    self.observer.note_free(id, key);
+                    return;
+                }
                 Some(false) => self.observer.note_stranger(id, key.clone()),
                 None => {}
             }

@@ -33,6 +33,8 @@ pub struct Observer {
     /// Writes that were refused.
     pub refusals: Refusals,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    /// Companions of nobody's, with the release that takes them over.
+    free: BTreeSet<(ReleaseId, ObjectKey)>,
     /// What dry-runs showed.
     rehearsals: Rehearsals,
     /// Memory as it was told last: the record has it later.
@@ -66,6 +68,7 @@ impl Observer {
             echoes: Echoes::default(),
             refusals: Refusals::default(),
             strangers: BTreeMap::new(),
+            free: BTreeSet::new(),
             rehearsals: Rehearsals::default(),
             told: BTreeMap::new(),
             forbidden: BTreeMap::new(),
@@ -186,12 +189,26 @@ impl Observer {
     /// What a dry-run of HEAD's release made of a CloneSet that is to be taken over.
     pub fn note_rehearsal(&mut self, id: &ReleaseId, after: &Value) {
         let Some(case) = self.cases.get(id) else { return };
-        self.rehearsals.note(id, case, after);
+        // A rollback goes to it by its documents, and no commit has them.
+        if let Some(standing) = self.rehearsals.note(id, case, after) {
+            self.shelf.put(&standing);
+        }
         self.dirty.insert(id.clone());
     }
 
-    /// Forgets the strangers of a release: what is not ours is not watched, and may be gone.
+    /// A companion that exists is nobody's, and is to be taken over.
+    pub fn note_free(&mut self, id: &ReleaseId, key: &ObjectKey) {
+        self.free.insert((id.clone(), key.clone()));
+    }
+
+    /// Forgets the strangers of a release, and what is nobody's: it is not watched, and may be gone.
     pub fn forget_strangers(&mut self) {
+        for (id, key) in std::mem::take(&mut self.free) {
+            if self.cache.companion(&key).is_some_and(|seen| seen.live.release.is_empty()) {
+                self.cache.lost(&key);
+            }
+            self.dirty.insert(id);
+        }
         for (id, _) in std::mem::take(&mut self.strangers) {
             self.dirty.insert(id);
         }
@@ -207,7 +224,7 @@ impl Observer {
     /// Whether any release waits for an object that is not ours.
     #[must_use]
     pub fn has_strangers(&self) -> bool {
-        !self.strangers.is_empty()
+        !self.strangers.is_empty() || !self.free.is_empty()
     }
 
     /// Documents as the record keeps them.
@@ -433,7 +450,8 @@ impl Observer {
             let Some(seen) = self.cache.companion(&key) else { continue };
             let mut live = seen.live.clone();
             // One of nobody's is taken over by what is about to be written.
-            let written = standing.get(&key).or(desired.get(&key).filter(|_| live.release.is_empty()));
+            let free = desired.get(&key).filter(|_| live.release.is_empty());
+            let written = free.or(standing.get(&key));
             if let Some(written) = written {
                 live.drift = self.echoes.companion(written, id, &seen.stand, &self.policy);
             }

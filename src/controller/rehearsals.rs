@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::fields::{FieldChange, templates};
 use crate::model::{Digest, ReleaseId, Uid};
+use crate::spec::Release;
 use crate::world::{Case, Desired, Live, Rehearsal};
 
 /// What was asked, and what came of it: it counts for this object with this spec, and for this release.
@@ -22,9 +23,10 @@ struct Entry {
 pub struct Rehearsals(BTreeMap<ReleaseId, Entry>);
 
 impl Rehearsals {
-    /// Notes what the server would make of the CloneSet of `case`.
-    pub fn note(&mut self, id: &ReleaseId, case: &Case, after: &Value) {
-        let (Some(live), Desired::Release(intent)) = (&case.live, &case.desired) else { return };
+    /// Notes what the server would make of the CloneSet of `case`. Gives the release that it would be taken over as,
+    /// where that is not the desired one.
+    pub fn note(&mut self, id: &ReleaseId, case: &Case, after: &Value) -> Option<Arc<Release>> {
+        let (Some(live), Desired::Release(intent)) = (&case.live, &case.desired) else { return None };
         let release = &intent.release;
         let before = live.stand.object();
         let template: Arc<[FieldChange]> = templates(&before, after).into();
@@ -35,9 +37,10 @@ impl Rehearsals {
         }
         let differs = !template.is_empty();
         let standing = differs.then(|| release.with_template(&standing)).flatten().map(Arc::new);
-        let shown = Rehearsal { template, standing };
+        let shown = Rehearsal { template, standing: standing.clone() };
         let (uid, generation) = (live.uid.clone(), live.generation);
         self.0.insert(id.clone(), Entry { uid, generation, digest: release.digest, shown });
+        standing
     }
 
     /// Shows it in a case that it still speaks of, with the documents that it may be taken over with.

@@ -18,7 +18,7 @@ pub mod stand;
 pub use canonical::{Fingerprint, canonical};
 pub use change::FieldChange;
 pub use compact::Compact;
-pub use compare::{compare, drift};
+pub use compare::{compare, compare_named, drift};
 pub use difference::templates;
 pub use extract::extract;
 pub use owned::{Ownership, sole};

@@ -104,18 +104,16 @@ fn unite(all: &mut Value, more: &Value) {
     }
 }
 
-/// The set `theirs` without what `ours` has too; `None` where nothing is left. A field of theirs that we own only in
-/// part stays theirs.
+/// The set `theirs` without what `ours` has too; `None` where nothing is left. Where we own fields of a map, a bare entry
+/// of theirs says only that there is such a map: the server leaves it where a forced apply took the rest.
 fn less(theirs: &Set, ours: &Set) -> Option<Set> {
     let mut left = Set::new();
     for (name, below) in theirs {
         let kept = match (below, ours.get(name)) {
             (below, None) => Some(below.clone()),
-            (Value::Object(below), Some(Value::Object(ours))) => match (below.is_empty(), ours.is_empty()) {
-                (_, true) => None,
-                (true, false) => Some(Value::Object(Set::new())),
-                (false, false) => less(below, ours).map(Value::Object),
-            },
+            (Value::Object(below), Some(Value::Object(ours))) if !below.is_empty() && !ours.is_empty() => {
+                less(below, ours).map(Value::Object)
+            }
             (_, Some(_)) => None,
         };
         if let Some(kept) = kept {
@@ -362,6 +360,9 @@ mod tests {
         );
         let kubectls = json!({"f:metadata": {"f:annotations": {".": {}, "f:last": {}}}, "f:spec": {"f:replicas": {},
             "f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {"f:targetPort": {}}}}});
+        let bare = json!({"f:spec": {"f:ports": {}}});
+        let ours = object["metadata"]["managedFields"][0]["fieldsV1"].as_object().unwrap();
+        assert_eq!(less(bare.as_object().unwrap(), ours), None);
         assert_eq!(after[3]["fieldsV1"], kubectls);
         object["metadata"]["managedFields"] = after;
         assert_eq!(Ownership::of(&object, "triton").owners().beside(), Vec::<String>::new());

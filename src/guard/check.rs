@@ -157,7 +157,8 @@ fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
 fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
     let Some(live) = &scene.case.live else { return whole(false, "there is nothing to adopt") };
-    if live.root.is_none() && !live.drift.applied {
+    let was_ours = live.root.is_some() || live.drift.applied;
+    if !was_ours || live.stand.ours().get("spec").is_none() {
         whole(body.get("spec").is_none(), "an adoption sends a spec")?;
     } else {
         // It was ours: an apply without the spec would drop it.

@@ -136,7 +136,8 @@ fn take(
     let memory = adopted(world, case, live, release, proof);
     // What was ours before, and lost its memory or was left behind, is written whole: an apply that leaves the spec
     // out drops it.
-    let body = if live.root.is_some() || live.drift.applied {
+    let was_ours = live.root.is_some() || live.drift.applied;
+    let body = if was_ours && live.stand.ours().get("spec").is_some() {
         let own_size = live.replicas_owner.is_none();
         body::as_it_stands(id, live, shape(live), own_size, &memory, &world.policy)
     } else {

@@ -34,6 +34,10 @@ pub fn companion_writes<'a>(
             continue;
         }
         if let Some(owner) = there.map(|there| &there.release).filter(|owner| **owner != id.to_string()) {
+            // One of nobody's was looked at beside what Git desires.
+            if owner.is_empty() && !all && !is_desired(case, companion) {
+                continue;
+            }
             let not_ours = match owner.as_str() {
                 "" => untaken(id, case, key, there, path),
                 owner => Some(holds::stranger(id, &format!("{key} of release {owner}"), path)),
@@ -55,6 +59,10 @@ pub fn companion_writes<'a>(
         writes.push(Write { object: key.clone(), action: Action::Apply { body, expect }, forward: false });
     }
     (writes, closed)
+}
+
+fn is_desired(case: &Case, companion: &Companion) -> bool {
+    matches!(&case.desired, Desired::Release(intent) if intent.release.companions.contains(companion))
 }
 
 /// What keeps a companion that is nobody's from being taken over with its release: as the CloneSet, it moves nothing.

@@ -73,7 +73,7 @@ pub fn other_root(id: &ReleaseId, root: &str) -> Hold {
 /// Another tool applies an object too.
 #[must_use]
 pub fn other_owner(id: &ReleaseId, object: &ObjectKey, owner: &OtherTool, path: &str) -> Hold {
-    let what = if object.kind == Kind::CloneSet { id.to_string() } else { format!("{object} of {id}") };
+    let what = if object.kind == Kind::CloneSet { id.to_string() } else { object.to_string() };
     let steps = hand_over(owner);
     let message =
         format!("{what} is also applied by {owner}, and two writers would fight; hand it over: {steps}");
