@@ -5,3 +5,4 @@ mod adopt;
 mod plane;
 mod process;
 mod story;
+mod vectors;
