@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets a surprise should fail on the spot")]
 
+mod adopt;
 mod api;
 mod catalog;
 mod check;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
 use crate::cli::{
-    approve, check, completions, demo, devcluster, diff, freeze, history, plan, rollback, run, schema,
+    adopt, approve, check, completions, demo, devcluster, diff, freeze, history, plan, rollback, run, schema,
     status, step, waiting, why,
 };
 
@@ -40,6 +40,7 @@ pub enum Command {
     Rollback(rollback::RollbackArgs),
     Freeze(freeze::FreezeArgs),
     Unfreeze(freeze::UnfreezeArgs),
+    Adopt(adopt::AdoptArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -82,6 +83,7 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Rollback(args) => rollback::run(&args, printer).await,
         Command::Freeze(args) => freeze::freeze(&args, printer),
         Command::Unfreeze(args) => freeze::unfreeze(&args, printer),
+        Command::Adopt(args) => adopt::run(&args, printer).await,
         Command::Schema(args) => schema::run(&args, printer),
         Command::Completions(args) => completions::run(&args, &mut Args::command(), printer),
     }

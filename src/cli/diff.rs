@@ -14,7 +14,7 @@ use crate::cli::records::{ClusterArgs, Records};
 use crate::cluster::{Cluster, Target, project};
 use crate::controller::documents::unpack;
 use crate::controller::drift::wanted_cloneset;
-use crate::fields::{FieldChange, compare, drift};
+use crate::fields::{FieldChange, compare, compare_named, drift};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::body;
@@ -205,8 +205,14 @@ pub fn compared(
     let stand = project::stand(live);
     let object_now = stand.object();
     let ours = stand.ownership.owners().has_ours();
-    let changes =
-        if ours { drift(wanted, &object_now, &stand.ownership) } else { compare(wanted, &object_now) };
+    let changes = if ours {
+        drift(wanted, &object_now, &stand.ownership)
+    } else {
+        // Before it is taken over our own marks are not there yet, and that is no difference.
+        let mut changes = compare_named(wanted, &object_now, &stand.ownership);
+        changes.retain(|change| !is_mark(change));
+        changes
+    };
     let mut fields: Vec<Field> = changes.into_iter().map(Field::of).collect();
     // What the entered release says and the specs have no more. Managed fields cannot tell: lists of a CloneSet are
     // owned as a whole, with what the webhook added.
@@ -220,6 +226,20 @@ pub fn compared(
     }));
     let state = if fields.is_empty() { State::Same } else { State::Differs };
     Compared { release, object, state, fields }
+}
+
+/// Whether a change only says that an object does not have our marks.
+fn is_mark(change: &FieldChange) -> bool {
+    let marks = [keys::MANAGED_BY, keys::RELEASE, keys::ROOT];
+    let alone = |maps: &str| change.path == maps && change.found.is_none();
+    let ours = |value: &Value| {
+        value.as_object().is_some_and(|it| it.keys().all(|key| marks.contains(&key.as_str())))
+    };
+    let named = marks.iter().any(|mark| {
+        change.path == format!("metadata.labels[{mark}]")
+            || change.path == format!("metadata.annotations[{mark}]")
+    });
+    named || ((alone("metadata.labels") || alone("metadata.annotations")) && ours(&change.wanted))
 }
 
 /// Whether a field is written by the rollout, and by no spec.
@@ -319,5 +339,20 @@ mod tests {
         assert_eq!(command.desired, None);
         assert!(!found.fields.iter().any(|field| field.path == at("imagePullPolicy")), "{found:?}");
         assert_eq!(compared(&release, &release.cloneset.key, &wanted, None, None).state, State::Missing);
+    }
+
+    #[test]
+    fn before_it_is_taken_over_what_differs_has_the_name_of_who_wrote_it_and_our_marks_are_no_difference() {
+        let release = mailer();
+        let wanted = wanted_cloneset(&release, &Policy { root: "0123abcd".into(), ..Policy::default() });
+        let mut live = wanted.clone();
+        live["metadata"] = json!({"name": "mailer", "namespace": "shop", "uid": "u", "managedFields": [
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:containers": {}}}}}}]});
+        let found = compared(&release, &release.cloneset.key, &wanted, Some(&live), None);
+        assert_eq!(found.state, State::Same, "{found:?}");
+        live["spec"]["template"]["spec"]["containers"][0]["image"] = "mailer:1".into();
+        let found = compared(&release, &release.cloneset.key, &wanted, Some(&live), None);
+        assert_eq!(found.fields.len(), 1, "{found:?}");
+        assert_eq!(found.fields[0].manager.as_deref(), Some("kubectl-edit"));
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: one file per command, whose doc comments are its help.
 //!
-//! **Invariant:** no command but `run` writes to a cluster, and none but `approve`, `step`, `rollback` and
-//! `freeze` to a clone; `demo` does both to a repository and a cluster of its own.
+//! **Invariant:** no command but `run` writes to a cluster, and none but `approve`, `step`, `rollback`,
+//! `freeze` and `adopt` to a clone; `demo` does both to a repository and a cluster of its own.
 
 pub mod output;
 pub mod table;
@@ -29,6 +29,10 @@ pub mod waiting;
 pub mod rollback;
 pub mod step;
 pub mod freeze;
+pub mod adopt_text;
+pub mod adopt_read;
+pub mod adopt_live;
+pub mod adopt;
 pub mod log;
 pub mod reload;
 pub mod daemon;

@@ -86,6 +86,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// The one namespace that is meant, where it is one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        (!self.namespace.contains('*')).then_some(self.namespace.as_str())
+    }
+
     /// Whether a release is meant.
     #[must_use]
     pub fn fits(&self, id: &ReleaseId) -> bool {

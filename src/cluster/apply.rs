@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, Request, Resource};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
+use crate::fields::sole;
+use crate::model::{ResourceVersion, Uid};
+use crate::objects::ObjectKey;
 use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
 use crate::objects::kind::Api;
 use crate::objects::record;
@@ -57,6 +60,19 @@ impl Target<'_> {
     }
 }
 
+/// The object itself.
+fn target(key: &ObjectKey) -> Target<'_> {
+    let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+    Target { api: key.kind.api(), namespace, name, status: false }
+}
+
+/// Whether a write is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Earnest,
+    Rehearsal,
+}
+
 /// How kube names a kind.
 #[must_use]
 pub(crate) fn resource(api: Api) -> ApiResource {
@@ -76,13 +92,17 @@ impl Cluster {
     ///
     /// See [`Error`]; [`Error::Conflict`] and [`Error::Exists`] where the write's expectation was wrong.
     pub async fn write(&self, write: &Write) -> Result<Option<Value>, Error> {
-        let target = Target {
-            api: write.object.kind.api(),
-            namespace: write.object.namespace.as_str(),
-            name: write.object.name.as_str(),
-            status: false,
-        };
-        self.send(target, &write.action).await
+        self.send(target(&write.object), &write.action).await
+    }
+
+    /// Asks what the server would make of a write, and changes nothing (a server-side dry-run: defaults, admission and
+    /// preconditions count as they would).
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; as the write itself.
+    pub async fn rehearse(&self, write: &Write) -> Result<Option<Value>, Error> {
+        self.carry(target(&write.object), &write.action, Mode::Rehearsal).await
     }
 
     /// The one function that writes to the cluster.
@@ -91,11 +111,16 @@ impl Cluster {
     ///
     /// See [`Error`].
     pub async fn send(&self, target: Target<'_>, action: &Action) -> Result<Option<Value>, Error> {
+        self.carry(target, action, Mode::Earnest).await
+    }
+
+    async fn carry(&self, target: Target<'_>, action: &Action, mode: Mode) -> Result<Option<Value>, Error> {
         let broken = |error: kube::core::request::Error| Error::Malformed(error.to_string());
         match action {
             Action::Apply { body, expect } => {
                 let patch = Patch::Apply(with_preconditions(body, target, expect));
-                let params = PatchParams::apply(FIELD_MANAGER).force();
+                let mut params = PatchParams::apply(FIELD_MANAGER).force();
+                params.dry_run = mode == Mode::Rehearsal;
                 let request = target.request();
                 let request = if target.status {
                     request.patch_subresource("status", target.name, &params, &patch)
@@ -109,10 +134,12 @@ impl Cluster {
                     (sent, _) => sent.map(Some),
                 }
             }
+            Action::TakeOver { uid, version } => self.take_over(target, uid, version, mode).await,
             Action::Delete { uid, version } => {
                 let same =
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
-                let params = DeleteParams::background().preconditions(same);
+                let mut params = DeleteParams::background().preconditions(same);
+                params.dry_run = mode == Mode::Rehearsal;
                 let request = target.request().delete(target.name, &params).map_err(broken)?;
                 match self.in_time(self.client().request(request), target.attempt("delete")).await {
                     // It is what was wanted.
@@ -121,6 +148,33 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// Takes from other managers what we own too, of this very object, unchanged.
+    async fn take_over(
+        &self,
+        target: Target<'_>,
+        uid: &Uid,
+        version: &ResourceVersion,
+        mode: Mode,
+    ) -> Result<Option<Value>, Error> {
+        let Some(object) = self.read(target).await? else { return Err(Error::Gone) };
+        let metadata = &object["metadata"];
+        if metadata["uid"] != uid.as_str() || metadata["resourceVersion"] != version.as_str() {
+            return Err(Error::Conflict);
+        }
+        let Some(owners) = sole(&object, FIELD_MANAGER) else { return Ok(Some(object)) };
+        // The version makes it this very object.
+        let metadata = json!({"managedFields": owners, "resourceVersion": version.as_str()});
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: mode == Mode::Rehearsal,
+            ..PatchParams::default()
+        };
+        let request = target.request().patch(target.name, &params, &patch);
+        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
+        self.in_time(self.client().request(request), target.attempt("patch")).await.map(Some)
     }
 
     /// Reads one object; `None` where there is none.
@@ -176,8 +230,6 @@ fn with_preconditions(body: &Arc<Value>, target: Target<'_>, expect: &Expect) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ResourceVersion, Uid};
-    use serde_json::json;
 
     const TARGET: Target<'_> = Target { api: RECORDS, namespace: "shop", name: "web", status: false };
 

@@ -218,6 +218,12 @@ impl Cache {
         }
     }
 
+    /// A companion that was not ours, and so not watched, is gone.
+    pub fn lost(&self, key: &ObjectKey) {
+        let id = ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
+        self.picture().set(Feed::Companions(key.kind), &id, None);
+    }
+
     /// Something else is to be told of a release.
     pub(crate) fn touch(&self, id: &ReleaseId) {
         self.picture().changed.insert(id.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::cluster::tools::other_tool;
 use crate::fields::{Ownership, Stand};
 use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
 use crate::objects::record::{Documents, ReleaseStatus};
@@ -104,26 +105,6 @@ pub fn stand(object: &Value) -> Stand {
     Stand::owned_by(&kept, Ownership::of(object, keys::FIELD_MANAGER))
 }
 
-/// Another tool that applies the object too, as its marks say.
-fn other_owner(labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Option<String> {
-    for (prefix, tool) in [
-        ("kustomize.toolkit.fluxcd.io", "Flux Kustomization"),
-        ("helm.toolkit.fluxcd.io", "Flux HelmRelease"),
-    ] {
-        if let Some(name) = labels.get(&format!("{prefix}/name")) {
-            let namespace = labels.get(&format!("{prefix}/namespace")).map_or("", String::as_str);
-            return Some(format!("{tool} {namespace}/{name}"));
-        }
-    }
-    if let Some(tracking) = annotations.get("argocd.argoproj.io/tracking-id") {
-        // `application:group/kind:namespace/name`
-        let application = tracking.split(':').next().unwrap_or_default();
-        return Some(format!("Argo CD Application {application}"));
-    }
-    let release = annotations.get("meta.helm.sh/release-name")?;
-    Some(format!("Helm release {release}"))
-}
-
 fn status(object: &Value) -> CounterStatus {
     let revision = |name: &str| text(object, &format!("/status/{name}")).unwrap_or_default().to_owned();
     let count = |name: &str| count(object, &format!("/status/{name}"));
@@ -160,7 +141,6 @@ fn partition(object: &Value) -> (Amount, Option<String>) {
 /// A CloneSet; `None` where the object has no UID, version or name, which no server sends.
 #[must_use]
 pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
-    let labels = map(object, "/metadata/labels");
     let annotations = map(object, "/metadata/annotations");
     let stand = stand(object);
     let (partition, odd_partition) = partition(object);
@@ -178,11 +158,12 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         suspend: annotations.get(keys::SUSPEND).cloned(),
         rollback: annotations.get(keys::ROLLBACK).cloned(),
         root: annotations.get(keys::ROOT).cloned(),
-        other_owner: other_owner(&labels, &annotations),
+        other_owner: other_tool(object),
         memory: Memory::from_annotations(&annotations),
         status: status(object),
         stand,
         drift: Drift::default(),
+        rehearsal: None,
     };
     Some(SeenCloneSet { live, odd_partition })
 }
@@ -191,13 +172,16 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
 #[must_use]
 pub fn companion(object: &Value) -> Option<SeenCompanion> {
     let annotations = map(object, "/metadata/annotations");
+    let stand = stand(object);
     let live = CompanionLive {
         uid: uid(object)?,
         version: version(object)?,
         release: annotations.get(keys::RELEASE).cloned().unwrap_or_default(),
+        other_owner: other_tool(object),
         drift: Arc::default(),
+        beside: stand.ownership.owners().beside().into(),
     };
-    Some(SeenCompanion { live, stand: stand(object) })
+    Some(SeenCompanion { live, stand })
 }
 
 /// A record. A status that cannot be read is one that says nothing: the record is written again.
@@ -267,23 +251,6 @@ mod tests {
         bare["spec"] = json!({});
         let seen = cloneset(&bare).unwrap();
         assert_eq!((seen.live.replicas, seen.live.kept(), seen.odd_partition), (1, 0, None));
-    }
-
-    #[test]
-    fn other_tools_are_known_by_their_marks() {
-        let owner = |labels: Value, annotations: Value| {
-            let mut object = object();
-            object["metadata"]["labels"] = labels;
-            object["metadata"]["annotations"] = annotations;
-            cloneset(&object).unwrap().live.other_owner
-        };
-        let flux = json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux"});
-        assert_eq!(owner(flux, json!({})).as_deref(), Some("Flux Kustomization flux/apps"));
-        let argo = json!({"argocd.argoproj.io/tracking-id": "shop:apps.kruise.io/CloneSet:shop/web"});
-        assert_eq!(owner(json!({}), argo).as_deref(), Some("Argo CD Application shop"));
-        let helm = json!({"meta.helm.sh/release-name": "web"});
-        assert_eq!(owner(json!({}), helm).as_deref(), Some("Helm release web"));
-        assert_eq!(owner(json!({"app.kubernetes.io/managed-by": "triton"}), json!({})), None);
     }
 
     #[test]

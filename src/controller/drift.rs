@@ -104,7 +104,8 @@ impl Echoes {
         let template = changes.iter().any(|it| is_template(it) && it.found.as_ref() != Some(&it.wanted));
         let owners = seen.live.stand.ownership.owners();
         let partition_owner = owners.other_owner(&["spec", "updateStrategy", "partition"]).map(str::to_owned);
-        Drift { changes: changes.into(), template, partition_owner, applied: owners.has_ours() }
+        let beside = owners.beside().into();
+        Drift { changes: changes.into(), template, partition_owner, beside, applied: owners.has_ours() }
     }
 
     /// How a companion differs from what Git says of it.

@@ -37,6 +37,9 @@ pub struct Carried {
     pub refused: Option<(ObjectKey, Error)>,
 }
 
+/// The object as it would be, or what the server has against it.
+pub type Rehearsed = Result<Value, Error>;
+
 /// What became of the writes of a lap.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
@@ -100,6 +103,18 @@ impl Executor {
         Done { carried: carried.into_iter().flatten().collect(), left }
     }
 
+    /// Asks what each of the writes would change, a few at once.
+    pub async fn rehearse(&self, writes: Vec<(ReleaseId, Write)>) -> Vec<(ReleaseId, Rehearsed)> {
+        let asked = writes.into_iter().map(|(id, write)| async move {
+            let answer = self.cluster.rehearse(&write).await;
+            self.pulse.beat();
+            // What was learned wakes the next lap.
+            self.cache.touch(&id);
+            (id, answer.map(Option::unwrap_or_default))
+        });
+        futures::stream::iter(asked).buffer_unordered(WORKERS).collect().await
+    }
+
     async fn carry_out_one(&self, writes: &[Write], may_go: &(dyn Fn() -> bool + Sync)) -> Carried {
         let mut carried = Carried { written: Vec::new(), refused: None };
         for write in writes {
@@ -133,7 +148,11 @@ impl Executor {
                 self.cache.wrote(feed, &object);
                 Some((Arc::clone(body), object))
             }
-            (Action::Apply { .. } | Action::Delete { .. }, _) => None,
+            (Action::TakeOver { .. }, Some(object)) => {
+                self.cache.wrote(feed, &object);
+                None
+            }
+            (Action::Apply { .. } | Action::TakeOver { .. } | Action::Delete { .. }, _) => None,
         };
         Ok(Written { key: write.object.clone(), applied })
     }

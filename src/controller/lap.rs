@@ -126,6 +126,7 @@ impl Laps {
             None => Done::default(),
         };
         self.settle(&world, &plan, &carried).await;
+        self.rehearse(&plan, &violations).await;
         self.tell(&world, &plan, &changed, &carried, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
         let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
@@ -160,8 +161,26 @@ impl Laps {
             }
         }
         for (id, it) in &plan.moves {
-            if it.writes.is_empty() && self.observer.refusals.clear(id) {
+            if it.writes.is_empty() && it.rehearsal.is_none() && self.observer.refusals.clear(id) {
                 self.observer.touch(id);
+            }
+        }
+    }
+
+    /// Asks the server what taking CloneSets over would change, where that is to be known before anything is written.
+    async fn rehearse(&mut self, plan: &Plan, violations: &BTreeMap<ReleaseId, Hold>) {
+        let Some(executor) = &self.executor else { return };
+        let refusals = &self.observer.refusals;
+        let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
+        let asked = plan.moves.iter().filter_map(|(id, it)| Some((id.clone(), it.rehearsal.clone()?)));
+        let asked = asked.filter(|(id, _)| may(id)).collect();
+        for (id, answer) in executor.rehearse(asked).await {
+            match answer {
+                Ok(after) => {
+                    self.observer.refusals.clear(&id);
+                    self.observer.note_rehearsal(&id, &after);
+                }
+                Err(error) => self.refused(&id, &ObjectKey::cloneset(&id), &error).await,
             }
         }
     }
@@ -181,10 +200,16 @@ impl Laps {
 
     async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
         let is_companion = key.kind != Kind::CloneSet;
-        let looked =
-            if is_companion && *error == Error::Exists { self.reclaim(id, key).await } else { Ok(None) };
+        let looked = if is_companion && matches!(error, Error::Exists | Error::Conflict) {
+            self.reclaim(id, key).await
+        } else {
+            Ok(None)
+        };
         match looked {
-            Ok(Some(true)) => return,
+            Ok(Some(true)) => {
+                self.observer.note_free(id, key);
+                return;
+            }
             Ok(Some(false)) => self.observer.note_stranger(id, key.clone()),
             Ok(None) | Err(_) => {}
         }
@@ -196,15 +221,20 @@ impl Laps {
         }
     }
 
-    /// Looks whether a companion that exists is ours after all: somebody may have taken its label away, and it is not
-    /// watched without. Gives whether it is; nothing where it is gone.
+    /// Looks whether a companion that exists is ours after all, or nobody's: somebody may have taken its label away, and
+    /// it is not watched without. Gives whether it may be; nothing where it is gone.
     async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey) -> Result<Option<bool>, Error> {
         let Some(executor) = self.executor.as_ref() else { return Ok(None) };
         let (api, namespace, name) = (key.kind.api(), key.namespace.as_str(), key.name.as_str());
         let target = Target { api, namespace, name, status: false };
-        let Some(object) = executor.cluster.read(target).await? else { return Ok(None) };
+        let Some(object) = executor.cluster.read(target).await? else {
+            executor.cache.lost(key);
+            return Ok(None);
+        };
         let Some(seen): Option<SeenCompanion> = project::companion(&object) else { return Ok(None) };
-        let ours = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
+        let named = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
+        // The plan says whether one that names no release is to be taken over.
+        let ours = named || (seen.live.release.is_empty() && self.observer.adopts(id));
         if ours {
             executor.cache.wrote(Feed::Companions(key.kind), &object);
         }
@@ -324,6 +354,7 @@ fn intent(outcome: &Outcome<'_>) -> String {
     let word = decided.decision.word();
     let does = match (&*decided.message, decided.writes.is_empty(), &decided.pending) {
         _ if outcome.violation.is_some() => "would do nothing".to_owned(),
+        _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
         (_, true, Some(_)) => "would announce a create in its record, then make it".to_owned(),
         (_, true, None) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
         (_, true, None) => "would hold".to_owned(),

@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
+use crate::controller::asked::{named, remembered, same_desire};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
+use crate::controller::rehearsals::Rehearsals;
 use crate::controller::rivals::Rivals;
 use crate::controller::source::Sought;
-use crate::model::{CommitId, Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::controller::unseen::{foreign, unseen};
+use crate::model::{Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys, record};
 use crate::spec::Release;
-use crate::world::{Case, Desired, Drift, Live, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
+use crate::world::{Case, Desired, Drift, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
@@ -31,6 +35,10 @@ pub struct Observer {
     /// Writes that were refused.
     pub refusals: Refusals,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    /// Companions of nobody's, with the release that takes them over.
+    free: BTreeSet<(ReleaseId, ObjectKey)>,
+    /// What dry-runs showed.
+    rehearsals: Rehearsals,
     /// Memory as it was told last: the record has it later.
     told: BTreeMap<ReleaseId, Memory>,
     /// What may not be listed or watched.
@@ -64,6 +72,8 @@ impl Observer {
             echoes: Echoes::default(),
             refusals: Refusals::default(),
             strangers: BTreeMap::new(),
+            free: BTreeSet::new(),
+            rehearsals: Rehearsals::default(),
             told: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             blind: BTreeSet::new(),
@@ -144,7 +154,11 @@ impl Observer {
 
     /// Takes what Git says now.
     pub fn take_reading(&mut self, reading: Reading) {
-        self.dirty.extend(differing(&self.reading.desired, &reading.desired, same_desire));
+        for id in differing(&self.reading.desired, &reading.desired, same_desire) {
+            // Git may have said meanwhile that what stands is to be taken over.
+            self.strangers.remove(&id);
+            self.dirty.insert(id);
+        }
         let unknown = self.cases.iter().filter(|(_, case)| case.desired == Desired::Unknown);
         self.dirty.extend(unknown.map(|(id, _)| id.clone()));
         self.reading = reading;
@@ -184,17 +198,45 @@ impl Observer {
         self.dirty.insert(id.clone());
     }
 
-    /// Forgets the strangers of a release: what is not ours is not watched, and may be gone.
+    /// What a dry-run of HEAD's release made of a CloneSet that is to be taken over.
+    pub fn note_rehearsal(&mut self, id: &ReleaseId, after: &Value) {
+        let Some(case) = self.cases.get(id) else { return };
+        // A rollback goes to it by its documents, and no commit has them.
+        if let Some(standing) = self.rehearsals.note(id, case, after) {
+            self.shelf.put(&standing);
+        }
+        self.dirty.insert(id.clone());
+    }
+
+    /// A companion that exists is nobody's, and is to be taken over.
+    pub fn note_free(&mut self, id: &ReleaseId, key: &ObjectKey) {
+        self.free.insert((id.clone(), key.clone()));
+    }
+
+    /// Forgets the strangers of a release, and what is nobody's: it is not watched, and may be gone.
     pub fn forget_strangers(&mut self) {
+        for (id, key) in std::mem::take(&mut self.free) {
+            if self.cache.companion(&key).is_some_and(|seen| seen.live.release.is_empty()) {
+                self.cache.lost(&key);
+            }
+            self.dirty.insert(id);
+        }
         for (id, _) in std::mem::take(&mut self.strangers) {
             self.dirty.insert(id);
         }
     }
 
+    /// Whether Git says that what runs of a release already is taken over.
+    #[must_use]
+    pub fn adopts(&self, id: &ReleaseId) -> bool {
+        let desired = self.reading.desired.get(id);
+        matches!(desired, Some(Desired::Release(intent)) if intent.release.adopt)
+    }
+
     /// Whether any release waits for an object that is not ours.
     #[must_use]
     pub fn has_strangers(&self) -> bool {
-        !self.strangers.is_empty()
+        !self.strangers.is_empty() || !self.free.is_empty()
     }
 
     /// Documents as the record keeps them.
@@ -209,6 +251,7 @@ impl Observer {
         self.refusals.begin_lap(|id| !gone.contains(id));
         for id in &gone {
             self.strangers.remove(id);
+            self.rehearsals.forget(id);
             self.told.remove(id);
         }
         let is_cloneset = |key: &ObjectKey| key.kind == Kind::CloneSet;
@@ -323,6 +366,7 @@ impl Observer {
             }),
         };
         case.documents = self.documents(id, &case, record.as_deref());
+        self.rehearsals.show(id, &mut case);
         if let Some(seen) = &seen {
             let drift = self.cloneset_drift(id, &case, seen);
             if let Some(live) = &mut case.live {
@@ -416,37 +460,23 @@ impl Observer {
             .collect();
         let mut keys = self.cache.companions_of(id);
         keys.extend(standing.keys().cloned());
+        let mut desired = BTreeMap::new();
         if let Desired::Release(intent) = &case.desired {
-            keys.extend(intent.release.companions.iter().map(|companion| companion.body.key.clone()));
+            desired.extend(intent.release.companions.iter().map(|it| (it.body.key.clone(), it.body.clone())));
         }
+        keys.extend(desired.keys().cloned());
         for key in keys {
             let Some(seen) = self.cache.companion(&key) else { continue };
             let mut live = seen.live.clone();
-            if let Some(written) = standing.get(&key) {
+            // One of nobody's is taken over by what is about to be written.
+            let free = desired.get(&key).filter(|_| live.release.is_empty());
+            let written = free.or(standing.get(&key));
+            if let Some(written) = written {
                 live.drift = self.echoes.companion(written, id, &seen.stand, &self.policy);
             }
             case.companions.insert(key, live);
         }
     }
-}
-
-/// What the cluster remembers of a release.
-fn remembered(case: &Case) -> Option<Known> {
-    let memory = case.memory().or_else(|| case.recorded_memory())?;
-    let proven = memory.top().is_some_and(|top| top.digest == memory.digest);
-    let is_complete = proven && memory.step_reached.is_some() && case.live.is_some();
-    Some(Known { digest: memory.digest, episode: memory.episode, is_complete })
-}
-
-/// The releases that memory names and whose documents are needed, with the commit that may have them.
-fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
-    let Some(memory) = case.memory().or_else(|| case.recorded_memory()) else { return BTreeMap::new() };
-    let asked = case.live.as_ref().is_some_and(|live: &Live| live.rollback.is_some());
-    let needed = |digest| asked || memory.top().is_some_and(|top| top.digest == digest);
-    let proven = memory.proven.iter().filter(|proof| needed(proof.digest));
-    let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
-    named.entry(memory.digest).or_insert(memory.episode);
-    named
 }
 
 /// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
@@ -458,47 +488,7 @@ fn is_named(desired: Option<&Desired>) -> bool {
     }
 }
 
-/// Companions that the daemon's account may not see: what cannot be seen is neither made nor repaired.
-#[must_use]
-pub fn unseen(whose: &str, feed: Feed, error: &Error) -> Hold {
-    match feed {
-        Feed::CloneSets | Feed::Records => error.hold(&format!("{whose}: {feed} cannot be seen")),
-        Feed::Companions(kind) => error.hold(&format!("{whose}: companions of kind {kind} cannot be seen")),
-    }
-}
-
-/// A record that another daemon writes, of the root `root`: this one can tell nothing there, and announce no create.
-#[must_use]
-pub fn foreign(id: &ReleaseId, root: &str) -> Hold {
-    let message = format!(
-        "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
-         one of the two repositories, or delete the record"
-    );
-    let command =
-        format!("kubectl delete {}.{} {} -n {}", record::PLURAL, keys::GROUP, id.name, id.namespace);
-    let lift = Lift::by(LiftKind::Cluster).command(command);
-    Hold { gate: Gate::Ownership, since: None, message, lift }
-}
-
 fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
     let texts = [&record.documents.entered, &record.documents.proven];
     texts.into_iter().flatten().find_map(|text| unpack(text, digest))
-}
-
-/// Whether Git says the same as before. Releases are shared while their text stands, and never compared by value.
-fn same_desire(a: &Desired, b: &Desired) -> bool {
-    match (a, b) {
-        (Desired::Release(a), Desired::Release(b)) if Arc::ptr_eq(a, b) => true,
-        (Desired::Release(a), Desired::Release(b)) => {
-            Arc::ptr_eq(&a.release, &b.release)
-                && a.episode == b.episode
-                && a.cap == b.cap
-                && a.markers == b.markers
-                && a.freezes == b.freezes
-        }
-        (Desired::Broken(a), Desired::Broken(b)) => a == b,
-        (Desired::Gone(a), Desired::Gone(b)) => a == b,
-        (Desired::Unknown, Desired::Unknown) => true,
-        (Desired::Release(_) | Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown, _) => false,
-    }
 }

@@ -16,7 +16,14 @@ const METADATA: [&str; 4] = ["labels", "annotations", "finalizers", "ownerRefere
 /// but for items of lists that belong together as one value.
 #[must_use]
 pub fn compare(wanted: &Value, found: &Value) -> Vec<FieldChange> {
-    walk(wanted, found, None)
+    walk(wanted, found, None, true)
+}
+
+/// As [`compare`], for an object that we never applied: each change names a manager who has the field.
+#[must_use]
+pub fn compare_named(wanted: &Value, found: &Value, ownership: &Ownership) -> Vec<FieldChange> {
+    let owners = ownership.owners();
+    walk(wanted, found, Some(&owners.root()), true)
 }
 
 /// Every field of `wanted` that `found` does not have with an equal value, or that is not ours any more. Each change
@@ -24,10 +31,11 @@ pub fn compare(wanted: &Value, found: &Value) -> Vec<FieldChange> {
 #[must_use]
 pub fn drift(wanted: &Value, found: &Value, ownership: &Ownership) -> Vec<FieldChange> {
     let owners = ownership.owners();
-    walk(wanted, found, Some(&owners.root()))
+    walk(wanted, found, Some(&owners.root()), false)
 }
 
-fn walk(wanted: &Value, found: &Value, place: Option<&Place<'_>>) -> Vec<FieldChange> {
+/// `lost`: that we do not own it is no news.
+fn walk(wanted: &Value, found: &Value, place: Option<&Place<'_>>, lost: bool) -> Vec<FieldChange> {
     let kind = wanted.get("kind").and_then(Value::as_str).unwrap_or_default();
     let mut walk = Walk { kind, changes: Vec::new() };
     for (name, value) in wanted.as_object().into_iter().flatten() {
@@ -40,10 +48,10 @@ fn walk(wanted: &Value, found: &Value, place: Option<&Place<'_>>) -> Vec<FieldCh
                     let Some(value) = value.get(part) else { continue };
                     let there = found.get(name).and_then(|it| it.get(part));
                     let place = place.as_ref().map(|it| it.field(part));
-                    walk.value(&here.field(part), value, there, place.as_ref(), false);
+                    walk.value(&here.field(part), value, there, place.as_ref(), lost);
                 }
             }
-            _ => walk.value(&here, value, found.get(name), place.as_ref(), false),
+            _ => walk.value(&here, value, found.get(name), place.as_ref(), lost),
         }
     }
     walk.changes
@@ -181,7 +189,8 @@ impl Walk<'_> {
             (wanted, found) => self.push(path, wanted.clone(), found, place),
         }
         if lost_here && self.changes.len() == before {
-            self.push(path, wanted.clone(), found, place);
+            // It says what is wanted, however the server spells it.
+            self.push(path, wanted.clone(), found.map(|_| wanted), place);
         }
     }
 
@@ -381,6 +390,28 @@ mod tests {
             {"manager": "triton", "operation": "Update", "fieldsV1": {"f:spec": {"f:minReadySeconds": {}}}},
         ]);
         assert_eq!(drift(&wanted, &found, &Ownership::of(&found, "triton")), []);
+    }
+
+    #[test]
+    fn before_it_is_ours_a_difference_has_the_name_of_who_wrote_it_and_what_is_the_same_is_none() {
+        let wanted = cloneset(json!({"minReadySeconds": 5, "selector": {"matchLabels": {"a": "b"}}}));
+        let found = cloneset(json!({"minReadySeconds": 7, "selector": {"matchLabels": {"a": "b"}}}));
+        let mut found = found;
+        found["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit", "operation": "Update",
+            "fieldsV1": {"f:spec": {"f:minReadySeconds": {}, "f:selector": {}}}}]);
+        let changes = compare_named(&wanted, &found, &Ownership::of(&found, "triton"));
+        assert_eq!(told(&changes), ["spec.minReadySeconds: 5 -> 7"]);
+        assert_eq!(changes[0].manager.as_deref(), Some("kubectl-edit"));
+    }
+
+    #[test]
+    fn a_field_lost_with_what_the_server_filled_in_below_it_is_lost_and_not_changed() {
+        let wanted = pods(json!([{"name": "app", "image": "a:1"}]));
+        let mut found = pods(json!([{"name": "app", "image": "a:1", "imagePullPolicy": "Always"}]));
+        let ownership = owned(&mut found, json!({"f:metadata": {"f:labels": {}}}), json!({"f:spec": {}}));
+        let changes = drift(&wanted, &found, &ownership);
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].path.as_str(), changes[0].found.as_ref()), ("spec", Some(&changes[0].wanted)));
     }
 
     #[test]

@@ -11,13 +11,15 @@ pub mod compact;
 pub mod quantity;
 pub mod owned;
 pub mod compare;
+pub mod difference;
 pub mod extract;
 pub mod stand;
 
 pub use canonical::{Fingerprint, canonical};
 pub use change::FieldChange;
 pub use compact::Compact;
-pub use compare::{compare, drift};
+pub use compare::{compare, compare_named, drift};
+pub use difference::templates;
 pub use extract::extract;
-pub use owned::Ownership;
+pub use owned::{Ownership, sole};
 pub use stand::Stand;

@@ -103,7 +103,7 @@ fn check_words(scene: Scene<'_>) -> Result<(), Violation> {
 fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     let body = match &write.action {
         Action::Apply { body, .. } => body,
-        Action::Delete { .. } => return Ok(()),
+        Action::TakeOver { .. } | Action::Delete { .. } => return Ok(()),
     };
     let ours = scene.case.live.as_ref().and_then(|live| live.root.as_ref());
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
@@ -157,7 +157,8 @@ fn stands_still(live: &Live, sent: &Sent<'_>) -> Result<(), Violation> {
 fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
     let Some(live) = &scene.case.live else { return whole(false, "there is nothing to adopt") };
-    if live.root.is_none() && !live.drift.applied {
+    let was_ours = live.root.is_some() || live.drift.applied;
+    if !was_ours || live.stand.ours().get("spec").is_none() {
         whole(body.get("spec").is_none(), "an adoption sends a spec")?;
     } else {
         // It was ours: an apply without the spec would drop it.
@@ -173,6 +174,12 @@ fn check_adoption(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
     let still = live.is_fresh() && live.kept() == 0 && status.current_revision == status.update_revision;
     whole(still, "a CloneSet is adopted in the middle of a rollout")?;
     let memory = memory_of(body);
+    let shown = live.rehearsal.as_ref().is_some_and(|it| {
+        let release =
+            if it.template.is_empty() { scene.intent().map(|it| &it.release) } else { it.standing.as_ref() };
+        release.is_some_and(|it| memory.as_ref().is_some_and(|memory| memory.digest == it.digest))
+    });
+    whole(shown, "no dry-run has shown that no pod moves")?;
     whole(memory.is_some() && memory == scene.plan.memory, "memory in the body is not the one of the plan")?;
     let proven = memory.is_some_and(|it| {
         it.uid.as_ref() == Some(&live.uid) && it.proven.len() == 1 && it.entered_is_proven()

@@ -47,8 +47,22 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
             }
             Ok(())
         }
+        Action::TakeOver { uid, version } => {
+            let very_object = seen(scene, key).is_some_and(|it| it == (uid, version));
+            whole(very_object, "the taking over does not name the object that was seen")?;
+            let ours = match scene.case.companions.get(key) {
+                Some(companion) => companion.release == scene.id.to_string(),
+                None => key.kind == Kind::CloneSet && scene.case.memory().is_some(),
+            };
+            whole(ours && is_asked(scene), "it is taken from others, and is not ours")
+        }
         Action::Delete { uid, version } => check_delete(scene, key, uid, version),
     }
+}
+
+/// Whether the release says that what runs already is taken over.
+fn is_asked(scene: Scene<'_>) -> bool {
+    scene.intent().is_some_and(|intent| intent.release.adopt)
 }
 
 /// What was seen under this key: who it is, and at which version.
@@ -63,8 +77,11 @@ fn is_expected(scene: Scene<'_>, key: &ObjectKey, expect: &Expect) -> bool {
     match (seen(scene, key), expect) {
         (None, Expect::Absent) => true,
         (Some((uid, version)), Expect::Same(same_uid, same_version)) => {
-            let owner = scene.case.companions.get(key).map(|companion| companion.release.as_str());
-            let ours = owner.is_none_or(|owner| owner == scene.id.to_string());
+            // One of nobody's is taken over with its release, where that says so and no other tool applies it.
+            let ours = scene.case.companions.get(key).is_none_or(|it| {
+                let free = it.release.is_empty() && it.other_owner.is_none() && is_asked(scene);
+                it.release == scene.id.to_string() || free
+            });
             uid == same_uid && version == same_version && ours
         }
         (None, Expect::Same(..)) | (Some(_), Expect::Absent) => false,

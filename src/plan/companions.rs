@@ -1,5 +1,7 @@
 //! Companions: brought to what they should be, pruned when Git drops them.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
@@ -32,10 +34,19 @@ pub fn companion_writes<'a>(
             continue;
         }
         if let Some(owner) = there.map(|there| &there.release).filter(|owner| **owner != id.to_string()) {
-            closed.push(holds::stranger(id, &format!("{key} of release {owner}"), path));
-            continue;
-        }
-        if case.strangers.contains(key) {
+            // One of nobody's was looked at beside what Git desires.
+            if owner.is_empty() && !all && !is_desired(case, companion) {
+                continue;
+            }
+            let not_ours = match owner.as_str() {
+                "" => untaken(id, case, key, there, path),
+                owner => Some(holds::stranger(id, &format!("{key} of release {owner}"), path)),
+            };
+            if let Some(hold) = not_ours {
+                closed.push(hold);
+                continue;
+            }
+        } else if case.strangers.contains(key) {
             closed.push(holds::stranger(id, &key.to_string(), path));
             continue;
         }
@@ -48,6 +59,54 @@ pub fn companion_writes<'a>(
         writes.push(Write { object: key.clone(), action: Action::Apply { body, expect }, forward: false });
     }
     (writes, closed)
+}
+
+fn is_desired(case: &Case, companion: &Companion) -> bool {
+    matches!(&case.desired, Desired::Release(intent) if intent.release.companions.contains(companion))
+}
+
+/// What keeps a companion that is nobody's from being taken over with its release: as the CloneSet, it moves nothing.
+fn untaken(
+    id: &ReleaseId,
+    case: &Case,
+    key: &ObjectKey,
+    there: Option<&CompanionLive>,
+    path: &str,
+) -> Option<Hold> {
+    let there = there?;
+    if !matches!(&case.desired, Desired::Release(intent) if intent.release.adopt) {
+        return Some(holds::stranger(id, &key.to_string(), path));
+    }
+    if let Some(owner) = &there.other_owner {
+        return Some(holds::other_owner(id, key, owner, path));
+    }
+    // Our own marks are not there yet, and what has the wanted value changes hands alone.
+    let is_mark =
+        |path: &str| path.starts_with("metadata.labels") || path.starts_with("metadata.annotations");
+    let moves = there.drift.iter().filter(|it| !is_mark(&it.path) && it.found.as_ref() != Some(&it.wanted));
+    let fields: Vec<&str> = moves.map(|it| it.path.as_str()).collect();
+    (!fields.is_empty()).then(|| holds::differs(id, key, &fields.join(", "), path))
+}
+
+/// Takes from other managers what we own too, where the release says that what runs is taken over: a field that Git drops
+/// later must not stay for their sake.
+#[must_use]
+pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>) {
+    let (mut writes, mut managers) = (Vec::new(), BTreeSet::new());
+    if !matches!(&case.desired, Desired::Release(intent) if intent.release.adopt) {
+        return (writes, managers);
+    }
+    let cloneset =
+        case.live.iter().map(|it| (ObjectKey::cloneset(id), &it.uid, &it.version, &it.drift.beside));
+    let ours = case.companions.iter().filter(|(_, it)| it.release == id.to_string());
+    let companions = ours.map(|(key, it)| (key.clone(), &it.uid, &it.version, &it.beside));
+    for (object, uid, version, beside) in cloneset.chain(companions).filter(|(.., beside)| !beside.is_empty())
+    {
+        managers.extend(beside.iter().cloned());
+        let action = Action::TakeOver { uid: uid.clone(), version: version.clone() };
+        writes.push(Write { object, action, forward: false });
+    }
+    (writes, managers)
 }
 
 /// Deletes of companions that the entered release no longer has and that nothing in the tree names: by the present

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use crate::model::{Amount, Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::{Kind, keys};
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::facts::{Facts, Head};
+use crate::plan::handover::hand_over;
 use crate::plan::permit::{Missing, asked, missing};
 use crate::plan::steps;
 use crate::spec::{Diagnostic, Permission, Release, marker_of};
-use crate::world::{Fault, Source};
+use crate::world::{Fault, OtherTool, Source};
 
 fn hold(gate: Gate, since: Option<Timestamp>, message: String, lift: Lift) -> Hold {
     Hold { gate, since, message, lift }
@@ -54,6 +55,13 @@ pub fn not_ours(id: &ReleaseId, path: &str, why: &str) -> Hold {
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
+/// A dry-run shows what taking a CloneSet over would change.
+#[must_use]
+pub fn rehearsing(id: &ReleaseId) -> Hold {
+    let message = format!("{id} is about to be taken over; a dry-run shows first whether a pod would move");
+    hold(Gate::Cluster, None, message, Lift::wait())
+}
+
 /// The CloneSet belongs to another root.
 #[must_use]
 pub fn other_root(id: &ReleaseId, root: &str) -> Hold {
@@ -62,13 +70,13 @@ pub fn other_root(id: &ReleaseId, root: &str) -> Hold {
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Cluster).command(command))
 }
 
-/// Another tool applies the CloneSet too.
+/// Another tool applies an object too.
 #[must_use]
-pub fn other_owner(id: &ReleaseId, owner: &str, path: &str) -> Hold {
-    let message = format!(
-        "{id} is also applied by {owner}, and two writers would fight: suspend it there without pruning, remove it \
-         from what that applies, then it is taken over here"
-    );
+pub fn other_owner(id: &ReleaseId, object: &ObjectKey, owner: &OtherTool, path: &str) -> Hold {
+    let what = if object.kind == Kind::CloneSet { id.to_string() } else { object.to_string() };
+    let steps = hand_over(owner);
+    let message =
+        format!("{what} is also applied by {owner}, and two writers would fight; hand it over: {steps}");
     hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
@@ -78,6 +86,15 @@ pub fn stranger(id: &ReleaseId, object: &str, path: &str) -> Hold {
     let message = format!("{id} would make {object}, which exists and is not ours");
     let lift = Lift::by(LiftKind::Commit).path(path);
     hold(Gate::Ownership, None, message, lift.command("rename it in Git, or remove it from the cluster"))
+}
+
+/// A companion stands that is nobody's, and Git says something else of it.
+#[must_use]
+pub fn differs(id: &ReleaseId, object: &ObjectKey, fields: &str, path: &str) -> Hold {
+    let message = format!(
+        "{id} takes {object} over only as it stands, and it differs from Git at {fields}; write it as it is first"
+    );
+    hold(Gate::Ownership, None, message, Lift::by(LiftKind::Commit).path(path))
 }
 
 /// The cluster has no kind for the record.

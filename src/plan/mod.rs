@@ -11,12 +11,14 @@
 pub mod steps;
 pub mod permit;
 pub mod facts;
+pub mod handover;
 pub mod holds;
 pub mod body;
 pub mod companions;
 pub mod outcome;
 pub mod observed;
 pub mod start;
+pub mod adopt;
 pub mod tend;
 pub mod table;
 pub mod removal;

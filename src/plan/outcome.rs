@@ -26,6 +26,8 @@ pub struct Outcome {
     pub message: String,
     /// In order.
     pub writes: Vec<Write>,
+    /// A write to be tried by a dry-run.
+    pub rehearsal: Option<Write>,
     /// Memory after the writes, where it changes.
     pub memory: Option<Memory>,
     /// A create to announce.
@@ -47,7 +49,17 @@ impl Outcome {
     #[must_use]
     pub fn of(row: char, decision: Decision, message: String) -> Self {
         let (writes, holds) = (Vec::new(), Vec::new());
-        Self { row, decision, message, writes, memory: None, pending: None, holds, wake_at: None }
+        Self {
+            row,
+            decision,
+            message,
+            writes,
+            rehearsal: None,
+            memory: None,
+            pending: None,
+            holds,
+            wake_at: None,
+        }
     }
 
     /// With holds.

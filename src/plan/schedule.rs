@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{LiftKind, ReleaseId};
+use crate::plan::adopt::adopt;
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
 use crate::plan::removal::{remove, withheld};
-use crate::plan::start::{adopt, create, namespace_forbidden, untouchable};
+use crate::plan::start::{create, namespace_forbidden, untouchable};
 use crate::plan::table::decide;
 use crate::plan::view::view;
 use crate::world::{Case, Decision, Desired, Move, Plan, World};
@@ -50,9 +51,9 @@ fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
 }
 
 fn moved(outcome: Outcome, case: &Case, view: crate::objects::record::View) -> Move {
-    let Outcome { row, decision, message, writes, memory, pending, holds: _, wake_at } = outcome;
+    let Outcome { row, decision, message, writes, rehearsal, memory, pending, holds: _, wake_at } = outcome;
     // A rest that prunes is still a rest, and a hold writes nothing.
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
-    Move { decision, row, message, writes, memory, pending, view, wake_at }
+    Move { decision, row, message, writes, rehearsal, memory, pending, view, wake_at }
 }

@@ -1,8 +1,8 @@
-//! Rows a and c: a CloneSet that is not ours, and none at all.
+//! Rows a and c: a CloneSet that nobody may touch, and none at all.
 
-use crate::model::{CommitId, Hold, ReleaseId};
+use crate::model::{Hold, ReleaseId};
+use crate::objects::ObjectKey;
 use crate::objects::record::Pending;
-use crate::objects::{ObjectKey, keys};
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
@@ -10,17 +10,7 @@ use crate::plan::holds;
 use crate::plan::outcome::{Outcome, fully_entered};
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
-use crate::world::{
-    Action, Case, Decision, Desired, Expect, Live, Memory, Proof, Reached, Try, World, Write,
-};
-
-fn path_of(case: &Case) -> &str {
-    match &case.desired {
-        Desired::Release(intent) => &intent.release.path,
-        Desired::Broken(diagnostics) => diagnostics.first().map_or("", |it| it.path.as_str()),
-        Desired::Gone(_) | Desired::Unknown => "",
-    }
-}
+use crate::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Try, World, Write};
 
 /// Row a: suspended in the cluster, being deleted, or of another root.
 #[must_use]
@@ -33,70 +23,6 @@ pub fn untouchable(world: &World, id: &ReleaseId, live: &Live) -> Option<Outcome
     }
     let other = live.root.as_ref().filter(|root| **root != world.policy.root)?;
     Some(Outcome::hold('a', vec![holds::other_root(id, other)]))
-}
-
-/// Row a: a CloneSet without our memory. It is taken only if the release says so and nothing would move.
-#[must_use]
-pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome {
-    let hold = |why: &str| Outcome::hold('a', vec![holds::not_ours(id, path_of(case), why)]);
-    let Some(head) = Head::of(world, case) else {
-        return Outcome::hold('a', unreadable(world, id, case));
-    };
-    let release = head.release();
-    if !head.fresh {
-        return Outcome::hold('a', vec![holds::stale(id, &world.source)]);
-    }
-    if let Some(owner) = &live.other_owner {
-        return Outcome::hold('a', vec![holds::other_owner(id, owner, &release.path)]);
-    }
-    if !release.adopt {
-        return hold(&format!("to take it over, set {}: \"true\" on its Release", keys::ADOPT));
-    }
-    let status = &live.status;
-    if !steps::is_zero(live.partition) || status.current_revision != status.update_revision || live.paused {
-        return hold("it is in the middle of a rollout by other means; finish that first");
-    }
-    if !live.is_fresh() || status.updated != status.replicas || live.replicas == 0 {
-        return hold("not every pod is on its revision yet");
-    }
-    if let Some(change) = live.drift.changes.iter().find(|change| change.path.starts_with("spec.template")) {
-        return hold(&format!("its template differs from Git at {}; write it as it is first", change.path));
-    }
-    if let Some(size) = release.replicas.filter(|size| *size != live.replicas) {
-        return hold(&format!(
-            "it has {} replicas and Git says {size}; write the size as it is first",
-            live.replicas
-        ));
-    }
-    let proof = proof_of(release, head.intent.episode.as_ref().map(|it| it.first));
-    let failed = case.recorded_memory().and_then(|memory| memory.failed);
-    let memory = Memory {
-        uid: Some(live.uid.clone()),
-        step_reached: Some(Reached { at: world.now, pods: live.replicas }),
-        revision: Some(status.update_revision.clone()),
-        failed: failed.filter(|failed| failed.template != release.template),
-        proven: vec![proof.clone()],
-        ..fully_entered(release, proof.commit, world.now)
-    };
-    // What was ours before, and lost its memory or was left behind, is written whole: an apply that leaves the spec
-    // out drops it.
-    let body = if live.root.is_some() || live.drift.applied {
-        let shape = Shape { size: live.replicas, partition: live.partition };
-        body::as_it_stands(id, live, shape, live.replicas_owner.is_none(), &memory, &world.policy)
-    } else {
-        body::adoption(id, &memory, &world.policy)
-    };
-    let expect = Expect::Same(live.uid.clone(), live.version.clone());
-    let write =
-        Write { object: ObjectKey::cloneset(id), action: Action::Apply { body, expect }, forward: false };
-    let mut outcome = Outcome::of('a', Decision::Adopt, format!("{id} is taken over as it stands"));
-    outcome.writes.push(write);
-    outcome.memory = Some(memory);
-    outcome
-}
-
-fn proof_of(release: &Release, commit: Option<CommitId>) -> Proof {
-    Proof { template: release.template, digest: release.digest, commit, version: release.version.clone() }
 }
 
 /// Why HEAD cannot be followed.

@@ -1,6 +1,6 @@
 //! The companions of what stands: repaired beside what is decided for the pods.
 
-use crate::plan::companions::companion_writes;
+use crate::plan::companions::{companion_writes, take_overs};
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
 use crate::world::Decision;
@@ -33,8 +33,35 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
         repair.writes = writes;
         return repair.waking(outcome.wake_at);
     }
+    if let Some(taken) = taken_over(facts, &outcome) {
+        return taken;
+    }
     if goes_on && blocked {
         return Outcome::hold(outcome.row, outcome.holds).waking(outcome.wake_at);
     }
     outcome
+}
+
+/// What was adopted becomes ours alone, before anything new is entered. One that is refused keeps nothing back.
+fn taken_over(facts: &Facts<'_>, outcome: &Outcome) -> Option<Outcome> {
+    let waits = match outcome.decision {
+        Decision::Rest | Decision::Hold | Decision::Complete | Decision::Enter(_) => true,
+        Decision::Note
+        | Decision::Create
+        | Decision::Adopt
+        | Decision::Repair
+        | Decision::Fail
+        | Decision::RollBack
+        | Decision::Remove => false,
+    };
+    let (writes, managers) = take_overs(facts.id, facts.case);
+    let moves = !outcome.writes.is_empty();
+    if !waits || writes.is_empty() || (moves && facts.case.refused.is_some()) {
+        return None;
+    }
+    let managers: Vec<String> = managers.into_iter().collect();
+    let message = format!("{} is Triton's alone: {} owned fields of it too", facts.id, managers.join(", "));
+    let mut taken = Outcome::of('g', Decision::Repair, message).holding(outcome.holds.clone());
+    taken.writes = writes;
+    Some(taken.waking(outcome.wake_at))
 }

@@ -173,6 +173,20 @@ impl DocumentsError {
 }
 
 impl Release {
+    /// The release that this one would be with `template` in its CloneSet; `None` where that is none that could be read
+    /// again.
+    #[must_use]
+    pub fn with_template(&self, template: &Value) -> Option<Self> {
+        let mut values: Vec<Value> = serde_json::from_slice(&self.documents).ok()?;
+        let is_cloneset = |it: &&mut Value| it["kind"] == Kind::CloneSet.api().kind;
+        let cloneset = values.iter_mut().find(is_cloneset)?;
+        cloneset.get_mut("spec")?.as_object_mut()?.insert("template".to_owned(), template.clone());
+        let texts = values.iter().map(canonical::json).collect();
+        let documents = canonical::documents(texts).into_bytes();
+        let release = Self::from_documents(&documents, Digest::of(&documents)).ok()?;
+        Some(Self { path: self.path.clone(), adopt: self.adopt, ..release })
+    }
+
     /// Reads what [`Release::documents`] holds again. The result has no path, no replicas, no autoscalers, no cap, and
     /// is not suspended: those are not in the digest. Rules that came later are not applied to it: what was entered
     /// once can be gone back to.

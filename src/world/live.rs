@@ -1,10 +1,12 @@
 //! What the cluster has: projections of the objects of a release.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::fields::{FieldChange, Stand};
 use crate::model::{Amount, ResourceVersion, Uid};
 use crate::objects::record::ReleaseStatus;
+use crate::spec::Release;
 use crate::world::memory::Memory;
 
 /// The status of a CloneSet (Kruise, `cloneset_status.go:calculateStatus`); absent counters are 0.
@@ -30,6 +32,40 @@ pub struct CounterStatus {
     pub update_revision: String,
 }
 
+/// A tool that applies objects from a source of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Flux, by a Kustomization.
+    FluxKustomization,
+    /// Flux, by a `HelmRelease`.
+    FluxHelmRelease,
+    /// Argo CD.
+    ArgoCd,
+    /// Helm.
+    Helm,
+}
+
+/// Another tool that applies an object, as its marks and its managers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherTool {
+    /// Which.
+    pub tool: Tool,
+    /// Its name for what it applies, `flux-system/apps`; empty where only its manager is known.
+    pub name: String,
+}
+
+impl fmt::Display for OtherTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (alone, with) = match self.tool {
+            Tool::FluxKustomization => ("Flux", "Flux Kustomization"),
+            Tool::FluxHelmRelease => ("Flux", "Flux HelmRelease"),
+            Tool::ArgoCd => ("Argo CD", "Argo CD Application"),
+            Tool::Helm => ("Helm", "Helm release"),
+        };
+        if self.name.is_empty() { f.write_str(alone) } else { write!(f, "{with} {}", self.name) }
+    }
+}
+
 /// How the live object differs from the entered release (where nothing is entered, from the desired one), but for
 /// what the planner compares itself: replicas, partition, paused and memory.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,8 +76,19 @@ pub struct Drift {
     pub template: bool,
     /// Another manager that has the partition now.
     pub partition_owner: Option<String>,
+    /// Other managers that own beside us what we have applied.
+    pub beside: Arc<[String]>,
     /// Whether we have ever applied it, whatever its marks say by now: an apply that leaves the spec out drops it.
     pub applied: bool,
+}
+
+/// What a server-side dry-run of HEAD's release showed, for a CloneSet that is to be taken over as it stands now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rehearsal {
+    /// The fields of the pod template that would become others: pods would be made anew.
+    pub template: Arc<[FieldChange]>,
+    /// HEAD's release with the template that stands, where the two differ; `None` where that cannot be made.
+    pub standing: Option<Arc<Release>>,
 }
 
 /// A CloneSet in the cluster.
@@ -69,8 +116,8 @@ pub struct Live {
     pub rollback: Option<String>,
     /// The annotation `triton.io/root`: which root it belongs to.
     pub root: Option<String>,
-    /// Another tool that applies it too, as its marks say: `Flux Kustomization flux-system/apps`.
-    pub other_owner: Option<String>,
+    /// Another tool that applies it too.
+    pub other_owner: Option<OtherTool>,
     /// Its memory, whatever UID that names.
     pub memory: Option<Memory>,
     /// Its status.
@@ -79,6 +126,8 @@ pub struct Live {
     pub stand: Stand,
     /// How it differs from the entered release; empty where the documents of that are not to be had.
     pub drift: Drift,
+    /// What taking it over would change; `None` where that was not asked yet.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 impl Live {
@@ -95,17 +144,22 @@ impl Live {
     }
 }
 
-/// A companion in the cluster that carries our label.
+/// A companion in the cluster: one that carries our label, or one of nobody's that is to be taken over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompanionLive {
     /// Its UID.
     pub uid: Uid,
     /// The version that was seen.
     pub version: ResourceVersion,
-    /// The release that it names, `namespace/name`.
+    /// The release that it names, `namespace/name`; empty where it names none.
     pub release: String,
-    /// How it differs from what the entered release says; empty where that says nothing of it.
+    /// Another tool that applies it too.
+    pub other_owner: Option<OtherTool>,
+    /// How it differs from what the entered release says, else, where it is nobody's, the desired one; empty where
+    /// neither says anything of it.
     pub drift: Arc<[FieldChange]>,
+    /// Other managers that own beside us what we have applied.
+    pub beside: Arc<[String]>,
 }
 
 /// The record in the cluster.

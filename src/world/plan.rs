@@ -77,6 +77,13 @@ pub enum Action {
         /// What must be there.
         expect: Expect,
     },
+    /// Takes from other managers what we own too: in managedFields alone, no field of the object changes.
+    TakeOver {
+        /// This very object.
+        uid: Uid,
+        /// Unchanged.
+        version: ResourceVersion,
+    },
     /// Delete.
     Delete {
         /// This very object.
@@ -109,6 +116,8 @@ pub struct Move {
     pub message: String,
     /// Writes in order; each is sent only if the one before succeeded.
     pub writes: Vec<Write>,
+    /// A write to be tried by a server-side dry-run; what comes of it is seen in the next lap.
+    pub rehearsal: Option<Write>,
     /// Memory as it is after the writes; none where there is no CloneSet of ours.
     pub memory: Option<Memory>,
     /// A create to announce in the record before it is sent.

@@ -1,21 +1,20 @@
 //! The daemon on a real control plane: etcd, kube-apiserver, OpenKruise, KWOK. `tests/cluster/test` starts one and runs
 //! these; without it they are ignored.
 
+mod admission;
+mod adopt;
+mod deploy;
 mod forge;
 mod forge_away;
 mod forge_rules;
 mod forge_scene;
 mod forge_story;
-mod deploy;
-mod plane;
-mod process;
-mod rights;
-mod admission;
 mod judge;
 mod kills;
 mod life;
 mod plane;
 mod process;
+mod rights;
 mod scene;
 mod story;
 mod vectors;

@@ -127,17 +127,6 @@ impl Plane {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Whether `kubectl auth can-i` says yes.
-    pub fn can(&self, args: &[&str]) -> bool {
-        let mut kubectl = Command::new(self.dir.join("bin/kubectl"));
-        kubectl
-            .arg("--kubeconfig")
-            .arg(self.kubeconfig("admin"))
-            .args(["auth", "can-i", "--quiet"])
-            .args(args);
-        kubectl.output().expect("kubectl runs").status.success()
-    }
-
     /// An object, where there is one.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let args = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json"];

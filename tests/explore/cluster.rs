@@ -205,6 +205,7 @@ impl Cluster {
                 }
                 Ok(true)
             }
+            Action::TakeOver { .. } => Ok(false),
             Action::Apply { body, expect } => {
                 let expected = match expect {
                     Expect::Absent => None,
@@ -382,6 +383,7 @@ impl CloneSet {
             status: self.status.clone(),
             stand: Stand::of(&body),
             drift: self.drift(entered),
+            rehearsal: None,
         }
     }
 
@@ -465,7 +467,9 @@ impl Cluster {
                         uid: thing.uid.clone(),
                         version: ResourceVersion::new(thing.version.to_string()),
                         release: release.clone(),
+                        other_owner: None,
                         drift: drift.into_iter().collect(),
+                        beside: [].into(),
                     };
                     ours.insert(key.clone(), live);
                 }

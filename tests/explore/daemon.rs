@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use triton::model::{Digest, Lift, LiftKind, ReleaseId, Uid};
 use triton::spec::Release;
-use triton::world::{Case, Desired, Fault, Memory, Move, People, Policy, Source, World};
+use triton::world::{Case, Desired, Fault, Memory, Move, People, Policy, Rehearsal, Source, World};
 
 use crate::explore::cluster::{Cluster, Record};
 use crate::explore::line::{Commit, desired};
@@ -180,6 +180,9 @@ impl Daemon {
         };
         if let (Some(live), Some(set)) = (&mut case.live, set) {
             live.drift = set.drift(compared.as_deref());
+            // No release of these worlds has documents that another template could be put into.
+            let template = live.drift.changes.iter().filter(|it| it.path.starts_with("spec.template"));
+            live.rehearsal = Some(Rehearsal { template: template.cloned().collect(), standing: None });
         }
         let wanted = head.map(|release| release.companions.clone()).unwrap_or_default();
         let standing = case.standing_companions();

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use triton::fields::Compact;
+use triton::fields::{Compact, FieldChange};
 use triton::guard::Rule;
 use triton::model::{ResourceVersion, Uid};
 use triton::objects::Kind;
-use triton::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Policy, Removal, World};
+use triton::world::{
+    Action, Case, Decision, Desired, Expect, Live, Memory, OtherTool, Policy, Rehearsal, Removal, Tool, World,
+};
 
 use crate::guard::laps::*;
 use crate::support::world::*;
@@ -168,6 +170,8 @@ fn adoption_moves_no_pod() {
     let adopts = |change: fn(&mut Live)| {
         let mut stands = live(&a(), None, "0%", 10);
         stands.root = None;
+        let image = FieldChange { path: "image".into(), wanted: Value::Null, found: None, manager: None };
+        stands.rehearsal = Some(Rehearsal { template: Arc::from([image]), standing: Some(Arc::new(a())) });
         change(&mut stands);
         let world = world(intent(&adopting), Some(stands), &[]);
         Lap { world, plan: plan(Decision::Adopt, Some(memory.clone()), vec![apply(bare(), false)]) }
@@ -175,8 +179,11 @@ fn adoption_moves_no_pod() {
     adopts(|_| ()).passes();
     adopts(|it| it.partition = "7".parse().unwrap()).breaks(Rule::Whole);
     adopts(|it| it.status.current_revision = "checkout-old".into()).breaks(Rule::Whole);
-    adopts(|it| it.other_owner = Some("Flux".into())).breaks(Rule::Whole);
+    adopts(|it| it.other_owner = Some(OtherTool { tool: Tool::ArgoCd, name: String::new() }))
+        .breaks(Rule::Whole);
     adopts(|it| it.root = Some("ffffffff".into())).breaks(Rule::Whole);
+    adopts(|it| it.rehearsal = None).breaks(Rule::Whole);
+    adopts(|it| it.rehearsal = Some(Rehearsal::default())).breaks(Rule::Whole);
     adopts(|_| ()).with_body(|body| body["spec"] = json!({ "replicas": 10 })).breaks(Rule::Whole);
     let unasked = |world: &mut World| edit_intent(world, |it| Arc::make_mut(&mut it.release).adopt = false);
     adopts(|_| ()).with_world(unasked).breaks(Rule::Whole);

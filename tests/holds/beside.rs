@@ -24,9 +24,9 @@ pub fn told() -> Vec<Told> {
     let unseen = Refused::Forbidden(attempt("list", "services", ""));
     tell(
         "a kind that may not be listed",
-        observe::unseen(&id().to_string(), Feed::Companions(Kind::Service), &unseen),
+        unseen::unseen(&id().to_string(), Feed::Companions(Kind::Service), &unseen),
     );
-    tell("a record of another root", observe::foreign(&id(), "ffff0000"));
+    tell("a record of another root", unseen::foreign(&id(), "ffff0000"));
     told.extend(answers().iter().flat_map(answered));
     told
 }

@@ -148,7 +148,8 @@ fn every_hold_reads_as_it_always_did() {
 /// Sentences stand in this file; in the others only inside of these functions.
 const SENTENCES: &[(&str, Option<&str>)] = &[
     ("plan/holds.rs", None),
-    ("plan/start.rs", Some("adopt")),
+    ("plan/adopt.rs", Some("adopt")),
+    ("plan/handover.rs", Some("hand_over")),
     ("plan/start.rs", Some("namespace_forbidden")),
     ("plan/removal.rs", Some("documents")),
     ("guard/rule.rs", Some("hold")),
@@ -160,7 +161,10 @@ const SENTENCES: &[(&str, Option<&str>)] = &[
 ];
 
 /// What these functions say besides: it is about a move, not a hold.
-const BESIDES: &[&str] = &["{id} is taken over as it stands"];
+const BESIDES: &[&str] = &[
+    "{id} is taken over as it stands",
+    "{id} is taken over as it stands, as {}; Git differs at {fields}, and that comes by its steps",
+];
 
 /// A sentence that no story tells is one that nobody has read: each text of the sources is said by a hold.
 #[test]

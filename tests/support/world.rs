@@ -12,7 +12,7 @@ use triton::objects::{Kind, ObjectKey, keys};
 use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
 use triton::world::{
     Action, Approver, Case, CompanionLive, CounterStatus, Decision, Desired, Drift, Episode, Expect, Intent,
-    Live, Marker, Memory, Move, Permit, Plan, Policy, Proof, Reached, Source, World, Write,
+    Live, Marker, Memory, Move, Permit, Plan, Policy, Proof, Reached, Rehearsal, Source, World, Write,
 };
 
 /// The root that every object of these worlds belongs to.
@@ -209,6 +209,7 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
         },
         stand: Stand::of(&release.cloneset.value.open()),
         drift: Drift::default(),
+        rehearsal: Some(Rehearsal::default()),
     };
     live.status.expected_updated = live.replicas - live.kept();
     if updated == 10 {
@@ -223,7 +224,9 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         uid: Uid::new("uid-2"),
         version: ResourceVersion::new("71"),
         release: id().to_string(),
+        other_owner: None,
         drift: Arc::from([]),
+        beside: Arc::from([]),
     };
     let case = Case {
         desired: Desired::Release(Arc::new(intent)),
@@ -282,6 +285,7 @@ pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> P
         episode: memory.episode.map(|commit| commit.to_string()),
     });
     let (view, message) = (View::default(), String::new());
-    let made = Move { decision, row: '-', message, writes, memory, pending, view, wake_at: None };
+    let row = '-';
+    let made = Move { decision, row, message, writes, rehearsal: None, memory, pending, view, wake_at: None };
     Plan { moves: BTreeMap::from([(id(), made)]), wake_at: None }
 }

@@ -1,0 +1,216 @@
+//! The CloneSets that run, what stands beside them, and what taking them over would change.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use kube::api::{Api, DynamicObject, ListParams};
+use serde_json::{Value, json};
+
+use crate::cli::output::Refusal;
+use crate::cli::records::Pattern;
+use crate::cluster::apply::resource;
+use crate::cluster::{Cluster, Error, project};
+use crate::fields::{FieldChange, templates};
+use crate::model::ReleaseId;
+use crate::objects::{Kind, ObjectKey, keys};
+use crate::world::{Action, Expect, Write};
+
+/// Objects asked for at once.
+const PAGE: u32 = 200;
+/// Kinds that can stand beside a CloneSet without its naming them.
+const BESIDE: [Kind; 5] =
+    [Kind::Service, Kind::PodDisruptionBudget, Kind::HttpRoute, Kind::Ingress, Kind::HorizontalPodAutoscaler];
+
+/// A cluster to adopt from.
+pub struct Live {
+    cluster: Cluster,
+}
+
+/// One CloneSet.
+pub struct Found {
+    /// The release that it would be.
+    pub id: ReleaseId,
+    /// As the server has it.
+    pub object: Value,
+    /// What decisions look at.
+    pub live: crate::world::Live,
+}
+
+/// One object that serves the pods of a CloneSet.
+pub struct Neighbour {
+    /// Which.
+    pub key: ObjectKey,
+    /// As the server has it.
+    pub object: Value,
+    /// Whether it serves other CloneSets too, or is another release's: it stays out then.
+    pub is_shared: bool,
+}
+
+impl Live {
+    /// By a connection.
+    #[must_use]
+    pub const fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// The CloneSets that are meant, by name.
+    ///
+    /// # Errors
+    /// Where the cluster does not let them be listed, or there is none.
+    pub async fn clonesets(&self, pattern: &Pattern) -> Result<Vec<Found>> {
+        let found = self.list(Kind::CloneSet, pattern.namespace()).await?;
+        let read = |object: Value| {
+            let id = project::id(&object)?;
+            let live = project::cloneset(&object)?.live;
+            pattern.fits(&id).then_some(Found { id, object, live })
+        };
+        let mut found: Vec<Found> = found.into_iter().filter_map(read).collect();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    /// What serves the pods of each CloneSet of `namespace`.
+    ///
+    /// # Errors
+    /// Where the cluster does not let CloneSets or Services be listed.
+    pub async fn neighbours(&self, namespace: &str) -> Result<BTreeMap<ReleaseId, Vec<Neighbour>>> {
+        let clonesets = self.list(Kind::CloneSet, Some(namespace)).await?;
+        let mut objects = Vec::new();
+        for kind in BESIDE {
+            match self.list(kind, Some(namespace)).await {
+                Ok(listed) => objects.extend(listed.into_iter().map(|object| (kind, object))),
+                // A kind that the cluster does not serve has no objects.
+                Err(_) if kind != Kind::Service => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut found: BTreeMap<ReleaseId, Vec<Neighbour>> = BTreeMap::new();
+        for (kind, object) in &objects {
+            let serves: Vec<ReleaseId> = clonesets
+                .iter()
+                .filter(|it| serves(*kind, object, it, &objects))
+                .filter_map(project::id)
+                .collect();
+            let Some(key) = project::key(*kind, object) else { continue };
+            for id in &serves {
+                let owner = object["metadata"]["annotations"][keys::RELEASE].as_str();
+                let is_made =
+                    object["metadata"]["ownerReferences"].as_array().is_some_and(|it| !it.is_empty());
+                let is_shared =
+                    serves.len() > 1 || is_made || owner.is_some_and(|owner| owner != id.to_string());
+                let neighbour = Neighbour { key: key.clone(), object: object.clone(), is_shared };
+                found.entry(id.clone()).or_default().push(neighbour);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The fields of the pod template that applying `body` would change: none, and no pod moves. A dry-run.
+    ///
+    /// # Errors
+    /// What the server has against it.
+    pub async fn rehearse(&self, found: &Found, body: &Value) -> Result<Vec<FieldChange>, Error> {
+        let mut body = body.clone();
+        let strategy = &mut body["spec"]["updateStrategy"];
+        strategy["partition"] = json!(found.live.partition);
+        strategy["paused"] = found.live.paused.into();
+        let expect = Expect::Same(found.live.uid.clone(), found.live.version.clone());
+        let action = Action::Apply { body: std::sync::Arc::new(body), expect };
+        let write = Write { object: ObjectKey::cloneset(&found.id), action, forward: false };
+        let after = self.cluster.rehearse(&write).await?;
+        Ok(after.map(|after| templates(&found.object, &after)).unwrap_or_default())
+    }
+
+    async fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Vec<Value>> {
+        let kube = resource(kind.api());
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.cluster.client(), namespace, &kube),
+            None => Api::all_with(self.cluster.client(), &kube),
+        };
+        let mut found = Vec::new();
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let listed = api.list(&params).await;
+            let page = listed.map_err(|error| Refusal::new(format!("{kind}s cannot be listed: {error}")))?;
+            for item in page.items {
+                let mut object = serde_json::to_value(item)?;
+                // An item of a list does not say what it is.
+                object["apiVersion"] = kind.api().api_version().into();
+                object["kind"] = kind.api().kind.into();
+                found.push(object);
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(found),
+            }
+        }
+    }
+}
+
+/// Whether `object` serves the pods of `cloneset`; a route does by a Service among `objects`.
+fn serves(kind: Kind, object: &Value, cloneset: &Value, objects: &[(Kind, Value)]) -> bool {
+    let labels = &cloneset["spec"]["template"]["metadata"]["labels"];
+    let selects = |selector: &Value| {
+        let wanted = selector.as_object().filter(|it| !it.is_empty());
+        wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    };
+    let name = |object: &Value| object["metadata"]["name"].clone();
+    match kind {
+        Kind::Service => selects(&object["spec"]["selector"]),
+        Kind::PodDisruptionBudget => selects(&object["spec"]["selector"]["matchLabels"]),
+        Kind::HorizontalPodAutoscaler => {
+            let target = &object["spec"]["scaleTargetRef"];
+            target["kind"] == "CloneSet" && target["name"] == name(cloneset)
+        }
+        Kind::Ingress | Kind::HttpRoute => {
+            let services = objects
+                .iter()
+                .filter(|(kind, it)| *kind == Kind::Service && serves(*kind, it, cloneset, &[]));
+            let names: Vec<Value> = services.map(|(_, service)| name(service)).collect();
+            names_service(&object["spec"], &names)
+        }
+        Kind::CloneSet | Kind::ConfigMap | Kind::ServiceAccount => false,
+    }
+}
+
+/// Whether a route leads to one of the Services: by `service: {name}` in an Ingress, `backendRefs` in an HTTPRoute.
+fn names_service(value: &Value, names: &[Value]) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(key, below)| match key.as_str() {
+            "service" => names.contains(&below["name"]),
+            "backendRefs" => below.as_array().into_iter().flatten().any(|it| names.contains(&it["name"])),
+            _ => names_service(below, names),
+        }),
+        Value::Array(items) => items.iter().any(|item| names_service(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_serves_the_pods_is_found_by_selector_target_and_backend() {
+        let cloneset = json!({"metadata": {"name": "web"},
+            "spec": {"template": {"metadata": {"labels": {"app": "web", "tier": "x"}}}}});
+        let service = |selector: Value| json!({"metadata": {"name": "svc"}, "spec": {"selector": selector}});
+        let ours = service(json!({"app": "web"}));
+        let all = [(Kind::Service, ours.clone())];
+        let is = |kind: Kind, object: &Value| serves(kind, object, &cloneset, &all);
+        assert!(is(Kind::Service, &ours));
+        assert!(
+            !is(Kind::Service, &service(json!({"app": "other"}))) && !is(Kind::Service, &service(json!({})))
+        );
+        let target = |name: &str| json!({"spec": {"scaleTargetRef": {"kind": "CloneSet", "name": name}}});
+        assert!(
+            is(Kind::HorizontalPodAutoscaler, &target("web"))
+                && !is(Kind::HorizontalPodAutoscaler, &target("x"))
+        );
+        let route = |name: &str| json!({"spec": {"rules": [{"backendRefs": [{"name": name, "port": 80}]}]}});
+        assert!(is(Kind::HttpRoute, &route("svc")) && !is(Kind::HttpRoute, &route("x")));
+        let ingress =
+            json!({"spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "svc"}}}]}}]}});
+        assert!(is(Kind::Ingress, &ingress));
+    }
+}

@@ -1,0 +1,27 @@
+//! What holds a release because of what the daemon cannot see, or is not to write.
+
+use crate::cluster::{Error, Feed};
+use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::objects::{keys, record};
+
+/// Companions that the daemon's account may not see: what cannot be seen is neither made nor repaired.
+#[must_use]
+pub fn unseen(whose: &str, feed: Feed, error: &Error) -> Hold {
+    match feed {
+        Feed::CloneSets | Feed::Records => error.hold(&format!("{whose}: {feed} cannot be seen")),
+        Feed::Companions(kind) => error.hold(&format!("{whose}: companions of kind {kind} cannot be seen")),
+    }
+}
+
+/// A record that another daemon writes, of the root `root`: this one can tell nothing there, and announce no create.
+#[must_use]
+pub fn foreign(id: &ReleaseId, root: &str) -> Hold {
+    let message = format!(
+        "the record Release {id} belongs to another root ({root}) and is not written: name the release otherwise in \
+         one of the two repositories, or delete the record"
+    );
+    let command =
+        format!("kubectl delete {}.{} {} -n {}", record::PLURAL, keys::GROUP, id.name, id.namespace);
+    let lift = Lift::by(LiftKind::Cluster).command(command);
+    Hold { gate: Gate::Ownership, since: None, message, lift }
+}
