@@ -4,3 +4,5 @@
 mod plane;
 mod process;
 mod story;
+mod traces;
+mod traces_world;

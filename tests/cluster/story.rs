@@ -53,7 +53,8 @@ fn a_push_starts_a_rollout_an_approval_takes_it_on_and_a_revert_takes_it_back() 
     let place = Place { namespace, repository: &repository, branch: namespace, state: state.path() };
     let _daemon = Daemon::start(&plane, "admin", &place, &[]);
     let pods = |wanted: &[(&str, u32)]| {
-        let wanted: BTreeMap<String, u32> = wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
+        let wanted: BTreeMap<String, u32> =
+            wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
         until(&format!("{wanted:?}"), || (ready(&plane, namespace) == wanted).then_some(()));
     };
     pods(&[("A", 4)]);
