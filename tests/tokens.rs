@@ -14,7 +14,7 @@ const BOUND: [&str; 7] = ["listrv", "rv", "uid", "name", "continue", "t", "clust
 pub struct Mismatch(pub String);
 
 /// What the tokens of a case stand for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Tokens {
     bound: BTreeMap<String, String>,
     newest: u64,

@@ -6,3 +6,4 @@ mod process;
 mod story;
 mod traces;
 mod traces_world;
+mod vectors;

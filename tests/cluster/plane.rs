@@ -24,8 +24,17 @@ impl Plane {
 
     /// One for this test alone, to be broken.
     pub fn own() -> Self {
+        Self::started(&[])
+    }
+
+    /// An API server alone for this test: no controller, no webhook.
+    pub fn bare() -> Self {
+        Self::started(&["--bare"])
+    }
+
+    fn started(options: &[&str]) -> Self {
         let own = tempfile::tempdir().expect("a temporary folder");
-        let up = script("up").arg(own.path()).output().expect("a shell");
+        let up = script("up").args(options).arg(own.path()).output().expect("a shell");
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         Self { dir: own.path().to_owned(), own: Some(own) }
     }
@@ -46,6 +55,8 @@ impl Plane {
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let mut config = config.expect("a configuration");
         namespace.clone_into(&mut config.default_namespace);
+        // A refusal is an answer.
+        config.default_retry = false;
         Client::try_from(config).expect("a client")
     }
 

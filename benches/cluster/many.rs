@@ -1,0 +1,200 @@
+//! A thousand releases: made, at rest, and seen anew by a daemon that starts.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::Value;
+
+use crate::cluster::plane::Plane;
+use crate::cluster::process::{Daemon, Place, until};
+use crate::repo::Repo;
+use crate::{cloneset, line, prepare, release};
+
+const RELEASES: usize = 1000;
+/// Workers of the raw loop: more buy nothing.
+const WORKERS: usize = 8;
+/// For so long nothing happens.
+const IDLE: Duration = Duration::from_secs(120);
+/// Namespaces of the two raw loops, and of the daemon between them.
+const RAW: [&str; 2] = ["raw-before", "raw-after"];
+const OURS: &str = "ours";
+/// As the API server's audit log calls the daemon.
+const SUBJECT: &str = "system:serviceaccount:triton-system:triton";
+
+/// Measures.
+pub fn run() {
+    // No controller: what is measured is the way from Git to the API.
+    let plane = Plane::bare();
+    prepare(&plane);
+    RAW.iter().chain(&[OURS]).for_each(|namespace| drop(plane.kubectl(&["create", "namespace", namespace])));
+    let before = raw(&plane, RAW[0]);
+    let (repo, state) = (Repo::new(), tempfile::tempdir().expect("a temporary folder"));
+    repo.put("README.md", "Releases\n");
+    let repository = repo.path().display().to_string();
+    let place = Place { namespace: OURS, repository: &repository, branch: "main", state: state.path() };
+    let mut daemon = Daemon::start(&plane, "triton", &place, &[]);
+    daemon.until(|line| (line["message"] == "HEAD was read").then_some(()));
+    let peak = Peak::of(daemon.id());
+    for number in 0..RELEASES {
+        let name = format!("app-{number}");
+        repo.write(&format!("releases/{name}.yaml"), &release(OURS, &name, 0, "1", "[{replicas: 100%}]"));
+    }
+    let head = repo.commit("A thousand releases").to_string();
+    let seen: Timestamp = daemon.until(|line| {
+        let read = line["message"] == "HEAD was read" && head.starts_with(line["head"].as_str()?);
+        read.then(|| line["timestamp"].as_str().and_then(|it| it.parse().ok())).flatten()
+    });
+    let last = until("all are applied", || {
+        let applied = applied(&plane);
+        (applied.len() >= RELEASES).then(|| applied.into_iter().max()).flatten()
+    });
+    let after = raw(&plane, RAW[1]);
+    let took = last.duration_since(seen).as_secs_f64();
+    println!("raw loop {:.2} s and {:.2} s, daemon {took:.2} s", before.as_secs_f64(), after.as_secs_f64());
+    let loops = (before + after).as_secs_f64() / 2.0;
+    line(
+        "commit seen → last of 1,000 CloneSets applied, ÷ raw loop",
+        &format!("{:.2}", took / loops),
+        "≤ 1.2",
+    );
+    let quiet = || requests(&plane, Timestamp::now() - Duration::from_secs(15)).is_empty().then_some(());
+    until("it comes to rest", quiet);
+    let began = Timestamp::now();
+    thread::sleep(IDLE);
+    let asked = requests(&plane, began);
+    line("requests in two idle minutes, beside lease and watches", &asked.len().to_string(), "0");
+    asked.iter().take(5).for_each(|it| println!("  {it}"));
+    line("memory at rest (RssAnon)", &mebibytes(memory(daemon.id())), "≤ 64 MiB");
+    line("memory at its peak", &mebibytes(peak.end()), "≤ 64 MiB");
+    daemon.kill();
+    let began = Instant::now();
+    let mut daemon = Daemon::start(&plane, "triton", &place, &["--listen", "127.0.0.1:0"]);
+    let address = daemon.until(|line| Some(line["message"].as_str()?.split_once("http://")?.1.to_owned()));
+    let laps = || metric(&address, "triton_lap_seconds_count").filter(|count| *count >= 1.0);
+    while laps().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    line(
+        "start → first full plan at 1,000 releases",
+        &format!("{:.2} s", began.elapsed().as_secs_f64()),
+        "≤ 2 s",
+    );
+}
+
+/// Applies the same objects, by eight workers with the same client.
+fn raw(plane: &Plane, namespace: &'static str) -> Duration {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let client = plane.client("triton", namespace).await;
+        let next = Arc::new(AtomicUsize::new(0));
+        let began = Instant::now();
+        let workers: Vec<_> =
+            (0..WORKERS).map(|_| tokio::spawn(work(client.clone(), namespace, next.clone()))).collect();
+        for worker in workers {
+            worker.await.expect("it works");
+        }
+        began.elapsed()
+    })
+}
+
+async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>) {
+    let resource = ApiResource {
+        group: "apps.kruise.io".to_owned(),
+        version: "v1alpha1".to_owned(),
+        api_version: "apps.kruise.io/v1alpha1".to_owned(),
+        kind: "CloneSet".to_owned(),
+        plural: "clonesets".to_owned(),
+    };
+    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+    let params = PatchParams::apply("raw").force();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= RELEASES {
+            return;
+        }
+        let name = format!("app-{number}");
+        let body: Value = serde_saphyr::from_str(&cloneset(namespace, &name, 0, "1")).expect("YAML");
+        api.patch(&name, &params, &Patch::Apply(body)).await.expect("it is applied");
+    }
+}
+
+/// The daemon's requests, as the audit log has them.
+fn audit(plane: &Plane) -> Vec<Value> {
+    let log = std::fs::read_to_string(plane.dir().join("audit.log")).expect("the audit log");
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.filter(|event| event["user"]["username"] == SUBJECT).collect()
+}
+
+fn moment(event: &Value) -> Option<Timestamp> {
+    event["stageTimestamp"].as_str()?.parse().ok()
+}
+
+/// When each of the daemon's CloneSets was there.
+fn applied(plane: &Plane) -> Vec<Timestamp> {
+    let ours = |event: &Value| {
+        let object = &event["objectRef"];
+        object["resource"] == "clonesets"
+            && object["namespace"] == OURS
+            && event["responseStatus"]["code"] == 201
+    };
+    audit(plane).iter().filter(|event| ours(event)).filter_map(moment).collect()
+}
+
+/// What was asked since a moment, beside the lease and the renewal of watches.
+fn requests(plane: &Plane, since: Timestamp) -> Vec<String> {
+    let counts = |event: &Value| {
+        let aside = event["verb"] == "watch" || event["objectRef"]["resource"] == "leases";
+        !aside && moment(event).is_some_and(|at| at >= since)
+    };
+    let told = |event: &Value| format!("{} {}", event["verb"], event["requestURI"]);
+    audit(plane).iter().filter(|event| counts(event)).map(told).collect()
+}
+
+/// Anonymous memory of a process, in KiB.
+fn memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"));
+    let status = status.unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+fn mebibytes(kib: u64) -> String {
+    format!("{} MiB", kib.div_ceil(1024))
+}
+
+/// The most memory that a process had.
+struct Peak {
+    most: Arc<AtomicU64>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Peak {
+    fn of(process: u32) -> Self {
+        let peak = Self { most: Arc::default(), ended: Arc::default() };
+        let (most, ended) = (peak.most.clone(), peak.ended.clone());
+        thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                most.fetch_max(memory(process), Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        peak
+    }
+
+    fn end(self) -> u64 {
+        self.ended.store(true, Ordering::Relaxed);
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+/// A value of the daemon's metrics.
+fn metric(address: &str, name: &str) -> Option<f64> {
+    let page = reqwest::blocking::get(format!("http://{address}/metrics")).ok()?.text().ok()?;
+    page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
