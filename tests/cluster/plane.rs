@@ -39,6 +39,11 @@ impl Plane {
         Self { dir: own.path().to_owned(), own: Some(own) }
     }
 
+    /// The same one for another thread, which does not end it.
+    pub fn beside(&self) -> Self {
+        Self { dir: self.dir.clone(), own: None }
+    }
+
     /// Where its logs, keys and processes are.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -58,6 +63,48 @@ impl Plane {
         // A refusal is an answer.
         config.default_retry = false;
         Client::try_from(config).expect("a client")
+    }
+
+    /// Sends a signal to one of its programs: `STOP`, `CONT`.
+    pub fn signal(&self, program: &str, name: &str) {
+        let pid = std::fs::read_to_string(self.dir.join("pid").join(program)).expect("it was started");
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status();
+        assert!(sent.expect("kill runs").success(), "{program}: {name}");
+    }
+
+    /// Kills one of its programs.
+    pub fn stop(&self, program: &str) {
+        self.signal(program, "KILL");
+    }
+
+    /// Starts a program once more, as `up` did, with another text in the place of one in its command.
+    pub fn start_with(&self, program: &str, old: &str, new: &str) {
+        let command = std::fs::read_to_string(self.dir.join("run").join(program)).expect("it was started");
+        assert!(command.contains(old), "{command}");
+        let log =
+            std::fs::File::create(self.dir.join("log").join(format!("{program}.again"))).expect("a log");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &command.replacen(old, new, 1)]).stdin(Stdio::null());
+        shell.stdout(log.try_clone().expect("a log")).stderr(log);
+        let child = shell.spawn().expect("a shell");
+        std::fs::write(self.dir.join("pid").join(program), child.id().to_string()).expect("a file");
+    }
+
+    /// Starts a program once more, as `up` did.
+    pub fn start(&self, program: &str) {
+        self.start_with(program, "", "");
+    }
+
+    /// Whether the API server answers.
+    pub fn is_up(&self) -> bool {
+        self.can(&["get", "--raw", "/readyz"])
+    }
+
+    /// Whether `kubectl` succeeds as admin.
+    pub fn can(&self, args: &[&str]) -> bool {
+        let mut kubectl = Command::new(self.dir.join("bin/kubectl"));
+        kubectl.arg("--kubeconfig").arg(self.kubeconfig("admin")).args(args);
+        kubectl.output().is_ok_and(|it| it.status.success())
     }
 
     /// What `kubectl` says as admin.
