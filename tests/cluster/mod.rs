@@ -5,5 +5,6 @@ mod plane;
 mod process;
 mod story;
 mod traces;
+mod traces_apply;
 mod traces_world;
 mod vectors;

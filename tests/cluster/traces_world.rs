@@ -27,6 +27,7 @@ use triton::devcluster::revision::REVISIONS;
 use triton::devcluster::sim::{Refused, Seen};
 
 use crate::cluster::plane::Plane;
+use crate::cluster::traces_apply::Apply;
 use crate::traces::picture;
 use crate::traces::script::Cluster;
 use crate::traces::story::Story;
@@ -128,6 +129,25 @@ impl Namespace {
             *counts.entry(reason).or_default() += event["count"].as_u64().unwrap_or(1);
         }
         counts
+    }
+
+    /// Sets the size through the scale subresource, as this field manager.
+    pub fn scale_as(&self, manager: &str, name: &str, replicas: i64) {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let how = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        let scale = self.requests(CLONESETS).patch_subresource("scale", name, &how, &patch);
+        self.send(scale).expect("the scale subresource takes a size");
+    }
+
+    /// Applies on the server's side.
+    pub fn apply(&self, apply: &Apply) -> Result<Value, Refused> {
+        let how =
+            PatchParams { dry_run: apply.is_dry, force: apply.force, ..PatchParams::apply(apply.manager) };
+        let body = Patch::Apply(json!({
+            "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet",
+            "metadata": {"name": apply.name, "namespace": self.name}, "spec": apply.spec,
+        }));
+        self.send(self.requests(CLONESETS).patch(apply.name, &how, &body))
     }
 
     fn requests(&self, resource: &str) -> Request {
@@ -270,10 +290,7 @@ impl Cluster for Namespace {
     }
 
     fn scale(&mut self, name: &str, replicas: i64) {
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        let scale =
-            self.requests(CLONESETS).patch_subresource("scale", name, &PatchParams::default(), &patch);
-        self.send(scale).expect("the scale subresource takes a size");
+        self.scale_as("unknown", name, replicas);
     }
 
     fn delete(&mut self, name: &str, how: Propagation) {

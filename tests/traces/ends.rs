@@ -1,6 +1,6 @@
 //! What is compared when a replay is over: the way of the statuses, the revisions, the Events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -29,6 +29,18 @@ pub fn of_any_way(trace: &[Value], story: &Story) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// What differs though it does not even depend on who won a race: statuses that say too much, and names of revisions.
+pub fn of_any_race(trace: &[Value], story: &Story) -> Vec<String> {
+    let names = |lines: &mut dyn Iterator<Item = &Value>| -> BTreeSet<String> {
+        lines.map(|line| format!("{} {}", line["rev"], line["name"])).collect()
+    };
+    let want = names(&mut trace.iter().filter(|line| line.get("rev").is_some()));
+    let have = names(&mut story.revisions.iter());
+    let early = differ("early statuses", "[]".to_owned(), format!("{:?}", story.early));
+    let names = differ("names of revisions", format!("{want:?}"), format!("{have:?}"));
+    early.into_iter().chain(names).collect()
 }
 
 fn differ(what: &str, want: String, have: String) -> Option<String> {
