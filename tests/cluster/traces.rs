@@ -29,7 +29,9 @@ const LEFT_OUT: [(&str, &str); 1] = [("drift", "the text that was applied is not
 
 /// Traces whose states depend on a race, with what races. Their way is not compared; and where no try wins the race,
 /// states are compared up to that write, and at the end.
-const RACES: [(&str, &str); 7] = [
+const RACES: [(&str, &str); 9] = [
+    ("bad-image-paused-ip", "how many pods had moved when the pause was seen"),
+    ("bad-image-paused-rc", "how many pods had moved when the pause was seen"),
     ("recreate-cs-foreground", "how often the revision comes back while garbage is collected"),
     ("restart-manager-ip", "which status was the last before the kill"),
     ("restart-manager-rc", "which status was the last before the kill"),
