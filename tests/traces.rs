@@ -11,18 +11,21 @@
 //!
 //! Durations, and the order of pods within one pass, are not compared.
 
-mod ends;
-mod flow;
-mod picture;
+mod deeds;
+pub mod ends;
+pub mod flow;
+pub mod lines;
+pub mod picture;
 mod replay;
-mod script;
+pub mod script;
+pub mod story;
 
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
 use serde_json::Value;
 
+use crate::traces::lines::traces;
 use crate::traces::replay::Replay;
 
 /// Traces of what the imitation does not have, with the reason.
@@ -46,42 +49,6 @@ const RACES: [(&str, &str); 7] = [
 /// Worlds that are tried for one trace: the recorded cluster had its own chance.
 const SEEDS: u64 = 12;
 
-fn traces() -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kruise-traces");
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    let mut all: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
-        .map(|path| (name(&path), path))
-        .collect();
-    all.sort();
-    all
-}
-
-fn read(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    straighten(&mut lines);
-    lines
-}
-
-/// A write that changed nothing has no resourceVersion of its own, and stands too early: behind it go lines that are
-/// clearly older.
-fn straighten(lines: &mut [Value]) {
-    let time = |line: &Value| line["t"].as_f64().unwrap_or(f64::MAX);
-    for index in 1..lines.len() {
-        let mut place = index;
-        let is_state = lines[place].get("cs").is_some() || lines[place].get("pods").is_some();
-        let late = |lines: &[Value], place: usize| {
-            lines[place - 1].get("do").is_some() && time(&lines[place]) + 0.3 < time(&lines[place - 1])
-        };
-        while is_state && place > 0 && late(lines, place) {
-            lines.swap(place - 1, place);
-            place -= 1;
-        }
-    }
-}
-
 /// What keeps a trace from being reproduced, or `None`.
 fn fault(name: &str, trace: &[Value]) -> Option<String> {
     let mut first = None;
@@ -89,7 +56,11 @@ fn fault(name: &str, trace: &[Value]) -> Option<String> {
         match Replay::of(trace, seed) {
             Ok(replay) => {
                 let races = RACES.iter().any(|(race, _)| *race == name);
-                let differences = if races { Vec::new() } else { ends::differences(trace, &replay) };
+                let differences = if races {
+                    Vec::new()
+                } else {
+                    ends::differences(trace, &replay.story, &replay.events())
+                };
                 if differences.is_empty() {
                     return None;
                 }
@@ -108,11 +79,11 @@ fn the_imitation_goes_where_the_real_controller_went() {
     let todo = Mutex::new(traces());
     let faults = Mutex::new(Vec::new());
     let work = || {
-        while let Some((name, path)) = { todo.lock().unwrap().pop() } {
+        while let Some((name, trace)) = { todo.lock().unwrap().pop() } {
             if LEFT_OUT.iter().any(|(left_out, _)| *left_out == name) {
                 continue;
             }
-            if let Some(fault) = fault(&name, &read(&path)) {
+            if let Some(fault) = fault(&name, &trace) {
                 faults.lock().unwrap().push(format!("{name}: {fault}"));
             }
         }
@@ -133,9 +104,10 @@ fn what_is_left_out_of_the_traces_is_server_side_apply_alone() {
     for (name, _) in LEFT_OUT.iter().chain(&RACES) {
         assert!(all.iter().any(|(trace, _)| trace == name), "{name} is there");
     }
-    for (name, path) in all.iter().filter(|(name, _)| LEFT_OUT.iter().any(|(left_out, _)| left_out == name)) {
+    for (name, trace) in all.iter().filter(|(name, _)| LEFT_OUT.iter().any(|(left_out, _)| left_out == name))
+    {
         let applies = |line: &Value| line["do"].as_str().is_some_and(|what| what.contains("apply"));
         let refused = |line: &Value| line["do"]["rejected"].as_str().is_some();
-        assert!(read(path).iter().any(|line| applies(line) || refused(line)), "{name} applies");
+        assert!(trace.iter().any(|line| applies(line) || refused(line)), "{name} applies");
     }
 }

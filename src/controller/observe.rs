@@ -16,8 +16,8 @@ use crate::controller::rehearsals::Rehearsals;
 use crate::controller::rivals::Rivals;
 use crate::controller::source::Sought;
 use crate::controller::unseen::{foreign, unseen};
-use crate::model::{Digest, Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::{Kind, ObjectKey, keys, record};
+use crate::model::{Digest, Hold, ReleaseId};
+use crate::objects::{Kind, ObjectKey};
 use crate::spec::Release;
 use crate::world::{Case, Desired, Drift, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 

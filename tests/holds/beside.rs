@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use triton::cluster::error::Attempt;
 use triton::cluster::{Error as Refused, Feed};
-use triton::controller::{observe, source};
+use triton::controller::{source, unseen};
 use triton::git::Error as Git;
 use triton::guard::{Rule, Violation};
 use triton::objects::{Kind, ObjectKey};

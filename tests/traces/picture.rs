@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use triton::devcluster::pods::{POD_READY, PODS, Pod, SPECIFIED_DELETE, State, controller_uid, short_hash};
-use triton::devcluster::sim::Sim;
+use triton::devcluster::pods::{POD_READY, Pod, SPECIFIED_DELETE, State, controller_uid, short_hash};
 
 /// Pods: by letter of their revision `active/ready/available`, the counts beside, and how many are terminating.
 pub type Pods = BTreeMap<String, BTreeMap<String, i64>>;
@@ -67,23 +67,21 @@ fn read_terminating(text: &str, pods: &mut Pods) {
 }
 
 /// All pods, as a trace would show them now.
-pub fn pods(sim: &Sim, letters: &Letters) -> Pods {
+pub fn pods(all: &[Pod], letters: &Letters, now: Timestamp) -> Pods {
     let mut pods = Pods::new();
-    for body in sim.list(PODS) {
-        let pod = Pod { body: body.clone() };
+    for pod in all {
         let letter = letters.of_hash(pod.revision());
-        let letter = if controller_uid(body).is_empty() { format!("orphan{letter}") } else { letter };
+        let letter = if controller_uid(&pod.body).is_empty() { format!("orphan{letter}") } else { letter };
         let entry = pods.entry(letter).or_default();
         if pod.is_terminating() {
             *entry.entry("T".to_owned()).or_default() += 1;
             continue;
         }
-        let now = sim.now();
         let ready = pod.is_update_ready(0, now);
         for (count, holds) in [("active", true), ("ready", ready), ("available", pod.is_available(0, now))] {
             *entry.entry(count.to_owned()).or_default() += i64::from(holds);
         }
-        for mark in marks(&pod) {
+        for mark in marks(pod) {
             *entry.entry(mark.to_owned()).or_default() += 1;
         }
     }
@@ -159,9 +157,9 @@ pub fn cs(body: &Value, letters: &mut Letters) -> Value {
 }
 
 /// The line of a note: pods by image, and the status.
-pub fn note(sim: &Sim, body: &Value) -> String {
+pub fn note(pods: &[Pod], body: &Value) -> String {
     let mut images: BTreeMap<String, usize> = BTreeMap::new();
-    for pod in sim.list(PODS).map(|body| Pod { body: body.clone() }).filter(|pod| !pod.is_terminating()) {
+    for pod in pods.iter().filter(|pod| !pod.is_terminating()) {
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
         if pod.name().rsplit_once('-').is_some_and(|(set, _)| set == name) {
             let image = pod.body["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
@@ -185,12 +183,11 @@ pub fn is_step_done(cs: &Value) -> bool {
 }
 
 /// Whether as many pods as the step asks for really run the update revision and are available.
-pub fn has_done_step(sim: &Sim, body: &Value) -> bool {
+pub fn has_done_step(pods: &[Pod], body: &Value, now: Timestamp) -> bool {
     let revision = short_hash(body["status"]["updateRevision"].as_str().unwrap_or_default());
     let min_ready = body["spec"]["minReadySeconds"].as_i64().unwrap_or(0);
     let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
-    let pods = sim.list(PODS).map(|body| Pod { body: body.clone() });
-    let done = pods.filter(|pod| controller_uid(&pod.body) == uid && pod.is_active());
-    let done = done.filter(|pod| pod.revision() == revision && pod.is_available(min_ready, sim.now()));
+    let done = pods.iter().filter(|pod| controller_uid(&pod.body) == uid && pod.is_active());
+    let done = done.filter(|pod| pod.revision() == revision && pod.is_available(min_ready, now));
     done.count() as i64 >= body["status"]["expectedUpdatedReplicas"].as_i64().unwrap_or(0)
 }

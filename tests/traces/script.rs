@@ -1,179 +1,243 @@
-//! The `do` lines that are about single pods, the manager, or a whole CloneSet.
+//! A recorded script on any cluster: what it sees, compared with what was recorded, and what it writes.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use triton::devcluster::deletes::Propagation;
-use triton::devcluster::pods::{Pod, State};
-use triton::devcluster::sim::Refused;
+use triton::devcluster::json::Body;
+use triton::devcluster::pods::Pod;
+use triton::devcluster::sim::{Refused, Seen};
 
 use crate::traces::flow;
-use crate::traces::picture;
-use crate::traces::replay::{NAMESPACE, Replay};
+use crate::traces::lines::recorded;
+use crate::traces::picture::{self, Letters, Pods};
+use crate::traces::story::Story;
 
-/// The label of the recorded hooks.
-const HOLD: &str = "triton.io/hold";
+/// A namespace with everything that the recorded scripts did in it, and to what reconciles it.
+pub trait Cluster {
+    /// Its name.
+    fn namespace(&self) -> &str;
+    /// Its time.
+    fn now(&self) -> Timestamp;
+    /// Goes on to the next write of somebody, at most until `until`. Returns whether there was one.
+    fn step(&mut self, until: Timestamp) -> bool;
+    /// The writes since the last call, oldest first.
+    fn take_seen(&mut self) -> Vec<Seen>;
+    /// A CloneSet, or `null`.
+    fn cloneset(&self, name: &str) -> Body;
+    /// All pods by name, also terminating ones.
+    fn pods(&self) -> Vec<Pod>;
+    /// Creates a CloneSet.
+    fn create(&mut self, body: Value) -> Result<(), Refused>;
+    /// Changes a CloneSet in one write.
+    fn write(&mut self, name: &str, change: &dyn Fn(&mut Value)) -> Result<(), Refused>;
+    /// Sets the size through the scale subresource.
+    fn scale(&mut self, name: &str, replicas: i64);
+    /// Deletes a CloneSet.
+    fn delete(&mut self, name: &str, how: Propagation);
+    /// Changes a pod and its status.
+    fn change_pod(&mut self, name: &str, change: &dyn Fn(&mut Pod));
+    /// Deletes a pod.
+    fn delete_pod(&mut self, name: &str);
+    /// Lets the containers of a pod be not ready from now on.
+    fn break_pod(&mut self, name: &str);
+    /// Kills the controller and its webhooks; `Ignore` is their failure policy where `ignored`.
+    fn kill_manager(&mut self, ignored: bool);
+    /// Starts them again.
+    fn start_manager(&mut self);
+}
 
-impl Replay {
-    /// Does what a line says that is neither a create, a write nor a scale.
-    pub fn act_on_pods(&mut self, what: &str, trace: &[Value], index: usize) {
-        if let Some(image) = what.strip_prefix("delete a pod of ") {
-            let pod = self.pod(|pod| tag(pod) == image && pod.is_active());
-            self.sim.delete_pod(NAMESPACE, &pod);
-        } else if let Some(gate) = what.strip_prefix("gate ") {
-            let holds = gate == "True";
-            // On: the next dark pod. Off: the pods of B, one after the other.
-            let pod = self.pod(|pod| pod.is_true("triton.io/serving") != holds && (holds || tag(pod) == "B"));
-            let now = self.sim.now();
-            self.sim.change_pod(NAMESPACE, &pod, |pod| pod.set_condition("triton.io/serving", holds, now));
-        } else if let Some(label) = what.strip_prefix("pod label ") {
-            self.label_pod(label, trace, index);
-        } else if let Some(image) =
-            what.strip_prefix("a pod of ").and_then(|rest| rest.strip_suffix(" becomes Failed"))
-        {
-            let pod = self.pod(|pod| tag(pod) == image && pod.is_active());
-            self.sim.change_pod(NAMESPACE, &pod, |pod| pod.body["status"]["phase"] = json!("Failed"));
+/// What differed, and at which line.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The line's index.
+    pub index: usize,
+    /// What was wanted and what was there.
+    pub text: String,
+}
+
+/// A script on its way.
+#[derive(Clone)]
+pub struct Script<C> {
+    /// Where it happens.
+    pub cluster: C,
+    /// The CloneSet that it is about now.
+    pub set: String,
+    /// What was seen so far.
+    pub story: Story,
+    /// Names of the pods before the last write.
+    pub before: Vec<String>,
+    /// When it did something last.
+    pub last_write: Timestamp,
+}
+
+impl<C: Cluster> Script<C> {
+    /// One that has done nothing yet.
+    pub fn new(cluster: C) -> Self {
+        let last_write = cluster.now();
+        let (set, story, before) = ("web".to_owned(), Story::default(), Vec::new());
+        Self { cluster, set, story, before, last_write }
+    }
+
+    /// Takes down what was written since. Returns whether anything was.
+    pub fn note_seen(&mut self) -> bool {
+        let all = self.cluster.take_seen();
+        for seen in &all {
+            self.story.note(seen, |body| picture::has_done_step(&self.cluster.pods(), body, seen.at));
+        }
+        !all.is_empty()
+    }
+
+    /// The CloneSet that it is about, or `null`.
+    pub fn body(&self) -> Body {
+        self.cluster.cloneset(&self.set)
+    }
+
+    /// Pods that are not terminating, by name.
+    pub fn live_pods(&self) -> Vec<Pod> {
+        let mut pods = self.cluster.pods();
+        pods.retain(|pod| !pod.is_terminating());
+        pods
+    }
+
+    /// The pods as a line shows them.
+    pub fn pods(&self) -> Pods {
+        picture::pods(&self.cluster.pods(), &self.story.letters, self.cluster.now())
+    }
+
+    /// Goes on until something holds. Returns whether it did in time.
+    pub fn step_until(&mut self, until: Timestamp, mut there: impl FnMut(&mut Self) -> bool) -> bool {
+        while !there(self) {
+            if !self.cluster.step(until) {
+                return false;
+            }
+            self.note_seen();
+        }
+        true
+    }
+
+    /// Whether pods and CloneSet look like this.
+    pub fn is_at(&mut self, pods: &Pods, cs: &Value) -> bool {
+        let body = self.body();
+        let gone = cs["deleted"] == 1 && body.is_null();
+        (gone || picture::cs(&body, &mut self.story.letters) == *cs) && self.pods() == *pods
+    }
+
+    /// Whether there are so many pods of each revision of which these marks hold, at this generation.
+    pub fn counts_like(&self, pods: &Pods, cs: &Value, marks: &[&str]) -> bool {
+        let counts = |pods: &Pods| -> BTreeMap<String, Vec<i64>> {
+            let count = |entry: &BTreeMap<String, i64>, mark| entry.get(mark).copied().unwrap_or(0);
+            let counts = |entry| marks.iter().map(|mark| count(entry, *mark)).collect::<Vec<i64>>();
+            let counts = pods.iter().map(|(letter, entry)| (letter.clone(), counts(entry)));
+            counts.filter(|(_, counts)| counts.iter().any(|count| *count > 0)).collect()
+        };
+        counts(&self.pods()) == counts(pods) && self.body()["metadata"]["generation"] == cs["g"]
+    }
+
+    /// Compares pods and CloneSet with what was recorded before a line.
+    pub fn compare(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
+        let Some((pods, cs)) = recorded(trace, index, &self.set) else { return Ok(()) };
+        if self.is_at(&pods, &cs) {
+            return Ok(());
+        }
+        let body = self.body();
+        let (mine, status) = (self.pods(), picture::cs(&body, &mut self.story.letters));
+        let line = &trace[index];
+        let text = format!("before {line}:\n  want {pods:?}\n  have {mine:?}\n  want {cs}\n  have {status}");
+        Err(Fault { index, text })
+    }
+
+    /// Compares what a note says of pods and status; the rest of a note is about the script.
+    pub fn compare_note(&self, told: &Value, index: usize) -> Result<(), Fault> {
+        let fault = |want: &str, have: String| {
+            Err(Fault { index, text: format!("a note:\n  want {want}\n  have {have}") })
+        };
+        match told {
+            Value::Array(parts) => parts.iter().try_for_each(|part| self.compare_note(part, index)),
+            Value::String(line) if line.contains("| r=") => {
+                let line = line
+                    .rsplit_once("restarts ")
+                    .map_or(line.as_str(), |(_, rest)| rest.split_once(", ").map_or(rest, |(_, line)| line));
+                let mine = picture::note(&self.cluster.pods(), &self.body());
+                if mine == line { Ok(()) } else { fault(line, mine) }
+            }
+            Value::String(line) if line.contains("kept ") => {
+                let there = self.cluster.pods();
+                let kept = self.before.iter().filter(|name| there.iter().any(|pod| pod.name() == *name));
+                let mine = format!("kept {} of {}", kept.count(), self.before.len());
+                if line.contains(&mine) { Ok(()) } else { fault(line, mine) }
+            }
+            _about_the_script => Ok(()),
+        }
+    }
+
+    /// What the recorded script did without a line of its own.
+    pub fn act_on_note(&mut self, trace: &[Value], index: usize) {
+        match trace[index]["note"].as_str() {
+            Some("three writes while down") => self.cluster.start_manager(),
+            Some("write while it is down") => {
+                let later = trace[index..].iter().find_map(|line| line["cs"]["R"].as_i64()).expect("a size");
+                self.cluster.scale(&self.set, later);
+                self.note_seen();
+            }
+            _reported => {}
+        }
+    }
+
+    /// Does a `do` line.
+    pub fn act(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
+        self.last_write = self.cluster.now();
+        let what = &trace[index]["do"];
+        let result = if let Some(refused) = what.get("rejected") {
+            let wanted = (what["code"].as_u64(), what["msg"].as_str().unwrap_or_default());
+            self.expect_refusal(refused.as_str().expect("what was rejected"), wanted, trace, index)
         } else {
-            self.act_on_the_rest(what);
-        }
-    }
-
-    fn act_on_the_rest(&mut self, what: &str) {
-        let nth = |replay: &Replay, index: usize| replay.all_pods()[index].name().to_owned();
-        if let Some(how) = what.strip_prefix("kruise-manager killed") {
-            if how.contains("Ignore") {
-                self.sim.let_webhooks_fail();
-            }
-            return self.sim.kill_manager();
-        }
-        let cost = |replay: &mut Replay, pod: &str, cost: &str| {
-            let key = "controller.kubernetes.io/pod-deletion-cost";
-            replay.sim.change_pod(NAMESPACE, pod, |pod| pod.set_annotation(key, cost));
+            self.write_line(what.as_str().expect("a do line is text"), trace, index)
+                .map_err(|refused| format!("{what}: {refused}"))
         };
-        match what {
-            "delete a hooked pod directly" => {
-                let pod = self.pod(|pod| pod.label(HOLD).is_some());
-                self.sim.delete_pod(NAMESPACE, &pod);
-            }
-            "cost -5 on the first" => cost(self, &nth(self, 0), "-5"),
-            "cost 5 on the second" => cost(self, &nth(self, 1), "5"),
-            "third not ready" => {
-                let pod = nth(self, 2);
-                self.sim.turn(|knobs| {
-                    knobs.unready.insert(pod);
-                });
-            }
-            "delete background" => self.sim.delete(NAMESPACE, "web", Propagation::Background),
-            "delete foreground" => self.sim.delete(NAMESPACE, "web", Propagation::Foreground),
-            "delete orphan" => self.sim.delete(NAMESPACE, "web", Propagation::Orphan),
-            "kruise-manager started again" => self.sim.start_manager(),
-            "label" => {
-                let label = |body: &mut Value| body["metadata"]["labels"]["x"] = json!("y");
-                self.write_body(label).expect("a label is accepted");
-            }
-            other => self.change_template(other).expect("a recorded write is accepted"),
+        self.note_seen();
+        result.map_err(|text| Fault { index, text })
+    }
+
+    fn write_line(&mut self, what: &str, trace: &[Value], index: usize) -> Result<(), Refused> {
+        if let Some(fields) = what.strip_prefix("create ") {
+            self.create(fields, trace, index)
+        } else if let Some(fields) = what.strip_prefix("write ") {
+            self.write(fields)
+        } else if let Some(rest) = what.strip_prefix("scale subresource -> ") {
+            let replicas = rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a size");
+            self.cluster.scale(&self.set, replicas);
+            Ok(())
+        } else {
+            self.act_on_pods(what, trace, index)
         }
     }
 
-    /// The edits of the scenario `what-in-place`.
-    fn change_template(&mut self, what: &str) -> Result<(), Refused> {
-        let fields = match what {
-            "image" => "img:B",
-            "image+annotation" => "img:C,tann:{k:v}",
-            "env" => "env:[{name:X,value:1}]",
-            "template label" => "tmpl:{labels:{z:1}}",
-            "imagePullPolicy" => {
-                return self.write_body(|body| container(body)["imagePullPolicy"] = json!("IfNotPresent"));
-            }
-            "resources" => {
-                return self
-                    .write_body(|body| container(body)["resources"] = json!({"requests": {"cpu": "10m"}}));
-            }
-            "init image" => {
-                let init = |body: &mut Value| {
-                    body["spec"]["template"]["spec"]["initContainers"][0]["image"] = json!("r/init:2");
-                };
-                return self.write_body(init);
-            }
-            "terminationGracePeriodSeconds" => "pod:{terminationGracePeriodSeconds:7}",
-            "new container" => {
-                return self.write_body(|body| {
-                    let containers = &mut body["spec"]["template"]["spec"]["containers"];
-                    let more = json!({"name": "d", "image": "r/side:1"});
-                    containers.as_array_mut().expect("containers").push(more);
-                });
-            }
-            "status-less metadata write" => "ann:{x:y}",
-            "PUT with volumeClaimTemplates" => {
-                let claims = |body: &mut Value| {
-                    body["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "v"}}]);
-                };
-                return self.sim.write(NAMESPACE, "web", claims);
-            }
-            other => panic!("a line that is not known: {other}"),
-        };
-        self.write(fields)
+    fn create(&mut self, fields: &str, trace: &[Value], index: usize) -> Result<(), Refused> {
+        let named = trace[index..].iter().find(|line| line.get("cs").is_some() && line["cs"]["g"] == 1);
+        let name = named.and_then(|line| line["name"].as_str()).unwrap_or("web");
+        let mut body = flow::base(self.cluster.namespace(), name);
+        flow::apply(&mut body, &flow::fields(fields));
+        self.set = name.to_owned();
+        self.cluster.create(body)
     }
 
-    fn write_body(&mut self, change: impl FnOnce(&mut Value)) -> Result<(), Refused> {
-        self.before = self.all_pods().iter().map(|pod| pod.name().to_owned()).collect();
-        self.sim.write(NAMESPACE, &self.set.clone(), change)
+    /// Writes fields of the CloneSet.
+    pub fn write(&mut self, fields: &str) -> Result<(), Refused> {
+        let mut fields = flow::fields(fields);
+        self.name_pods_to_delete(&mut fields)?;
+        self.write_body(&|body| flow::apply(body, &fields))
     }
 
-    /// The name of the oldest pod of which `holds` is true: the recorded scripts listed pods before they began.
-    fn pod(&self, holds: impl Fn(&Pod) -> bool) -> String {
-        let mut pods = self.all_pods();
-        pods.sort_by_key(|pod| pod.body["metadata"]["creationTimestamp"].to_string());
-        pods.iter().find(|pod| holds(pod)).expect("there is such a pod").name().to_owned()
-    }
-
-    /// Labels the pod that the recorded script meant: for the hook the one that waits, for a delete one of the revision
-    /// that the next `pods` line shows marked.
-    fn label_pod(&mut self, label: &str, trace: &[Value], index: usize) {
-        let (key, value) = label.split_once('=').expect("key=value");
-        let waits = |pod: &Pod| matches!(pod.state(), State::PreparingUpdate | State::PreparingDelete);
-        let pod = match (key, value) {
-            (HOLD, "None") => self.pod(waits),
-            (HOLD, _) => self.pod(|pod| pod.state() == State::Updated),
-            ("app", "other") => self.pod(|pod| tag(pod) == "B"),
-            ("app", _) => self.pod(|pod| pod.label("app") == Some("other")),
-            _specified => {
-                let next = trace[index..].iter().find_map(|line| line["pods"].as_str()).expect("a pods line");
-                let marked = picture::read(next);
-                let mine = self.pods();
-                let count = |pods: &picture::Pods, letter: &str| {
-                    pods.get(letter).and_then(|entry| entry.get("sd")).copied().unwrap_or(0)
-                };
-                let (letter, _) = marked
-                    .iter()
-                    .find(|(letter, entry)| {
-                        count(&marked, letter) > count(&mine, letter) || entry.contains_key("T")
-                    })
-                    .expect("a revision with a marked pod");
-                let letter = letter.clone();
-                let letters = &self.letters;
-                self.pod(|pod| letters.of_hash(pod.revision()) == letter && pod.label(key).is_none())
-            }
-        };
-        self.sim.change_pod(NAMESPACE, &pod, |pod| {
-            if value == "None" {
-                pod.body["metadata"]["labels"].as_object_mut().expect("labels").remove(key);
-            } else {
-                pod.set_label(key, value);
-            }
-        });
-    }
-
-    /// Puts names of our pods in the place of recorded ones: of A first, then of B, as the notes say.
-    pub fn name_pods_to_delete(&mut self, fields: &mut Value) {
-        let named = fields["ss"]["podsToDelete"].as_array().map_or(0, Vec::len);
-        if named == 1 {
-            let image = if fields.get("R").is_some() { "B" } else { "A" };
-            let pod = self.pod(|pod| tag(pod) == image && pod.is_active());
-            fields["ss"]["podsToDelete"] = json!([pod]);
-        }
+    /// Changes the CloneSet.
+    pub fn write_body(&mut self, change: &dyn Fn(&mut Value)) -> Result<(), Refused> {
+        self.before = self.live_pods().iter().map(|pod| pod.name().to_owned()).collect();
+        self.cluster.write(&self.set.clone(), change)
     }
 
     /// Sends what was refused, and compares code and sentence.
-    pub fn expect_refusal(
+    fn expect_refusal(
         &mut self,
         what: &str,
         wanted: (Option<u64>, &str),
@@ -188,11 +252,11 @@ impl Replay {
         }
         let result = if what.starts_with("create") {
             let name = wanted.1.split('"').nth(1).filter(|_| wanted.1.starts_with("CloneSet"));
-            let mut body = flow::base(NAMESPACE, name.unwrap_or("refused"));
+            let mut body = flow::base(self.cluster.namespace(), name.unwrap_or("refused"));
             flow::apply(&mut body, &fields);
-            self.sim.create(body)
+            self.cluster.create(body)
         } else if what.starts_with("write") {
-            self.sim.write(NAMESPACE, &self.set.clone(), |body| flow::apply(body, &fields))
+            self.cluster.write(&self.set.clone(), &|body| flow::apply(body, &fields))
         } else {
             self.change_template(what)
         };
@@ -207,13 +271,10 @@ impl Replay {
             other => Err(format!("{what}:\n  want {code} {}\n  have {other:?}", wanted.1)),
         }
     }
-}
 
-fn container(body: &mut Value) -> &mut Value {
-    &mut body["spec"]["template"]["spec"]["containers"][0]
-}
-
-fn tag(pod: &Pod) -> &str {
-    let image = pod.body["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
-    image.rsplit_once(':').map_or(image, |(_, tag)| tag)
+    /// The letter of a pod's revision.
+    pub fn letter(&self, pod: &Pod) -> String {
+        let letters: &Letters = &self.story.letters;
+        letters.of_hash(pod.revision())
+    }
 }
