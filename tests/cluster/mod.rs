@@ -1,6 +1,7 @@
 //! The daemon on a real control plane: etcd, kube-apiserver, OpenKruise, KWOK. `tests/cluster/test` starts one and runs
 //! these; without it they are ignored.
 
-mod plane;
+pub mod plane;
 mod process;
+mod scenes;
 mod story;

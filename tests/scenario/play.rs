@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
+use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
+use crate::scenario::real::Real;
 use crate::scenario::stage::{Stage, duration};
 
 /// How long something may take to come about, where a scenario does not say.
@@ -13,16 +15,21 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays the scenario in this file twice: both times the same must happen, to the millisecond.
 pub fn twice(file: &str) {
-    // Told where `RUST_LOG` asks for it, on this thread alone: other tests read what is logged on theirs.
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().finish();
-    let _guard = tracing::subscriber::set_default(lines);
+    let _guard = told_where_asked();
     let scenario = read(file);
     let (first, second) = (once(file, &scenario), once(file, &scenario));
     for (number, (one, other)) in first.iter().zip(&second).enumerate() {
         assert_eq!(one, other, "{file}: the two runs differ at entry {number}");
     }
     assert_eq!(first.len(), second.len(), "{file}: one run has more to tell");
+}
+
+/// What the daemon logs is told where `RUST_LOG` asks for it, on this thread alone: other tests read what is logged on
+/// theirs.
+fn told_where_asked() -> tracing::subscriber::DefaultGuard {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().finish();
+    tracing::subscriber::set_default(lines)
 }
 
 /// Plays a scenario that is written here, once.
@@ -34,13 +41,29 @@ fn once(file: &str, scenario: &Scenario) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     // The daemon stays on this thread: it owns the repository, which is not shared.
     tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
-        let mut stage = Stage::set(&scenario.policy);
-        for (number, step) in scenario.steps.iter().enumerate() {
-            let place = format!("{file}, step {}", number + 1);
-            perform(&mut stage, step, &place).await;
-        }
-        stage.trace()
+        play(file, scenario, Ground::Embedded(Box::new(Embedded::new()))).await.trace()
     })
+}
+
+/// Plays the scenario in this file on the real control plane.
+pub fn really(file: &str) {
+    let _guard = told_where_asked();
+    let scenario = read(file);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        let ground = Real::new(file.trim_end_matches(".yaml")).await;
+        let stage = play(file, &scenario, Ground::Real(Box::new(ground))).await;
+        stage.ground.leave().await;
+    });
+}
+
+async fn play(file: &str, scenario: &Scenario, ground: Ground) -> Stage {
+    let mut stage = Stage::set(&scenario.policy, ground);
+    for (number, step) in scenario.steps.iter().enumerate() {
+        let place = format!("{file}, step {}", number + 1);
+        perform(&mut stage, step, &place).await;
+    }
+    stage
 }
 
 async fn perform(stage: &mut Stage, step: &Step, place: &str) {
@@ -77,7 +100,11 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::Accept(name) => stage.accept(name),
         Step::Expect(expect) => {
             let within = expect.within.map_or(WITHIN, duration);
-            let came = stage.pass(within, |stage| differences(stage, &expect.picture).is_empty()).await;
+            let mut came = stage.pass(within, |stage| differences(stage, &expect.picture).is_empty()).await;
+            let grace = stage.ground.grace();
+            if !came && !grace.is_zero() {
+                came = stage.pass(grace, |stage| differences(stage, &expect.picture).is_empty()).await;
+            }
             assert!(
                 came,
                 "{place}: after {within:?}\n{}\n{}",

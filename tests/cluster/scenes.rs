@@ -1,0 +1,18 @@
+//! Every scenario, played by the same daemon on the real control plane, each in a namespace of its own.
+
+use crate::scenario::play;
+use crate::scenario::table::for_every_scenario;
+
+macro_rules! scenes {
+    ($($name:ident: $file:literal,)*) => {
+        $(
+            #[test]
+            #[ignore = "tests/cluster/test runs it"]
+            fn $name() {
+                play::really($file);
+            }
+        )*
+    };
+}
+
+for_every_scenario!(scenes);
