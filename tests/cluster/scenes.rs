@@ -1,4 +1,4 @@
-//! Every scenario, played by the same daemon on the real control plane, each in a namespace of its own.
+//! Every scenario, played on the real control plane, each in a namespace of its own, and compared with the embedded cluster.
 
 use crate::scenario::play;
 use crate::scenario::table::for_every_scenario;
@@ -9,7 +9,7 @@ macro_rules! scenes {
             #[test]
             #[ignore = "tests/cluster/test runs it"]
             fn $name() {
-                play::really($file);
+                play::on_both($file);
             }
         )*
     };

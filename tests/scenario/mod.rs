@@ -11,6 +11,8 @@ mod ground;
 mod health;
 mod real;
 mod daemon;
+mod trace;
+mod accepted;
 mod stage;
 pub mod play;
 mod stories;

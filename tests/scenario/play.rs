@@ -1,14 +1,18 @@
 //! Plays a scenario, step by step, twice.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
 use crate::scenario::real::Real;
 use crate::scenario::stage::{Stage, duration};
+use crate::scenario::trace::Difference;
 
 /// How long something may take to come about, where a scenario does not say.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -38,23 +42,60 @@ pub fn text(text: &str) {
 }
 
 fn once(file: &str, scenario: &Scenario) -> Vec<String> {
+    embedded(file, scenario, Stage::trace)
+}
+
+fn embedded<T>(file: &str, scenario: &Scenario, tell: impl FnOnce(&Stage) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     // The daemon stays on this thread: it owns the repository, which is not shared.
     tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
-        play(file, scenario, Ground::Embedded(Box::new(Embedded::new()))).await.trace()
+        tell(&play(file, scenario, Ground::Embedded(Box::new(Embedded::new()))).await)
     })
 }
 
-/// Plays the scenario in this file on the real control plane.
-pub fn really(file: &str) {
+/// Plays the scenario in this file on the real control plane and on the embedded cluster: the same must happen.
+/// What was found is written to a file below cargo's folder for tests.
+pub fn on_both(file: &str) {
+    if let Some((_, reason)) = EMBEDDED_ONLY.iter().find(|(it, _)| *it == file) {
+        return report(file, &format!("not played on the control plane: {reason}\n"));
+    }
     let _guard = told_where_asked();
     let scenario = read(file);
+    let began = std::time::Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+    let real = tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
         let ground = Real::new(file.trim_end_matches(".yaml")).await;
         let stage = play(file, &scenario, Ground::Real(Box::new(ground))).await;
         stage.ground.leave().await;
+        stage.told()
     });
+    let took = began.elapsed().as_secs();
+    let embedded = embedded(file, &scenario, Stage::told);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        embedded.differences(&real).into_iter().partition(|it| accepted(file, it).is_some());
+    let mut text = format!("{} lines, {} differ; {took} s\n", embedded.len(), known.len() + unknown.len());
+    for found in &known {
+        text += &format!("    {found}\n        {}\n", accepted(file, found).unwrap_or_default());
+    }
+    for found in &unknown {
+        text += &format!("    {found}\n");
+    }
+    report(file, &text);
+    assert!(unknown.is_empty(), "{file}: {text}embedded\n{embedded}\nreal\n{real}");
+}
+
+fn accepted(file: &str, found: &Difference) -> Option<&'static str> {
+    let line = format!("{}{}", found.side, found.line);
+    let same = |(it, about, lines, _): &&(&str, &str, &[&str], &str)| {
+        *it == file && *about == found.about && lines.contains(&line.as_str())
+    };
+    ACCEPTED.iter().find(same).map(|(_, _, _, reason)| *reason)
+}
+
+fn report(file: &str, text: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenes");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join(format!("{file}.txt")), format!("{file}: {text}")).expect("a file");
 }
 
 async fn play(file: &str, scenario: &Scenario, ground: Ground) -> Stage {

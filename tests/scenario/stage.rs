@@ -26,6 +26,7 @@ use crate::scenario::ground::{
 use crate::scenario::history::{BRANCH, History, NAMESPACE, RELEASE};
 use crate::scenario::observer::{Observer, tag};
 use crate::scenario::real::api_of;
+use crate::scenario::trace::Trace;
 
 /// Time between two polls.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -246,6 +247,11 @@ impl Stage {
             trace.extend(self.store().list(resource, None).iter().map(|object| object.json().to_owned()));
         }
         trace
+    }
+
+    /// What happened, without times and drawn names.
+    pub fn told(&self) -> Trace {
+        Trace::of(&self.ground.wire().sent(), self.store())
     }
 
     /// Somebody acts.
