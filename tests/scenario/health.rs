@@ -1,7 +1,8 @@
 //! The health of pods on a real control plane, beyond what its kubelets do: images that crash, and slow ones.
 //!
-//! Kubelets start containers and make pods ready; here the condition `ContainersReady` is taken from pods that crash, and
-//! from slow ones for as long as the daemon's clock has not gone on so far.
+//! Kubelets start containers and make pods ready once all readiness gates are open. Here one gate, Kruise's own, is
+//! closed for pods that crash, and for slow ones until the daemon's clock has gone on so far. Kruise opens it once, for a
+//! new pod; closed early, it leaves the kubelet nothing to take back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ use crate::scenario::ground::{CLONESETS, PODS};
 use crate::scenario::observer::tag;
 use crate::scenario::real::api_of;
 
+/// The gate that Kruise gives to every pod.
+const GATE: &str = "KruisePodReady";
 /// Only so that a sleep has an end.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -101,21 +104,23 @@ impl Health {
     fn due(&self) -> Vec<(String, Value)> {
         let mut state = self.state();
         let mut due = Vec::new();
-        for pod in self.store.list(PODS, None).iter().filter(|pod| runs(pod)) {
+        for pod in self.store.list(PODS, None).iter().filter(|pod| is_meant_to_run(pod)) {
             let tag = tag(pod);
             if let Some(span) = state.slow.get(&tag).copied()
                 && !span.is_zero()
-                && !is_true(pod, "Ready")
+                && !(runs(pod) && is_true(pod, "Ready"))
             {
                 state.held.entry((pod.uid().to_owned(), tag)).or_insert_with(|| Instant::now() + span);
             }
             let well = state.is_well(pod);
-            if well != is_true(pod, "ContainersReady") {
+            if let Some(gate) = condition(pod, GATE)
+                && well != (gate["status"] == "True")
+                && (well || !pod["spec"]["containers"][0]["image"].as_str().is_some_and(is_bad))
+            {
                 let status = if well { "True" } else { "False" };
-                let at = &pod["status"]["startTime"];
-                let condition =
-                    json!({ "type": "ContainersReady", "status": status, "lastTransitionTime": at });
-                due.push((pod.name().to_owned(), json!({ "status": { "conditions": [condition] } })));
+                let at = &gate["lastTransitionTime"];
+                let gate = json!({ "type": GATE, "status": status, "lastTransitionTime": at });
+                due.push((pod.name().to_owned(), json!({ "status": { "conditions": [gate] } })));
             }
         }
         due
@@ -141,7 +146,9 @@ impl Health {
             }
             let is_told = count("/status/observedGeneration") == count("/metadata/generation")
                 && count("/status/replicas") == there
-                && count("/status/readyReplicas") == ready;
+                && count("/status/readyReplicas") == ready
+                // Until `minReadySeconds` have passed, which are Kruise's.
+                && count("/status/availableReplicas") == ready;
             let is_done = count("/spec/replicas") == there
                 && count("/status/updatedReplicas") >= count("/status/expectedUpdatedReplicas");
             !is_told || all_well && !is_done
@@ -149,15 +156,28 @@ impl Health {
     }
 }
 
+/// Whether nobody ends a pod.
+fn is_meant_to_run(pod: &Object) -> bool {
+    pod["metadata"].get("deletionTimestamp").is_none()
+}
+
 /// Whether a pod's containers run with the images that they should have, and nobody ends it.
 fn runs(pod: &Object) -> bool {
     let image = &pod["spec"]["containers"][0]["image"];
-    pod["metadata"].get("deletionTimestamp").is_none()
+    is_meant_to_run(pod)
         && pod["status"]["phase"] == "Running"
         && pod["status"]["containerStatuses"][0]["image"] == *image
 }
 
-fn is_true(pod: &Value, condition: &str) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|it| it["type"] == condition && it["status"] == "True")
+/// Whether the kubelet itself keeps the image from getting ready.
+fn is_bad(image: &str) -> bool {
+    image.contains("bad")
+}
+
+fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
+    pod["status"]["conditions"].as_array()?.iter().find(|it| it["type"] == kind)
+}
+
+fn is_true(pod: &Value, kind: &str) -> bool {
+    condition(pod, kind).is_some_and(|it| it["status"] == "True")
 }

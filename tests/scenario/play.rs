@@ -42,15 +42,14 @@ pub fn text(text: &str) {
 }
 
 fn once(file: &str, scenario: &Scenario) -> Vec<String> {
-    embedded(file, scenario, Stage::trace)
+    embedded(async { play(file, scenario, Ground::Embedded(Box::new(Embedded::new()))).await.trace() })
 }
 
-fn embedded<T>(file: &str, scenario: &Scenario, tell: impl FnOnce(&Stage) -> T) -> T {
+/// Under paused time.
+fn embedded<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     // The daemon stays on this thread: it owns the repository, which is not shared.
-    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
-        tell(&play(file, scenario, Ground::Embedded(Box::new(Embedded::new()))).await)
-    })
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), story)
 }
 
 /// Plays the scenario in this file on the real control plane and on the embedded cluster: the same must happen.
@@ -65,12 +64,17 @@ pub fn on_both(file: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let real = tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
         let ground = Real::new(file.trim_end_matches(".yaml")).await;
-        let stage = play(file, &scenario, Ground::Real(Box::new(ground))).await;
+        let mut stage = play(file, &scenario, Ground::Real(Box::new(ground))).await;
+        stage.settle().await;
         stage.ground.leave().await;
         stage.told()
     });
     let took = began.elapsed().as_secs();
-    let embedded = embedded(file, &scenario, Stage::told);
+    let embedded = embedded(async {
+        let mut stage = play(file, &scenario, Ground::Embedded(Box::new(Embedded::new()))).await;
+        stage.settle().await;
+        stage.told()
+    });
     let (known, unknown): (Vec<_>, Vec<_>) =
         embedded.differences(&real).into_iter().partition(|it| accepted(file, it).is_some());
     let mut text = format!("{} lines, {} differ; {took} s\n", embedded.len(), known.len() + unknown.len());

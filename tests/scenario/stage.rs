@@ -180,6 +180,11 @@ impl Stage {
         }
     }
 
+    /// Lets what has begun come to rest: pods, and what Kruise and the daemon say of them.
+    pub async fn settle(&mut self) {
+        self.pass(LONG, |_| false).await;
+    }
+
     /// Whether anything has changed that a picture shows. Leases are renewed all the time.
     fn has_changed_since(&self, version: u64) -> bool {
         let shown = Kind::COMPANIONS.into_iter().map(|kind| resource(&format!("{}/x", kind.api().kind)).0);

@@ -4,10 +4,11 @@
 //! to the cluster has it in the place of [`NAMESPACE`], what comes back has it no more, and what is asked of all
 //! namespaces is asked of this one. So files, digests and commits are the same on every ground.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::BoxError;
 use axum::body::{Body as Answered, Bytes};
@@ -18,6 +19,9 @@ use serde_json::Value;
 use tower::{Layer, Service, ServiceExt as _};
 
 use crate::scenario::history::NAMESPACE;
+
+/// How long an answer is waited for, in real time: longer than the daemon does.
+const ANSWER: Duration = Duration::from_secs(8);
 
 /// A request that meant to write.
 #[derive(Clone, Debug)]
@@ -47,7 +51,9 @@ struct Inner {
 struct State {
     lag: Duration,
     sent: Vec<Sent>,
-    under_way: usize,
+    /// When requests were sent that are not answered, by their number.
+    under_way: BTreeMap<u64, Instant>,
+    last: u64,
 }
 
 impl Wire {
@@ -75,9 +81,9 @@ impl Wire {
         self.state().sent.clone()
     }
 
-    /// Whether nothing is sent that is not answered, watches aside.
+    /// Whether nothing is sent that is not answered, watches aside, and what nobody waits for any more.
     pub fn is_idle(&self) -> bool {
-        self.state().under_way == 0
+        self.state().under_way.values().all(|at| at.elapsed() > ANSWER)
     }
 
     fn note(&self, request: &Request<Body>, body: &[u8]) -> Option<usize> {
@@ -136,18 +142,21 @@ impl Wire {
 }
 
 /// A request under way. It ends however it ends.
-struct UnderWay(Wire);
+struct UnderWay(Wire, u64);
 
 impl UnderWay {
     fn new(wire: &Wire) -> Self {
-        wire.state().under_way += 1;
-        Self(wire.clone())
+        let mut state = wire.state();
+        state.last += 1;
+        let number = state.last;
+        state.under_way.insert(number, Instant::now());
+        Self(wire.clone(), number)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.state().under_way -= 1;
+        self.0.state().under_way.remove(&self.1);
     }
 }
 
