@@ -69,6 +69,8 @@ pub struct Picture {
 struct Told {
     /// Versions in the real cluster, by resource and name.
     versions: BTreeMap<(String, String), u64>,
+    /// The last versions of those that are gone.
+    gone: BTreeMap<(String, String), u64>,
     listed: BTreeSet<String>,
     /// When something changed last, leases aside.
     changed: Wall,
@@ -103,7 +105,10 @@ impl Picture {
         let resource = resource(api);
         self.store.write(|state| state.take(&resource, NAMESPACE, name));
         let mut told = self.told();
-        told.versions.remove(&(resource, name.to_owned()));
+        let key = (resource, name.to_owned());
+        if let Some(version) = told.versions.remove(&key) {
+            told.gone.insert(key, version);
+        }
         told.changed = Wall::now();
     }
 
@@ -137,7 +142,12 @@ impl Real {
         let client = connect(&plane, &wire).await;
         let hand = connect(&plane, &Wire::to(&namespace)).await;
         let store = DevCluster::new(Options { start: dawn(), seed: SEED, collects: false }).store().clone();
-        let told = Told { versions: BTreeMap::new(), listed: BTreeSet::new(), changed: Wall::now() };
+        let told = Told {
+            versions: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            changed: Wall::now(),
+        };
         let picture = Picture { store, told: Arc::new(Mutex::new(told)) };
         for api in kinds() {
             tokio::spawn(follow(picture.clone(), hand.clone(), api));
@@ -241,7 +251,10 @@ impl Real {
             let at: u64 = list.metadata.resource_version.as_deref().unwrap_or_default().parse().unwrap_or(0);
             let late = || {
                 let told = self.picture.told();
-                let seen = |name: &str| told.versions.get(&(resource.clone(), name.to_owned())).copied();
+                let seen = |name: &str| {
+                    let key = (resource.clone(), name.to_owned());
+                    told.versions.get(&key).max(told.gone.get(&key)).copied()
+                };
                 let mine = told.versions.iter().filter(|((it, _), _)| *it == resource);
                 let gone = mine.filter(|((_, name), version)| **version <= at && !there.contains_key(name));
                 let gone = gone.map(|((_, name), _)| format!("{resource} {name} is there no more"));
