@@ -94,10 +94,11 @@ pub fn write(writing: &Writing<'_>, scale: &Scale, patching: bool) -> Result<Res
 }
 
 /// The object with the wanted number of replicas. Without a resourceVersion it is written over whatever is there.
-/// No number is zero, and nobody's.
+/// Zero is said by saying no number (`omitempty` in autoscaling/v1), and so is nobody's from then on: whoever scales
+/// next does not own it either, until someone writes it into the object itself.
 fn scaled(live: &Object, wanted: &Value, scale: &Scale) -> Value {
     let mut new = (**live).clone();
-    let replicas = wanted["spec"]["replicas"].as_i64();
+    let replicas = wanted["spec"]["replicas"].as_i64().filter(|replicas| *replicas != 0);
     if replicas.is_none() {
         disown(&mut new, &scale.spec_replicas);
     }

@@ -36,9 +36,10 @@ impl Daemon {
         self.runs.send_replace(runs);
     }
 
-    /// Whether it has ended.
-    pub fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    /// Why it has ended, where it has.
+    pub fn end(&mut self) -> Option<String> {
+        use futures::FutureExt as _;
+        self.task.is_finished().then(|| format!("{:?}", (&mut self.task).now_or_never()))
     }
 
     /// Ends it, wherever it is.

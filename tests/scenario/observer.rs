@@ -12,13 +12,9 @@ use triton::devcluster::{Object, Store};
 use triton::model::{CommitId, Digest};
 use triton::spec::{Release, Step};
 
+use crate::scenario::ground::{CLONESETS, PODS};
 use crate::scenario::history::History;
 use crate::scenario::reading::{Tree, furthest};
-
-/// Resource of pods.
-pub const PODS: &str = "pods";
-/// Resource of CloneSets.
-pub const CLONESETS: &str = "clonesets.apps.kruise.io";
 
 /// What was approved of one image, in one episode.
 #[derive(Clone, Debug)]

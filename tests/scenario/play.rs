@@ -1,22 +1,25 @@
 //! Plays a scenario, step by step, twice.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
+use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
+use crate::scenario::real::Real;
 use crate::scenario::stage::{Stage, duration};
+use crate::scenario::trace::Difference;
 
 /// How long something may take to come about, where a scenario does not say.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays the scenario in this file twice: both times the same must happen, to the millisecond.
 pub fn twice(file: &str) {
-    // Told where `RUST_LOG` asks for it, on this thread alone: other tests read what is logged on theirs.
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().finish();
-    let _guard = tracing::subscriber::set_default(lines);
+    let _guard = told_where_asked();
     let scenario = read(file);
     let (first, second) = (once(file, &scenario), once(file, &scenario));
     for (number, (one, other)) in first.iter().zip(&second).enumerate() {
@@ -25,22 +28,87 @@ pub fn twice(file: &str) {
     assert_eq!(first.len(), second.len(), "{file}: one run has more to tell");
 }
 
+/// What the daemon logs is told where `RUST_LOG` asks for it, on this thread alone: other tests read what is logged on
+/// theirs.
+fn told_where_asked() -> tracing::subscriber::DefaultGuard {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().finish();
+    tracing::subscriber::set_default(lines)
+}
+
 /// Plays a scenario that is written here, once.
 pub fn text(text: &str) {
     once("here", &parse("here", text));
 }
 
 fn once(file: &str, scenario: &Scenario) -> Vec<String> {
+    embedded(async { play(file, scenario, Ground::Embedded(Box::new(Embedded::new()))).await.trace() })
+}
+
+/// Under paused time.
+fn embedded<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     // The daemon stays on this thread: it owns the repository, which is not shared.
-    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
-        let mut stage = Stage::set(&scenario.policy);
-        for (number, step) in scenario.steps.iter().enumerate() {
-            let place = format!("{file}, step {}", number + 1);
-            perform(&mut stage, step, &place).await;
-        }
-        stage.trace()
-    })
+    tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), story)
+}
+
+/// Plays the scenario in this file on the real control plane and on the embedded cluster: the same must happen.
+/// What was found is written to a file below cargo's folder for tests.
+pub fn on_both(file: &str) {
+    if let Some((_, reason)) = EMBEDDED_ONLY.iter().find(|(it, _)| *it == file) {
+        return report(file, &format!("not played on the control plane: {reason}\n"));
+    }
+    let _guard = told_where_asked();
+    let scenario = read(file);
+    let began = std::time::Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let real = tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        let ground = Real::new(file.trim_end_matches(".yaml")).await;
+        let mut stage = play(file, &scenario, Ground::Real(Box::new(ground))).await;
+        stage.settle().await;
+        stage.ground.leave().await;
+        stage.told()
+    });
+    let took = began.elapsed().as_secs();
+    let embedded = embedded(async {
+        let mut stage = play(file, &scenario, Ground::Embedded(Box::new(Embedded::new()))).await;
+        stage.settle().await;
+        stage.told()
+    });
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        embedded.differences(&real).into_iter().partition(|it| accepted(file, it).is_some());
+    let mut text = format!("{} lines, {} differ; {took} s\n", embedded.len(), known.len() + unknown.len());
+    for found in &known {
+        text += &format!("    {found}\n        {}\n", accepted(file, found).unwrap_or_default());
+    }
+    for found in &unknown {
+        text += &format!("    {found}\n");
+    }
+    report(file, &text);
+    assert!(unknown.is_empty(), "{file}: {text}embedded\n{embedded}\nreal\n{real}");
+}
+
+fn accepted(file: &str, found: &Difference) -> Option<&'static str> {
+    let line = format!("{}{}", found.side, found.line);
+    let same = |(it, about, lines, _): &&(&str, &str, &[&str], &str)| {
+        *it == file && *about == found.about && lines.contains(&line.as_str())
+    };
+    ACCEPTED.iter().find(same).map(|(_, _, _, reason)| *reason)
+}
+
+fn report(file: &str, text: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenes");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join(format!("{file}.txt")), format!("{file}: {text}")).expect("a file");
+}
+
+async fn play(file: &str, scenario: &Scenario, ground: Ground) -> Stage {
+    let mut stage = Stage::set(&scenario.policy, ground);
+    for (number, step) in scenario.steps.iter().enumerate() {
+        let place = format!("{file}, step {}", number + 1);
+        perform(&mut stage, step, &place).await;
+    }
+    stage
 }
 
 async fn perform(stage: &mut Stage, step: &Step, place: &str) {
@@ -77,7 +145,11 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::Accept(name) => stage.accept(name),
         Step::Expect(expect) => {
             let within = expect.within.map_or(WITHIN, duration);
-            let came = stage.pass(within, |stage| differences(stage, &expect.picture).is_empty()).await;
+            let mut came = stage.pass(within, |stage| differences(stage, &expect.picture).is_empty()).await;
+            let grace = stage.ground.grace();
+            if !came && !grace.is_zero() {
+                came = stage.pass(grace, |stage| differences(stage, &expect.picture).is_empty()).await;
+            }
             assert!(
                 came,
                 "{place}: after {within:?}\n{}\n{}",

@@ -1,50 +1,44 @@
-//! Where a scenario is played: a repository, an embedded cluster, and the daemon between them, all under paused time.
+//! Where a scenario is played: a repository, a cluster, and the daemon between them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::{Api, Client};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use triton::cluster::Cluster;
 use triton::controller::{Clock, Controller, Rules, Settings, Source};
-use triton::devcluster::builtin::DEFINITIONS;
-use triton::devcluster::controllers::Controllers;
-use triton::devcluster::kubelet::Knobs;
-use triton::devcluster::{DeleteHow, DevCluster, Options, Propagation, Store};
+use triton::devcluster::{Object, Store};
 use triton::git::{Limits, Mirror, Remote};
 use triton::model::Digest;
-use triton::objects::crd::custom_resource_definition;
+use triton::objects::kind::Api as Served;
 use triton::objects::{Kind, keys};
 use triton::world::{People, Policy};
 
 use crate::scenario::daemon::Daemon;
 use crate::scenario::format::{Act, PolicyText, Span, dawn};
+use crate::scenario::ground::{
+    CLONESETS, Came, Ground, HAND, LEASES, PODS, RECORDS, kinds, resource as resource_of,
+};
 use crate::scenario::history::{BRANCH, History, NAMESPACE, RELEASE};
-use crate::scenario::observer::{CLONESETS, Observer, PODS, tag};
+use crate::scenario::observer::{Observer, tag};
+use crate::scenario::real::api_of;
+use crate::scenario::trace::Trace;
 
-/// Resource of the records.
-const RECORDS: &str = "releases.triton.io";
-/// Resource of leases.
-const LEASES: &str = "leases.coordination.k8s.io";
-/// Resource of ControllerRevisions.
-const REVISIONS: &str = "controllerrevisions.apps";
-/// From which ids are drawn.
-const SEED: u64 = 42;
 /// Time between two polls.
 const INTERVAL: Duration = Duration::from_secs(15);
-/// Who acts on the cluster by hand.
-const HAND: &str = "kubectl";
+/// Time after whose passing everything has come to rest; what is shorter is meant to the point.
+const LONG: Duration = Duration::from_secs(5);
 
 /// The stage.
 pub struct Stage {
     /// The repository.
     pub history: History,
-    cluster: DevCluster,
-    controllers: Controllers,
-    client: Client,
+    /// What it stands on.
+    pub ground: Ground,
     state: tempfile::TempDir,
     daemon: Option<Daemon>,
     /// One that stands still.
@@ -61,15 +55,7 @@ pub struct Stage {
 
 impl Stage {
     /// Sets it, with the daemon running.
-    pub fn set(policy: &PolicyText) -> Self {
-        let cluster = DevCluster::new(Options { start: dawn(), seed: SEED, collects: true });
-        let namespace = json!({ "metadata": { "name": NAMESPACE } });
-        cluster.store().create("namespaces", HAND, namespace).expect("a namespace");
-        let records = custom_resource_definition();
-        cluster.store().create(DEFINITIONS, HAND, records).expect("the record's definition");
-        let controllers = Controllers::new(cluster.store().clone(), Knobs::default(), SEED);
-        tokio::spawn(controllers.clone().run());
-        let client = Client::new(cluster.router(), "default");
+    pub fn set(policy: &PolicyText, ground: Ground) -> Self {
         let root = Digest::of(format!("{BRANCH}\n").as_bytes()).to_string()[..8].to_owned();
         let policy = Policy {
             people: policy.people.then_some(People::CommitAuthors),
@@ -79,9 +65,7 @@ impl Stage {
         };
         let mut stage = Self {
             history: History::new(),
-            cluster,
-            controllers,
-            client,
+            ground,
             state: tempfile::tempdir().expect("a temporary folder"),
             daemon: None,
             paused: None,
@@ -110,7 +94,7 @@ impl Stage {
             inline: true,
             observe: None,
         };
-        let cluster = Cluster::new(self.client.clone());
+        let cluster = Cluster::new(self.ground.client());
         let source = Source::new(mirror, "");
         let controller = Controller::new(cluster, source, settings, self.rules.subscribe(), self.clock);
         self.daemon = Some(Daemon::start(controller));
@@ -123,19 +107,16 @@ impl Stage {
 
     /// Waits until the lease names the branch's newest commit.
     pub async fn until_seen(&mut self) {
-        let mut changes = self.cluster.store().changes();
-        let end = tokio::time::Instant::now() + INTERVAL * 2;
+        let mut changes = self.store().changes();
+        let end = Instant::now() + INTERVAL * 2;
         let lease = keys::lease(&self.rules.borrow().policy.root);
         let seen = |stage: &Self| {
-            let lease = stage.store().get(LEASES, "default", &lease);
+            let lease = stage.store().get(LEASES, NAMESPACE, &lease);
             lease.and_then(|it| it["metadata"]["annotations"][keys::HEAD].as_str()?.parse().ok())
         };
         while seen(self) != self.history.tip() {
-            tokio::select! {
-                biased;
-                changed = changes.changed() => changed.expect("the cluster runs"),
-                () = tokio::time::sleep_until(end) => panic!("the newest commit is not seen"),
-            }
+            let came = self.ground.wait(&mut changes, end).await;
+            assert_eq!(came, Came::Change, "the newest commit is not seen");
         }
         self.look();
     }
@@ -173,8 +154,8 @@ impl Stage {
 
     /// Lets time pass, and looks at everything that changes. Stops early when `done`.
     pub async fn pass(&mut self, time: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
-        let end = tokio::time::Instant::now() + time;
-        let mut changes = self.cluster.store().changes();
+        let end = Instant::now() + time;
+        let mut changes = self.store().changes();
         self.look();
         if done(self) {
             return true;
@@ -188,15 +169,20 @@ impl Stage {
                     return true;
                 }
             }
-            tokio::select! {
-                biased;
-                changed = changes.changed() => changed.expect("the cluster runs"),
-                () = tokio::time::sleep_until(end) => {
-                    self.look();
-                    return done(self);
-                }
+            let came = match self.ground.wait(&mut changes, end).await {
+                Came::End if time >= LONG => self.ground.rest(&mut changes).await,
+                came => came,
+            };
+            if came == Came::End {
+                self.look();
+                return done(self);
             }
         }
+    }
+
+    /// Lets what has begun come to rest: pods, and what Kruise and the daemon say of them.
+    pub async fn settle(&mut self) {
+        self.pass(LONG, |_| false).await;
     }
 
     /// Whether anything has changed that a picture shows. Leases are renewed all the time.
@@ -216,9 +202,7 @@ impl Stage {
     /// How many of the remembered pods are as they were.
     pub fn untouched(&self) -> usize {
         let pods = self.store().list(PODS, Some(NAMESPACE));
-        let same = |pod: &&triton::devcluster::Object| {
-            self.remembered.get(pod.uid()) == Some(&(tag(pod), restarts(pod)))
-        };
+        let same = |pod: &&Object| self.remembered.get(pod.uid()) == Some(&(tag(pod), restarts(pod)));
         pods.iter().filter(same).count()
     }
 
@@ -229,16 +213,16 @@ impl Stage {
     }
 
     fn look(&mut self) {
-        let crashed = self.daemon.as_ref().is_some_and(Daemon::has_ended);
-        assert!(!crashed, "the daemon has ended");
+        let end = self.daemon.as_mut().and_then(Daemon::end);
+        assert!(end.is_none(), "the daemon has ended: {end:?}");
         self.observer.look_at_git(&self.history);
-        let store = self.cluster.store().clone();
+        let store = self.store().clone();
         self.observer.look_at_cluster(&store);
     }
 
     /// The objects of the cluster.
     pub fn store(&self) -> &Store {
-        self.cluster.store()
+        self.ground.store()
     }
 
     /// The record's status; null where there is none.
@@ -256,19 +240,23 @@ impl Stage {
     /// So many requests that meant to write, so far, without those for records, Events and the lease.
     pub fn writes(&self) -> Vec<String> {
         let aside = ["/leases", "/events", "/releases"];
-        let writes = self.cluster.knobs().writes().into_iter();
+        let writes = self.ground.wire().sent().into_iter();
         let ours = writes.filter(|write| !aside.iter().any(|it| write.path.contains(it)));
-        ours.map(|write| format!("{} {} {} {}", write.time, write.verb, write.path, write.code)).collect()
+        ours.map(|write| format!("{} {} {}", write.method, write.path, write.code)).collect()
     }
 
     /// Everything that was written, and how everything stands: equal for equal scenarios.
     pub fn trace(&self) -> Vec<String> {
-        let mut trace: Vec<String> =
-            self.cluster.knobs().writes().iter().map(|it| format!("{it:?}")).collect();
+        let mut trace = self.ground.noted();
         for resource in [CLONESETS, PODS, RECORDS] {
             trace.extend(self.store().list(resource, None).iter().map(|object| object.json().to_owned()));
         }
         trace
+    }
+
+    /// What happened, without times and drawn names.
+    pub fn told(&self) -> Trace {
+        Trace::of(&self.ground.wire().sent(), self.store())
     }
 
     /// Somebody acts.
@@ -278,12 +266,11 @@ impl Stage {
                 let pods = self.store().list(PODS, Some(NAMESPACE));
                 let pod = pods.iter().find(|pod| tag(pod) == *image);
                 let name = pod.unwrap_or_else(|| panic!("no pod runs {image}")).name().to_owned();
-                self.store().delete(PODS, NAMESPACE, &name, &DeleteHow::default()).expect("it goes");
+                self.delete(&served("Pod"), &name).await;
             }
             Act::Delete(named) => {
-                let (resource, name) = resource(named);
-                let how = DeleteHow { propagation: Some(Propagation::Background), ..DeleteHow::default() };
-                self.store().delete(&resource, NAMESPACE, &name, &how).expect("it goes");
+                let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+                self.delete(&served(kind), name).await;
             }
             Act::Patch(patch) => {
                 // What a person writes into the template by hand, nobody has approved.
@@ -300,32 +287,29 @@ impl Stage {
             }
             Act::Scale(replicas) => {
                 let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-                self.clonesets().patch_scale(RELEASE, &hand(), &patch).await.expect("it is scaled");
+                self.api(&Kind::CloneSet.api())
+                    .patch_scale(RELEASE, &hand(), &patch)
+                    .await
+                    .expect("it is scaled");
             }
-            Act::Create(object) => {
-                let kind = object["kind"].as_str().unwrap_or_default();
-                let (resource, _) = resource(&format!("{kind}/x"));
-                self.store().create(&resource, HAND, object.clone()).expect("it is made");
+            Act::Create(object) => self.create(object).await,
+            Act::Break(image) => self.ground.crash(image, true),
+            Act::Heal(image) => self.ground.crash(image, false),
+            Act::Slow(images) => {
+                let images = images.iter().map(|(tag, span)| (tag.clone(), duration(*span)));
+                self.ground.slow(&images.collect());
             }
-            Act::Break(image) => {
-                let image = image.clone();
-                self.controllers.turn(|knobs| knobs.crashing.extend([image]));
-            }
-            Act::Heal(image) => self.controllers.turn(|knobs| knobs.crashing.retain(|it| it != image)),
-            Act::Slow(images) => self.controllers.turn(|knobs| {
-                let slow = images.iter().map(|(tag, span)| (format!(":{tag}"), duration(*span)));
-                knobs.slow_images.extend(slow);
-            }),
-            Act::Lag(span) => self.cluster.knobs().set(|faults| faults.delay = duration(*span)),
+            Act::Lag(span) => self.ground.wire().slow(duration(*span)),
             Act::Partition(partition) => {
                 let cloneset = self.cloneset();
                 self.observer.excuse(&tag(&cloneset["spec"]["template"]));
                 self.patch(&json!({ "spec": { "updateStrategy": { "partition": partition } } })).await;
             }
             Act::Save {} => self.saved = Some(self.cloneset()),
-            Act::Restore {} => self.restore(),
-            Act::Reencode {} => self.reencode(),
+            Act::Restore {} => self.restore().await,
+            Act::Reencode {} => self.ground.reencode(),
         }
+        self.ground.catch_up().await;
     }
 
     /// The CloneSet.
@@ -336,52 +320,37 @@ impl Stage {
 
     /// Puts the saved CloneSet in the place of the present one. With any partition, Kruise makes all pods of a new
     /// CloneSet with its template.
-    fn restore(&mut self) {
+    async fn restore(&mut self) {
         let mut saved = self.saved.clone().expect("the CloneSet was saved");
         self.observer.excuse(&tag(&saved["spec"]["template"]));
         if self.store().get(CLONESETS, NAMESPACE, RELEASE).is_some() {
-            let how = DeleteHow { propagation: Some(Propagation::Background), ..DeleteHow::default() };
-            self.store().delete(CLONESETS, NAMESPACE, RELEASE, &how).expect("it goes");
+            self.delete(&Kind::CloneSet.api(), RELEASE).await;
         }
         for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"] {
             saved["metadata"].as_object_mut().expect("it has metadata").remove(field);
         }
         saved.as_object_mut().expect("an object").remove("status");
-        self.store().create(CLONESETS, HAND, saved).expect("it is made");
-    }
-
-    /// What is encoded from now on has other bytes than what was encoded before, and another name.
-    fn reencode(&self) {
-        for revision in self.store().list(REVISIONS, Some(NAMESPACE)) {
-            let mut revision = Value::clone(&revision);
-            let metadata =
-                revision["data"]["spec"]["template"]["metadata"].as_object_mut().expect("metadata");
-            if metadata.remove("creationTimestamp").is_none() {
-                metadata.insert("creationTimestamp".to_owned(), Value::Null);
-            }
-            // The API server refuses to change one; a new encoder does not ask it.
-            self.store().write(|state| state.put(REVISIONS, revision));
-        }
-        let mut cloneset = self.cloneset();
-        cloneset["status"]["collisionCount"] = json!(1);
-        self.store().update_status(CLONESETS, "kruise-manager", cloneset).expect("it is written");
+        self.create(&saved).await;
     }
 
     async fn patch(&self, patch: &Value) {
-        let patched = self.clonesets().patch(RELEASE, &hand(), &Patch::Merge(patch)).await;
-        patched.expect("it is patched");
+        let api = self.api(&Kind::CloneSet.api());
+        api.patch(RELEASE, &hand(), &Patch::Merge(patch)).await.expect("it is patched");
     }
 
-    fn clonesets(&self) -> Api<DynamicObject> {
-        let api = Kind::CloneSet.api();
-        let resource = ApiResource {
-            group: api.group.to_owned(),
-            version: api.version.to_owned(),
-            api_version: api.api_version(),
-            kind: api.kind.to_owned(),
-            plural: api.plural.to_owned(),
-        };
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    async fn create(&self, object: &Value) {
+        let api = self.api(&served(object["kind"].as_str().unwrap_or_default()));
+        let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
+        let who = PostParams { field_manager: Some(HAND.to_owned()), ..PostParams::default() };
+        api.create(&who, &object).await.expect("it is made");
+    }
+
+    async fn delete(&self, kind: &Served, name: &str) {
+        self.api(kind).delete(name, &DeleteParams::background()).await.expect("it goes");
+    }
+
+    fn api(&self, kind: &Served) -> Api<DynamicObject> {
+        api_of(&self.ground.hand(), kind)
     }
 
     /// Pods by image tag.
@@ -404,14 +373,13 @@ fn hand() -> PatchParams {
     PatchParams { field_manager: Some(HAND.to_owned()), ..PatchParams::default() }
 }
 
+/// How the API names a kind.
+fn served(kind: &str) -> Served {
+    kinds().into_iter().find(|it| it.kind == kind).unwrap_or_else(|| panic!("no kind is {kind}"))
+}
+
 /// Resource and name of `CloneSet/checkout`.
 fn resource(named: &str) -> (String, String) {
     let (kind, name) = named.split_once('/').expect("an object is Kind/name");
-    if kind == "Release" {
-        return (RECORDS.to_owned(), name.to_owned());
-    }
-    let all = std::iter::once(Kind::CloneSet).chain(Kind::COMPANIONS);
-    let api = all.map(Kind::api).find(|api| api.kind == kind).unwrap_or_else(|| panic!("no kind is {kind}"));
-    let group = if api.group.is_empty() { String::new() } else { format!(".{}", api.group) };
-    (format!("{}{group}", api.plural), name.to_owned())
+    (resource_of(&served(kind)), name.to_owned())
 }

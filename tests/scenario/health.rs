@@ -1,0 +1,183 @@
+//! The health of pods on a real control plane, beyond what its kubelets do: images that crash, and slow ones.
+//!
+//! Kubelets start containers and make pods ready once all readiness gates are open. Here one gate, Kruise's own, is
+//! closed for pods that crash, and for slow ones until the daemon's clock has gone on so far. Kruise opens it once, for a
+//! new pod; closed early, it leaves the kubelet nothing to take back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use triton::devcluster::{Object, Store};
+use triton::objects::kind::Api;
+
+use crate::scenario::ground::{CLONESETS, PODS};
+use crate::scenario::observer::tag;
+use crate::scenario::real::api_of;
+
+/// The gate that Kruise gives to every pod.
+const GATE: &str = "KruisePodReady";
+/// Only so that a sleep has an end.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Who looks after the pods. Clones are the same.
+#[derive(Clone)]
+pub struct Health {
+    store: Store,
+    client: Client,
+    state: Arc<Mutex<State>>,
+    turned: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    crashing: BTreeSet<String>,
+    slow: BTreeMap<String, Duration>,
+    /// Until when a pod is held back, by its uid and image.
+    held: BTreeMap<(String, String), Instant>,
+}
+
+impl State {
+    /// Whether the containers of a pod that runs are well.
+    fn is_well(&self, pod: &Object) -> bool {
+        let tag = tag(pod);
+        let held = self.held.get(&(pod.uid().to_owned(), tag.clone()));
+        !tag.contains("bad")
+            && !self.crashing.contains(&tag)
+            && held.is_none_or(|until| *until <= Instant::now())
+    }
+}
+
+impl Health {
+    /// Looks after the pods of a picture through this client.
+    pub fn new(store: Store, client: Client) -> Self {
+        Self { store, client, state: Arc::default(), turned: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Containers of this tag crash, or run again.
+    pub fn crash(&self, image: &str, crashes: bool) {
+        match crashes {
+            true => drop(self.state().crashing.insert(image.to_owned())),
+            false => drop(self.state().crashing.remove(image)),
+        }
+        self.turned.notify_one();
+    }
+
+    /// Pods of these tags take so much longer to come up.
+    pub fn slow(&self, images: &BTreeMap<String, Duration>) {
+        self.state().slow.extend(images.iter().map(|(tag, span)| (tag.clone(), *span)));
+    }
+
+    /// Looks after them for ever.
+    pub async fn tend(self) {
+        let pods = Api { group: "", version: "v1", plural: "pods", kind: "Pod" };
+        let pods = api_of(&self.client, &pods);
+        let mut changes = self.store.changes();
+        loop {
+            for (name, patch) in self.due() {
+                let patch = Patch::Strategic(patch);
+                // One that is gone needs no care, and what failed is seen again.
+                if let Err(error) = pods.patch_status(&name, &PatchParams::default(), &patch).await {
+                    eprintln!("pod {name} was not told of its health: {error}");
+                }
+            }
+            let next = self.state().held.values().copied().filter(|at| *at > Instant::now()).min();
+            tokio::select! {
+                biased;
+                changed = changes.changed() => if changed.is_err() { return },
+                () = self.turned.notified() => {}
+                () = tokio::time::sleep_until(next.unwrap_or_else(|| Instant::now() + IDLE)) => {}
+            }
+        }
+    }
+
+    /// What has to be said of which pod.
+    fn due(&self) -> Vec<(String, Value)> {
+        let mut state = self.state();
+        let mut due = Vec::new();
+        for pod in self.store.list(PODS, None).iter().filter(|pod| is_meant_to_run(pod)) {
+            let tag = tag(pod);
+            if let Some(span) = state.slow.get(&tag).copied()
+                && !span.is_zero()
+                && !(runs(pod) && is_true(pod, "Ready"))
+            {
+                state.held.entry((pod.uid().to_owned(), tag)).or_insert_with(|| Instant::now() + span);
+            }
+            let well = state.is_well(pod);
+            if let Some(gate) = condition(pod, GATE)
+                && well != (gate["status"] == "True")
+                && (well || !pod["spec"]["containers"][0]["image"].as_str().is_some_and(is_bad))
+            {
+                let status = if well { "True" } else { "False" };
+                let at = &gate["lastTransitionTime"];
+                let gate = json!({ "type": GATE, "status": status, "lastTransitionTime": at });
+                due.push((pod.name().to_owned(), json!({ "status": { "conditions": [gate] } })));
+            }
+        }
+        due
+    }
+
+    /// Whether a pod or a CloneSet is on its way to where it will rest.
+    pub fn is_moving(&self) -> bool {
+        let state = self.state();
+        let pods = self.store.list(PODS, None);
+        let rests = |pod: &&Object| runs(pod) && state.is_well(pod) == is_true(pod, "Ready");
+        if !pods.iter().all(|pod| rests(&pod)) {
+            return true;
+        }
+        let all_well = pods.iter().all(|pod| is_true(pod, "Ready"));
+        self.store.list(CLONESETS, None).iter().any(|cloneset| {
+            let count = |pointer: &str| cloneset.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+            let mine =
+                pods.iter().filter(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == *cloneset.uid());
+            let (mut there, mut ready) = (0, 0);
+            for pod in mine {
+                there += 1;
+                ready += u64::from(is_true(pod, "Ready"));
+            }
+            let is_told = count("/status/observedGeneration") == count("/metadata/generation")
+                && count("/status/replicas") == there
+                && count("/status/readyReplicas") == ready
+                // Until `minReadySeconds` have passed, which are Kruise's.
+                && count("/status/availableReplicas") == ready;
+            let is_done = count("/spec/replicas") == there
+                && count("/status/updatedReplicas") >= count("/status/expectedUpdatedReplicas");
+            !is_told || all_well && !is_done
+        })
+    }
+}
+
+/// Whether nobody ends a pod.
+fn is_meant_to_run(pod: &Object) -> bool {
+    pod["metadata"].get("deletionTimestamp").is_none()
+}
+
+/// Whether a pod's containers run with the images that they should have, and nobody ends it.
+fn runs(pod: &Object) -> bool {
+    let image = &pod["spec"]["containers"][0]["image"];
+    is_meant_to_run(pod)
+        && pod["status"]["phase"] == "Running"
+        && pod["status"]["containerStatuses"][0]["image"] == *image
+}
+
+/// Whether the kubelet itself keeps the image from getting ready.
+fn is_bad(image: &str) -> bool {
+    image.contains("bad")
+}
+
+fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
+    pod["status"]["conditions"].as_array()?.iter().find(|it| it["type"] == kind)
+}
+
+fn is_true(pod: &Value, kind: &str) -> bool {
+    condition(pod, kind).is_some_and(|it| it["status"] == "True")
+}

@@ -1,0 +1,227 @@
+//! What happened on a ground, without times and without names that are drawn: equal on every ground.
+//!
+//! For each release: what the daemon wrote, in order, what its record tells of, and how the CloneSet ended. Revisions are
+//! named by the image tag of their template. Writes that were refused, and those that repeat the one before, depend on
+//! who was quicker, and are left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+
+use serde_json::Value;
+use triton::devcluster::Store;
+use triton::objects::keys;
+
+use crate::scenario::ground::{CLONESETS, PODS, RECORDS, REVISIONS, kinds};
+use crate::scenario::observer::tag;
+use crate::scenario::wire::Sent;
+
+/// What happened: lines by what they are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace(BTreeMap<String, Vec<String>>);
+
+/// A line that one of two traces has alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What it is about.
+    pub about: String,
+    /// `-` where only the embedded cluster has it, `+` where only the real one has it.
+    pub side: char,
+    /// The line.
+    pub line: String,
+}
+
+impl Trace {
+    /// Tells what was sent, and how the objects stand.
+    pub fn of(sent: &[Sent], store: &Store) -> Self {
+        let mut trace = BTreeMap::new();
+        for (release, line) in sent.iter().filter_map(written) {
+            push(&mut trace, format!("writes of {release}"), line);
+        }
+        for record in store.list(RECORDS, None) {
+            for entry in record["status"]["history"].as_array().into_iter().flatten() {
+                push(&mut trace, format!("history of {}", record.name()), told(entry));
+            }
+        }
+        for cloneset in store.list(CLONESETS, None) {
+            let lines = ends(&cloneset, store);
+            trace.insert(format!("end of {}", cloneset.name()), lines);
+        }
+        Self(trace)
+    }
+
+    /// Where the embedded cluster's trace (this one) and the real one's differ.
+    pub fn differences(&self, real: &Self) -> Vec<Difference> {
+        let about: BTreeSet<&String> = self.0.keys().chain(real.0.keys()).collect();
+        let none = Vec::new();
+        let lines = |about: &String| {
+            let (left, right) = (self.0.get(about).unwrap_or(&none), real.0.get(about).unwrap_or(&none));
+            apart(left, right).into_iter().map(|(side, line)| (about.clone(), side, line)).collect::<Vec<_>>()
+        };
+        let found = about.into_iter().flat_map(lines);
+        found.map(|(about, side, line)| Difference { about, side, line }).collect()
+    }
+
+    /// How many lines it has.
+    pub fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(about, lines)| writeln!(f, "{about}\n  {}", lines.join("\n  ")))
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} ({})", self.side, self.line, self.about)
+    }
+}
+
+fn push(trace: &mut BTreeMap<String, Vec<String>>, about: String, line: String) {
+    let lines = trace.entry(about).or_default();
+    if lines.last() != Some(&line) {
+        lines.push(line);
+    }
+}
+
+/// What a request wrote, and to which release.
+fn written(sent: &Sent) -> Option<(String, String)> {
+    let (path, query) = sent.path.split_once('?').unwrap_or((&sent.path, ""));
+    let segments: Vec<&str> = path.split('/').collect();
+    let at = segments.iter().position(|segment| *segment == "namespaces")?;
+    let (plural, name) = (*segments.get(at + 2)?, *segments.get(at + 3)?);
+    let aside = ["leases", "events", "releases"];
+    if !(200..300).contains(&sent.code) || query.contains("dryRun") || aside.contains(&plural) {
+        return None;
+    }
+    let kind = kinds().into_iter().find(|api| api.plural == plural).map_or(plural, |api| api.kind);
+    let release = sent.body["metadata"]["annotations"][keys::RELEASE].as_str().unwrap_or(name);
+    let release = release.rsplit('/').next().unwrap_or_default().to_owned();
+    let line = match (sent.method.as_str(), kind) {
+        ("DELETE", _) => format!("delete {kind}/{name}"),
+        (_, "CloneSet") => format!("apply CloneSet/{name}: {}", body(&sent.body)),
+        _ => format!("apply {kind}/{name}"),
+    };
+    Some((release, line))
+}
+
+/// What a body says of a CloneSet.
+fn body(body: &Value) -> String {
+    let spec = &body["spec"];
+    let memory = |key: &str| body["metadata"]["annotations"][key].as_str();
+    if spec.is_null() {
+        return "memory only".to_owned();
+    }
+    let template = tag(&spec["template"]);
+    let mut text = format!("{template}, partition {}", spec["updateStrategy"]["partition"]);
+    if let Some(replicas) = spec.get("replicas") {
+        let _ = write!(text, ", {replicas} replicas");
+    }
+    let _ = write!(text, ", step {}", memory(keys::STEP).unwrap_or("none"));
+    if memory(keys::STEP_REACHED).is_some() {
+        text.push_str(" reached");
+    }
+    if memory(keys::FAILED).is_some() {
+        text.push_str(", one failed");
+    }
+    let proven = memory(keys::PROVEN).and_then(|it| serde_json::from_str::<Value>(it).ok());
+    let proven = proven.and_then(|it| Some(it.as_array()?.len())).unwrap_or(0);
+    let _ = write!(text, ", {proven} proven");
+    text
+}
+
+/// What an entry of the history says, without names that are drawn.
+fn told(entry: &Value) -> String {
+    let text = |key: &str| entry[key].as_str().unwrap_or_default();
+    let drawn = |word: &str| {
+        let end = word.rsplit('-').next().unwrap_or_default();
+        let drawn = end.len() >= 5 && end.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
+        word.contains('-') && drawn && end.bytes().any(|it| it.is_ascii_digit())
+    };
+    let words = text("message").split(' ').map(|word| {
+        let bare = word.trim_matches(|it: char| !it.is_ascii_alphanumeric());
+        if drawn(bare) { word.replace(bare, "…") } else { word.to_owned() }
+    });
+    format!("{}: {}", text("decision"), words.collect::<Vec<_>>().join(" "))
+}
+
+/// How a CloneSet stands.
+fn ends(cloneset: &Value, store: &Store) -> Vec<String> {
+    let uid = &cloneset["metadata"]["uid"];
+    let mine = |object: &Value| object["metadata"]["ownerReferences"][0]["uid"] == *uid;
+    let mut revisions: Vec<(u64, String, String)> = Vec::new();
+    for revision in store.list(REVISIONS, None).iter().filter(|it| mine(it)) {
+        let number = revision["revision"].as_u64().unwrap_or(0);
+        revisions.push((number, revision.name().to_owned(), tag(&revision["data"]["spec"]["template"])));
+    }
+    revisions.sort();
+    let letter = |name: &Value| {
+        let found = revisions.iter().find(|(_, it, _)| name == it);
+        found.map_or_else(|| name.to_string(), |(_, _, letter)| letter.clone())
+    };
+    let status = &cloneset["status"];
+    let mut pods: BTreeMap<String, u32> = BTreeMap::new();
+    for pod in store.list(PODS, None).iter().filter(|it| mine(it)) {
+        if pod["metadata"].get("deletionTimestamp").is_none() {
+            *pods.entry(tag(pod)).or_default() += 1;
+        }
+    }
+    let counts =
+        ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas", "updatedReadyReplicas"];
+    let counts = counts.map(|it| format!("{it} {}", status[it].as_u64().unwrap_or(0)));
+    let letters: Vec<&str> = revisions.iter().map(|(_, _, letter)| letter.as_str()).collect();
+    vec![
+        format!("generation {}", cloneset["metadata"]["generation"]),
+        format!("revisions {}", letters.join(" ")),
+        format!(
+            "current {}, update {}",
+            letter(&status["currentRevision"]),
+            letter(&status["updateRevision"])
+        ),
+        format!("pods {pods:?}"),
+        counts.join(", "),
+    ]
+}
+
+/// The lines that only one of two lists has, with all others in the same order: `-` for the first, `+` for the second.
+fn apart(left: &[String], right: &[String]) -> Vec<(char, String)> {
+    // Length of the longest common part of what is behind each pair of places.
+    let mut common = vec![vec![0_usize; right.len() + 1]; left.len() + 1];
+    for (i, one) in left.iter().enumerate().rev() {
+        for (j, other) in right.iter().enumerate().rev() {
+            let either = common[i + 1][j].max(common[i][j + 1]);
+            common[i][j] = if one == other { common[i + 1][j + 1] + 1 } else { either };
+        }
+    }
+    let (mut i, mut j, mut found) = (0, 0, Vec::new());
+    while i < left.len() || j < right.len() {
+        match (left.get(i), right.get(j)) {
+            (Some(one), Some(other)) if one == other => (i, j) = (i + 1, j + 1),
+            (Some(one), other) if other.is_none() || common[i + 1][j] >= common[i][j + 1] => {
+                found.push(('-', one.clone()));
+                i += 1;
+            }
+            (_, Some(other)) => {
+                found.push(('+', other.clone()));
+                j += 1;
+            }
+            (_, None) => break,
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_the_fewest_lines() {
+        let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let found = apart(&lines("a b c d"), &lines("a c x d e"));
+        let found: Vec<String> = found.into_iter().map(|(side, line)| format!("{side}{line}")).collect();
+        assert_eq!(found, ["-b", "+x", "+e"]);
+    }
+}
