@@ -312,7 +312,17 @@ impl Case<'_> {
         let subject = format!("--as=system:serviceaccount:{HOME}:{}", self.name);
         let sub = format!("--subresource={subresource}");
         let lost = || {
-            let can = self.plane.can(&["auth", "can-i", "--quiet", verb, &named, &sub, "--namespace", namespace, &subject]);
+            let can = self.plane.can(&[
+                "auth",
+                "can-i",
+                "--quiet",
+                verb,
+                &named,
+                &sub,
+                "--namespace",
+                namespace,
+                &subject,
+            ]);
             (!can).then_some(())
         };
         until(&format!("{}: without it", self.name), lost);
