@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use triton::cluster::Error as Refused;
 use triton::cluster::error::Attempt;
+use triton::controller::rivals::{self, State};
 use triton::controller::{observe, source};
 use triton::git::Error as Git;
 use triton::guard::{Rule, Violation};
@@ -24,6 +25,17 @@ pub fn told() -> Vec<Told> {
     let unseen = Refused::Forbidden(attempt("list", "services", ""));
     tell("a kind that may not be listed", observe::unseen(&id().to_string(), Kind::Service, &unseen));
     tell("a record of another root", observe::foreign(&id(), "ffff0000"));
+    let rivals = [
+        ("another daemon acts", State::Acts("triton-2".into())),
+        ("another daemon is looked at", State::Unknown),
+        (
+            "another daemon cannot be seen",
+            State::Unseen(Refused::Forbidden(attempt("get", "leases", "coordination.k8s.io"))),
+        ),
+    ];
+    for (story, state) in rivals {
+        tell(story, rivals::told(&id(), "elsewhere", &state).unwrap());
+    }
     told.extend(answers().iter().flat_map(answered));
     told
 }
@@ -51,7 +63,7 @@ fn refusals() -> Vec<Refused> {
         Refused::Unavailable { message: "etcdserver: leader changed".into(), retry_after: None },
         Refused::TimedOut(5),
         Refused::NotSent("the lease is too old"),
-        Refused::LeaseLost("triton-2".into()),
+        Refused::LeaseLost("triton-2 holds it".into()),
         Refused::Config("no such file".into()),
         Refused::Malformed("missing field `metadata`".into()),
     ];
