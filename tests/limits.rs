@@ -104,6 +104,10 @@ const LIMITS: &[(&str, Reached)] = &[
         "cluster/lease.rs RENEW_DEADLINE",
         Told("limits::a_daemon_that_gets_no_answers_ends_before_its_lease_does"),
     ),
+    (
+        "cluster/watch.rs PAGE_TIMEOUT",
+        Told("daemon::health::an_api_server_that_never_answers_leaves_the_loop_alive_and_not_ready"),
+    ),
     ("cluster/watch.rs RETRY_MAX", Later("a wait, not an end")),
     ("controller/asking.rs LOOKUPS_MAX", Later("the others are looked up after the next poll")),
     ("controller/pulse.rs STEPS_MAX", Cut("daemon::metrics::a_thousand_rollouts_are_no_thousand_series")),

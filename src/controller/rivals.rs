@@ -16,7 +16,7 @@ use crate::objects::{keys, record};
 
 /// What is known of one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+pub enum State {
     /// Its lease was not looked at yet.
     Unknown,
     /// It holds its lease, by this name.
@@ -131,7 +131,8 @@ impl Rival {
 }
 
 /// Why a release is not ours to write.
-fn told(id: &ReleaseId, namespace: &str, state: &State) -> Option<Hold> {
+#[must_use]
+pub fn told(id: &ReleaseId, namespace: &str, state: &State) -> Option<Hold> {
     let (message, lift) = match state {
         State::Gone => return None,
         State::Unknown => (
@@ -141,19 +142,22 @@ fn told(id: &ReleaseId, namespace: &str, state: &State) -> Option<Hold> {
         State::Acts(holder) => {
             let message = format!(
                 "{id} is written by another daemon, {holder}, which follows the same branch and path with its lease \
-                 in namespace {namespace}: end one of the two, or give it another --branch or --path"
+                 in namespace {namespace}"
             );
-            (message, Lift::by(LiftKind::Configure))
+            (
+                message,
+                Lift::by(LiftKind::Configure)
+                    .command("end one of the two, or give it another --branch or --path"),
+            )
         }
         State::Unseen(error) => {
-            let hold =
-                error.hold(&format!("{id} was written by a daemon in namespace {namespace}, whose lease"));
+            let message = format!(
+                "{id} was written by a daemon in namespace {namespace}, and whether it still acts cannot be seen: \
+                 {error}; where it is no more, take its mark away"
+            );
             let (plural, group, key) = (record::PLURAL, keys::GROUP, keys::LEASE_NAMESPACE);
             let command = format!("kubectl annotate {plural}.{group} {} -n {} {key}-", id.name, id.namespace);
-            (
-                format!("{}; where that one is no more", hold.message),
-                Lift::by(LiftKind::Cluster).command(command),
-            )
+            (message, Lift::by(LiftKind::Cluster).command(command))
         }
     };
     Some(Hold { gate: Gate::Ownership, since: None, message, lift })

@@ -112,9 +112,9 @@ pub fn is_test(name: &str) -> bool {
     let Some(function) = parts.pop() else { return false };
     let folder = if parts.first() == Some(&"src") { top().to_owned() } else { top().join("tests") };
     let module = parts.into_iter().filter(|part| *part != "tests").fold(folder, |path, part| path.join(part));
-    let files = [module.with_extension("rs"), module.join("mod.rs")];
-    let text = files.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
     // Scenarios are named in a table, with their files.
+    let files = [module.with_extension("rs"), module.join("mod.rs"), module.join("table.rs")];
+    let text: String = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let (declared, scenario) = (format!("fn {function}("), format!("    {function}: \""));
     text.split_once(&declared).map_or(text.contains(&scenario), |(before, _)| {
         let lines: Vec<&str> =

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use triton::cluster::error::Attempt;
 use triton::cluster::{Error as Refused, Feed};
+use triton::controller::rivals::{self, State};
 use triton::controller::{source, unseen};
 use triton::git::Error as Git;
 use triton::guard::{Rule, Violation};
@@ -27,6 +28,17 @@ pub fn told() -> Vec<Told> {
         unseen::unseen(&id().to_string(), Feed::Companions(Kind::Service), &unseen),
     );
     tell("a record of another root", unseen::foreign(&id(), "ffff0000"));
+    let rivals = [
+        ("another daemon acts", State::Acts("triton-2".into())),
+        ("another daemon is looked at", State::Unknown),
+        (
+            "another daemon cannot be seen",
+            State::Unseen(Refused::Forbidden(attempt("get", "leases", "coordination.k8s.io"))),
+        ),
+    ];
+    for (story, state) in rivals {
+        tell(story, rivals::told(&id(), "elsewhere", &state).unwrap());
+    }
     told.extend(answers().iter().flat_map(answered));
     told
 }
@@ -54,7 +66,7 @@ fn refusals() -> Vec<Refused> {
         Refused::Unavailable { message: "etcdserver: leader changed".into(), retry_after: None },
         Refused::TimedOut(5),
         Refused::NotSent("the lease is too old"),
-        Refused::LeaseLost("triton-2".into()),
+        Refused::LeaseLost("triton-2 holds it".into()),
         Refused::Config("no such file".into()),
         Refused::Malformed("missing field `metadata`".into()),
     ];
