@@ -127,6 +127,13 @@ fn the_image_has_the_program_and_ssh_and_needs_nothing_else() {
     let root = folder.path().join("image");
     let program = env!("CARGO_BIN_EXE_triton");
     says(Command::new(crate::deploy::folder().join("root")).arg(&root).arg(program));
+    // A program that is linked statically has no libraries to look for.
+    let (other, alone) = (folder.path().join("other"), folder.path().join("alone"));
+    std::fs::write(&alone, "static").unwrap();
+    says(Command::new(crate::deploy::folder().join("root")).args([&other, &alone]));
+    for needed in ["usr/bin/ssh", "etc/passwd", "etc/ssl/certs/ca-certificates.crt"] {
+        assert!(root.join(needed).exists() && other.join(needed).exists(), "{needed}");
+    }
     // What every container runtime brings.
     std::fs::create_dir(root.join("dev")).unwrap();
     std::fs::write(root.join("dev/null"), "").unwrap();
