@@ -48,7 +48,7 @@ pub fn run() {
     let head = repo.commit("A thousand releases").to_string();
     let seen: Timestamp = daemon.until(|line| {
         let read = line["message"] == "HEAD was read" && head.starts_with(line["head"].as_str()?);
-        read.then(|| line["timestamp"].as_str().and_then(|it| it.parse().ok())).flatten()
+        read.then(|| line["time"].as_str().and_then(|it| it.parse().ok())).flatten()
     });
     let last = until("all are applied", || {
         let applied = applied(&plane);
