@@ -1,5 +1,9 @@
 //! A thousand releases: made, at rest, and seen anew by a daemon that starts.
+//!
+//! Each create is announced in a record before it is sent, so that two objects are written where a raw loop writes one.
+//! A second raw loop writes both, one after the other: what nobody who announces can be faster than.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::plane::Plane;
 use crate::cluster::process::{Daemon, Place, until};
@@ -21,8 +25,8 @@ const RELEASES: usize = 1000;
 const WORKERS: usize = 8;
 /// For so long nothing happens.
 const IDLE: Duration = Duration::from_secs(120);
-/// Namespaces of the two raw loops, and of the daemon between them.
-const RAW: [&str; 2] = ["raw-before", "raw-after"];
+/// Namespaces of the raw loops, two before the daemon's and two after it: of one object, and of two.
+const RAW: [[&str; 2]; 2] = [["raw-before", "raw-after"], ["announced-before", "announced-after"]];
 const OURS: &str = "ours";
 /// As the API server's audit log calls the daemon.
 const SUBJECT: &str = "system:serviceaccount:triton-system:triton";
@@ -32,8 +36,9 @@ pub fn run() {
     // No controller: what is measured is the way from Git to the API.
     let plane = Plane::bare();
     prepare(&plane);
-    RAW.iter().chain(&[OURS]).for_each(|namespace| drop(plane.kubectl(&["create", "namespace", namespace])));
-    let before = raw(&plane, RAW[0]);
+    let namespaces = RAW.as_flattened().iter().chain(&[OURS]);
+    namespaces.for_each(|namespace| drop(plane.kubectl(&["create", "namespace", namespace])));
+    let before = [raw(&plane, RAW[0][0], false), raw(&plane, RAW[1][0], true)];
     let (repo, state) = (Repo::new(), tempfile::tempdir().expect("a temporary folder"));
     repo.put("README.md", "Releases\n");
     let repository = repo.path().display().to_string();
@@ -50,21 +55,28 @@ pub fn run() {
         let read = line["message"] == "HEAD was read" && head.starts_with(line["head"].as_str()?);
         read.then(|| line["time"].as_str().and_then(|it| it.parse().ok())).flatten()
     });
-    let last = until("all are applied", || {
-        let applied = applied(&plane);
-        (applied.len() >= RELEASES).then(|| applied.into_iter().max()).flatten()
-    });
-    let after = raw(&plane, RAW[1]);
-    let took = last.duration_since(seen).as_secs_f64();
-    println!("raw loop {:.2} s and {:.2} s, daemon {took:.2} s", before.as_secs_f64(), after.as_secs_f64());
-    let loops = (before + after).as_secs_f64() / 2.0;
-    line(
-        "commit seen → last of 1,000 CloneSets applied, ÷ raw loop",
-        &format!("{:.2}", took / loops),
-        "≤ 1.2",
-    );
+    let mut made = Made::default();
+    until("all are applied", || (made.count(&plane) >= RELEASES).then_some(()));
+    let last = applied(&plane).into_iter().max().expect("all are applied");
     let quiet = || requests(&plane, Timestamp::now() - Duration::from_secs(15)).is_empty().then_some(());
     until("it comes to rest", quiet);
+    let after = [raw(&plane, RAW[0][1], false), raw(&plane, RAW[1][1], true)];
+    let took = last.duration_since(seen).as_secs_f64();
+    let mean = |which: usize| (before[which] + after[which]).as_secs_f64() / 2.0;
+    let told = |which: usize| {
+        format!("{:.2} s and {:.2} s", before[which].as_secs_f64(), after[which].as_secs_f64())
+    };
+    println!("raw loop {}, of both objects {}, daemon {took:.2} s", told(0), told(1));
+    line(
+        "commit seen → last of 1,000 CloneSets applied, ÷ raw loop",
+        &format!("{:.2}", took / mean(0)),
+        "≤ 1.2",
+    );
+    line(
+        "the same ÷ raw loop that writes the record of each one first",
+        &format!("{:.2}", took / mean(1)),
+        "≤ 1.2",
+    );
     let began = Timestamp::now();
     thread::sleep(IDLE);
     let asked = requests(&plane, began);
@@ -87,31 +99,34 @@ pub fn run() {
     );
 }
 
-/// Applies the same objects, by eight workers with the same client.
-fn raw(plane: &Plane, namespace: &'static str) -> Duration {
+/// Applies the same objects, by eight workers with the same client; each after its record where they are announced.
+fn raw(plane: &Plane, namespace: &'static str, announced: bool) -> Duration {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let client = plane.client("triton", namespace).await;
+        let admin = plane.client("admin", namespace).await;
         let next = Arc::new(AtomicUsize::new(0));
         let began = Instant::now();
-        let workers: Vec<_> =
-            (0..WORKERS).map(|_| tokio::spawn(work(client.clone(), namespace, next.clone()))).collect();
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|_| tokio::spawn(work(client.clone(), namespace, next.clone(), announced)))
+            .collect();
         for worker in workers {
             worker.await.expect("it works");
         }
-        began.elapsed()
+        let took = began.elapsed();
+        // The daemon sees every CloneSet of the cluster: what it is measured with is its own.
+        for resource in [cloneset_resource(), record_resource()] {
+            let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), namespace, &resource);
+            let gone = api.delete_collection(&DeleteParams::default(), &ListParams::default()).await;
+            gone.expect("they are deleted");
+        }
+        took
     })
 }
 
-async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>) {
-    let resource = ApiResource {
-        group: "apps.kruise.io".to_owned(),
-        version: "v1alpha1".to_owned(),
-        api_version: "apps.kruise.io/v1alpha1".to_owned(),
-        kind: "CloneSet".to_owned(),
-        plural: "clonesets".to_owned(),
-    };
-    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>, announced: bool) {
+    let clonesets: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &cloneset_resource());
+    let records: Api<DynamicObject> = Api::namespaced_with(client, namespace, &record_resource());
     let params = PatchParams::apply("raw").force();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -120,7 +135,65 @@ async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>) {
         }
         let name = format!("app-{number}");
         let body: Value = serde_saphyr::from_str(&cloneset(namespace, &name, 0, "1")).expect("YAML");
-        api.patch(&name, &params, &Patch::Apply(body)).await.expect("it is applied");
+        if announced {
+            records.patch(&name, &params, &Patch::Apply(record(&name))).await.expect("it is applied");
+        }
+        clonesets.patch(&name, &params, &Patch::Apply(body)).await.expect("it is applied");
+    }
+}
+
+fn cloneset_resource() -> ApiResource {
+    resource("apps.kruise.io", "v1alpha1", "CloneSet", "clonesets")
+}
+
+fn record_resource() -> ApiResource {
+    resource("triton.io", "v1", "Release", "releases")
+}
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    let api_version = format!("{group}/{version}");
+    let [group, version, kind, plural] = [group, version, kind, plural].map(str::to_owned);
+    ApiResource { group, version, api_version, kind, plural }
+}
+
+/// A record that announces a create, as the daemon writes one.
+fn record(name: &str) -> Value {
+    let (digest, commit) = ("0123456789abcdef".repeat(4), "0123456789".repeat(4));
+    let pending = json!({"digest": digest, "episode": commit}).to_string();
+    let annotations = json!({"triton.io/root": "01234567", "triton.io/lease-namespace": OURS, "triton.io/pending": pending});
+    let labels = json!({"app.kubernetes.io/managed-by": "triton"});
+    json!({
+        "apiVersion": "triton.io/v1",
+        "kind": "Release",
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "spec": {
+            "path": format!("releases/{name}.yaml"), "digest": &digest[..32], "attempt": 1, "suspend": false,
+            "strategy": {"steps": [{"replicas": "100%"}], "deadlineSeconds": 600},
+            "commit": commit, "author": "Ann <ann@example.com>", "summary": "A thousand releases",
+        },
+    })
+}
+
+/// The daemon's creates in the audit log, counted as it grows: who waits must not take the time of what is measured.
+#[derive(Default)]
+struct Made {
+    read: u64,
+    count: usize,
+}
+
+impl Made {
+    fn count(&mut self, plane: &Plane) -> usize {
+        let mut log = std::fs::File::open(plane.dir().join("audit.log")).expect("the audit log");
+        log.seek(SeekFrom::Start(self.read)).expect("a file");
+        let mut text = String::new();
+        log.read_to_string(&mut text).expect("text");
+        // The last line may still be on its way.
+        let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+        self.read += whole.len() as u64;
+        let created = format!("/namespaces/{OURS}/clonesets/");
+        let is_one = |line: &&str| line.contains(&created) && line.contains("\"code\":201");
+        self.count += whole.lines().filter(is_one).count();
+        self.count
     }
 }
 

@@ -71,8 +71,7 @@ pub fn alone(folder: &Path) {
     observer.take_reading(said);
     observer.source = Source { head: Some(pattern.commit()), fetched_at: Some(start()), fault: None };
     let mut laps = laps(observer);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(laps.lap());
+    laps.lap();
     line_of_memory("cases, and what is told, after a lap", growth.since(), None);
     line_of_memory("all of these", growth.last - growth.begun, None);
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use kube::core::ObjectMeta;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -211,6 +212,25 @@ impl Cache {
         self.picture().companions.get(id).cloned().unwrap_or_default()
     }
 
+    /// Whether something changed of a release since the last call of [`Cache::take_changed`].
+    #[must_use]
+    pub fn has_news(&self, id: &ReleaseId) -> bool {
+        self.picture().changed.contains(id)
+    }
+
+    /// Whether an object is known in this very version: a watch tells what we wrote ourselves as well.
+    pub(crate) fn knows(&self, feed: Feed, object: &ObjectMeta) -> bool {
+        let (Some(namespace), Some(name)) = (&object.namespace, &object.name) else { return false };
+        let (Ok(namespace), Ok(name)) = (namespace.parse(), name.parse()) else { return false };
+        let picture = self.picture();
+        let known = picture.objects.get(&feed).and_then(|it| it.get(&ReleaseId { namespace, name }));
+        known.is_some_and(|known| {
+            let (uid, version) = known.identity();
+            object.uid.as_deref() == Some(uid.as_str())
+                && object.resource_version.as_deref() == Some(version.as_str())
+        })
+    }
+
     /// Takes what the server returned to a write of ours, before the watch tells it.
     pub fn wrote(&self, feed: Feed, object: &Value) {
         if let Some((id, seen)) = Seen::of(feed, object) {
@@ -233,7 +253,8 @@ impl Cache {
     /// An object is as it is now.
     pub(crate) fn put(&self, feed: Feed, id: ReleaseId, seen: Seen) {
         let mut picture = self.picture();
-        if picture.objects.get(&feed).and_then(|it| it.get(&id)).is_some_and(|old| old.is_newer_than(&seen)) {
+        let old = picture.objects.get(&feed).and_then(|it| it.get(&id));
+        if old.is_some_and(|old| old.identity() == seen.identity() || old.is_newer_than(&seen)) {
             return;
         }
         picture.set(feed, &id, Some(seen));

@@ -12,6 +12,7 @@ pub mod tools;
 pub mod project;
 pub mod cache;
 pub mod watch;
+pub mod telling;
 pub mod lane;
 pub mod lease;
 
@@ -19,8 +20,9 @@ pub use apply::{LEASES, REQUEST_TIMEOUT, Target};
 pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;
-pub use lane::{Lane, Note, Telling, write_record};
+pub use lane::Lane;
 pub use lease::{Follows, Lease, Now, Standing, Wait};
 pub use project::{SeenCloneSet, SeenCompanion, SeenRecord};
 pub use requests::Requests;
+pub use telling::{Note, Telling};
 pub use watch::watch;

@@ -116,7 +116,9 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 delay = RETRY_FIRST;
             }
             Ok(Event::Apply(object)) => {
-                if let Some((id, seen)) = seen(feed, &object) {
+                if !cache.knows(feed, &object.metadata)
+                    && let Some((id, seen)) = seen(feed, &object)
+                {
                     cache.put(feed, id, seen);
                 }
             }

@@ -176,6 +176,18 @@ impl Git {
         self.read == Some(head)
     }
 
+    /// Whether a head, or the last one by another configuration, is to be read at once.
+    #[must_use]
+    pub const fn is_due(&self) -> bool {
+        self.due && (self.owed.is_some() || self.read.is_some())
+    }
+
+    /// Whether what was read last was asked for with what the cluster remembers now.
+    #[must_use]
+    pub fn knows(&self, known: &Arc<BTreeMap<ReleaseId, Known>>) -> bool {
+        self.read.is_none() || Arc::ptr_eq(known, &self.known) || *known == self.known
+    }
+
     /// What is to be read now: a head, and the one seen before it.
     pub fn next_read(
         &mut self,
@@ -184,7 +196,7 @@ impl Git {
     ) -> Option<Ask> {
         if self.owed.is_none() {
             let head = self.read?;
-            if !self.reread && (Arc::ptr_eq(known, &self.known) || *known == self.known) {
+            if !self.reread && self.knows(known) {
                 return None;
             }
             self.owed = Some(Owed { head, before: self.seen, fetched_at: None });

@@ -1,23 +1,14 @@
-//! Carries out a plan: writes of one release in order, of several at once.
+//! Carries out a move: its writes in order, each if the one before succeeded.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use serde_json::Value;
-use tokio::time::{Duration, Instant};
 
-use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease};
+use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease, SeenCompanion, Target, project};
 use crate::controller::pulse::Pulse;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
-use crate::world::{Action, Decision, Move, Write};
-
-/// Releases that are written at once. More do not make an API server faster, and eight keep one busy.
-const WORKERS: usize = 8;
-/// How long a lap starts moves that are not urgent: the next one plans those that are left again, and a revert that
-/// has come meanwhile goes first.
-const LAP: Duration = Duration::from_secs(2);
+use crate::world::{Action, Write};
 
 /// One write that was carried out.
 #[derive(Clone, Debug)]
@@ -28,28 +19,31 @@ pub struct Written {
     pub applied: Option<(Arc<Value>, Value)>,
 }
 
-/// What became of the writes of one release.
+/// A write that was refused.
 #[derive(Clone, Debug)]
+pub struct Refused {
+    /// The object.
+    pub key: ObjectKey,
+    /// Why.
+    pub error: Error,
+    /// Of a companion that stands in the way, whether it may be ours after all; nothing where it is gone, or none is.
+    pub looked: Result<Option<bool>, Error>,
+}
+
+/// What became of the writes of one release.
+#[derive(Clone, Debug, Default)]
 pub struct Carried {
     /// Those that were carried out, in order.
     pub written: Vec<Written>,
-    /// The one that was refused, and why; those after it were not sent.
-    pub refused: Option<(ObjectKey, Error)>,
+    /// The one that was refused; those after it were not sent.
+    pub refused: Option<Refused>,
 }
 
 /// The object as it would be, or what the server has against it.
 pub type Rehearsed = Result<Value, Error>;
 
-/// What became of the writes of a lap.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// By release; those that were not begun are not there.
-    pub carried: BTreeMap<ReleaseId, Carried>,
-    /// Whether some were left to the next lap.
-    pub left: bool,
-}
-
 /// The hands of the loop.
+#[derive(Clone)]
 pub struct Executor {
     /// The cluster.
     pub cluster: Cluster,
@@ -64,66 +58,31 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Carries out `moves`; rollbacks before everything else. Nothing is sent that goes forward once `is_fresh` says
-    /// that the last fetch has become too old.
+    /// Carries out the writes of a release. Nothing is sent that goes forward once `may_go` denies it. Where `adopts`,
+    /// companions of nobody's are the release's to take over.
     pub async fn carry_out(
         &self,
-        moves: &BTreeMap<&ReleaseId, &Move>,
-        is_fresh: &(dyn Fn() -> bool + Sync),
-    ) -> Done {
-        let mut order: Vec<(bool, ReleaseId, bool, Vec<Write>)> = moves
-            .iter()
-            .filter(|(_, it)| !it.writes.is_empty())
-            .map(|(id, it)| {
-                let urgent = matches!(it.decision, Decision::RollBack | Decision::Fail);
-                // A repair may be marked as forward too, and needs no fetch.
-                let bound = matches!(it.decision, Decision::Enter(_) | Decision::Create);
-                (!urgent, ReleaseId::clone(id), bound, it.writes.clone())
-            })
-            .collect();
-        if order.is_empty() {
-            return Done::default();
-        }
-        order.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let began = Instant::now();
-        self.lane.pause();
-        let carried: Vec<_> = futures::stream::iter(order)
-            .map(|(can_wait, id, bound, writes)| async move {
-                if can_wait && began.elapsed() >= LAP {
-                    return None;
-                }
-                let may_go = || !bound || is_fresh();
-                Some((id, self.carry_out_one(&writes, &may_go).await))
-            })
-            .buffer_unordered(WORKERS)
-            .collect()
-            .await;
-        self.lane.resume();
-        let left = carried.iter().any(Option::is_none);
-        Done { carried: carried.into_iter().flatten().collect(), left }
-    }
-
-    /// Asks what each of the writes would change, a few at once.
-    pub async fn rehearse(&self, writes: Vec<(ReleaseId, Write)>) -> Vec<(ReleaseId, Rehearsed)> {
-        let asked = writes.into_iter().map(|(id, write)| async move {
-            let answer = self.cluster.rehearse(&write).await;
-            self.pulse.beat();
-            // What was learned wakes the next lap.
-            self.cache.touch(&id);
-            (id, answer.map(Option::unwrap_or_default))
-        });
-        futures::stream::iter(asked).buffer_unordered(WORKERS).collect().await
-    }
-
-    async fn carry_out_one(&self, writes: &[Write], may_go: &(dyn Fn() -> bool + Sync)) -> Carried {
-        let mut carried = Carried { written: Vec::new(), refused: None };
+        id: &ReleaseId,
+        writes: &[Write],
+        adopts: bool,
+        may_go: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Carried {
+        let mut carried = Carried::default();
         for write in writes {
             let sent = self.send(write, may_go).await;
             self.pulse.beat();
             match sent {
                 Ok(written) => carried.written.push(written),
                 Err(error) => {
-                    carried.refused = Some((write.object.clone(), error));
+                    let key = write.object.clone();
+                    let is_companion = key.kind != Kind::CloneSet;
+                    let looked = if is_companion && matches!(error, Error::Exists | Error::Conflict) {
+                        self.reclaim(id, &key, adopts).await
+                    } else {
+                        Ok(None)
+                    };
+                    self.pulse.beat();
+                    carried.refused = Some(Refused { key, error, looked });
                     break;
                 }
             }
@@ -131,7 +90,14 @@ impl Executor {
         carried
     }
 
-    async fn send(&self, write: &Write, may_go: &(dyn Fn() -> bool + Sync)) -> Result<Written, Error> {
+    /// Asks what a write would change.
+    pub async fn rehearse(&self, write: &Write) -> Rehearsed {
+        let answer = self.cluster.rehearse(write).await;
+        self.pulse.beat();
+        answer.map(Option::unwrap_or_default)
+    }
+
+    async fn send(&self, write: &Write, may_go: &(dyn Fn() -> bool + Send + Sync)) -> Result<Written, Error> {
         if write.forward && !may_go() {
             return Err(Error::NotSent("the last fetch of Git has become too old to go forward"));
         }
@@ -155,5 +121,24 @@ impl Executor {
             (Action::Apply { .. } | Action::TakeOver { .. } | Action::Delete { .. }, _) => None,
         };
         Ok(Written { key: write.object.clone(), applied })
+    }
+
+    /// Looks whether a companion that exists is ours after all, or nobody's: somebody may have taken its label away, and
+    /// it is not watched without. Gives whether it may be; nothing where it is gone.
+    async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey, adopts: bool) -> Result<Option<bool>, Error> {
+        let (api, namespace, name) = (key.kind.api(), key.namespace.as_str(), key.name.as_str());
+        let target = Target { api, namespace, name, status: false };
+        let Some(object) = self.cluster.read(target).await? else {
+            self.cache.lost(key);
+            return Ok(None);
+        };
+        let Some(seen): Option<SeenCompanion> = project::companion(&object) else { return Ok(None) };
+        let named = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
+        // The plan says whether one that names no release is to be taken over.
+        let ours = named || (seen.live.release.is_empty() && adopts);
+        if ours {
+            self.cache.wrote(Feed::Companions(key.kind), &object);
+        }
+        Ok(Some(ours))
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::cluster::{Cache, Error, Feed, SeenCompanion, Target, Telling, project};
+use crate::cluster::{Cache, Error, Telling};
 use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
-use crate::controller::execute::{Carried, Done, Executor};
+use crate::controller::errands::{Came, Errand, Errands};
+use crate::controller::execute::{Carried, Executor, Refused};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
 use crate::guard;
 use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::objects::ObjectKey;
 use crate::objects::record::{Pending, View};
-use crate::objects::{Kind, ObjectKey};
 use crate::plan;
 use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 
@@ -47,9 +48,12 @@ impl Shown {
 pub struct Lapped {
     /// The next moment when time alone changes something.
     pub wake_at: Option<Timestamp>,
-    /// Whether everything that could be written at once was.
+    /// Whether everything is written that could be at once.
     pub settled: bool,
 }
+
+/// A move that has come back.
+pub type Returned = (ReleaseId, Errand, Came);
 
 /// Everything that a lap needs and leaves behind.
 pub struct Laps {
@@ -57,12 +61,14 @@ pub struct Laps {
     pub clock: Clock,
     /// What was seen.
     pub observer: Observer,
-    /// The hands; none where nothing is written.
-    pub executor: Option<Executor>,
+    /// Moves under way; none where nothing is written.
+    errands: Option<Errands>,
     /// Who tells it: the name of this process.
     pub holder: String,
     /// What the loop shows of itself.
     pub pulse: Pulse,
+    /// Releases that something was to be told of while a move of theirs was still to be carried out.
+    untold: BTreeSet<ReleaseId>,
     told: Told,
     shown: BTreeMap<ReleaseId, Shown>,
     /// What was last said that would be done, where nothing is.
@@ -86,9 +92,10 @@ impl Laps {
         Self {
             clock,
             observer,
-            executor,
+            errands: executor.map(|executor| Errands::new(executor, clock)),
             holder,
             pulse,
+            untold: BTreeSet::new(),
             told: Told::default(),
             shown: BTreeMap::new(),
             intents: BTreeMap::new(),
@@ -97,97 +104,137 @@ impl Laps {
         }
     }
 
-    /// Does one lap.
-    pub async fn lap(&mut self) -> Lapped {
-        let (world, changed) = self.observer.world(self.clock.now());
+    /// Does one lap. What it decides is begun, and goes on beside the loop: see [`Laps::returned`].
+    pub fn lap(&mut self) -> Lapped {
+        if let Some(errands) = &mut self.errands {
+            errands.recall();
+        }
+        while let Some(returned) = self.errands.as_mut().and_then(Errands::try_returned) {
+            self.settle(returned);
+        }
+        let (world, mut changed) = self.observer.world(self.clock.now());
         let plan = plan::plan(&world);
         for id in self.observer.begin_lap(&world) {
             self.told.forget(&id);
             self.shown.remove(&id);
             self.intents.remove(&id);
         }
-        let violations: BTreeMap<ReleaseId, Hold> =
-            guard::check(&world, &plan).iter().map(|(id, it)| (id.clone(), it.hold(id))).collect();
-        let Done { carried, left } = match &self.executor {
-            Some(executor) => {
-                let (observer, refusals) = (&self.observer, &self.observer.refusals);
-                let sees = |id: &ReleaseId, it: &Move| {
-                    matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id)
-                };
-                let may = |id: &ReleaseId| {
-                    !violations.contains_key(id) && !refusals.waits(id) && !observer.rivals.write(id)
-                };
-                let moves = plan.moves.iter().filter(|(_, it)| !it.writes.is_empty());
-                let moves: BTreeMap<_, _> = moves.filter(|(id, it)| may(id) && sees(id, it)).collect();
-                let (clock, source, policy) = (self.clock, &world.source, &world.policy);
-                let is_fresh = || source.is_fresh(clock.now(), policy.stale_after);
-                executor.carry_out(&moves, &is_fresh).await
-            }
-            None => Done::default(),
-        };
-        self.settle(&world, &plan, &carried).await;
-        self.rehearse(&plan, &violations).await;
-        self.tell(&world, &plan, &changed, &carried, &violations);
+        let found = guard::check(&world, &plan);
+        let is_away = |id: &ReleaseId| self.errands.as_ref().is_some_and(|it| it.is_away(id));
+        let found = found.iter().filter(|(id, _)| !is_away(id));
+        let violations: BTreeMap<ReleaseId, Hold> = found.map(|(id, it)| (id.clone(), it.hold(id))).collect();
+        self.clear_refusals(&plan);
+        let begun = self.begin(&world, &plan, &violations);
+        changed.append(&mut self.untold);
+        self.tell(&world, &plan, &changed, &begun, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
-        let settled = !left && self.executor.is_some() && is_settled(&plan, &carried);
-        Lapped { wake_at: if left { Some(self.clock.now()) } else { plan.wake_at }, settled }
+        let announced = plan.moves.values().any(|it| it.pending.is_some() && it.writes.is_empty());
+        let settled =
+            self.errands.is_some() && self.is_idle() && !announced && !self.observer.refusals.may_pass();
+        Lapped { wake_at: plan.wake_at, settled }
     }
 
-    /// Takes in what became of the writes.
-    async fn settle(&mut self, world: &World, plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) {
-        for (id, carried) in carried {
-            for written in &carried.written {
-                match &written.applied {
-                    Some((sent, returned)) => self.observer.echoes.note(&written.key, sent, returned),
-                    None => self.observer.echoes.forget(&written.key),
-                }
+    /// Whether no move is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.errands.as_ref().is_none_or(Errands::is_idle)
+    }
+
+    /// A move that has come back; never where none is under way.
+    pub async fn returned(&mut self) -> Returned {
+        match &mut self.errands {
+            Some(errands) => errands.returned().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends every move that is under way.
+    pub async fn end(&mut self) {
+        if let Some(errands) = &mut self.errands {
+            errands.end().await;
+        }
+    }
+
+    /// Begins what the plan has to do, as far as it may be done now. Gives the releases of which something is to be
+    /// written: they are told when it is.
+    fn begin(
+        &mut self,
+        world: &World,
+        plan: &Plan,
+        violations: &BTreeMap<ReleaseId, Hold>,
+    ) -> BTreeSet<ReleaseId> {
+        let Some(errands) = &mut self.errands else { return BTreeSet::new() };
+        let (observer, refusals) = (&self.observer, &self.observer.refusals);
+        let may = |id: &ReleaseId, it: &Move| {
+            let sees = matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id);
+            let writes = !it.writes.is_empty() && sees && !observer.rivals.write(id);
+            (writes || it.rehearsal.is_some()) && !violations.contains_key(id) && !refusals.waits(id)
+        };
+        let moves: Vec<_> = plan.moves.iter().filter(|(id, it)| may(id, it)).collect();
+        let writes = moves.iter().filter(|(_, it)| !it.writes.is_empty());
+        let begun = writes.map(|(id, _)| ReleaseId::clone(id)).collect();
+        errands.judged(world, moves, &|id| observer.adopts(id));
+        errands.begin(&|id, case| observer.stands(id, case));
+        begun
+    }
+
+    /// Takes in what became of a move, and begins the next one that waits.
+    pub fn settle(&mut self, (id, errand, came): Returned) {
+        self.observer.touch(&id);
+        match came {
+            Came::Rehearsed(Ok(after)) => {
+                self.observer.refusals.clear(&id);
+                self.observer.note_rehearsal(&id, &errand.case, &after);
             }
-            self.observer.touch(id);
-            match &carried.refused {
-                None => {
-                    self.observer.refusals.clear(id);
-                    self.doubtful.remove(id);
-                    self.count(plan.moves.get(id), carried);
-                }
-                Some((key, error)) => {
-                    self.refused(id, key, error).await;
-                    self.pulse.beat();
-                    if let (Some(it), Some(case)) = (plan.moves.get(id), world.cases.get(id))
-                        && is_doubtful(it, case, error)
-                    {
-                        self.doubtful.insert(id.clone(), (it.clone(), Arc::clone(case)));
-                    }
-                }
+            Came::Rehearsed(Err(error)) => {
+                let key = ObjectKey::cloneset(&id);
+                self.refused(&id, &Refused { key, error, looked: Ok(None) });
+            }
+            Came::Carried(carried) => self.settle_writes(&id, errand, &carried),
+        }
+        if let Some(errands) = &mut self.errands {
+            errands.begin(&|id, case| self.observer.stands(id, case));
+        }
+    }
+
+    fn settle_writes(&mut self, id: &ReleaseId, errand: Errand, carried: &Carried) {
+        for written in &carried.written {
+            match &written.applied {
+                Some((sent, returned)) => self.observer.echoes.note(&written.key, sent, returned),
+                None => self.observer.echoes.forget(&written.key),
             }
         }
+        let Errand { decided, case, scene, .. } = errand;
+        if let Some(refused) = &carried.refused {
+            self.refused(id, refused);
+        } else {
+            self.observer.refusals.clear(id);
+            self.doubtful.remove(id);
+            self.count(&decided, carried);
+        }
+        self.shown.insert(id.clone(), Shown::of(&decided, None));
+        let (done, before) = (carried.refused.is_none(), self.told.before(id, &case));
+        let again = self.removed.get(id) == Some(&decided.message);
+        let outcome = Outcome { decided: &decided, done, violation: None, before: &before, again };
+        self.tell_one(&scene, id, &case, &outcome);
+        if carried.refused.as_ref().is_some_and(|refused| is_doubtful(&decided, &case, &refused.error)) {
+            self.doubtful.insert(id.clone(), (decided, case));
+        }
+    }
+
+    /// Of a release that is to be written no more, no refusal stands.
+    fn clear_refusals(&mut self, plan: &Plan) {
         for (id, it) in &plan.moves {
-            if it.writes.is_empty() && it.rehearsal.is_none() && self.observer.refusals.clear(id) {
+            let is_away = self.errands.as_ref().is_some_and(|errands| errands.is_away(id));
+            let rests = it.writes.is_empty() && it.rehearsal.is_none() && !is_away;
+            if rests && self.observer.refusals.clear(id) {
                 self.observer.touch(id);
             }
         }
     }
 
-    /// Asks the server what taking CloneSets over would change, where that is to be known before anything is written.
-    async fn rehearse(&mut self, plan: &Plan, violations: &BTreeMap<ReleaseId, Hold>) {
-        let Some(executor) = &self.executor else { return };
-        let refusals = &self.observer.refusals;
-        let may = |id: &ReleaseId| !violations.contains_key(id) && !refusals.waits(id);
-        let asked = plan.moves.iter().filter_map(|(id, it)| Some((id.clone(), it.rehearsal.clone()?)));
-        let asked = asked.filter(|(id, _)| may(id)).collect();
-        for (id, answer) in executor.rehearse(asked).await {
-            match answer {
-                Ok(after) => {
-                    self.observer.refusals.clear(&id);
-                    self.observer.note_rehearsal(&id, &after);
-                }
-                Err(error) => self.refused(&id, &ObjectKey::cloneset(&id), &error).await,
-            }
-        }
-    }
-
     /// Counts a move that was carried out.
-    fn count(&self, decided: Option<&Move>, carried: &Carried) {
-        let Some(decided) = decided else { return };
+    fn count(&self, decided: &Move, carried: &Carried) {
         self.pulse.count(|tally| {
             tally.decided(&decided.decision);
             if decided.decision == Decision::Repair {
@@ -198,13 +245,8 @@ impl Laps {
         });
     }
 
-    async fn refused(&mut self, id: &ReleaseId, key: &ObjectKey, error: &Error) {
-        let is_companion = key.kind != Kind::CloneSet;
-        let looked = if is_companion && matches!(error, Error::Exists | Error::Conflict) {
-            self.reclaim(id, key).await
-        } else {
-            Ok(None)
-        };
+    fn refused(&mut self, id: &ReleaseId, refused: &Refused) {
+        let Refused { key, error, looked } = refused;
         match looked {
             Ok(Some(true)) => {
                 self.observer.note_free(id, key);
@@ -221,33 +263,13 @@ impl Laps {
         }
     }
 
-    /// Looks whether a companion that exists is ours after all, or nobody's: somebody may have taken its label away, and
-    /// it is not watched without. Gives whether it may be; nothing where it is gone.
-    async fn reclaim(&self, id: &ReleaseId, key: &ObjectKey) -> Result<Option<bool>, Error> {
-        let Some(executor) = self.executor.as_ref() else { return Ok(None) };
-        let (api, namespace, name) = (key.kind.api(), key.namespace.as_str(), key.name.as_str());
-        let target = Target { api, namespace, name, status: false };
-        let Some(object) = executor.cluster.read(target).await? else {
-            executor.cache.lost(key);
-            return Ok(None);
-        };
-        let Some(seen): Option<SeenCompanion> = project::companion(&object) else { return Ok(None) };
-        let named = seen.live.release == id.to_string() && seen.stand.ownership.owners().has_ours();
-        // The plan says whether one that names no release is to be taken over.
-        let ours = named || (seen.live.release.is_empty() && self.observer.adopts(id));
-        if ours {
-            executor.cache.wrote(Feed::Companions(key.kind), &object);
-        }
-        Ok(Some(ours))
-    }
-
     /// Tells what changed: to the log, to the record, as Events.
     fn tell(
         &mut self,
         world: &World,
         plan: &Plan,
         changed: &BTreeSet<ReleaseId>,
-        carried: &BTreeMap<ReleaseId, Carried>,
+        begun: &BTreeSet<ReleaseId>,
         violations: &BTreeMap<ReleaseId, Hold>,
     ) {
         self.doubtful.retain(|id, _| plan.moves.contains_key(id));
@@ -266,14 +288,18 @@ impl Laps {
             let same = next
                 .or_else(|| self.shown.get(*id))
                 .is_some_and(|shown| shown.is_of(it, violations.get(*id)));
-            !same || changed.contains(*id) || carried.contains_key(*id)
+            !same || changed.contains(*id)
         };
         let news: Vec<_> = plan.moves.iter().filter(is_news).collect();
         for (id, it) in news {
             let violation = violations.get(id);
             let Some(case) = world.cases.get(id) else { continue };
+            if begun.contains(id) || self.errands.as_ref().is_some_and(|errands| errands.is_away(id)) {
+                self.untold.insert(id.clone());
+                continue;
+            }
             self.shown.insert(id.clone(), Shown::of(it, violation));
-            let done = it.writes.is_empty() || carried.get(id).is_some_and(|it| it.refused.is_none());
+            let done = it.writes.is_empty();
             let before = self.told.before(id, case);
             let again = self.removed.get(id) == Some(&it.message);
             self.tell_one(world, id, case, &Outcome { decided: it, done, violation, before: &before, again });
@@ -304,7 +330,7 @@ impl Laps {
     }
 
     fn tell_one(&mut self, world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
-        let Some(executor) = &self.executor else { return self.tell_intent(id, outcome) };
+        let Some(Errands { executor, .. }) = &self.errands else { return self.tell_intent(id, outcome) };
         log(world, id, case, outcome);
         let may_tell = may_tell(&executor.cache, id, &world.policy.root) && !self.observer.rivals.write(id);
         if !world.has_records || !may_tell {
@@ -344,7 +370,8 @@ impl Laps {
         self.told.note(id, &status);
         self.observer.note_told(id, outcome.memory(case));
         let (root, heir_of) = (world.policy.root.clone(), seen_lease);
-        executor.lane.tell(id, Telling { spec, root, heir_of, status });
+        let announces = outcome.decided.pending.is_some() && outcome.decided.writes.is_empty();
+        executor.lane.tell(id, Telling { spec, root, heir_of, status, announces });
     }
 }
 
@@ -375,13 +402,6 @@ fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
 fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
     let lost = matches!(error, Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_));
     lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
-}
-
-/// Whether nothing of a plan waits for another lap: no create was announced, and no answer is missing.
-fn is_settled(plan: &Plan, carried: &BTreeMap<ReleaseId, Carried>) -> bool {
-    let announced = plan.moves.values().any(|it| it.pending.is_some() && it.writes.is_empty());
-    let missing = |it: &Carried| it.refused.as_ref().is_some_and(|(_, error)| error.is_transient());
-    !announced && !carried.values().any(missing)
 }
 
 fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {

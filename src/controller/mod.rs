@@ -18,10 +18,12 @@ pub mod asked;
 pub mod unseen;
 pub mod observe;
 pub mod execute;
+pub mod errands;
 pub mod record;
 pub mod report;
 pub mod audit;
 pub mod lap;
+pub mod lists;
 pub mod run;
 
 pub use clock::Clock;

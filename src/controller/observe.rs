@@ -105,6 +105,13 @@ impl Observer {
         self.dirty.extend(self.reading.desired.keys().cloned());
     }
 
+    /// Whether a release is still as it was seen: nothing new of it, from the cluster or from Git.
+    #[must_use]
+    pub fn stands(&self, id: &ReleaseId, case: &Arc<Case>) -> bool {
+        let same = self.cases.get(id).is_some_and(|it| Arc::ptr_eq(it, case));
+        same && !self.dirty.contains(id) && !self.cache.has_news(id)
+    }
+
     /// Whether something of a release cannot be seen: only going back is safe then.
     #[must_use]
     pub fn is_blind(&self, id: &ReleaseId) -> bool {
@@ -198,9 +205,8 @@ impl Observer {
         self.dirty.insert(id.clone());
     }
 
-    /// What a dry-run of HEAD's release made of a CloneSet that is to be taken over.
-    pub fn note_rehearsal(&mut self, id: &ReleaseId, after: &Value) {
-        let Some(case) = self.cases.get(id) else { return };
+    /// What a dry-run of HEAD's release made of the CloneSet of `case`, which is to be taken over.
+    pub fn note_rehearsal(&mut self, id: &ReleaseId, case: &Case, after: &Value) {
         // A rollback goes to it by its documents, and no commit has them.
         if let Some(standing) = self.rehearsals.note(id, case, after) {
             self.shelf.put(&standing);

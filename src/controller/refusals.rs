@@ -22,6 +22,8 @@ struct Entry {
     wait: Duration,
     until: Instant,
     hold: Option<Hold>,
+    /// Whether it may pass by itself.
+    may_pass: bool,
 }
 
 /// The releases whose last write was refused.
@@ -57,8 +59,10 @@ impl Refusals {
             wait: Duration::ZERO,
             until: Instant::now(),
             hold: None,
+            may_pass: true,
         });
         entry.count += 1;
+        entry.may_pass = error.is_transient();
         entry.wait = LONGEST.min(first.max(entry.wait * 2).max(asked.unwrap_or_default()));
         entry.until = Instant::now() + entry.wait;
         if conflict && entry.count < QUIET_CONFLICTS {
@@ -81,6 +85,12 @@ impl Refusals {
     #[must_use]
     pub fn waits(&self, id: &ReleaseId) -> bool {
         self.entries.get(id).is_some_and(|entry| self.lap < entry.until)
+    }
+
+    /// Whether any of them may pass by itself: what was asked for may be written yet.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.entries.values().any(|entry| entry.may_pass)
     }
 
     /// What is said of it.

@@ -10,28 +10,30 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
-use crate::catalog::Reading;
-use crate::cluster::{
-    Cache, Cluster, Error, Feed, FeedState, Follows, Lane, Lease, Standing, Wait, watch as watch_all,
-};
+use crate::cluster::{Cache, Cluster, Error, Follows, Lane, Lease, Standing, Wait, watch as watch_all};
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::Executor;
-use crate::controller::lap::Laps;
+use crate::controller::lap::{Laps, Returned};
+use crate::controller::lists::{unlisted, wait_for_lists};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Stage};
 use crate::controller::rivals::Rivals;
 use crate::controller::seen;
-use crate::controller::source::{Answer, Ask, Source};
+use crate::controller::source::{Answer, Ask, Source, told};
 use crate::model::CommitId;
 use crate::world::{Fault, Policy};
 
 /// How long wakes are gathered: a burst of events is one lap, and nobody notices the wait.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(5);
+/// How long wakes are gathered after a lap that took some time: so many times as long. Where there is much to look at
+/// all the time, a fifth of it goes into looking, and the rest into what was decided.
+const REST: u32 = 4;
+/// How long what the cluster remembers is gathered before Git is read by it: each move of a release changes it, and
+/// mostly says what Git was asked before.
+const LEARN: Duration = Duration::from_millis(100);
 /// How often objects that are not ours, and stand in the way, are looked at again: they are not watched.
 const STRANGERS: Duration = Duration::from_secs(60);
-/// How often it is said what the first lists wait for.
-const SYNC_TOLD: Duration = Duration::from_secs(10);
 /// How often the loop turns where nothing happens: who watches it learns that it still does.
 const BEAT: Duration = Duration::from_secs(10);
 /// How long the second lane may finish at the end.
@@ -77,6 +79,11 @@ pub struct Controller {
     /// When the head was asked for that was named last and is not applied yet.
     named_at: Option<Instant>,
     wake_at: Option<Timestamp>,
+    /// When the next lap is to be done, where something has asked for one; and the earliest moment for it.
+    due: Option<Instant>,
+    not_before: Instant,
+    /// When Git is to be read by what the cluster remembers by now.
+    learn_at: Option<Instant>,
     strangers_at: Instant,
 }
 
@@ -128,6 +135,9 @@ impl Controller {
             repository,
             named_at: None,
             wake_at: None,
+            due: None,
+            not_before: Instant::now(),
+            learn_at: None,
             strangers_at,
         }
     }
@@ -169,6 +179,7 @@ impl Controller {
             };
             if let Some(ended) = ended {
                 if ended.is_ok() {
+                    self.laps.end().await;
                     finish(self.lane.clone(), self.lease.clone()).await;
                 }
                 return ended;
@@ -179,8 +190,6 @@ impl Controller {
 
 /// Ends in order: what is to be told is told, and the lease given back.
 async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
-    // The lap that was under way may have held it.
-    lane.resume();
     let told = async {
         while !lane.is_empty() {
             tokio::time::sleep(GATHER).await;
@@ -221,9 +230,12 @@ async fn keep(lease: Option<Arc<Lease>>) -> Error {
 /// Why the loop woke.
 enum Wake {
     Answer(Box<Answer>),
+    /// A move has come back.
+    Returned(Box<Returned>),
+    /// The cluster has changed.
     Cluster,
+    /// A lap is to be done.
     Time,
-    Poll,
     Rules,
     Nothing,
 }
@@ -244,21 +256,27 @@ impl Controller {
                 return self.take(answer).await;
             }
         }
-        let polls = self.git.is_idle();
-        let (lap_at, poll_at) = (self.lap_at(), self.git.next_poll);
+        let asks_at = [Some(self.git.next_poll), self.learn_at].into_iter().flatten().min();
+        let asks_at = asks_at.filter(|_| self.git.is_idle());
+        let (lap_at, wakes) = (self.lap_at(), self.due.is_none());
         let wake = tokio::select! {
             biased;
             answer = self.git.finished() => answer.map_or(Wake::Nothing, |it| Wake::Answer(Box::new(it))),
             () = changed(&mut self.rules) => Wake::Rules,
-            () = self.cache.changed() => Wake::Cluster,
             () = sleep_until(lap_at) => Wake::Time,
-            () = sleep_until(Some(poll_at)), if polls => Wake::Poll,
+            returned = self.laps.returned() => Wake::Returned(Box::new(returned)),
+            () = self.cache.changed(), if wakes => Wake::Cluster,
+            () = sleep_until(asks_at), if asks_at.is_some() => Wake::Nothing,
             () = tokio::time::sleep(BEAT) => Wake::Nothing,
         };
         match wake {
             Wake::Answer(answer) => return self.take(*answer).await,
-            Wake::Poll | Wake::Nothing => return,
-            Wake::Cluster => tokio::time::sleep(GATHER).await,
+            Wake::Returned(returned) => {
+                self.laps.settle(*returned);
+                return self.ask_for_lap();
+            }
+            Wake::Cluster => return self.ask_for_lap(),
+            Wake::Nothing => return,
             Wake::Rules => self.take_rules(),
             Wake::Time => {}
         }
@@ -270,7 +288,12 @@ impl Controller {
         for id in self.laps.observer.rivals.look(&self.cluster, &root).await {
             self.laps.observer.touch(&id);
         }
-        self.lap().await;
+        self.lap();
+    }
+
+    /// Something has changed: a lap is due when others that change with it have had their time.
+    fn ask_for_lap(&mut self) {
+        self.due.get_or_insert(self.not_before.max(Instant::now() + GATHER));
     }
 
     /// Where the loop is.
@@ -300,11 +323,13 @@ impl Controller {
         self.git.reread();
     }
 
-    async fn lap(&mut self) {
+    fn lap(&mut self) {
+        self.due = None;
         if self.git.answered && self.cache.is_synced() {
             self.pulse.enter(self.stage());
             let (began, since) = (self.clock.now(), Instant::now());
-            let lapped = self.laps.lap().await;
+            let lapped = self.laps.lap();
+            self.not_before = Instant::now() + REST * since.elapsed();
             // A moment that has passed changes nothing any more: something else is waited for.
             self.wake_at = lapped.wake_at.filter(|at| *at > began);
             let applied = self.named_at.take_if(|_| lapped.settled && !self.git.owes());
@@ -317,8 +342,12 @@ impl Controller {
             // What this lap left to be told is told when the records say so, and wake the next one.
             if let (Some(lease), Some(head)) = (&self.lease, self.git.settled())
                 && self.lane.is_told()
+                && self.laps.is_idle()
             {
                 lease.note_told(head);
+            }
+            if !self.git.knows(&self.laps.observer.known()) {
+                self.learn_at.get_or_insert(Instant::now() + LEARN);
             }
         }
     }
@@ -328,14 +357,18 @@ impl Controller {
         let planned = self.wake_at.map(|at| self.clock.instant(at));
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
         let observer = &self.laps.observer;
-        [planned, strangers, observer.refusals.next(), observer.rivals.next()].into_iter().flatten().min()
+        let all = [self.due, planned, strangers, observer.refusals.next(), observer.rivals.next()];
+        all.into_iter().flatten().min()
     }
 
     /// What to ask Git now, if anything.
     fn next_ask(&mut self) -> Option<Ask> {
         let observer = &mut self.laps.observer;
         let policy = Arc::clone(observer.policy());
-        if let Some(ask) = self.git.next_read(&observer.known(), &policy) {
+        let learns = self.learn_at.take_if(|at| *at <= Instant::now()).is_some();
+        if (learns || self.git.is_due())
+            && let Some(ask) = self.git.next_read(&observer.known(), &policy)
+        {
             return Some(ask);
         }
         if let Some(ask) = self.git.next_find(&observer.sought()) {
@@ -412,7 +445,7 @@ impl Controller {
             }
             Answer::Found(found, absent) => observer.take_documents(&found, &absent),
         }
-        self.lap().await;
+        self.lap();
     }
 
     /// Goes on to a new head: it is written down before it is read.
@@ -430,7 +463,7 @@ impl Controller {
                 let message = format!("head {} could not be written down: {error}", head.short());
                 self.fault(Fault::Unreachable { message });
                 self.git.answered = true;
-                self.lap().await;
+                self.lap();
             }
         }
     }
@@ -444,38 +477,6 @@ impl Controller {
             }
         }
         source.fault = Some(fault);
-    }
-}
-
-/// Waits for the first lists, and says what they wait for.
-async fn wait_for_lists(cache: &Cache) {
-    if tokio::time::timeout(SYNC_TOLD, cache.changed()).await.is_ok() {
-        return;
-    }
-    for (category, message) in unlisted(cache) {
-        tracing::warn!(category, "{message}");
-    }
-}
-
-/// What the first lists wait for: in one word each, and in a sentence.
-fn unlisted(cache: &Cache) -> Vec<(&'static str, String)> {
-    let of = |(feed, state): (Feed, FeedState)| match state {
-        FeedState::Listing(Some(error)) => {
-            Some((error.category(), error.hold(&format!("the first list of {feed}")).message))
-        }
-        FeedState::NotServed => Some(("not-served", format!("the cluster does not serve {feed}"))),
-        FeedState::Listing(None) | FeedState::Synced => None,
-    };
-    cache.states().into_iter().filter_map(of).collect()
-}
-
-fn told(head: CommitId, reading: &Reading) {
-    tracing::info!(head = %head.short(), releases = reading.desired.len(), "HEAD was read");
-    for diagnostic in &reading.diagnostics {
-        match diagnostic.severity {
-            crate::spec::Severity::Error => tracing::error!("{diagnostic}"),
-            crate::spec::Severity::Warning => tracing::warn!("{diagnostic}"),
-        }
     }
 }
 

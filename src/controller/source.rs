@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::catalog::{Catalog, Known, Question, Reading, Root, Snapshot};
 use crate::git::{Error, Mirror};
 use crate::model::{CommitId, Digest, Lift, LiftKind, ReleaseId};
-use crate::spec::Release;
+use crate::spec::{Release, Severity};
 use crate::world::{Fault, Policy};
 
 /// Owns the mirror and what was read of it.
@@ -160,6 +160,17 @@ fn rewritten(head: CommitId, seen: CommitId, elsewhere: Option<&str>) -> String 
             "its head {head} does not descend from {seen}, the last one seen, which was in another repository, \
              {other}; where both are served, give one daemon another --branch or --path"
         ),
+    }
+}
+
+/// Says what was read of a head: how many releases, and every mistake.
+pub fn told(head: CommitId, reading: &Reading) {
+    tracing::info!(head = %head.short(), releases = reading.desired.len(), "HEAD was read");
+    for diagnostic in &reading.diagnostics {
+        match diagnostic.severity {
+            Severity::Error => tracing::error!("{diagnostic}"),
+            Severity::Warning => tracing::warn!("{diagnostic}"),
+        }
     }
 }
 

@@ -20,6 +20,10 @@ pub const ROOT: &str = "triton.io/root";
 /// On a record: the namespace with the lease of the daemon that writes it. Two daemons of one root meet here.
 pub const LEASE_NAMESPACE: &str = "triton.io/lease-namespace";
 
+/// On a record: the create that is under way, as JSON ([`Pending`](crate::objects::record::Pending)). It stands beside
+/// the status: the record that announces a create is made with it, in one write.
+pub const PENDING: &str = "triton.io/pending";
+
 /// For people, on a CloneSet: nothing is written while it exists, whatever its value.
 pub const SUSPEND: &str = "triton.io/suspend";
 /// For people, on a CloneSet: take back the entered digest that it names (any prefix from twelve digits on).

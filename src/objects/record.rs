@@ -289,8 +289,8 @@ pub struct ReleaseStatus {
     /// The same memory as in the annotations of the CloneSet, by annotation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub memory: BTreeMap<String, String>,
-    /// A create under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A create under way. On the wire it is an annotation of the record.
+    #[serde(skip)]
     pub pending: Option<Pending>,
     /// What is needed when Git is away.
     #[serde(default)]

@@ -1,0 +1,208 @@
+//! Moves under way: those of several releases at once, while the loop goes on looking and planning.
+//!
+//! **Invariant:** of a release at most one move is under way, and of an object at most one write. A move begins only
+//! while nothing was seen of its release since it was judged; each lap judges all of them anew that have not begun.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+
+use crate::controller::clock::Clock;
+use crate::controller::execute::{Carried, Executor, Rehearsed};
+use crate::model::ReleaseId;
+use crate::objects::ObjectKey;
+use crate::world::{Case, Decision, Move, World};
+
+/// Releases that are written at once. Eight keep an API server busy that is near, twice as many one that is not.
+const WORKERS: usize = 16;
+/// Moves that wait for their turn: more than an API server takes in before the next lap judges them anew.
+const WAITING_MAX: usize = 256;
+
+/// A move that the checker has nothing against, and what it was judged on.
+pub struct Errand {
+    /// The move.
+    pub decided: Move,
+    /// The release as it stood.
+    pub case: Arc<Case>,
+    /// The world at that moment, without its cases.
+    pub scene: Arc<World>,
+    /// Whether companions of nobody's are its to take over.
+    pub adopts: bool,
+}
+
+/// What came of one.
+pub enum Came {
+    /// It was carried out, as far as it went.
+    Carried(Carried),
+    /// It was tried.
+    Rehearsed(Rehearsed),
+}
+
+/// Which goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Pods are to go back.
+    Urgent,
+    Usual,
+    /// A CloneSet that was just made is told its UID: others that are still to be made go first.
+    Late,
+}
+
+/// Moves under way, and those that have not begun.
+pub struct Errands {
+    /// The hands.
+    pub executor: Executor,
+    clock: Clock,
+    tasks: JoinSet<(ReleaseId, Came)>,
+    away: BTreeMap<ReleaseId, Errand>,
+    waiting: VecDeque<(ReleaseId, Errand)>,
+}
+
+fn rank(decided: &Move, case: &Case) -> Rank {
+    let memory = case.live.as_ref().and_then(|live| live.memory.as_ref());
+    match decided.decision {
+        Decision::RollBack | Decision::Fail => Rank::Urgent,
+        Decision::Note if memory.is_some_and(|memory| memory.uid.is_none()) => Rank::Late,
+        Decision::Note
+        | Decision::Rest
+        | Decision::Hold
+        | Decision::Create
+        | Decision::Adopt
+        | Decision::Enter(_)
+        | Decision::Repair
+        | Decision::Complete
+        | Decision::Remove => Rank::Usual,
+    }
+}
+
+impl Errand {
+    fn objects(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.decided.writes.iter().map(|write| &write.object)
+    }
+}
+
+impl Errands {
+    /// None yet.
+    #[must_use]
+    pub fn new(executor: Executor, clock: Clock) -> Self {
+        Self { executor, clock, tasks: JoinSet::new(), away: BTreeMap::new(), waiting: VecDeque::new() }
+    }
+
+    /// Whether a move of a release is under way.
+    #[must_use]
+    pub fn is_away(&self, id: &ReleaseId) -> bool {
+        self.away.contains_key(id)
+    }
+
+    /// Whether nothing is under way, and nothing waits for it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.away.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Those that have not begun are judged no more.
+    pub fn recall(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// These are judged now, as far as they can have their turn before they are judged anew.
+    pub fn judged(
+        &mut self,
+        world: &World,
+        moves: Vec<(&ReleaseId, &Move)>,
+        adopts: &dyn Fn(&ReleaseId) -> bool,
+    ) {
+        let World { now, policy, source, has_records, cases: _, named } = world;
+        let (policy, source, named) = (Arc::clone(policy), source.clone(), Arc::clone(named));
+        let (now, has_records, cases) = (*now, *has_records, BTreeMap::new());
+        let scene = Arc::new(World { now, policy, source, has_records, cases, named });
+        let free = moves.into_iter().filter(|(id, _)| !self.is_away(id));
+        let mut all: Vec<_> =
+            free.filter_map(|(id, decided)| Some((id, decided, world.cases.get(id)?))).collect();
+        all.sort_by_key(|(id, decided, case)| (rank(decided, case), *id));
+        let first = all.into_iter().take(WAITING_MAX).map(|(id, decided, case)| {
+            let (case, scene) = (Arc::clone(case), Arc::clone(&scene));
+            (id.clone(), Errand { decided: decided.clone(), case, scene, adopts: adopts(id) })
+        });
+        self.waiting = first.collect();
+    }
+
+    /// Begins as many as may be under way at once, of those whose release `stands` as it was judged.
+    pub fn begin(&mut self, stands: &dyn Fn(&ReleaseId, &Arc<Case>) -> bool) {
+        while self.away.len() < WORKERS {
+            let Some((id, errand)) = self.waiting.pop_front() else { break };
+            if rank(&errand.decided, &errand.case) == Rank::Late && self.executor.lane.is_announcing() {
+                self.waiting.push_front((id, errand));
+                break;
+            }
+            // The next lap judges it anew.
+            if stands(&id, &errand.case) && !self.is_written(&errand) {
+                self.send_out(id, errand);
+            }
+        }
+        if self.away.is_empty() {
+            self.executor.lane.resume();
+        } else {
+            self.executor.lane.pause();
+        }
+    }
+
+    /// Whether another release's move writes an object of this one.
+    fn is_written(&self, errand: &Errand) -> bool {
+        let mut written = self.away.values().flat_map(Errand::objects);
+        written.any(|key| errand.objects().any(|it| it == key))
+    }
+
+    fn send_out(&mut self, id: ReleaseId, errand: Errand) {
+        let (executor, clock, of) = (self.executor.clone(), self.clock, id.clone());
+        let (writes, adopts, scene) =
+            (errand.decided.writes.clone(), errand.adopts, Arc::clone(&errand.scene));
+        // A repair may be marked as forward too, and needs no fetch.
+        let bound = matches!(errand.decided.decision, Decision::Enter(_) | Decision::Create);
+        let rehearsal = errand.decided.rehearsal.clone().filter(|_| writes.is_empty());
+        self.tasks.spawn(async move {
+            let came = if let Some(write) = rehearsal {
+                Came::Rehearsed(executor.rehearse(&write).await)
+            } else {
+                let may_go = || !bound || scene.source.is_fresh(clock.now(), scene.policy.stale_after);
+                Came::Carried(executor.carry_out(&of, &writes, adopts, &may_go).await)
+            };
+            (of, came)
+        });
+        self.away.insert(id, errand);
+    }
+
+    /// One that has come back; never where none is under way.
+    pub async fn returned(&mut self) -> (ReleaseId, Errand, Came) {
+        loop {
+            let Some(joined) = self.tasks.join_next().await else { return std::future::pending().await };
+            if let Some(returned) = self.take(joined) {
+                return returned;
+            }
+        }
+    }
+
+    /// One that has come back by now.
+    pub fn try_returned(&mut self) -> Option<(ReleaseId, Errand, Came)> {
+        self.tasks.try_join_next().and_then(|joined| self.take(joined))
+    }
+
+    fn take(&mut self, joined: Result<(ReleaseId, Came), JoinError>) -> Option<(ReleaseId, Errand, Came)> {
+        // A panic there is ours, and ends the process as one here would.
+        let (id, came) = match joined {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let errand = self.away.remove(&id)?;
+        Some((id, errand, came))
+    }
+
+    /// Ends all of them, wherever they are, and begins no other.
+    pub async fn end(&mut self) {
+        self.waiting.clear();
+        self.tasks.shutdown().await;
+        self.away.clear();
+        self.executor.lane.resume();
+    }
+}
