@@ -99,6 +99,7 @@ const LIMITS: &[(&str, Reached)] = &[
     ),
     ("cluster/error.rs MESSAGE_MAX", Cut("src::cluster::error::a_page_of_a_webhook_is_cut_to_a_sentence")),
     ("cluster/lane.rs EVENTS_MAX", Later("Events are a courtesy; the record has the story")),
+    ("cluster/lane.rs HELD_MAX", Later("a wait, not an end")),
     ("cluster/lane.rs RETRY_MAX", Later("a wait, not an end")),
     (
         "cluster/lease.rs RENEW_DEADLINE",
@@ -110,6 +111,7 @@ const LIMITS: &[(&str, Reached)] = &[
     ),
     ("cluster/watch.rs RETRY_MAX", Later("a wait, not an end")),
     ("controller/asking.rs LOOKUPS_MAX", Later("the others are looked up after the next poll")),
+    ("controller/errands.rs WAITING_MAX", Later("the next lap has them")),
     ("controller/pulse.rs STEPS_MAX", Cut("daemon::metrics::a_thousand_rollouts_are_no_thousand_series")),
     ("controller/documents.rs UNPACKED_MAX", Told("limits::documents_that_unpack_to_a_bomb_are_none")),
 ];

@@ -222,12 +222,12 @@ impl Cache {
     pub(crate) fn knows(&self, feed: Feed, object: &ObjectMeta) -> bool {
         let (Some(namespace), Some(name)) = (&object.namespace, &object.name) else { return false };
         let (Ok(namespace), Ok(name)) = (namespace.parse(), name.parse()) else { return false };
+        let identity = (object.uid.as_deref(), object.resource_version.as_deref());
         let picture = self.picture();
         let known = picture.objects.get(&feed).and_then(|it| it.get(&ReleaseId { namespace, name }));
         known.is_some_and(|known| {
             let (uid, version) = known.identity();
-            object.uid.as_deref() == Some(uid.as_str())
-                && object.resource_version.as_deref() == Some(version.as_str())
+            identity == (Some(uid.as_str()), Some(version.as_str()))
         })
     }
 

@@ -128,12 +128,12 @@ impl Lane {
 
     /// Workloads are being written: this lane waits, but for announcements.
     pub fn pause(&self) {
-        self.busy.send_replace(true);
+        self.busy.send_if_modified(|busy| !std::mem::replace(busy, true));
     }
 
     /// This lane goes on.
     pub fn resume(&self) {
-        self.busy.send_replace(false);
+        self.busy.send_if_modified(|busy| std::mem::replace(busy, false));
     }
 
     /// Whether everything that was left here is written.

@@ -44,7 +44,10 @@ pub enum Came {
 enum Rank {
     /// Pods are to go back.
     Urgent,
+    /// Somebody waits for it.
     Usual,
+    /// Memory alone is written: another release's pods go first.
+    Quiet,
     /// A CloneSet that was just made is told its UID: others that are still to be made go first.
     Late,
 }
@@ -64,14 +67,13 @@ fn rank(decided: &Move, case: &Case) -> Rank {
     match decided.decision {
         Decision::RollBack | Decision::Fail => Rank::Urgent,
         Decision::Note if memory.is_some_and(|memory| memory.uid.is_none()) => Rank::Late,
-        Decision::Note
-        | Decision::Rest
+        Decision::Note | Decision::Complete => Rank::Quiet,
+        Decision::Rest
         | Decision::Hold
         | Decision::Create
         | Decision::Adopt
         | Decision::Enter(_)
         | Decision::Repair
-        | Decision::Complete
         | Decision::Remove => Rank::Usual,
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: wake → observe → plan → guard → execute → report.
 //!
-//! Watches, timers and Git only wake it. Everything is planned anew on each lap; what is incremental is observing.
+//! Watches, timers and Git only wake it. Everything is planned anew on each lap; what is incremental is observing. What a
+//! lap decides is carried out beside the loop, of several releases at once, and told when it is done.
 //!
 //! **Invariant:** nothing is written before everything was seen once, and a head is written down before it is used.
 

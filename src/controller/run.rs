@@ -31,7 +31,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const REST: u32 = 4;
 /// How long what the cluster remembers is gathered before Git is read by it: each move of a release changes it, and
 /// mostly says what Git was asked before.
-const LEARN: Duration = Duration::from_millis(100);
+const LEARN: Duration = Duration::from_millis(250);
 /// How often objects that are not ours, and stand in the way, are looked at again: they are not watched.
 const STRANGERS: Duration = Duration::from_secs(60);
 /// How often the loop turns where nothing happens: who watches it learns that it still does.
@@ -387,6 +387,8 @@ impl Controller {
     async fn take(&mut self, answer: Answer) {
         self.pulse.asking(None);
         let (git, observer) = (&mut self.git, &mut self.laps.observer);
+        // What a new head says, or that there is none, has no time to lose.
+        let mut is_news = false;
         match answer {
             Answer::Head(head) => {
                 self.pulse.count(|tally| tally.polled("answered"));
@@ -417,6 +419,7 @@ impl Controller {
                 }
                 if !git.has_read(head) {
                     told(head, &reading);
+                    is_news = true;
                 }
                 self.pulse.follows(committed_at);
                 let fetched_at = git.took(head);
@@ -428,6 +431,7 @@ impl Controller {
                 observer.take_reading(reading);
             }
             Answer::Unread(fault) => {
+                is_news = true;
                 self.fault(fault);
                 self.git.answered = true;
             }
@@ -437,6 +441,7 @@ impl Controller {
                     Fault::Refused { .. } => "refused",
                 };
                 self.pulse.count(|tally| tally.polled(came));
+                is_news = true;
                 self.fault(fault);
                 if self.git.silent(mirrored) {
                     return;
@@ -445,7 +450,7 @@ impl Controller {
             }
             Answer::Found(found, absent) => observer.take_documents(&found, &absent),
         }
-        self.lap();
+        if is_news { self.lap() } else { self.ask_for_lap() }
     }
 
     /// Goes on to a new head: it is written down before it is read.

@@ -82,7 +82,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "triton_lap_seconds",
         labels: &[],
-        help: "Time that laps of the control loop took, their writes included.",
+        help: "Time that laps of the control loop took: looking and deciding; writes go on beside them.",
         from: From::Histogram(|it| &it.vitals.tally.laps),
     },
     Metric {
