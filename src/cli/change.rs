@@ -85,12 +85,12 @@ impl<'a> Change<'a> {
         } else {
             self.say(self.goes(0, next));
         }
-        self.exchange();
         if let Some((memory, proven)) = self.light.seen.as_ref().and_then(Seen::unproven)
             && memory.template != self.release().template
         {
             self.say(format!("Before that, every pod on {} goes back to {proven}.", memory.version));
         }
+        self.exchange();
         let then = self.way.then(next);
         self.said.sentences.extend(then);
     }

@@ -9,6 +9,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 
+use crate::cluster::process::{has_ended, until};
+
 /// A control plane.
 pub struct Plane {
     dir: PathBuf,
@@ -73,9 +75,11 @@ impl Plane {
         assert!(sent.expect("kill runs").success(), "{program}: {name}");
     }
 
-    /// Kills one of its programs.
+    /// Kills one of its programs, and waits until it is no more.
     pub fn stop(&self, program: &str) {
         self.signal(program, "KILL");
+        let pid = std::fs::read_to_string(self.dir.join("pid").join(program)).expect("it was started");
+        until(&format!("{program} has ended"), || has_ended(pid.trim()).then_some(()));
     }
 
     /// Starts a program once more, as `up` did, with another text in the place of one in its command.

@@ -109,7 +109,12 @@ pub fn triton(kubeconfig: &Path, namespace: &str, folder: &Path) -> Command {
     let text = text.replace("context: { ", &format!("context: {{ namespace: {namespace}, "));
     let subject = kubeconfig.file_name().expect("a file");
     let copy = folder.join(subject);
-    std::fs::write(&copy, text).expect("a file");
+    // Others may be reading it.
+    if !std::fs::read_to_string(&copy).is_ok_and(|it| it == text) {
+        let new = tempfile::NamedTempFile::new_in(folder).expect("a file");
+        std::fs::write(new.path(), text).expect("a file");
+        new.persist(&copy).expect("a file");
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_triton"));
     command.env("KUBECONFIG", copy).env("NO_COLOR", "1").stdin(Stdio::null());
     command
@@ -121,6 +126,11 @@ pub fn says(command: &mut Command) -> String {
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{command:?}\n{out}{err}");
     out.into_owned()
+}
+
+/// Whether a process has ended, reaped or not.
+pub fn has_ended(id: &str) -> bool {
+    std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default().is_empty()
 }
 
 /// Looks again and again until there is something to see.

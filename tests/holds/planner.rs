@@ -202,6 +202,7 @@ fn adopted() -> Vec<Story> {
                 (live.status.replicas, live.status.updated) = (7, 7);
             }),
         ),
+        ("to be adopted at zero replicas", stranger(true, |live| live.replicas = 0)),
         ("to be adopted on an old fetch", with(stranger(true, |_| {}), late)),
     ]
 }
