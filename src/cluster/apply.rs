@@ -12,10 +12,10 @@ use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
 use crate::fields::sole;
 use crate::model::{ResourceVersion, Uid};
-use crate::objects::ObjectKey;
 use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
 use crate::objects::kind::Api;
 use crate::objects::record;
+use crate::objects::{CloneSetVersion, Kind, ObjectKey};
 use crate::world::{Action, Expect, Write};
 
 /// Longest wait for an answer. A lease lasts 15 s and is renewed by 10 s at the latest: a write that was sent while
@@ -116,9 +116,12 @@ impl Cluster {
 
     async fn carry(&self, target: Target<'_>, action: &Action, mode: Mode) -> Result<Option<Value>, Error> {
         let broken = |error: kube::core::request::Error| Error::Malformed(error.to_string());
+        let (target, version) = self.on_the_wire(target);
         match action {
             Action::Apply { body, expect } => {
-                let patch = Patch::Apply(with_preconditions(body, target, expect));
+                let mut body = with_preconditions(body, target, expect);
+                version.inspect(|it| it.encode(&mut body));
+                let patch = Patch::Apply(body);
                 let mut params = PatchParams::apply(FIELD_MANAGER).force();
                 params.dry_run = mode == Mode::Rehearsal;
                 let request = target.request();
@@ -131,10 +134,10 @@ impl Cluster {
                 let sent = self.in_time(self.client().request(request), target.attempt("patch")).await;
                 match (sent, expect) {
                     (Err(Error::Conflict), Expect::Absent) => Err(Error::Exists),
-                    (sent, _) => sent.map(Some),
+                    (sent, _) => sent.map(|object| Some(decoded(object, version))),
                 }
             }
-            Action::TakeOver { uid, version } => self.take_over(target, uid, version, mode).await,
+            Action::TakeOver { uid, version: seen } => self.take_over(target, uid, seen, mode).await,
             Action::Delete { uid, version } => {
                 let same =
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
@@ -148,6 +151,12 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// How an object is named on the wire, and the shape that a CloneSet has there.
+    fn on_the_wire<'a>(&self, target: Target<'a>) -> (Target<'a>, Option<CloneSetVersion>) {
+        let version = (target.api == Kind::CloneSet.api()).then(|| self.clonesets());
+        (Target { api: version.map_or(target.api, CloneSetVersion::api), ..target }, version)
     }
 
     /// Takes from other managers what we own too, of this very object, unchanged.
@@ -166,7 +175,10 @@ impl Cluster {
         let Some(owners) = sole(&object, FIELD_MANAGER) else { return Ok(Some(object)) };
         // The version makes it this very object.
         let metadata = json!({"managedFields": owners, "resourceVersion": version.as_str()});
-        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let mut body = json!({"metadata": metadata});
+        let (target, shape) = self.on_the_wire(target);
+        shape.inspect(|it| it.encode(&mut body));
+        let patch = Patch::Merge(body);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             dry_run: mode == Mode::Rehearsal,
@@ -174,15 +186,33 @@ impl Cluster {
         };
         let request = target.request().patch(target.name, &params, &patch);
         let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
-        self.in_time(self.client().request(request), target.attempt("patch")).await.map(Some)
+        let taken = self.in_time(self.client().request(request), target.attempt("patch")).await;
+        taken.map(|object| Some(decoded(object, shape)))
     }
 
-    /// Reads one object; `None` where there is none.
+    /// Reads one object; `None` where there is none. A CloneSet is looked for in the other version where the one that was
+    /// served last is not.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub async fn read(&self, target: Target<'_>) -> Result<Option<Value>, Error> {
+        let (first, version) = self.on_the_wire(target);
+        let (seen, version) = match (self.get(first).await, version) {
+            (Err(Error::NotServed(_)), Some(version)) => {
+                let version = version.other();
+                let seen = self.get(Target { api: version.api(), ..target }).await;
+                if seen.is_ok() {
+                    self.ask_clonesets_in(version);
+                }
+                (seen, Some(version))
+            }
+            (seen, version) => (seen, version),
+        };
+        seen.map(|it| it.map(|object| decoded(object, version)))
+    }
+
+    async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Error> {
         let request = target.request().get(target.name, &kube::api::GetParams::default());
         let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
         match self.in_time(self.client().request(request), target.attempt("get")).await {
@@ -207,6 +237,11 @@ impl Cluster {
         self.requests().note(verb, answer.as_ref().map_or_else(Error::category, |_| OK));
         answer
     }
+}
+
+fn decoded(mut object: Value, version: Option<CloneSetVersion>) -> Value {
+    version.inspect(|it| it.decode(&mut object));
+    object
 }
 
 /// The body as it is sent: with what names the object, and with what must be there.

@@ -16,7 +16,7 @@ use crate::cluster::cache::{Cache, Feed, Seen};
 use crate::cluster::connect::{Cluster, WATCH_SECONDS};
 use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
-use crate::objects::Kind;
+use crate::objects::CloneSetVersion;
 use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON};
 use crate::objects::kind::Api as Served;
 
@@ -41,9 +41,9 @@ const NOBODY: &str = "triton.io";
 const RECHECK_FORBIDDEN: Duration = Duration::from_secs(30);
 
 impl Feed {
-    fn served(self) -> Served {
+    fn served(self, cluster: &Cluster) -> Served {
         match self {
-            Self::CloneSets => Kind::CloneSet.api(),
+            Self::CloneSets => cluster.clonesets().api(),
             Self::Companions(kind) => kind.api(),
             Self::Records => RECORDS,
         }
@@ -64,8 +64,8 @@ impl Feed {
         }
     }
 
-    fn attempt(self) -> Attempt {
-        let api = self.served();
+    fn attempt(self, cluster: &Cluster) -> Attempt {
+        let api = self.served(cluster);
         Attempt {
             verb: "list",
             resource: api.plural.to_owned(),
@@ -86,10 +86,10 @@ pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
 }
 
 async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
-    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource(feed.served()));
+    let all = || -> Api<DynamicObject> { Api::all_with(cluster.client(), &resource(feed.served(&cluster))) };
+    let mut api = all();
     let mut events = pin!(watcher(api.clone(), feed.config()));
-    let mut list = BTreeMap::new();
-    let mut is_listing = true;
+    let (mut list, mut is_listing) = (BTreeMap::new(), true);
     let mut delay = RETRY_FIRST;
     let mut failed_at: Option<Instant> = None;
     loop {
@@ -107,7 +107,7 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 list.clear();
                 is_listing = true;
             }
-            Ok(Event::InitApply(object)) => list.extend(seen(feed, &object)),
+            Ok(Event::InitApply(object)) => list.extend(seen(&cluster, feed, &object)),
             Ok(Event::InitDone) => {
                 tracing::debug!(feed = ?feed, objects = list.len(), "listed");
                 cluster.requests().note("list", OK);
@@ -116,33 +116,35 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 delay = RETRY_FIRST;
             }
             Ok(Event::Apply(object)) => {
-                if let Some((id, seen)) = seen(feed, &object) {
-                    cache.put(feed, id, seen);
-                }
+                seen(&cluster, feed, &object).into_iter().for_each(|(id, seen)| cache.put(feed, id, seen));
             }
             Ok(Event::Delete(object)) => {
-                if let Some((id, seen)) = seen(feed, &object) {
-                    cache.remove(feed, &id, &seen);
-                }
+                seen(&cluster, feed, &object)
+                    .into_iter()
+                    .for_each(|(id, seen)| cache.remove(feed, &id, &seen));
             }
             Err(error) => {
                 let verb = verb(&error);
-                let error = classify(error, feed);
+                let error = classify(error, feed.attempt(&cluster));
                 cluster.requests().note(verb, error.category());
+                if feed == Feed::CloneSets && matches!(error, Error::NotServed(_)) {
+                    cluster.ask_clonesets_in(cluster.clonesets().other());
+                    (api, is_listing) = (all(), true);
+                    events.set(watcher(api.clone(), feed.config()));
+                    if cluster.clonesets() == CloneSetVersion::V1beta1 {
+                        continue;
+                    }
+                }
                 if failed_at.is_some_and(|at| at.elapsed() > 2 * RETRY_MAX) {
                     delay = RETRY_FIRST;
                 }
-                let wait = match (&error, feed) {
-                    (Error::NotServed(_), _) => feed.recheck(),
-                    (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
-                    _ => delay,
-                };
+                let wait = wait_after(&error, feed, delay);
                 tracing::debug!(feed = ?feed, category = error.category(), %error, "watch interrupted");
                 let is_blind = verb == "watch" && matches!(error, Error::Forbidden(_));
                 cache.stopped(feed, error);
                 tokio::time::sleep(wait).await;
                 if is_blind {
-                    while !may_watch(&api, feed).await {
+                    while !may_watch(&api, feed.attempt(&cluster)).await {
                         tokio::time::sleep(wait).await;
                     }
                     cache.resumed(feed);
@@ -154,23 +156,34 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     }
 }
 
+fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
+    match (error, feed) {
+        (Error::NotServed(_), _) => feed.recheck(),
+        (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
+        _ => delay,
+    }
+}
+
 /// Whether a watch may be begun. One that goes on after it was forbidden tells nobody so: the right is asked for first.
 /// What else is wrong, and stays so, the watch itself will tell.
-async fn may_watch(api: &Api<DynamicObject>, feed: Feed) -> bool {
+async fn may_watch(api: &Api<DynamicObject>, attempt: Attempt) -> bool {
     let nobody = WatchParams::default().fields(&format!("metadata.name={NOBODY}")).timeout(1);
     let asked = tokio::time::timeout(REQUEST_TIMEOUT, api.watch(&nobody, "0")).await;
     match asked {
         Ok(Ok(_)) => true,
         Ok(Err(error)) => {
-            let error = Error::from_kube(error, feed.attempt());
+            let error = Error::from_kube(error, attempt);
             !error.is_transient() && !matches!(error, Error::Forbidden(_))
         }
         Err(_) => false,
     }
 }
 
-fn seen(feed: Feed, object: &DynamicObject) -> Option<(crate::model::ReleaseId, Seen)> {
-    let value = serde_json::to_value(object).ok()?;
+fn seen(cluster: &Cluster, feed: Feed, object: &DynamicObject) -> Option<(crate::model::ReleaseId, Seen)> {
+    let mut value = serde_json::to_value(object).ok()?;
+    if feed == Feed::CloneSets {
+        cluster.clonesets().decode(&mut value);
+    }
     Seen::of(feed, &value)
 }
 
@@ -184,12 +197,12 @@ const fn verb(error: &watcher::Error) -> &'static str {
     }
 }
 
-fn classify(error: watcher::Error, feed: Feed) -> Error {
+fn classify(error: watcher::Error, attempt: Attempt) -> Error {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Error::from_kube(error, feed.attempt()),
-        watcher::Error::WatchError(status) => Error::from_kube(kube::Error::Api(status), feed.attempt()),
+        | watcher::Error::WatchFailed(error) => Error::from_kube(error, attempt),
+        watcher::Error::WatchError(status) => Error::from_kube(kube::Error::Api(status), attempt),
         watcher::Error::NoResourceVersion => Error::Malformed("a list without a resourceVersion".to_owned()),
     }
 }

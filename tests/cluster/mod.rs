@@ -22,5 +22,6 @@ mod traces;
 mod traces_apply;
 mod traces_world;
 mod vectors;
+mod version;
 mod witness;
 mod writer;
