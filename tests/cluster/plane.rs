@@ -138,6 +138,10 @@ impl Plane {
 impl Drop for Plane {
     fn drop(&mut self) {
         if self.own.is_some() {
+            if std::thread::panicking() {
+                let mut tails = Command::new("bash");
+                let _ = tails.args(["-c", "tail -n 5 * >&2"]).current_dir(self.dir.join("log")).status();
+            }
             let _ = script("down").arg(&self.dir).status();
         }
     }
