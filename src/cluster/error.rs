@@ -1,11 +1,18 @@
 //! What can go wrong with the API server, and the sentence for the person who can mend it.
 
+use std::time::Duration;
+
 use kube::core::Status;
 
 use crate::model::{Gate, Hold, Lift, LiftKind};
 
 /// Longest text of the API server that is passed on, in characters: admission webhooks write pages.
 const MESSAGE_MAX: usize = 400;
+/// Seconds that an API server with too much to do asks to wait (`retryAfter` in apiserver's `filters/maxinflight.go`): of
+/// a watch's answer the head, where it says so, cannot be seen.
+const BUSY: u32 = 1;
+/// The longest wait that a server is heard with: nobody but the daemon would end a longer one.
+const ASKED_MAX: Duration = Duration::from_secs(600);
 
 /// What was tried: for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +61,7 @@ pub enum Error {
     #[error("the namespace {0} does not exist")]
     NoNamespace(String),
     /// The server is overloaded, starting, or cannot be reached.
-    #[error("the API server is not available: {message}")]
+    #[error("the API server is not available: {message}{}", asked(*retry_after))]
     Unavailable {
         /// What it said.
         message: String,
@@ -80,6 +87,10 @@ pub enum Error {
 
 fn dotted(group: &str) -> String {
     if group.is_empty() { String::new() } else { format!(".{group}") }
+}
+
+fn asked(seconds: Option<u32>) -> String {
+    seconds.map_or_else(String::new, |it| format!("; it asks to wait {it} s"))
 }
 
 fn place(namespace: &str) -> String {
@@ -142,6 +153,28 @@ impl Error {
         }
     }
 
+    /// As a server says it that asks, in the head of its answer, to wait for so many seconds.
+    #[must_use]
+    pub fn asked_to_wait(self, seconds: Option<u32>) -> Self {
+        match self {
+            Self::Unavailable { message, retry_after } => {
+                Self::Unavailable { message, retry_after: seconds.or(retry_after) }
+            }
+            other => other,
+        }
+    }
+
+    /// How long the server is left alone, because it asked for that.
+    #[must_use]
+    pub fn asked(&self) -> Duration {
+        match self {
+            Self::Unavailable { retry_after, .. } => {
+                ASKED_MAX.min(Duration::from_secs(retry_after.unwrap_or_default().into()))
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
     fn from_status(status: &Status, attempt: Attempt) -> Self {
         let message = short(&status.message);
         let details = status.details.as_ref();
@@ -170,7 +203,8 @@ impl Error {
             }
             429 | 500..=599 => {
                 let seconds = details.map(|it| it.retry_after_seconds).filter(|it| *it > 0);
-                Self::Unavailable { message, retry_after: seconds }
+                let least = (status.code == 429).then_some(BUSY);
+                Self::Unavailable { message, retry_after: seconds.or(least) }
             }
             // Webhooks say it in one way, policies (ValidatingAdmissionPolicy) in another.
             _ if ["denied the request", "denied request"].iter().any(|it| status.message.contains(it)) => {

@@ -160,7 +160,7 @@ fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
     match (error, feed) {
         (Error::NotServed(_), _) => feed.recheck(),
         (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
-        _ => delay,
+        _ => delay.max(error.asked()),
     }
 }
 
