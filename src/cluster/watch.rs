@@ -30,6 +30,9 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 /// Longest wait for one page of a list. A watch may be silent for minutes, and a list may not: one whose answer was lost
 /// is asked for again.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a watch may be silent about a write of ours. One whose connection was lost without a word is noticed while a
+/// rollout moves, and not only when it should have ended by itself.
+const ECHO: Duration = Duration::from_secs(15);
 /// How soon a kind without which nothing works is asked for again, where the cluster does not serve it.
 const RECHECK: Duration = Duration::from_secs(10);
 /// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
@@ -93,12 +96,12 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     let mut delay = RETRY_FIRST;
     let mut failed_at: Option<Instant> = None;
     loop {
-        let patience = if is_listing { PAGE_TIMEOUT } else { Duration::MAX };
+        let patience = if is_listing { PAGE_TIMEOUT } else { ECHO };
         let Ok(event) = tokio::time::timeout(patience, events.next()).await else {
-            let error = Error::TimedOut(PAGE_TIMEOUT.as_secs());
-            cluster.requests().note("list", error.category());
-            cache.stopped(feed, error);
-            events.set(watcher(api.clone(), feed.config()));
+            if is_listing || cache.is_silent(feed, ECHO) {
+                given_up(&cluster, &cache, feed, is_listing);
+                events.set(watcher(api.clone(), feed.config()));
+            }
             continue;
         };
         let Some(event) = event else { return };
@@ -116,9 +119,11 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 delay = RETRY_FIRST;
             }
             Ok(Event::Apply(object)) => {
+                cache.heard(feed, &object.metadata);
                 seen(&cluster, feed, &object).into_iter().for_each(|(id, seen)| cache.put(feed, id, seen));
             }
             Ok(Event::Delete(object)) => {
+                cache.heard(feed, &object.metadata);
                 seen(&cluster, feed, &object)
                     .into_iter()
                     .for_each(|(id, seen)| cache.remove(feed, &id, &seen));
@@ -127,11 +132,11 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 let verb = verb(&error);
                 let error = classify(error, feed.attempt(&cluster));
                 cluster.requests().note(verb, error.category());
-                if feed == Feed::CloneSets && matches!(error, Error::NotServed(_)) {
-                    cluster.ask_clonesets_in(cluster.clonesets().other());
+                if begins_anew(&cluster, feed, &error) {
                     (api, is_listing) = (all(), true);
                     events.set(watcher(api.clone(), feed.config()));
-                    if cluster.clonesets() == CloneSetVersion::V1beta1 {
+                    if matches!(error, Error::NotServed(_)) && cluster.clonesets() == CloneSetVersion::V1beta1
+                    {
                         continue;
                     }
                 }
@@ -144,9 +149,7 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 cache.stopped(feed, error);
                 tokio::time::sleep(wait).await;
                 if is_blind {
-                    while !may_watch(&api, feed.attempt(&cluster)).await {
-                        tokio::time::sleep(wait).await;
-                    }
+                    until_allowed(&api, feed.attempt(&cluster), wait).await;
                     cache.resumed(feed);
                 }
                 failed_at = Some(Instant::now());
@@ -156,11 +159,41 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     }
 }
 
+fn given_up(cluster: &Cluster, cache: &Cache, feed: Feed, is_listing: bool) {
+    let (verb, waited) = if is_listing { ("list", PAGE_TIMEOUT) } else { ("watch", ECHO) };
+    let error = Error::TimedOut(waited.as_secs());
+    cluster.requests().note(verb, error.category());
+    if !is_listing {
+        let seconds = waited.as_secs();
+        tracing::warn!("the watch of {feed} is silent about a write of {seconds} s ago: it is begun anew");
+    }
+    cache.stopped(feed, error);
+}
+
+/// Whether everything is listed again after this: what was seen last is too old to go on from, which kube takes for news
+/// only where an event says so; or CloneSets are asked for in the other version from now on.
+fn begins_anew(cluster: &Cluster, feed: Feed, error: &Error) -> bool {
+    match (error, feed) {
+        (Error::Gone, _) => true,
+        (Error::NotServed(_), Feed::CloneSets) => {
+            cluster.ask_clonesets_in(cluster.clonesets().other());
+            true
+        }
+        _ => false,
+    }
+}
+
 fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
     match (error, feed) {
         (Error::NotServed(_), _) => feed.recheck(),
         (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
         _ => delay.max(error.asked()),
+    }
+}
+
+async fn until_allowed(api: &Api<DynamicObject>, attempt: Attempt, wait: Duration) {
+    while !may_watch(api, attempt.clone()).await {
+        tokio::time::sleep(wait).await;
     }
 }
 

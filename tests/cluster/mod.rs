@@ -3,6 +3,7 @@
 
 mod admission;
 mod adopt;
+mod between;
 mod deploy;
 mod forge;
 mod forge_away;
@@ -23,5 +24,6 @@ mod traces_apply;
 mod traces_world;
 mod vectors;
 mod version;
+mod wire;
 mod witness;
 mod writer;

@@ -91,6 +91,13 @@ spec:
         self.daemon_of(self.state.path())
     }
 
+    /// The daemon, which reaches the API server in its own way.
+    pub fn daemon_by(&self, kubeconfig: &Path) -> Daemon {
+        let (namespace, state) = (self.namespace, self.state.path());
+        let place = Place { namespace, repository: &self.repository, branch: namespace, state };
+        Daemon::by(kubeconfig, &place, &[])
+    }
+
     /// A daemon with a state of its own.
     pub fn daemon_of(&self, state: &Path) -> Daemon {
         self.daemon_in(self.namespace, state)
