@@ -51,6 +51,9 @@ pub enum Error {
     /// Admission said no: a webhook, a quota, a namespace that is being deleted.
     #[error("admission denied it: {0}")]
     Denied(String),
+    /// The write was taken, and something on the way made another one of it.
+    #[error("a mutating webhook changes what is written: {0}")]
+    Rewritten(String),
     /// The object breaks its schema or a validation.
     #[error("the API server finds the object invalid: {0}")]
     Invalid(String),
@@ -108,6 +111,7 @@ impl Error {
             Self::Forbidden(_) => "forbidden",
             Self::Unauthorized(_) => "unauthorized",
             Self::Denied(_) => "denied",
+            Self::Rewritten(_) => "rewritten",
             Self::Invalid(_) => "invalid",
             Self::NotServed(_) => "not-served",
             Self::NoNamespace(_) => "no-namespace",
@@ -131,6 +135,7 @@ impl Error {
             | Self::Forbidden(_)
             | Self::Unauthorized(_)
             | Self::Denied(_)
+            | Self::Rewritten(_)
             | Self::Invalid(_)
             | Self::NotServed(_)
             | Self::NoNamespace(_)
@@ -237,6 +242,7 @@ impl Error {
             | Self::Gone
             | Self::Unauthorized(_)
             | Self::Denied(_)
+            | Self::Rewritten(_)
             | Self::Invalid(_)
             | Self::NoNamespace(_)
             | Self::Unavailable { .. }
@@ -256,6 +262,8 @@ impl Error {
             Self::Denied(_) => {
                 Lift::by(LiftKind::Commit).command("commit what admission asks for, or change its rule")
             }
+            Self::Rewritten(_) => Lift::by(LiftKind::Cluster)
+                .command("kubectl get mutatingwebhookconfigurations, and change its rule"),
             Self::Invalid(_) => Lift::by(LiftKind::Commit).command("mend the field that it names, in Git"),
             Self::NoNamespace(name) => {
                 Lift::by(LiftKind::Cluster).command(format!("kubectl create namespace {name}"))

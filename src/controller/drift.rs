@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::cluster::SeenCloneSet;
 use crate::cluster::project;
+use crate::cluster::{Error, SeenCloneSet};
 use crate::fields::{FieldChange, Fingerprint, Stand, compare, drift};
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::spec::{Body, Release};
 use crate::world::{Drift, Memory, Policy};
+
+/// Most changes that are told at once: whoever mends one sees the others.
+const TOLD_MAX: usize = 3;
 
 /// What the server made of our last apply of an object: differences that are there from the beginning are no drift.
 struct Echo {
@@ -48,6 +51,11 @@ impl Echoes {
         let wanted = asked(sent);
         let stand = project::stand(returned);
         let differences = differences(&wanted, &stand);
+        let known = self.0.get(key).is_some_and(|it| it.differences == differences);
+        if !known && !differences.is_empty() {
+            let told = told(&differences);
+            tracing::info!(object = %key, "a mutating webhook changes what is written, which is no drift: {told}");
+        }
         if differences.is_empty() {
             self.0.remove(key);
         } else {
@@ -122,6 +130,31 @@ impl Echoes {
     }
 }
 
+/// What the server made of what the rollout decides in a CloneSet, where that is not what was sent: to write it once more
+/// would have the same end.
+#[must_use]
+pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
+    if sent.get("kind").and_then(Value::as_str) != Some("CloneSet") {
+        return None;
+    }
+    let mut wanted = json!({"spec": {"updateStrategy": {}}});
+    wanted["spec"]["replicas"] = sent["spec"]["replicas"].clone();
+    for name in ["partition", "paused"] {
+        wanted["spec"]["updateStrategy"][name] = sent["spec"]["updateStrategy"][name].clone();
+    }
+    let changes = compare(&wanted, returned);
+    (!changes.is_empty()).then(|| Error::Rewritten(told(&changes)))
+}
+
+fn told(changes: &[FieldChange]) -> String {
+    let value = |it: &Value| if it.is_null() { "nothing".to_owned() } else { it.to_string() };
+    let told = changes.iter().take(TOLD_MAX).map(|it| {
+        let found = it.found.as_ref().map_or_else(|| "nothing".to_owned(), value);
+        format!("{} was to be {}, and is {found}", it.path, value(&it.wanted))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
 /// What of a body that was sent is compared later.
 fn asked(sent: &Value) -> Value {
     let mut wanted = sent.clone();
@@ -152,7 +185,6 @@ fn is_template(change: &FieldChange) -> bool {
 mod tests {
     use super::*;
     use crate::objects::Kind;
-    use serde_json::json;
 
     fn key() -> ObjectKey {
         ObjectKey { kind: Kind::Service, namespace: "shop".parse().unwrap(), name: "web".parse().unwrap() }
@@ -177,6 +209,19 @@ mod tests {
         assert_eq!(changes(&echoes, &service("edited", "rewritten")), 1);
         echoes.note(&key(), &sent, &sent);
         assert_eq!(changes(&echoes, &returned), 1);
+    }
+
+    #[test]
+    fn what_the_server_makes_of_the_rollouts_own_fields_is_named() {
+        let cloneset = |partition: Value| json!({"kind": "CloneSet", "spec": {"replicas": 3, "updateStrategy": {"partition": partition, "paused": false}}});
+        let sent = cloneset("99%".into());
+        let mut returned = sent.clone();
+        returned["spec"]["updateStrategy"].as_object_mut().unwrap().remove("paused");
+        assert_eq!(rewritten(&sent, &returned), None, "what is absent is false");
+        let told = rewritten(&sent, &cloneset(0.into())).unwrap().to_string();
+        assert!(told.ends_with("spec.updateStrategy.partition was to be \"99%\", and is 0"), "{told}");
+        assert_eq!(rewritten(&json!({"kind": "CloneSet", "metadata": {}}), &sent), None, "marks alone");
+        assert_eq!(rewritten(&service("A", "b"), &service("A", "c")), None);
     }
 
     #[test]

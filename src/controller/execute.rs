@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease};
+use crate::controller::drift::rewritten;
 use crate::controller::pulse::Pulse;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
@@ -121,7 +122,15 @@ impl Executor {
             let sent = self.send(write, may_go).await;
             self.pulse.beat();
             match sent {
-                Ok(written) => carried.written.push(written),
+                Ok(written) => {
+                    let applied = written.applied.as_ref();
+                    let rewritten = applied.and_then(|(sent, returned)| rewritten(sent, returned));
+                    carried.written.push(written);
+                    if let Some(error) = rewritten {
+                        carried.refused = Some((write.object.clone(), error));
+                        break;
+                    }
+                }
                 Err(error) => {
                     carried.refused = Some((write.object.clone(), error));
                     break;
