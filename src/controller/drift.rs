@@ -9,7 +9,7 @@ use crate::cluster::project;
 use crate::cluster::{Error, SeenCloneSet};
 use crate::fields::{FieldChange, Fingerprint, Stand, compare, drift};
 use crate::model::ReleaseId;
-use crate::objects::ObjectKey;
+use crate::objects::{ObjectKey, keys};
 use crate::plan::body;
 use crate::spec::{Body, Release};
 use crate::world::{Drift, Memory, Policy};
@@ -130,7 +130,7 @@ impl Echoes {
     }
 }
 
-/// What the server made of what the rollout decides in a CloneSet, where that is not what was sent: to write it once more
+/// What the server made of what the rollout decides in a CloneSet, and of memory, where that is not what was sent: to write it once more
 /// would have the same end.
 #[must_use]
 pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
@@ -141,6 +141,10 @@ pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
     wanted["spec"]["replicas"] = sent["spec"]["replicas"].clone();
     for name in ["partition", "paused"] {
         wanted["spec"]["updateStrategy"][name] = sent["spec"]["updateStrategy"][name].clone();
+    }
+    let annotations = sent.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
+    for (name, value) in annotations.filter(|(name, _)| keys::MEMORY.contains(&name.as_str())) {
+        wanted["metadata"]["annotations"][name] = value.clone();
     }
     let changes = compare(&wanted, returned);
     (!changes.is_empty()).then(|| Error::Rewritten(told(&changes)))
@@ -159,7 +163,7 @@ fn told(changes: &[FieldChange]) -> String {
 fn asked(sent: &Value) -> Value {
     let mut wanted = sent.clone();
     if let Some(annotations) = wanted.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|name, _| !crate::objects::keys::MEMORY.contains(&name.as_str()));
+        annotations.retain(|name, _| !keys::MEMORY.contains(&name.as_str()));
     }
     if wanted.get("kind").and_then(Value::as_str) == Some("CloneSet") {
         without_rollout(&mut wanted);
@@ -220,7 +224,12 @@ mod tests {
         assert_eq!(rewritten(&sent, &returned), None, "what is absent is false");
         let told = rewritten(&sent, &cloneset(0.into())).unwrap().to_string();
         assert!(told.ends_with("spec.updateStrategy.partition was to be \"99%\", and is 0"), "{told}");
-        assert_eq!(rewritten(&json!({"kind": "CloneSet", "metadata": {}}), &sent), None, "marks alone");
+        let mut marks =
+            json!({"kind": "CloneSet", "metadata": {"annotations": {"note": "x", keys::STEP: "2"}}});
+        let told = rewritten(&marks, &sent).unwrap().to_string();
+        assert!(told.contains("triton.io/step") && told.ends_with("is nothing"), "{told}");
+        marks["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::STEP);
+        assert_eq!(rewritten(&marks, &sent), None, "what people write is compared as ever");
         assert_eq!(rewritten(&service("A", "b"), &service("A", "c")), None);
     }
 
@@ -228,7 +237,7 @@ mod tests {
     fn what_the_rollout_decides_is_not_compared() {
         let mut object = json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}}, "spec": {
             "replicas": 3, "updateStrategy": {"partition": "50%", "paused": false, "type": "ReCreate"}}});
-        object["metadata"]["annotations"][crate::objects::keys::STEP] = "2".into();
+        object["metadata"]["annotations"][keys::STEP] = "2".into();
         assert_eq!(
             asked(&object),
             json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}},
