@@ -123,9 +123,12 @@ impl CloneSetVersion {
         }
     }
 
-    /// Takes an object that was read in this version out of its shape.
+    /// Takes an object that was read in this version out of its shape. One that says of which version it is, is believed: a
+    /// watch goes on in the version in which it was begun.
     pub fn decode(self, object: &mut Value) {
         let (alpha, beta) = (Self::V1alpha1.api().api_version(), Self::V1beta1.api().api_version());
+        let named = object.get("apiVersion").and_then(Value::as_str);
+        let is_newer = named.map_or(self == Self::V1beta1, |named| named == beta);
         for entry in entries(object).filter(|it| it["apiVersion"] == beta) {
             put(entry, &["apiVersion"], Some(alpha.as_str().into()));
             // Silence about the claims' reuse says something else there.
@@ -137,12 +140,9 @@ impl CloneSetVersion {
                 put(entry, &in_set(&to), set);
             }
         }
-        match self {
-            Self::V1alpha1 => {}
-            Self::V1beta1 => {
-                decode(object);
-                put(object, &["apiVersion"], Some(alpha.into()));
-            }
+        if is_newer {
+            decode(object);
+            put(object, &["apiVersion"], Some(alpha.into()));
         }
     }
 }
@@ -369,6 +369,15 @@ mod tests {
             entry["fieldsV1"]["f:spec"]["f:updateStrategy"],
             json!({"f:type": {}, "f:rollingUpdate": {"f:podUpdatePolicy": {}, "f:partition": {}}})
         );
+    }
+
+    #[test]
+    fn an_object_is_taken_for_what_it_says_it_is() {
+        let older = alpha(json!({"updateStrategy": {"type": "InPlaceOnly", "partition": 1}}));
+        assert_eq!(decoded(older.clone()), older);
+        let mut newer = encoded(older.clone());
+        CloneSetVersion::V1alpha1.decode(&mut newer);
+        assert_eq!(newer, older);
     }
 
     #[test]
