@@ -345,7 +345,17 @@ fn closed() -> Vec<Story> {
             });
         })
     };
+    let in_place_only = with(starting(), |world| {
+        edit_intent(world, |intent| {
+            let body = &mut Arc::make_mut(&mut intent.release).cloneset;
+            let mut value = body.value.open();
+            value["spec"]["updateStrategy"]["type"] = "InPlaceOnly".into();
+            value["spec"]["template"]["spec"]["priorityClassName"] = "high".into();
+            body.value = Compact::of(&value);
+        });
+    });
     vec![
+        ("a template that cannot come in place", in_place_only),
         ("suspended in Git", suspended(starting())),
         ("suspended in Git in the middle", suspended(canary())),
         ("frozen", frozen(None)),
