@@ -227,7 +227,7 @@ mod tests {
         let mut marks =
             json!({"kind": "CloneSet", "metadata": {"annotations": {"note": "x", keys::STEP: "2"}}});
         let told = rewritten(&marks, &sent).unwrap().to_string();
-        assert!(told.contains("triton.io/step") && told.ends_with("is nothing"), "{told}");
+        assert!(told.contains(keys::STEP) && told.ends_with("is nothing"), "{told}");
         marks["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::STEP);
         assert_eq!(rewritten(&marks, &sent), None, "what people write is compared as ever");
         assert_eq!(rewritten(&service("A", "b"), &service("A", "c")), None);
