@@ -238,7 +238,7 @@ impl Lane {
             tracing::warn!(release = %id, category = error.category(), "{message}");
         }
         let wait = before.map_or(RETRY_FIRST, |it| RETRY_MAX.min(it.wait * 2));
-        let failure = Failure { at: Instant::now() + wait, wait, error };
+        let failure = Failure { at: Instant::now() + wait.max(error.asked()), wait, error };
         let tells = failure.is_told() && (is_news || !was_told);
         queue.failures.insert(id.clone(), failure);
         // Something newer may have been left here meanwhile.
@@ -372,9 +372,10 @@ async fn delete_record(cluster: &Cluster, cache: &Cache, id: &ReleaseId) -> Resu
 }
 
 async fn write_note(cluster: &Cluster, id: &ReleaseId, note: &Note) -> Result<(), Error> {
+    let api = cluster.clonesets().api();
     let regarding = json!({
-        "apiVersion": crate::objects::Kind::CloneSet.api().api_version(),
-        "kind": crate::objects::Kind::CloneSet.api().kind,
+        "apiVersion": api.api_version(),
+        "kind": api.kind,
         "namespace": id.namespace.as_str(),
         "name": id.name.as_str(),
         "uid": note.about.as_ref().map(Uid::as_str).unwrap_or_default(),

@@ -16,7 +16,7 @@ use crate::cluster::{
 };
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
-use crate::controller::execute::Executor;
+use crate::controller::execute::{Executor, Rewritten};
 use crate::controller::lap::Laps;
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Stage};
@@ -108,6 +108,7 @@ impl Controller {
             lane: lane.clone(),
             lease: lease.clone(),
             pulse: pulse.clone(),
+            rewritten: Rewritten::default(),
         });
         let mut observer = Observer::new(cache.clone(), lane.clone(), policy);
         observer.rivals = Rivals::new(settings.observe.is_none().then(|| cluster.namespace()));

@@ -23,7 +23,12 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it as `subject`, with its lease in `namespace`, for the branch `branch` of `repository`.
     pub fn start(plane: &Plane, subject: &str, place: &Place<'_>, more: &[&str]) -> Self {
-        let mut run = triton(&plane.kubeconfig(subject), place.namespace, place.state);
+        Self::by(&plane.kubeconfig(subject), place, more)
+    }
+
+    /// Starts it with a kubeconfig of its own.
+    pub fn by(kubeconfig: &Path, place: &Place<'_>, more: &[&str]) -> Self {
+        let mut run = triton(kubeconfig, place.namespace, place.state);
         run.args(["run", "--interval", "1s", "--log", "json", "--repo", place.repository]);
         run.args(["--branch", place.branch, "--state"]).arg(place.state.join("mirror")).args(more);
         let mut child = run.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
