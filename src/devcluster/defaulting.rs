@@ -382,7 +382,11 @@ mod tests {
             "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "r/app:A"}]}}}});
         body["spec"]["updateStrategy"] = json!({"paused": false});
         admit_cloneset(&mut body);
-        assert_eq!(body["spec"]["updateStrategy"].get("paused"), None, "it was written anew with its defaults");
+        assert_eq!(
+            body["spec"]["updateStrategy"].get("paused"),
+            None,
+            "it was written anew with its defaults"
+        );
         body["spec"]["updateStrategy"]["paused"] = json!(false);
         let sent = body.clone();
         admit_cloneset(&mut body);

@@ -17,8 +17,8 @@ use triton::devcluster::{Object, Store};
 use triton::objects::kind::Api;
 
 use crate::scenario::ground::{CLONESETS, PODS};
+use crate::scenario::news::api_of;
 use crate::scenario::observer::tag;
-use crate::scenario::real::api_of;
 
 /// The gate that Kruise gives to every pod.
 const GATE: &str = "KruisePodReady";
@@ -73,8 +73,13 @@ impl Health {
     }
 
     /// Pods of these tags take so much longer to come up.
+    /// Those that are on their way begin anew.
     pub fn slow(&self, images: &BTreeMap<String, Duration>) {
-        self.state().slow.extend(images.iter().map(|(tag, span)| (tag.clone(), *span)));
+        let mut state = self.state();
+        state.slow.extend(images.iter().map(|(tag, span)| (tag.clone(), *span)));
+        state.held.retain(|(_, tag), _| !images.contains_key(tag));
+        drop(state);
+        self.turned.notify_one();
     }
 
     /// Looks after them for ever.
@@ -104,7 +109,12 @@ impl Health {
     fn due(&self) -> Vec<(String, Value)> {
         let mut state = self.state();
         let mut due = Vec::new();
-        for pod in self.store.list(PODS, None).iter().filter(|pod| is_meant_to_run(pod)) {
+        let pods = self.store.list(PODS, None);
+        // One that runs something else now, and this again one day, comes up anew.
+        let runs_still =
+            |(uid, image): &(String, String)| pods.iter().any(|pod| pod.uid() == uid && tag(pod) == *image);
+        state.held.retain(|pod, _| runs_still(pod));
+        for pod in pods.iter().filter(|pod| is_meant_to_run(pod)) {
             let tag = tag(pod);
             if let Some(span) = state.slow.get(&tag).copied()
                 && !span.is_zero()
@@ -130,12 +140,18 @@ impl Health {
     pub fn is_moving(&self) -> bool {
         let state = self.state();
         let pods = self.store.list(PODS, None);
-        let rests = |pod: &&Object| runs(pod) && state.is_well(pod) == is_true(pod, "Ready");
-        if !pods.iter().all(|pod| rests(&pod)) {
+        let clonesets = self.store.list(CLONESETS, None);
+        // What a CloneSet leaves behind is collected.
+        let is_owned = |pod: &Object| {
+            let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+            owner.is_null() || clonesets.iter().any(|it| *owner == *it.uid())
+        };
+        let rests = |pod: &Object| is_owned(pod) && runs(pod) && state.is_well(pod) == is_true(pod, "Ready");
+        if !pods.iter().all(rests) {
             return true;
         }
         let all_well = pods.iter().all(|pod| is_true(pod, "Ready"));
-        self.store.list(CLONESETS, None).iter().any(|cloneset| {
+        clonesets.iter().any(|cloneset| {
             let count = |pointer: &str| cloneset.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
             let mine =
                 pods.iter().filter(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == *cloneset.uid());

@@ -1,8 +1,12 @@
 //! What happened on a ground, without times and without names that are drawn: equal on every ground.
 //!
 //! For each release: what the daemon wrote, in order, what its record tells of, and how the CloneSet ended. Revisions are
-//! named by the image tag of their template. Writes that were refused, and those that repeat the one before, depend on
-//! who was quicker, and are left out.
+//! named by the image tag of their template. What depends on who was quicker is folded: writes that were refused, and
+//! those that repeat the one before, are left out; when a step's pods were there is up to the kubelets, so that writes are
+//! the same whether they tell of it or not; and a template that only a hand wrote has a revision where Kruise saw it
+//! before it was put back.
+//!
+//! **Invariant:** no step is left upwards before memory says that it is reached. It is judged on each ground by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -32,18 +36,32 @@ pub struct Difference {
 
 impl Trace {
     /// Tells what was sent, and how the objects stand.
+    ///
+    /// # Panics
+    /// Where a step was left before it was reached.
     pub fn of(sent: &[Sent], store: &Store) -> Self {
         let mut trace = BTreeMap::new();
-        for (release, line) in sent.iter().filter_map(written) {
+        let mut last: BTreeMap<String, &Value> = BTreeMap::new();
+        let mut templates = BTreeSet::new();
+        for (sent, (release, line)) in sent.iter().filter_map(|it| Some((it, written(it)?))) {
+            if line.starts_with("apply CloneSet") {
+                let memory = &sent.body["metadata"]["annotations"];
+                let before = last.insert(release.clone(), memory);
+                let leaps = before.is_some_and(|before| leaps(before, memory));
+                assert!(!leaps, "{release} leaves a step that is not reached: {before:?} {memory}");
+                templates.insert(tag(&sent.body["spec"]["template"]));
+            }
             push(&mut trace, format!("writes of {release}"), line);
         }
         for record in store.list(RECORDS, None) {
             for entry in record["status"]["history"].as_array().into_iter().flatten() {
-                push(&mut trace, format!("history of {}", record.name()), told(entry));
+                if !tells_of_reaching(entry) {
+                    push(&mut trace, format!("history of {}", record.name()), told(entry));
+                }
             }
         }
         for cloneset in store.list(CLONESETS, None) {
-            let lines = ends(&cloneset, store);
+            let lines = ends(&cloneset, store, &templates);
             trace.insert(format!("end of {}", cloneset.name()), lines);
         }
         Self(trace)
@@ -70,6 +88,13 @@ impl Trace {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|(about, lines)| writeln!(f, "{about}\n  {}", lines.join("\n  ")))
+    }
+}
+
+impl Difference {
+    /// Whether it is about what a record tells.
+    pub fn is_history(&self) -> bool {
+        self.about.starts_with("history of ")
     }
 }
 
@@ -107,6 +132,19 @@ fn written(sent: &Sent) -> Option<(String, String)> {
     Some((release, line))
 }
 
+/// Whether one memory follows another a step too far: of the same release, further on, before the step was reached.
+fn leaps(before: &Value, after: &Value) -> bool {
+    let step = |memory: &Value| memory[keys::STEP].as_str().and_then(|it| it.parse::<u32>().ok());
+    before[keys::DIGEST] == after[keys::DIGEST]
+        && step(before).is_some_and(|before| step(after) > Some(before))
+        && before[keys::STEP_REACHED].is_null()
+}
+
+/// Whether an entry of the history says that the pods of a step are there.
+fn tells_of_reaching(entry: &Value) -> bool {
+    entry["decision"] == "Note" && entry["message"].as_str().unwrap_or_default().contains(" reached step ")
+}
+
 /// What a body says of a CloneSet.
 fn body(body: &Value) -> String {
     let spec = &body["spec"];
@@ -120,9 +158,6 @@ fn body(body: &Value) -> String {
         let _ = write!(text, ", {replicas} replicas");
     }
     let _ = write!(text, ", step {}", memory(keys::STEP).unwrap_or("none"));
-    if memory(keys::STEP_REACHED).is_some() {
-        text.push_str(" reached");
-    }
     if memory(keys::FAILED).is_some() {
         text.push_str(", one failed");
     }
@@ -147,8 +182,8 @@ fn told(entry: &Value) -> String {
     format!("{}: {}", text("decision"), words.collect::<Vec<_>>().join(" "))
 }
 
-/// How a CloneSet stands.
-fn ends(cloneset: &Value, store: &Store) -> Vec<String> {
+/// How a CloneSet stands, with the revisions of these templates and of those that count.
+fn ends(cloneset: &Value, store: &Store, templates: &BTreeSet<String>) -> Vec<String> {
     let uid = &cloneset["metadata"]["uid"];
     let mine = |object: &Value| object["metadata"]["ownerReferences"][0]["uid"] == *uid;
     let mut revisions: Vec<(u64, String, String)> = Vec::new();
@@ -171,9 +206,17 @@ fn ends(cloneset: &Value, store: &Store) -> Vec<String> {
     let counts =
         ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas", "updatedReadyReplicas"];
     let counts = counts.map(|it| format!("{it} {}", status[it].as_u64().unwrap_or(0)));
-    let letters: Vec<&str> = revisions.iter().map(|(_, _, letter)| letter.as_str()).collect();
+    let counts_at_all = |(_, name, letter): &&(u64, String, String)| {
+        let named = ["currentRevision", "updateRevision"].iter().any(|it| status[it] == **name);
+        named || templates.contains(letter) || pods.contains_key(letter)
+    };
+    let letters: Vec<&str> =
+        revisions.iter().filter(counts_at_all).map(|(_, _, letter)| letter.as_str()).collect();
+    let memory = &cloneset["metadata"]["annotations"];
+    let reached = if memory[keys::STEP_REACHED].is_null() { "not reached" } else { "reached" };
     vec![
         format!("generation {}", cloneset["metadata"]["generation"]),
+        format!("step {} {reached}", memory[keys::STEP]),
         format!("revisions {}", letters.join(" ")),
         format!(
             "current {}, update {}",
