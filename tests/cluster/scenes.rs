@@ -17,7 +17,7 @@ use crate::scenario::play::{Went, on_both};
 /// Of the scenarios only those whose files have this variable's text in their names.
 const PART: &str = "TRITON_SCENES";
 /// Scenarios at a time. They wait more than they compute; more of them only wait for each other.
-const WORKERS: usize = 8;
+const WORKERS: usize = 6;
 /// Those that wait longest for what takes its time, `minReadySeconds` above all, begin first.
 const FIRST: [&str; 6] = [
     "g25-freeze.yaml",

@@ -98,6 +98,22 @@ impl Ground {
         }
     }
 
+    /// Stops the daemon's clock: what the scenario itself computes takes no time of the daemon's.
+    pub fn freeze(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Real(_) => tokio::time::pause(),
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Real(_) => tokio::time::resume(),
+        }
+    }
+
     /// Lets time pass until something changes, or until `end`.
     pub async fn wait(&mut self, changes: &mut watch::Receiver<u64>, end: Instant) -> Came {
         match self {

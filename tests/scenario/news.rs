@@ -26,6 +26,8 @@ const KEPT: Duration = Duration::from_millis(20);
 pub struct Picture {
     /// Where they are looked at.
     pub store: Store,
+    /// The same as the last news have it, shown or not.
+    pub latest: Store,
     told: Arc<Mutex<Told>>,
     came: Arc<Notify>,
 }
@@ -63,8 +65,8 @@ struct Told {
 }
 
 impl Picture {
-    /// An empty one on this store.
-    pub fn new(store: Store) -> Self {
+    /// An empty one on these stores.
+    pub fn new(store: Store, latest: Store) -> Self {
         let told = Told {
             news: BTreeMap::new(),
             came: 0,
@@ -73,7 +75,7 @@ impl Picture {
             listed: BTreeSet::new(),
             changed: Wall::now(),
         };
-        Self { store, told: Arc::new(Mutex::new(told)), came: Arc::default() }
+        Self { store, latest, told: Arc::new(Mutex::new(told)), came: Arc::default() }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -99,6 +101,7 @@ impl Picture {
         value["kind"] = api.kind.into();
         let (key, version) = ((resource.clone(), name(&value)), version(&value));
         if self.told().versions.insert(key, version) != Some(version) {
+            self.latest.write(|state| state.put(&resource, value.clone()));
             self.tell(&resource, version, News::Put(value));
         }
     }
@@ -108,6 +111,7 @@ impl Picture {
         let value = serde_json::to_value(object).expect("JSON");
         let (name, version) = (name(&value), version(&value));
         self.told().versions.insert((resource.clone(), name.clone()), version);
+        self.latest.write(|state| state.take(&resource, NAMESPACE, &name));
         self.tell(&resource, version, News::Taken(name));
     }
 

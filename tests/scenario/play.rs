@@ -75,11 +75,11 @@ pub fn on_both(file: &str) -> Went {
     let _guard = told_where_asked();
     let scenario = read(file);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let real = tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+    let (real, interruptions) = tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
         let ground = Real::new(file.trim_end_matches(".yaml")).await;
         let mut stage = play(file, &scenario, Ground::Real(Box::new(ground))).await;
         stage.settle().await;
-        stage.told()
+        (stage.told(), stage.interruptions())
     });
     let embedded = embedded(async {
         let mut stage = play(file, &scenario, Ground::Embedded(Box::new(Embedded::new()))).await;
@@ -87,7 +87,7 @@ pub fn on_both(file: &str) -> Went {
         stage.told()
     });
     let ends = |step: &&Step| matches!(step, Step::Restart {} | Step::Kill {} | Step::Pause {});
-    let mut untold = scenario.steps.iter().filter(ends).count();
+    let mut untold = scenario.steps.iter().filter(ends).count() + interruptions;
     let (mut known, mut differences) = (Vec::new(), Vec::new());
     for found in embedded.differences(&real) {
         let reason = accepted(file, &found).or_else(|| {
@@ -121,7 +121,8 @@ async fn play(file: &str, scenario: &Scenario, ground: Ground) -> Stage {
     stage
 }
 
-async fn perform(stage: &mut Stage, step: &Step, place: &str) {
+/// Does what a step does to the repository; false where it does nothing to it.
+fn perform_in_git(stage: &mut Stage, step: &Step) -> bool {
     match step {
         Step::Commit(commit) => stage.history.commit(commit),
         Step::Approve(approve) => stage.history.approve(approve),
@@ -135,6 +136,19 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::RestoreBranch {} => stage.history.restore_branch(),
         Step::Unreachable(away) => stage.history.unreachable(*away),
         Step::Empty(empty) => stage.history.empty(*empty),
+        _ => return false,
+    }
+    true
+}
+
+async fn perform(stage: &mut Stage, step: &Step, place: &str) {
+    stage.ground.freeze();
+    let is_done = perform_in_git(stage, step);
+    stage.ground.thaw();
+    if is_done {
+        return;
+    }
+    match step {
         Step::Cluster(act) => stage.act(act).await,
         Step::Advance(span) => drop(stage.pass(duration(*span), |_| false).await),
         Step::Remember(image) => stage.remember(image),
@@ -168,6 +182,7 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
             );
         }
         Step::Stays(stays) => {
+            stage.rest().await;
             let before = stage.writes();
             let changed =
                 stage.pass(duration(stays.span), |stage| !differences(stage, &stays.picture).is_empty());
@@ -176,6 +191,7 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
             let written = stage.writes().split_off(before.len());
             assert!(!stays.quiet || written.is_empty(), "{place}: this was written\n{}", written.join("\n"));
         }
+        _ => {}
     }
 }
 

@@ -64,12 +64,13 @@ impl Real {
         let namespaces = kube::Api::<DynamicObject>::all_with(hand.clone(), &of(&api));
         let object = DynamicObject::new(&namespace, &of(&api));
         namespaces.create(&PostParams::default(), &object).await.expect("a namespace");
-        let store = DevCluster::new(Options { start: dawn(), seed: SEED, collects: false }).store().clone();
-        let picture = Picture::new(store);
+        let options = || Options { start: dawn(), seed: SEED, collects: false };
+        let store = || DevCluster::new(options()).store().clone();
+        let picture = Picture::new(store(), store());
         for api in kinds() {
             tokio::spawn(follow(picture.clone(), hand.clone(), api));
         }
-        let health = Health::new(picture.store.clone(), hand.clone());
+        let health = Health::new(picture.latest.clone(), hand.clone());
         tokio::spawn(health.clone().tend());
         let ground = Self { wire, client, hand, picture, health };
         let end = Wall::now() + PATIENCE;

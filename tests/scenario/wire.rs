@@ -1,7 +1,7 @@
 //! The wire between the daemon and a cluster: it notes what is sent, can be slow, and can lead to another namespace.
 //!
-//! What is sent arrives, whether whoever sent it waits for the answer, stands still or is gone: a network takes nothing
-//! back.
+//! What is slow arrives all the same, whether whoever sent it waits for the answer, stands still or is gone: a network
+//! takes nothing back.
 //!
 //! On a control plane that scenarios share, each has a namespace of its own. The wire alone knows its name: what passes
 //! to the cluster has it in the place of [`NAMESPACE`], what comes back has it no more, and what is asked of all
@@ -221,8 +221,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let lag = self.wire.lag();
         let carried = carry(self.wire.clone(), Arc::clone(&self.inner), request);
-        Box::pin(async move { tokio::spawn(carried).await? })
+        if lag.is_zero() {
+            return Box::pin(carried);
+        }
+        let late = async move {
+            tokio::time::sleep(lag).await;
+            carried.await
+        };
+        Box::pin(async move { tokio::spawn(late).await? })
     }
 }
 
@@ -239,10 +247,6 @@ where
     B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let lag = wire.lag();
-    if !lag.is_zero() {
-        tokio::time::sleep(lag).await;
-    }
     let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
     let under_way = (!is_watch).then(|| UnderWay::new(&wire));
     let (mut parts, body) = request.into_parts();
