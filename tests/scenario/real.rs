@@ -3,7 +3,8 @@
 //! Kruise, the API server and the kubelets live in real time; the daemon's clock follows tokio's. While the world is
 //! still (nothing has changed for a while, nothing is on its way to rest, no request of the daemon is under way), the
 //! clock hops forward, a few seconds at a time, and each time the daemon has its turn before the next hop: so soaks,
-//! deadlines, polls and the lease take their course, and hours pass in seconds.
+//! deadlines, polls and the lease take their course, and hours pass in seconds. While the daemon waits for an answer, or
+//! the scenario itself computes, the clock stands still: a machine that has too much to do does not make anything late.
 
 use std::time::{Duration, Instant as Wall};
 
@@ -89,6 +90,7 @@ impl Real {
             if self.picture.show() {
                 return Came::Change;
             }
+            self.await_answers().await;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Came::End;
@@ -108,6 +110,7 @@ impl Real {
             if self.picture.show() {
                 return Came::Change;
             }
+            self.await_answers().await;
             if self.is_still() {
                 return Came::End;
             }
@@ -130,15 +133,33 @@ impl Real {
         STILL.saturating_sub(silence).max(LOOK)
     }
 
+    /// Lets the clock hop, and the daemon do what it does then, in no time.
     async fn hop(&self, span: Duration) {
         tokio::time::pause();
         tokio::time::advance(span).await;
-        tokio::time::resume();
         let mut idle = 0;
         while idle < TURN {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.breathe().await;
             idle = if self.wire.is_idle() { idle + 1 } else { 0 };
         }
+        tokio::time::resume();
+    }
+
+    /// Waits while requests of the daemon are under way. However long a busy machine takes to answer, it takes none of
+    /// the daemon's time.
+    async fn await_answers(&self) {
+        tokio::time::pause();
+        while !self.wire.is_idle() {
+            self.breathe().await;
+        }
+        tokio::time::resume();
+    }
+
+    /// A moment of real time for everybody else. A paused clock stands still meanwhile: while something blocks, tokio
+    /// does not advance it.
+    async fn breathe(&self) {
+        let moment = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        moment.await.expect("a sleep ends");
     }
 
     /// See [`crate::scenario::ground::Ground::catch_up`].
