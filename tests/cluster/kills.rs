@@ -240,7 +240,7 @@ fn two_hundred_kills_at_random_moments_skip_repeat_and_lose_no_step() {
     let seed = std::env::var("TRITON_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(SEED);
     let plane = Plane::shared();
     plane.kubectl(&["create", "namespace", NAMESPACE]);
-    plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+    plane.define_record();
     let witness = Witness::of(&plane, NAMESPACE);
     let (repo, state) = (Repo::new(), tempfile::tempdir().unwrap());
     repo.git(&["checkout", "--quiet", "-b", NAMESPACE]);

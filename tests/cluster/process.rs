@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::cluster::plane::Plane;
 
-/// How long anything is waited for. Nothing here takes a tenth of it on an idle machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything is waited for. Controllers that lost their API server look for it again once a minute (twice
+/// client-go's `Reflector` backoff of 30 s), and have to find it one after the other.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// `triton run`, with its log as JSON. It is killed when it is dropped.
 pub struct Daemon {

@@ -35,7 +35,7 @@ pub struct Scene {
 impl Scene {
     /// With version A in Git. The record's kind is there.
     pub fn begin(plane: Plane, namespace: &'static str, spec: &'static str) -> Self {
-        plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+        plane.define_record();
         Self::begin_bare(plane, namespace, spec)
     }
 
