@@ -3,8 +3,9 @@
 //! For each release: what the daemon wrote, in order, what its record tells of, and how the CloneSet ended. Revisions are
 //! named by the image tag of their template. What depends on who was quicker is folded: writes that were refused, and
 //! those that repeat the one before, are left out; when a step's pods were there is up to the kubelets, so that writes are
-//! the same whether they tell of it or not; and a template that only a hand wrote has a revision where Kruise saw it
-//! before it was put back.
+//! the same whether they tell of it or not; a companion is written in a lap of its own, which is told as a repair, or a lap
+//! later with the next decision, so that between two writes of a CloneSet's spec the order of other writes is not compared;
+//! and a template that only a hand wrote has a revision where Kruise saw it before it was put back.
 //!
 //! **Invariant:** no step is left upwards before memory says that it is reached. It is judged on each ground by itself.
 
@@ -53,9 +54,11 @@ impl Trace {
             }
             push(&mut trace, format!("writes of {release}"), line);
         }
+        let mut trace: BTreeMap<String, Vec<String>> =
+            trace.into_iter().map(|(about, lines)| (about, folded(lines))).collect();
         for record in store.list(RECORDS, None) {
             for entry in record["status"]["history"].as_array().into_iter().flatten() {
-                if !tells_of_reaching(entry) {
+                if !tells_of_timing(entry) {
                     push(&mut trace, format!("history of {}", record.name()), told(entry));
                 }
             }
@@ -140,9 +143,30 @@ fn leaps(before: &Value, after: &Value) -> bool {
         && before[keys::STEP_REACHED].is_null()
 }
 
-/// Whether an entry of the history says that the pods of a step are there.
-fn tells_of_reaching(entry: &Value) -> bool {
-    entry["decision"] == "Note" && entry["message"].as_str().unwrap_or_default().contains(" reached step ")
+/// Whether an entry of the history says no more than that the pods of a step are there, or that companions were written
+/// in a lap of their own.
+fn tells_of_timing(entry: &Value) -> bool {
+    let says = |decision: &str, words: &str| {
+        entry["decision"] == *decision && entry["message"].as_str().unwrap_or_default().contains(words)
+    };
+    says("Note", " reached step ") || says("Repair", " repairs its companions: ")
+}
+
+/// Puts what is written between two writes of a CloneSet's spec into one order, each once.
+fn folded(lines: Vec<String>) -> Vec<String> {
+    let (mut all, mut between) = (Vec::new(), BTreeSet::new());
+    for line in lines {
+        if line.starts_with("apply CloneSet/") && !line.ends_with("memory only") {
+            all.extend(std::mem::take(&mut between));
+            if all.last() != Some(&line) {
+                all.push(line);
+            }
+        } else {
+            between.insert(line);
+        }
+    }
+    all.extend(between);
+    all
 }
 
 /// What a body says of a CloneSet.
@@ -259,6 +283,15 @@ fn apart(left: &[String], right: &[String]) -> Vec<(char, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn companions_are_compared_with_the_writes_of_a_spec_and_not_with_each_other() {
+        let lines = |text: &str| folded(text.split(", ").map(|it| format!("apply {it}")).collect());
+        let spec = "CloneSet/a: A";
+        let one = lines(&format!("Service/a, {spec}, CloneSet/a: memory only, Service/a, {spec} 2"));
+        assert_eq!(one, lines(&format!("Service/a, {spec}, Service/a, CloneSet/a: memory only, {spec} 2")));
+        assert_ne!(one, lines(&format!("Service/a, {spec}, CloneSet/a: memory only, {spec} 2, Service/a")));
+    }
 
     #[test]
     fn a_difference_is_the_fewest_lines() {
