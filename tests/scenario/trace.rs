@@ -5,7 +5,8 @@
 //! those that repeat the one before, are left out; when a step's pods were there is up to the kubelets, so that writes are
 //! the same whether they tell of it or not; a companion is written in a lap of its own, which is told as a repair, or a lap
 //! later with the next decision, so that between two writes of a CloneSet's spec the order of other writes is not compared;
-//! and a template that only a hand wrote has a revision where Kruise saw it before it was put back.
+//! a record keeps a limited number of entries, so that of a full one the newest are compared; and a template that only a
+//! hand wrote has a revision where Kruise saw it before it was put back.
 //!
 //! **Invariant:** no step is left upwards before memory says that it is reached. It is judged on each ground by itself.
 
@@ -15,14 +16,15 @@ use std::fmt::{self, Write as _};
 use serde_json::Value;
 use triton::devcluster::Store;
 use triton::objects::keys;
+use triton::objects::record::HISTORY_MAX;
 
 use crate::scenario::ground::{CLONESETS, PODS, RECORDS, REVISIONS, kinds};
 use crate::scenario::observer::tag;
 use crate::scenario::wire::Sent;
 
-/// What happened: lines by what they are about.
+/// What happened: lines by what they are about, and which of them are a full history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace(BTreeMap<String, Vec<String>>);
+pub struct Trace(BTreeMap<String, Vec<String>>, BTreeSet<String>);
 
 /// A line that one of two traces has alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +58,11 @@ impl Trace {
         }
         let mut trace: BTreeMap<String, Vec<String>> =
             trace.into_iter().map(|(about, lines)| (about, folded(lines))).collect();
+        let mut full = BTreeSet::new();
         for record in store.list(RECORDS, None) {
+            if record["status"]["history"].as_array().is_some_and(|it| it.len() >= HISTORY_MAX) {
+                full.insert(format!("history of {}", record.name()));
+            }
             for entry in record["status"]["history"].as_array().into_iter().flatten() {
                 if !tells_of_timing(entry) {
                     push(&mut trace, format!("history of {}", record.name()), told(entry));
@@ -67,7 +73,7 @@ impl Trace {
             let lines = ends(&cloneset, store, &templates);
             trace.insert(format!("end of {}", cloneset.name()), lines);
         }
-        Self(trace)
+        Self(trace, full)
     }
 
     /// Where the embedded cluster's trace (this one) and the real one's differ.
@@ -76,7 +82,13 @@ impl Trace {
         let none = Vec::new();
         let lines = |about: &String| {
             let (left, right) = (self.0.get(about).unwrap_or(&none), real.0.get(about).unwrap_or(&none));
-            apart(left, right).into_iter().map(|(side, line)| (about.clone(), side, line)).collect::<Vec<_>>()
+            let full = self.1.contains(about) || real.1.contains(about);
+            let kept = if full { left.len().min(right.len()) } else { usize::MAX };
+            let newest = |lines: &[String]| lines[lines.len().saturating_sub(kept)..].to_vec();
+            apart(&newest(left), &newest(right))
+                .into_iter()
+                .map(|(side, line)| (about.clone(), side, line))
+                .collect::<Vec<_>>()
         };
         let found = about.into_iter().flat_map(lines);
         found.map(|(about, side, line)| Difference { about, side, line }).collect()
