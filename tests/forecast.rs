@@ -127,6 +127,7 @@ async fn reviewers_hear_what_merging_does_to_what_runs() {
     **shop/checkout** 2.4.0 → 2.4.1
 
     - Merging this starts shop/checkout 2.4.1 with 1 of 4 pods.
+    - Its pods are deleted and made anew.
     - Then: step 2 needs 1 approval → 2 of 4 (50%) → step 3 needs 1 approval → 3 of 4 (75%) → step 4 needs 1 approval → all 4.
     - Back: revert it; its pods go back without approvals or soak.
 
@@ -188,6 +189,7 @@ fn half_way(shop: &Shop) {
 
     - Merging this starts shop/checkout 2.4.2 with 1 of 4 pods.
     - Before that, every pod on 2.4.1 goes back to 2.4.0.
+    - Its pods are deleted and made anew.
     - Then: step 2 needs 1 approval → 2 of 4 (50%) → step 3 needs 1 approval → 3 of 4 (75%) → step 4 needs 1 approval → all 4.
     - This edit voids 2 approvals: step 2 by Bo, step 4 by Bo.
     - Back: revert it; its pods go back without approvals or soak.

@@ -6,6 +6,14 @@ use std::process::Command;
 
 use triton::model::CommitId;
 
+/// Where the program is. One that is named by its path is started without a copy of this process' memory map, which takes
+/// long where that is large.
+fn git() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut there = std::env::split_paths(&path).map(|folder| folder.join("git"));
+    there.find(|it| it.is_file()).expect("git is there")
+}
+
 /// A working clone with the branch `main`. Dates are fixed, and without a home folder nobody's configuration is
 /// read, so that ids are the same on every machine.
 pub struct Repo {
@@ -40,7 +48,7 @@ impl Repo {
         let mut read = tempfile::tempfile().expect("a temporary file");
         read.write_all(input.as_bytes()).and_then(|()| read.rewind()).expect("a temporary file");
         let mail = format!("{}@example.com", who.to_lowercase());
-        let output = Command::new("git")
+        let output = Command::new(git())
             .args(["-c", "commit.gpgsign=false", "-c", "protocol.file.allow=always"])
             .args(args)
             .current_dir(self.path())
@@ -61,7 +69,7 @@ impl Repo {
 
     /// Makes commits from a stream of `git fast-import`: whatever no person would write. The work tree stays as it is.
     pub fn import(&self, stream: &[u8]) {
-        let mut child = Command::new("git")
+        let mut child = Command::new(git())
             .args(["fast-import", "--quiet", "--force", "--date-format=raw-permissive"])
             .current_dir(self.path())
             .env_clear()

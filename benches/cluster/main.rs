@@ -37,7 +37,7 @@ fn line(what: &str, measured: &str, bound: &str) {
 fn prepare(plane: &Plane) {
     let subject = "--user=system:serviceaccount:triton-system:triton";
     plane.kubectl(&["create", "clusterrolebinding", "bench", "--clusterrole=cluster-admin", subject]);
-    plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+    plane.define_record();
 }
 
 /// One release with one CloneSet.

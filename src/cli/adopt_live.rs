@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use crate::cli::output::Refusal;
 use crate::cli::records::Pattern;
-use crate::cluster::apply::resource;
 use crate::cluster::{Cluster, Error, project};
 use crate::fields::{FieldChange, templates};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::world::{Action, Expect, Write};
 
-/// Objects asked for at once.
-const PAGE: u32 = 200;
 /// Kinds that can stand beside a CloneSet without its naming them.
 const BESIDE: [Kind; 5] =
     [Kind::Service, Kind::PodDisruptionBudget, Kind::HttpRoute, Kind::Ingress, Kind::HorizontalPodAutoscaler];
@@ -122,28 +118,8 @@ impl Live {
     }
 
     async fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Vec<Value>> {
-        let kube = resource(kind.api());
-        let api: Api<DynamicObject> = match namespace {
-            Some(namespace) => Api::namespaced_with(self.cluster.client(), namespace, &kube),
-            None => Api::all_with(self.cluster.client(), &kube),
-        };
-        let mut found = Vec::new();
-        let mut params = ListParams::default().limit(PAGE);
-        loop {
-            let listed = api.list(&params).await;
-            let page = listed.map_err(|error| Refusal::new(format!("{kind}s cannot be listed: {error}")))?;
-            for item in page.items {
-                let mut object = serde_json::to_value(item)?;
-                // An item of a list does not say what it is.
-                object["apiVersion"] = kind.api().api_version().into();
-                object["kind"] = kind.api().kind.into();
-                found.push(object);
-            }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(found),
-            }
-        }
+        let listed = self.cluster.list(kind, namespace).await;
+        Ok(listed.map_err(|error| Refusal::new(format!("{kind}s cannot be listed: {error}")))?)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::plan::permit::permitted;
-use crate::spec::Release;
+use crate::spec::{Exchange, Release};
 use crate::world::{Decision, Intent, Marker, Permit};
 
 /// A release that Git has before and after.
@@ -90,8 +90,22 @@ impl<'a> Change<'a> {
         {
             self.say(format!("Before that, every pod on {} goes back to {proven}.", memory.version));
         }
+        self.exchange();
         let then = self.way.then(next);
         self.said.sentences.extend(then);
+    }
+
+    /// What happens to each pod.
+    fn exchange(&mut self) {
+        if self.old.release.template == self.release().template {
+            return;
+        }
+        let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);
+        let waits = matches!(exchange, Exchange::Impossible(_));
+        // The hold says so already.
+        if !(waits && self.refused().is_some()) {
+            self.say(format!("Its pods are {}.", exchanged(&exchange)));
+        }
     }
 
     /// Whether the daemon would take every pod to this template, because it is proven.
@@ -325,6 +339,21 @@ impl<'a> Change<'a> {
             Some(Decision::Enter(step)) => Some((*step).max(1)),
             Some(_) | None => None,
         }
+    }
+}
+
+/// What happens to pods, after `its pods are`.
+fn exchanged(exchange: &Exchange) -> String {
+    let because = |fields: &[String]| format!("{} cannot be changed in place", fields.join(", "));
+    match exchange {
+        Exchange::InPlace(names) => match &**names {
+            [] => "updated in place, and no container starts again".to_owned(),
+            [name] => format!("updated in place: container {name} starts again"),
+            names => format!("updated in place: containers {} start again", names.join(", ")),
+        },
+        Exchange::Anew(fields) if fields.is_empty() => "deleted and made anew".to_owned(),
+        Exchange::Anew(fields) => format!("deleted and made anew: {}", because(fields)),
+        Exchange::Impossible(fields) => format!("kept as they are: {}", because(fields)),
     }
 }
 

@@ -159,6 +159,7 @@ impl Daemon {
                 .namespaces
                 .as_ref()
                 .map(|names| names.iter().map(ToString::to_string).collect()),
+            home: home(),
             kinds: configuration.kinds.clone(),
             people: people.map(|_| People::CommitAuthors),
             bots: people.map(|people| people.bots.clone()).unwrap_or_default(),
@@ -215,6 +216,12 @@ async fn open(state: &Path, remote: &Remote) -> Result<Mirror> {
         }
         sleep(LOCKED_RETRY).await;
     }
+}
+
+/// The namespace that this process runs in, where it does in a cluster (Kubernetes, "Accessing the API from a Pod").
+fn home() -> Option<String> {
+    let text = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()?;
+    Some(text.trim().to_owned()).filter(|it| !it.is_empty())
 }
 
 fn credentials(configuration: &Configuration) -> Credentials {

@@ -210,7 +210,7 @@ pub fn compared(
     } else {
         // Before it is taken over our own marks are not there yet, and that is no difference.
         let mut changes = compare_named(wanted, &object_now, &stand.ownership);
-        changes.retain(|change| !is_mark(change));
+        changes.retain(|change| !change.is_mark());
         changes
     };
     let mut fields: Vec<Field> = changes.into_iter().map(Field::of).collect();
@@ -226,20 +226,6 @@ pub fn compared(
     }));
     let state = if fields.is_empty() { State::Same } else { State::Differs };
     Compared { release, object, state, fields }
-}
-
-/// Whether a change only says that an object does not have our marks.
-fn is_mark(change: &FieldChange) -> bool {
-    let marks = [keys::MANAGED_BY, keys::RELEASE, keys::ROOT];
-    let alone = |maps: &str| change.path == maps && change.found.is_none();
-    let ours = |value: &Value| {
-        value.as_object().is_some_and(|it| it.keys().all(|key| marks.contains(&key.as_str())))
-    };
-    let named = marks.iter().any(|mark| {
-        change.path == format!("metadata.labels[{mark}]")
-            || change.path == format!("metadata.annotations[{mark}]")
-    });
-    named || ((alone("metadata.labels") || alone("metadata.annotations")) && ours(&change.wanted))
 }
 
 /// Whether a field is written by the rollout, and by no spec.

@@ -17,8 +17,8 @@ use crate::controller::audit;
 
 /// The variable that says what is logged, as tracing's `EnvFilter` reads it.
 const VARIABLE: &str = "TRITON_LOG";
-/// What is logged without it. What a watch met is told by us, with its cure, and not by kube as well.
-const USUAL: &str = "warn,triton=info,kube_runtime=error";
+/// What is logged without it. What a watch or a request met is told by us, with its cure, and not by kube as well.
+const USUAL: &str = "warn,triton=info,kube_runtime=error,kube_client::client::builder=off";
 
 /// What is to be logged. Audit lines are, whatever the variable says.
 #[must_use]

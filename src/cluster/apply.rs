@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use kube::core::{ApiResource, Request, Resource};
+use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
+use kube::client::Body;
+use kube::core::{ApiResource, Request, Resource, Status};
 use serde_json::{Value, json};
 
 use crate::cluster::connect::Cluster;
@@ -12,10 +13,10 @@ use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
 use crate::fields::sole;
 use crate::model::{ResourceVersion, Uid};
-use crate::objects::ObjectKey;
 use crate::objects::keys::{FIELD_MANAGER, GROUP, VERSION};
 use crate::objects::kind::Api;
 use crate::objects::record;
+use crate::objects::{CloneSetVersion, Kind, ObjectKey};
 use crate::world::{Action, Expect, Write};
 
 /// Longest wait for an answer. A lease lasts 15 s and is renewed by 10 s at the latest: a write that was sent while
@@ -73,6 +74,13 @@ enum Mode {
     Rehearsal,
 }
 
+/// One request about an object.
+enum Ask<'a> {
+    Get,
+    Patch(&'a PatchParams, Patch<Value>),
+    Delete(&'a DeleteParams),
+}
+
 /// How kube names a kind.
 #[must_use]
 pub(crate) fn resource(api: Api) -> ApiResource {
@@ -115,39 +123,37 @@ impl Cluster {
     }
 
     async fn carry(&self, target: Target<'_>, action: &Action, mode: Mode) -> Result<Option<Value>, Error> {
-        let broken = |error: kube::core::request::Error| Error::Malformed(error.to_string());
+        let (there, version) = self.on_the_wire(target);
         match action {
             Action::Apply { body, expect } => {
-                let patch = Patch::Apply(with_preconditions(body, target, expect));
+                let mut body = with_preconditions(body, target, expect);
+                version.inspect(|it| it.encode(&mut body));
                 let mut params = PatchParams::apply(FIELD_MANAGER).force();
                 params.dry_run = mode == Mode::Rehearsal;
-                let request = target.request();
-                let request = if target.status {
-                    request.patch_subresource("status", target.name, &params, &patch)
-                } else {
-                    request.patch(target.name, &params, &patch)
-                };
-                let request = request.map_err(broken)?;
-                let sent = self.in_time(self.client().request(request), target.attempt("patch")).await;
-                match (sent, expect) {
+                match (self.ask(there, Ask::Patch(&params, Patch::Apply(body))).await, expect) {
                     (Err(Error::Conflict), Expect::Absent) => Err(Error::Exists),
-                    (sent, _) => sent.map(Some),
+                    (sent, _) => sent.map(|object| Some(decoded(object, version))),
                 }
             }
-            Action::TakeOver { uid, version } => self.take_over(target, uid, version, mode).await,
+            Action::TakeOver { uid, version: seen } => self.take_over(target, uid, seen, mode).await,
             Action::Delete { uid, version } => {
                 let same =
                     Preconditions { uid: Some(uid.to_string()), resource_version: Some(version.to_string()) };
                 let mut params = DeleteParams::background().preconditions(same);
                 params.dry_run = mode == Mode::Rehearsal;
-                let request = target.request().delete(target.name, &params).map_err(broken)?;
-                match self.in_time(self.client().request(request), target.attempt("delete")).await {
+                match self.ask(there, Ask::Delete(&params)).await {
                     // It is what was wanted.
                     Ok(_) | Err(Error::Gone) => Ok(None),
                     Err(error) => Err(error),
                 }
             }
         }
+    }
+
+    /// How an object is named on the wire, and the shape that a CloneSet has there.
+    fn on_the_wire<'a>(&self, target: Target<'a>) -> (Target<'a>, Option<CloneSetVersion>) {
+        let version = (target.api == Kind::CloneSet.api()).then(|| self.clonesets());
+        (Target { api: version.map_or(target.api, CloneSetVersion::api), ..target }, version)
     }
 
     /// Takes from other managers what we own too, of this very object, unchanged.
@@ -166,47 +172,99 @@ impl Cluster {
         let Some(owners) = sole(&object, FIELD_MANAGER) else { return Ok(Some(object)) };
         // The version makes it this very object.
         let metadata = json!({"managedFields": owners, "resourceVersion": version.as_str()});
-        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let mut body = json!({"metadata": metadata});
+        let (target, shape) = self.on_the_wire(target);
+        shape.inspect(|it| it.encode(&mut body));
+        let patch = Patch::Merge(body);
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             dry_run: mode == Mode::Rehearsal,
             ..PatchParams::default()
         };
-        let request = target.request().patch(target.name, &params, &patch);
-        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
-        self.in_time(self.client().request(request), target.attempt("patch")).await.map(Some)
+        let taken = self.ask(target, Ask::Patch(&params, patch)).await;
+        taken.map(|object| Some(decoded(object, shape)))
     }
 
-    /// Reads one object; `None` where there is none.
+    /// Reads one object; `None` where there is none. A CloneSet is looked for in the other version where the one that was
+    /// served last is not.
     ///
     /// # Errors
     ///
     /// See [`Error`].
     pub async fn read(&self, target: Target<'_>) -> Result<Option<Value>, Error> {
-        let request = target.request().get(target.name, &kube::api::GetParams::default());
-        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
-        match self.in_time(self.client().request(request), target.attempt("get")).await {
+        let (first, version) = self.on_the_wire(target);
+        let (seen, version) = match (self.get(first).await, version) {
+            (Err(Error::NotServed(_)), Some(version)) => {
+                let version = version.other();
+                let seen = self.get(Target { api: version.api(), ..target }).await;
+                if seen.is_ok() {
+                    self.ask_clonesets_in(version);
+                }
+                (seen, Some(version))
+            }
+            (seen, version) => (seen, version),
+        };
+        seen.map(|it| it.map(|object| decoded(object, version)))
+    }
+
+    async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Error> {
+        match self.ask(target, Ask::Get).await {
             Ok(object) => Ok(Some(object)),
             Err(Error::Gone) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// One answer, or no longer a wait than [`REQUEST_TIMEOUT`]; counted.
-    async fn in_time(
-        &self,
-        answer: impl Future<Output = kube::Result<Value>>,
-        attempt: Attempt,
-    ) -> Result<Value, Error> {
+    /// One answer, or no longer a wait than [`REQUEST_TIMEOUT`]; counted. How long the server asks to wait is often only in
+    /// a header, which kube's own way to ask leaves out.
+    async fn ask(&self, target: Target<'_>, ask: Ask<'_>) -> Result<Value, Error> {
+        let attempt = target.attempt(match ask {
+            Ask::Get => "get",
+            Ask::Patch(..) => "patch",
+            Ask::Delete(_) => "delete",
+        });
         let verb = attempt.verb;
+        let request = match ask {
+            Ask::Get => target.request().get(target.name, &GetParams::default()),
+            Ask::Patch(params, patch) if target.status => {
+                target.request().patch_subresource("status", target.name, params, &patch)
+            }
+            Ask::Patch(params, patch) => target.request().patch(target.name, params, &patch),
+            Ask::Delete(params) => target.request().delete(target.name, params),
+        };
+        let request = request.map_err(|error| Error::Malformed(error.to_string()))?;
+        let answer = async {
+            let response = self.client().send(request.map(Body::from)).await?;
+            let code = response.status().as_u16();
+            let wait = response.headers().get("retry-after");
+            let wait: Option<u32> = wait.and_then(|it| it.to_str().ok()?.trim().parse().ok());
+            let bytes = response.into_body().collect_bytes().await?;
+            Ok::<_, kube::Error>(read(code, &bytes).map_err(|error| (error, wait)))
+        };
         let answer = match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(Ok(value))) => Ok(value),
+            Ok(Ok(Err((error, wait)))) => Err(Error::from_kube(error, attempt).asked_to_wait(wait)),
             Ok(Err(error)) => Err(Error::from_kube(error, attempt)),
             Err(_) => Err(Error::TimedOut(REQUEST_TIMEOUT.as_secs())),
         };
         self.requests().note(verb, answer.as_ref().map_or_else(Error::category, |_| OK));
         answer
     }
+}
+
+/// An answer by its code.
+fn read(code: u16, bytes: &[u8]) -> kube::Result<Value> {
+    if code < 400 {
+        return serde_json::from_slice(bytes).map_err(kube::Error::SerdeError);
+    }
+    // What stands between may answer with a page of its own.
+    let page = |_| Status::failure(String::from_utf8_lossy(bytes).trim(), "").with_code(code);
+    Err(kube::Error::Api(serde_json::from_slice(bytes).unwrap_or_else(page).boxed()))
+}
+
+fn decoded(mut object: Value, version: Option<CloneSetVersion>) -> Value {
+    version.inspect(|it| it.decode(&mut object));
+    object
 }
 
 /// The body as it is sent: with what names the object, and with what must be there.

@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use kube::core::ObjectMeta;
 use serde_json::Value;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::cluster::error::Error;
 use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenRecord};
@@ -91,8 +93,11 @@ impl Seen {
     /// Whether `other` is an earlier version. Versions grow (Kubernetes, "Resource versions", since 1.35 by
     /// contract and before in fact); where they cannot be compared, what comes later counts.
     fn is_newer_than(&self, other: &Self) -> bool {
-        let number = |seen: &Self| seen.identity().1.as_str().parse::<u64>().ok();
-        matches!((number(self), number(other)), (Some(this), Some(other)) if this > other)
+        matches!((self.number(), other.number()), (Some(this), Some(other)) if this > other)
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.identity().1.as_str().parse().ok()
     }
 
     /// The release that it belongs to: a companion says so, the others are named as theirs.
@@ -114,6 +119,8 @@ struct Picture {
     forbidden: BTreeMap<Feed, Error>,
     companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     changed: BTreeSet<ReleaseId>,
+    /// The oldest write of ours that each watch has not told yet, its version, and when it was answered.
+    unheard: BTreeMap<Feed, (ReleaseId, u64, Instant)>,
 }
 
 /// What the watches have seen; shared by them and the loop.
@@ -233,9 +240,23 @@ impl Cache {
 
     /// Takes what the server returned to a write of ours, before the watch tells it.
     pub fn wrote(&self, feed: Feed, object: &Value) {
-        if let Some((id, seen)) = Seen::of(feed, object) {
-            self.put(feed, id, seen);
+        let Some((id, seen)) = Seen::of(feed, object) else { return };
+        let mut picture = self.picture();
+        let old = picture.objects.get(&feed).and_then(|it| it.get(&id));
+        // A write that changed nothing has no event.
+        let is_news = old.is_none_or(|old| old.identity() != seen.identity());
+        if let Some(version) = seen.number().filter(|_| is_news) {
+            picture.unheard.entry(feed).or_insert((id.clone(), version, Instant::now()));
         }
+        drop(picture);
+        self.put(feed, id, seen);
+    }
+
+    /// Whether a watch has not told a write of ours that was answered so long ago. Asked again, it is not.
+    pub(crate) fn is_silent(&self, feed: Feed, patience: Duration) -> bool {
+        let mut picture = self.picture();
+        let is_due = picture.unheard.get(&feed).is_some_and(|(.., at)| at.elapsed() >= patience);
+        is_due && picture.unheard.remove(&feed).is_some()
     }
 
     /// A companion that was not ours, and so not watched, is gone.
@@ -248,6 +269,20 @@ impl Cache {
     pub(crate) fn touch(&self, id: &ReleaseId) {
         self.picture().changed.insert(id.clone());
         self.wake.notify_one();
+    }
+
+    /// A watch tells of an object, whether that is news or not.
+    pub(crate) fn heard(&self, feed: Feed, object: &ObjectMeta) {
+        let mut picture = self.picture();
+        let version: Option<u64> = object.resource_version.as_ref().and_then(|it| it.parse().ok());
+        let is_it = |(id, written, _): &(ReleaseId, u64, Instant)| {
+            object.namespace.as_deref() == Some(id.namespace.as_str())
+                && object.name.as_deref() == Some(id.name.as_str())
+                && version.is_none_or(|version| version >= *written)
+        };
+        if picture.unheard.get(&feed).is_some_and(is_it) {
+            picture.unheard.remove(&feed);
+        }
     }
 
     /// An object is as it is now.
@@ -277,6 +312,7 @@ impl Cache {
     /// A whole list: what it does not have is gone.
     pub(crate) fn replace(&self, feed: Feed, list: Objects) {
         let mut picture = self.picture();
+        picture.unheard.remove(&feed);
         let known = picture.objects.entry(feed).or_default();
         let gone: Vec<_> = known.keys().filter(|id| !list.contains_key(*id)).cloned().collect();
         for id in gone {
@@ -400,6 +436,37 @@ mod tests {
         assert_eq!(version(&cache).as_deref(), Some("6"));
         put(&cache, Feed::CloneSets, "web", "u", "7");
         assert_eq!(version(&cache).as_deref(), Some("7"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_is_silent_that_does_not_tell_what_was_written() {
+        let (cache, feed, patience) = (Cache::default(), Feed::CloneSets, Duration::from_secs(15));
+        let write = |version: &str| {
+            cache.wrote(
+                feed,
+                &json!({"metadata": {"namespace": "shop", "name": "web", "uid": "u",
+                "resourceVersion": version}}),
+            );
+        };
+        let tell = |name: &str, version: &str| {
+            let (namespace, name) = (Some("shop".to_owned()), Some(name.to_owned()));
+            let resource_version = Some(version.to_owned());
+            cache.heard(feed, &ObjectMeta { namespace, name, resource_version, ..ObjectMeta::default() });
+        };
+        write("6");
+        tokio::time::advance(patience / 2).await;
+        assert!(!cache.is_silent(feed, patience));
+        tell("web", "5");
+        tell("other", "7");
+        tokio::time::advance(patience / 2).await;
+        assert!(cache.is_silent(feed, patience), "what it told was older, or of another");
+        assert!(!cache.is_silent(feed, patience), "it is begun anew");
+        write("8");
+        tell("web", "9");
+        put(&cache, feed, "web", "u", "9");
+        write("9");
+        tokio::time::advance(patience).await;
+        assert!(!cache.is_silent(feed, patience), "one was told, the other changed nothing");
     }
 
     #[test]

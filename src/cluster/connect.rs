@@ -1,6 +1,7 @@
 //! The way to a cluster: kubeconfig, service account, or a service in this process.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -8,6 +9,7 @@ use kube::{Client, Config};
 
 use crate::cluster::error::Error;
 use crate::cluster::requests::Requests;
+use crate::objects::CloneSetVersion;
 
 /// How long one watch request runs before it is asked for again, in seconds: below the five minutes after which
 /// proxies cut a silent connection (kube's own choice).
@@ -31,6 +33,8 @@ pub struct Options {
 pub struct Cluster {
     client: Client,
     requests: Requests,
+    /// In which version CloneSets were served when one was last asked for.
+    clonesets: Arc<Mutex<CloneSetVersion>>,
 }
 
 impl Cluster {
@@ -57,7 +61,7 @@ impl Cluster {
     /// A cluster behind a client that was made elsewhere: the embedded one, in this process.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, requests: Requests::default() }
+        Self { client, requests: Requests::default(), clonesets: Arc::default() }
     }
 
     /// The namespace of the pod, else of the kubeconfig's context, else `default`.
@@ -70,6 +74,17 @@ impl Cluster {
     #[must_use]
     pub const fn requests(&self) -> &Requests {
         &self.requests
+    }
+
+    /// In which version CloneSets are asked for. Clones of this know the same.
+    #[must_use]
+    pub fn clonesets(&self) -> CloneSetVersion {
+        *self.clonesets.lock().expect("nothing panics while it is held")
+    }
+
+    /// CloneSets are asked for in this version from now on: the other one is not served.
+    pub(crate) fn ask_clonesets_in(&self, version: CloneSetVersion) {
+        *self.clonesets.lock().expect("nothing panics while it is held") = version;
     }
 
     /// The client: for this room's requests, and for commands that only read.

@@ -1,11 +1,18 @@
 //! What can go wrong with the API server, and the sentence for the person who can mend it.
 
+use std::time::Duration;
+
 use kube::core::Status;
 
 use crate::model::{Gate, Hold, Lift, LiftKind};
 
 /// Longest text of the API server that is passed on, in characters: admission webhooks write pages.
 const MESSAGE_MAX: usize = 400;
+/// Seconds that an API server with too much to do asks to wait (`retryAfter` in apiserver's `filters/maxinflight.go`): of
+/// a watch's answer the head, where it says so, cannot be seen.
+const BUSY: u32 = 1;
+/// The longest wait that a server is heard with: nobody but the daemon would end a longer one.
+const ASKED_MAX: Duration = Duration::from_secs(600);
 
 /// What was tried: for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,9 @@ pub enum Error {
     /// Admission said no: a webhook, a quota, a namespace that is being deleted.
     #[error("admission denied it: {0}")]
     Denied(String),
+    /// The write was taken, and something on the way made another one of it.
+    #[error("a mutating webhook changes what is written: {0}")]
+    Rewritten(String),
     /// The object breaks its schema or a validation.
     #[error("the API server finds the object invalid: {0}")]
     Invalid(String),
@@ -54,7 +64,7 @@ pub enum Error {
     #[error("the namespace {0} does not exist")]
     NoNamespace(String),
     /// The server is overloaded, starting, or cannot be reached.
-    #[error("the API server is not available: {message}")]
+    #[error("the API server is not available: {message}{}", asked(*retry_after))]
     Unavailable {
         /// What it said.
         message: String,
@@ -82,6 +92,10 @@ fn dotted(group: &str) -> String {
     if group.is_empty() { String::new() } else { format!(".{group}") }
 }
 
+fn asked(seconds: Option<u32>) -> String {
+    seconds.map_or_else(String::new, |it| format!("; it asks to wait {it} s"))
+}
+
 fn place(namespace: &str) -> String {
     if namespace.is_empty() { "all namespaces".to_owned() } else { format!("namespace {namespace}") }
 }
@@ -97,6 +111,7 @@ impl Error {
             Self::Forbidden(_) => "forbidden",
             Self::Unauthorized(_) => "unauthorized",
             Self::Denied(_) => "denied",
+            Self::Rewritten(_) => "rewritten",
             Self::Invalid(_) => "invalid",
             Self::NotServed(_) => "not-served",
             Self::NoNamespace(_) => "no-namespace",
@@ -120,6 +135,7 @@ impl Error {
             | Self::Forbidden(_)
             | Self::Unauthorized(_)
             | Self::Denied(_)
+            | Self::Rewritten(_)
             | Self::Invalid(_)
             | Self::NotServed(_)
             | Self::NoNamespace(_)
@@ -139,6 +155,28 @@ impl Error {
             kube::Error::InferKubeconfig(error) => Self::Config(short(&error.to_string())),
             kube::Error::Auth(error) => Self::Unauthorized(short(&error.to_string())),
             other => Self::Unavailable { message: short(&chain(&other)), retry_after: None },
+        }
+    }
+
+    /// As a server says it that asks, in the head of its answer, to wait for so many seconds.
+    #[must_use]
+    pub fn asked_to_wait(self, seconds: Option<u32>) -> Self {
+        match self {
+            Self::Unavailable { message, retry_after } => {
+                Self::Unavailable { message, retry_after: seconds.or(retry_after) }
+            }
+            other => other,
+        }
+    }
+
+    /// How long the server is left alone, because it asked for that.
+    #[must_use]
+    pub fn asked(&self) -> Duration {
+        match self {
+            Self::Unavailable { retry_after, .. } => {
+                ASKED_MAX.min(Duration::from_secs(retry_after.unwrap_or_default().into()))
+            }
+            _ => Duration::ZERO,
         }
     }
 
@@ -170,7 +208,8 @@ impl Error {
             }
             429 | 500..=599 => {
                 let seconds = details.map(|it| it.retry_after_seconds).filter(|it| *it > 0);
-                Self::Unavailable { message, retry_after: seconds }
+                let least = (status.code == 429).then_some(BUSY);
+                Self::Unavailable { message, retry_after: seconds.or(least) }
             }
             // Webhooks say it in one way, policies (ValidatingAdmissionPolicy) in another.
             _ if ["denied the request", "denied request"].iter().any(|it| status.message.contains(it)) => {
@@ -203,6 +242,7 @@ impl Error {
             | Self::Gone
             | Self::Unauthorized(_)
             | Self::Denied(_)
+            | Self::Rewritten(_)
             | Self::Invalid(_)
             | Self::NoNamespace(_)
             | Self::Unavailable { .. }
@@ -222,6 +262,8 @@ impl Error {
             Self::Denied(_) => {
                 Lift::by(LiftKind::Commit).command("commit what admission asks for, or change its rule")
             }
+            Self::Rewritten(_) => Lift::by(LiftKind::Cluster)
+                .command("kubectl get mutatingwebhookconfigurations, and change its rule"),
             Self::Invalid(_) => Lift::by(LiftKind::Commit).command("mend the field that it names, in Git"),
             Self::NoNamespace(name) => {
                 Lift::by(LiftKind::Cluster).command(format!("kubectl create namespace {name}"))

@@ -269,7 +269,7 @@ impl Lane {
             tracing::warn!(release = %id, category = error.category(), "{message}");
         }
         let wait = before.map_or(RETRY_FIRST, |it| RETRY_MAX.min(it.wait * 2));
-        let failure = Failure { at: Instant::now() + wait, wait, error };
+        let failure = Failure { at: Instant::now() + wait.max(error.asked()), wait, error };
         let tells = failure.is_told() && (is_news || !was_told);
         queue.failures.insert(id.clone(), failure);
         match what {

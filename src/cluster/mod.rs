@@ -8,6 +8,7 @@ pub mod error;
 pub mod requests;
 pub mod connect;
 pub mod apply;
+pub mod list;
 pub mod tools;
 pub mod project;
 pub mod cache;

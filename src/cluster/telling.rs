@@ -164,9 +164,10 @@ pub async fn delete_record(cluster: &Cluster, cache: &Cache, id: &ReleaseId) -> 
 ///
 /// See [`Error`].
 pub async fn write_note(cluster: &Cluster, id: &ReleaseId, note: &Note) -> Result<(), Error> {
+    let api = cluster.clonesets().api();
     let regarding = json!({
-        "apiVersion": crate::objects::Kind::CloneSet.api().api_version(),
-        "kind": crate::objects::Kind::CloneSet.api().kind,
+        "apiVersion": api.api_version(),
+        "kind": api.kind,
         "namespace": id.namespace.as_str(),
         "name": id.name.as_str(),
         "uid": note.about.as_ref().map(Uid::as_str).unwrap_or_default(),

@@ -41,8 +41,10 @@ pub fn other_tool(object: &Value) -> Option<OtherTool> {
     let application = tracking.and_then(|it| it.split(':').next()).map(str::to_owned);
     let stays = annotation("argocd.argoproj.io/sync-options").is_some_and(|it| it.contains("Prune=false"));
     let argo = ["argocd-controller", "argocd-application-controller"];
-    if application.is_some() || (is_managed(object, &argo) && !stays) {
-        return found(Tool::ArgoCd, application);
+    // Where it tracks by label, what stays in spite of pruning is still applied.
+    let labelled = label("app.kubernetes.io/instance").map(str::to_owned);
+    if application.is_some() || (is_managed(object, &argo) && (labelled.is_some() || !stays)) {
+        return found(Tool::ArgoCd, application.or(labelled));
     }
     let release = annotation("meta.helm.sh/release-name").map(str::to_owned);
     let is_marked = release.is_some() || label(keys::MANAGED_BY) == Some("Helm");

@@ -16,7 +16,7 @@ use crate::cluster::cache::{Cache, Feed, Seen};
 use crate::cluster::connect::{Cluster, WATCH_SECONDS};
 use crate::cluster::error::{Attempt, Error};
 use crate::cluster::requests::OK;
-use crate::objects::Kind;
+use crate::objects::CloneSetVersion;
 use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON};
 use crate::objects::kind::Api as Served;
 
@@ -30,6 +30,9 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 /// Longest wait for one page of a list. A watch may be silent for minutes, and a list may not: one whose answer was lost
 /// is asked for again.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a watch may be silent about a write of ours. One whose connection was lost without a word is noticed while a
+/// rollout moves, and not only when it should have ended by itself.
+const ECHO: Duration = Duration::from_secs(15);
 /// How soon a kind without which nothing works is asked for again, where the cluster does not serve it.
 const RECHECK: Duration = Duration::from_secs(10);
 /// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
@@ -41,9 +44,9 @@ const NOBODY: &str = "triton.io";
 const RECHECK_FORBIDDEN: Duration = Duration::from_secs(30);
 
 impl Feed {
-    fn served(self) -> Served {
+    fn served(self, cluster: &Cluster) -> Served {
         match self {
-            Self::CloneSets => Kind::CloneSet.api(),
+            Self::CloneSets => cluster.clonesets().api(),
             Self::Companions(kind) => kind.api(),
             Self::Records => RECORDS,
         }
@@ -64,8 +67,8 @@ impl Feed {
         }
     }
 
-    fn attempt(self) -> Attempt {
-        let api = self.served();
+    fn attempt(self, cluster: &Cluster) -> Attempt {
+        let api = self.served(cluster);
         Attempt {
             verb: "list",
             resource: api.plural.to_owned(),
@@ -86,19 +89,19 @@ pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
 }
 
 async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
-    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource(feed.served()));
+    let all = || -> Api<DynamicObject> { Api::all_with(cluster.client(), &resource(feed.served(&cluster))) };
+    let mut api = all();
     let mut events = pin!(watcher(api.clone(), feed.config()));
-    let mut list = BTreeMap::new();
-    let mut is_listing = true;
+    let (mut list, mut is_listing) = (BTreeMap::new(), true);
     let mut delay = RETRY_FIRST;
     let mut failed_at: Option<Instant> = None;
     loop {
-        let patience = if is_listing { PAGE_TIMEOUT } else { Duration::MAX };
+        let patience = if is_listing { PAGE_TIMEOUT } else { ECHO };
         let Ok(event) = tokio::time::timeout(patience, events.next()).await else {
-            let error = Error::TimedOut(PAGE_TIMEOUT.as_secs());
-            cluster.requests().note("list", error.category());
-            cache.stopped(feed, error);
-            events.set(watcher(api.clone(), feed.config()));
+            if is_listing || cache.is_silent(feed, ECHO) {
+                given_up(&cluster, &cache, feed, is_listing);
+                events.set(watcher(api.clone(), feed.config()));
+            }
             continue;
         };
         let Some(event) = event else { return };
@@ -107,7 +110,7 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 list.clear();
                 is_listing = true;
             }
-            Ok(Event::InitApply(object)) => list.extend(seen(feed, &object)),
+            Ok(Event::InitApply(object)) => list.extend(seen(&cluster, feed, &object)),
             Ok(Event::InitDone) => {
                 tracing::debug!(feed = ?feed, objects = list.len(), "listed");
                 cluster.requests().note("list", OK);
@@ -116,37 +119,41 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 delay = RETRY_FIRST;
             }
             Ok(Event::Apply(object)) => {
-                if !cache.knows(feed, &object.metadata)
-                    && let Some((id, seen)) = seen(feed, &object)
-                {
-                    cache.put(feed, id, seen);
+                cache.heard(feed, &object.metadata);
+                if !cache.knows(feed, &object.metadata) {
+                    seen(&cluster, feed, &object)
+                        .into_iter()
+                        .for_each(|(id, seen)| cache.put(feed, id, seen));
                 }
             }
             Ok(Event::Delete(object)) => {
-                if let Some((id, seen)) = seen(feed, &object) {
-                    cache.remove(feed, &id, &seen);
-                }
+                cache.heard(feed, &object.metadata);
+                seen(&cluster, feed, &object)
+                    .into_iter()
+                    .for_each(|(id, seen)| cache.remove(feed, &id, &seen));
             }
             Err(error) => {
                 let verb = verb(&error);
-                let error = classify(error, feed);
+                let error = classify(error, feed.attempt(&cluster));
                 cluster.requests().note(verb, error.category());
+                if begins_anew(&cluster, feed, &error) {
+                    (api, is_listing) = (all(), true);
+                    events.set(watcher(api.clone(), feed.config()));
+                    if matches!(error, Error::NotServed(_)) && cluster.clonesets() == CloneSetVersion::V1beta1
+                    {
+                        continue;
+                    }
+                }
                 if failed_at.is_some_and(|at| at.elapsed() > 2 * RETRY_MAX) {
                     delay = RETRY_FIRST;
                 }
-                let wait = match (&error, feed) {
-                    (Error::NotServed(_), _) => feed.recheck(),
-                    (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
-                    _ => delay,
-                };
+                let wait = wait_after(&error, feed, delay);
                 tracing::debug!(feed = ?feed, category = error.category(), %error, "watch interrupted");
                 let is_blind = verb == "watch" && matches!(error, Error::Forbidden(_));
                 cache.stopped(feed, error);
                 tokio::time::sleep(wait).await;
                 if is_blind {
-                    while !may_watch(&api, feed).await {
-                        tokio::time::sleep(wait).await;
-                    }
+                    until_allowed(&api, feed.attempt(&cluster), wait).await;
                     cache.resumed(feed);
                 }
                 failed_at = Some(Instant::now());
@@ -156,23 +163,64 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     }
 }
 
+fn given_up(cluster: &Cluster, cache: &Cache, feed: Feed, is_listing: bool) {
+    let (verb, waited) = if is_listing { ("list", PAGE_TIMEOUT) } else { ("watch", ECHO) };
+    let error = Error::TimedOut(waited.as_secs());
+    cluster.requests().note(verb, error.category());
+    if !is_listing {
+        let seconds = waited.as_secs();
+        tracing::warn!("the watch of {feed} is silent about a write of {seconds} s ago: it is begun anew");
+    }
+    cache.stopped(feed, error);
+}
+
+/// Whether everything is listed again after this: what was seen last is too old to go on from, which kube takes for news
+/// only where an event says so; or CloneSets are asked for in the other version from now on.
+fn begins_anew(cluster: &Cluster, feed: Feed, error: &Error) -> bool {
+    match (error, feed) {
+        (Error::Gone, _) => true,
+        (Error::NotServed(_), Feed::CloneSets) => {
+            cluster.ask_clonesets_in(cluster.clonesets().other());
+            true
+        }
+        _ => false,
+    }
+}
+
+fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
+    match (error, feed) {
+        (Error::NotServed(_), _) => feed.recheck(),
+        (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
+        _ => delay.max(error.asked()),
+    }
+}
+
+async fn until_allowed(api: &Api<DynamicObject>, attempt: Attempt, wait: Duration) {
+    while !may_watch(api, attempt.clone()).await {
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// Whether a watch may be begun. One that goes on after it was forbidden tells nobody so: the right is asked for first.
 /// What else is wrong, and stays so, the watch itself will tell.
-async fn may_watch(api: &Api<DynamicObject>, feed: Feed) -> bool {
+async fn may_watch(api: &Api<DynamicObject>, attempt: Attempt) -> bool {
     let nobody = WatchParams::default().fields(&format!("metadata.name={NOBODY}")).timeout(1);
     let asked = tokio::time::timeout(REQUEST_TIMEOUT, api.watch(&nobody, "0")).await;
     match asked {
         Ok(Ok(_)) => true,
         Ok(Err(error)) => {
-            let error = Error::from_kube(error, feed.attempt());
+            let error = Error::from_kube(error, attempt);
             !error.is_transient() && !matches!(error, Error::Forbidden(_))
         }
         Err(_) => false,
     }
 }
 
-fn seen(feed: Feed, object: &DynamicObject) -> Option<(crate::model::ReleaseId, Seen)> {
-    let value = serde_json::to_value(object).ok()?;
+fn seen(cluster: &Cluster, feed: Feed, object: &DynamicObject) -> Option<(crate::model::ReleaseId, Seen)> {
+    let mut value = serde_json::to_value(object).ok()?;
+    if feed == Feed::CloneSets {
+        cluster.clonesets().decode(&mut value);
+    }
     Seen::of(feed, &value)
 }
 
@@ -186,12 +234,12 @@ const fn verb(error: &watcher::Error) -> &'static str {
     }
 }
 
-fn classify(error: watcher::Error, feed: Feed) -> Error {
+fn classify(error: watcher::Error, attempt: Attempt) -> Error {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Error::from_kube(error, feed.attempt()),
-        watcher::Error::WatchError(status) => Error::from_kube(kube::Error::Api(status), feed.attempt()),
+        | watcher::Error::WatchFailed(error) => Error::from_kube(error, attempt),
+        watcher::Error::WatchError(status) => Error::from_kube(kube::Error::Api(status), attempt),
         watcher::Error::NoResourceVersion => Error::Malformed("a list without a resourceVersion".to_owned()),
     }
 }

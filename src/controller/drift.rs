@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::cluster::SeenCloneSet;
 use crate::cluster::project;
+use crate::cluster::{Error, SeenCloneSet};
 use crate::fields::{FieldChange, Fingerprint, Stand, compare, drift};
 use crate::model::ReleaseId;
-use crate::objects::ObjectKey;
+use crate::objects::{ObjectKey, keys};
 use crate::plan::body;
 use crate::spec::{Body, Release};
 use crate::world::{Drift, Memory, Policy};
+
+/// Most changes that are told at once: whoever mends one sees the others.
+const TOLD_MAX: usize = 3;
 
 /// What the server made of our last apply of an object: differences that are there from the beginning are no drift.
 struct Echo {
@@ -48,6 +51,11 @@ impl Echoes {
         let wanted = asked(sent);
         let stand = project::stand(returned);
         let differences = differences(&wanted, &stand);
+        let known = self.0.get(key).is_some_and(|it| it.differences == differences);
+        if !known && !differences.is_empty() {
+            let told = told(&differences);
+            tracing::info!(object = %key, "a mutating webhook changes what is written, which is no drift: {told}");
+        }
         if differences.is_empty() {
             self.0.remove(key);
         } else {
@@ -122,11 +130,40 @@ impl Echoes {
     }
 }
 
+/// What the server made of what the rollout decides in a CloneSet, and of memory, where that is not what was sent: to write it once more
+/// would have the same end.
+#[must_use]
+pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
+    if sent.get("kind").and_then(Value::as_str) != Some("CloneSet") {
+        return None;
+    }
+    let mut wanted = json!({"spec": {"updateStrategy": {}}});
+    wanted["spec"]["replicas"] = sent["spec"]["replicas"].clone();
+    for name in ["partition", "paused"] {
+        wanted["spec"]["updateStrategy"][name] = sent["spec"]["updateStrategy"][name].clone();
+    }
+    let annotations = sent.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
+    for (name, value) in annotations.filter(|(name, _)| keys::MEMORY.contains(&name.as_str())) {
+        wanted["metadata"]["annotations"][name] = value.clone();
+    }
+    let changes = compare(&wanted, returned);
+    (!changes.is_empty()).then(|| Error::Rewritten(told(&changes)))
+}
+
+fn told(changes: &[FieldChange]) -> String {
+    let value = |it: &Value| if it.is_null() { "nothing".to_owned() } else { it.to_string() };
+    let told = changes.iter().take(TOLD_MAX).map(|it| {
+        let found = it.found.as_ref().map_or_else(|| "nothing".to_owned(), value);
+        format!("{} was to be {}, and is {found}", it.path, value(&it.wanted))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
 /// What of a body that was sent is compared later.
 fn asked(sent: &Value) -> Value {
     let mut wanted = sent.clone();
     if let Some(annotations) = wanted.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.retain(|name, _| !crate::objects::keys::MEMORY.contains(&name.as_str()));
+        annotations.retain(|name, _| !keys::MEMORY.contains(&name.as_str()));
     }
     if wanted.get("kind").and_then(Value::as_str) == Some("CloneSet") {
         without_rollout(&mut wanted);
@@ -152,7 +189,6 @@ fn is_template(change: &FieldChange) -> bool {
 mod tests {
     use super::*;
     use crate::objects::Kind;
-    use serde_json::json;
 
     fn key() -> ObjectKey {
         ObjectKey { kind: Kind::Service, namespace: "shop".parse().unwrap(), name: "web".parse().unwrap() }
@@ -180,10 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_makes_of_the_rollouts_own_fields_is_named() {
+        let cloneset = |partition: Value| json!({"kind": "CloneSet", "spec": {"replicas": 3, "updateStrategy": {"partition": partition, "paused": false}}});
+        let sent = cloneset("99%".into());
+        let mut returned = sent.clone();
+        returned["spec"]["updateStrategy"].as_object_mut().unwrap().remove("paused");
+        assert_eq!(rewritten(&sent, &returned), None, "what is absent is false");
+        let told = rewritten(&sent, &cloneset(0.into())).unwrap().to_string();
+        assert!(told.ends_with("spec.updateStrategy.partition was to be \"99%\", and is 0"), "{told}");
+        let mut marks =
+            json!({"kind": "CloneSet", "metadata": {"annotations": {"note": "x", keys::STEP: "2"}}});
+        let told = rewritten(&marks, &sent).unwrap().to_string();
+        assert!(told.contains(keys::STEP) && told.ends_with("is nothing"), "{told}");
+        marks["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::STEP);
+        assert_eq!(rewritten(&marks, &sent), None, "what people write is compared as ever");
+        assert_eq!(rewritten(&service("A", "b"), &service("A", "c")), None);
+    }
+
+    #[test]
     fn what_the_rollout_decides_is_not_compared() {
         let mut object = json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}}, "spec": {
             "replicas": 3, "updateStrategy": {"partition": "50%", "paused": false, "type": "ReCreate"}}});
-        object["metadata"]["annotations"][crate::objects::keys::STEP] = "2".into();
+        object["metadata"]["annotations"][keys::STEP] = "2".into();
         assert_eq!(
             asked(&object),
             json!({"kind": "CloneSet", "metadata": {"annotations": {"a": "b"}},

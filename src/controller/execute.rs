@@ -1,10 +1,12 @@
 //! Carries out a move: its writes in order, each if the one before succeeded.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease, SeenCompanion, Target, project};
+use crate::controller::drift::rewritten;
 use crate::controller::pulse::Pulse;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
@@ -55,6 +57,27 @@ pub struct Executor {
     pub lease: Option<Arc<Lease>>,
     /// Hears of every answer.
     pub pulse: Pulse,
+    /// Objects of which a mutating webhook made something else.
+    pub rewritten: Rewritten,
+}
+
+/// Objects whose last write a mutating webhook made into another one. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Rewritten(Arc<Mutex<BTreeSet<ObjectKey>>>);
+
+impl Rewritten {
+    fn has(&self, key: &ObjectKey) -> bool {
+        self.0.lock().expect("nothing panics while it is held").contains(key)
+    }
+
+    fn note(&self, key: &ObjectKey, is_so: bool) {
+        let mut keys = self.0.lock().expect("nothing panics while it is held");
+        if is_so {
+            keys.insert(key.clone())
+        } else {
+            keys.remove(key)
+        };
+    }
 }
 
 impl Executor {
@@ -69,10 +92,23 @@ impl Executor {
     ) -> Carried {
         let mut carried = Carried::default();
         for write in writes {
-            let sent = self.send(write, may_go).await;
+            let sent = match self.is_still_rewritten(write).await {
+                Some(error) => Err(error),
+                None => self.send(write, may_go).await,
+            };
             self.pulse.beat();
             match sent {
-                Ok(written) => carried.written.push(written),
+                Ok(written) => {
+                    let applied = written.applied.as_ref();
+                    let rewritten = applied.and_then(|(sent, returned)| rewritten(sent, returned));
+                    carried.written.push(written);
+                    self.rewritten.note(&write.object, rewritten.is_some());
+                    if let Some(error) = rewritten {
+                        carried.refused =
+                            Some(Refused { key: write.object.clone(), error, looked: Ok(None) });
+                        break;
+                    }
+                }
                 Err(error) => {
                     let key = write.object.clone();
                     let is_companion = key.kind != Kind::CloneSet;
@@ -95,6 +131,18 @@ impl Executor {
         let answer = self.cluster.rehearse(write).await;
         self.pulse.beat();
         answer.map(Option::unwrap_or_default)
+    }
+
+    /// What would become of a write to an object whose last one was rewritten: what has no other end is not written again.
+    async fn is_still_rewritten(&self, write: &Write) -> Option<Error> {
+        let Action::Apply { body, .. } = &write.action else { return None };
+        if !self.rewritten.has(&write.object) {
+            return None;
+        }
+        match self.cluster.rehearse(write).await {
+            Ok(after) => rewritten(body, &after.unwrap_or_default()),
+            Err(error) => Some(error),
+        }
     }
 
     async fn send(&self, write: &Write, may_go: &(dyn Fn() -> bool + Send + Sync)) -> Result<Written, Error> {

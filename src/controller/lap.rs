@@ -400,7 +400,10 @@ fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
 /// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
 /// that it writes.
 fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
-    let lost = matches!(error, Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_));
+    let lost = matches!(
+        error,
+        Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_) | Error::Rewritten(_)
+    );
     lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
 }
 

@@ -53,10 +53,6 @@ impl Refusals {
     pub fn note(&mut self, id: &ReleaseId, object: &str, error: &Error, since: jiff::Timestamp) -> bool {
         let conflict = matches!(error, Error::Conflict | Error::Gone | Error::NotSent(_));
         let first = if conflict { CONFLICT_FIRST } else { FIRST };
-        let asked = match error {
-            Error::Unavailable { retry_after, .. } => retry_after.map(|it| Duration::from_secs(it.into())),
-            _ => None,
-        };
         let entry = self.entries.entry(id.clone()).or_insert(Entry {
             count: 0,
             wait: Duration::ZERO,
@@ -67,8 +63,8 @@ impl Refusals {
         entry.count += 1;
         entry.may_pass = error.is_transient();
         let longest = if conflict && entry.count <= QUIET_CONFLICTS { CONFLICT_LONGEST } else { LONGEST };
-        entry.wait = longest.min(first.max(entry.wait * 2).max(asked.unwrap_or_default()));
-        entry.until = Instant::now() + entry.wait;
+        entry.wait = longest.min(first.max(entry.wait * 2));
+        entry.until = Instant::now() + entry.wait.max(error.asked());
         if conflict && entry.count < QUIET_CONFLICTS {
             return false;
         }
@@ -130,6 +126,20 @@ mod tests {
             assert!(!refusals.note(&id, "CloneSet shop/web", &error, at), "said once");
         }
         assert!(refusals.clear(&id) && refusals.of(&id).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_asks_to_wait_is_heard_and_one_that_asks_for_ever_is_not() {
+        let id: ReleaseId = "shop/web".parse().unwrap();
+        for (asked, waited) in [(90, 90), (u32::MAX, 600)] {
+            let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
+            let error = Error::Unavailable { message: "busy".into(), retry_after: Some(asked) };
+            refusals.note(&id, "CloneSet shop/web", &error, at);
+            assert_eq!(refusals.next(), Some(Instant::now() + Duration::from_secs(waited)));
+            assert!(
+                refusals.of(&id).unwrap().hold.message.ends_with(&format!("; it asks to wait {asked} s"))
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

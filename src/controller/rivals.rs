@@ -94,8 +94,16 @@ impl Rivals {
             let target = Target { api: LEASES, namespace, name: &keys::lease(root), status: false };
             let state = rival.judge(cluster.read(target).await);
             if state != rival.state {
-                if let State::Acts(holder) = &state {
-                    tracing::error!(holder, namespace, "another daemon follows the same branch and path");
+                match &state {
+                    State::Acts(holder) => {
+                        tracing::error!(holder, namespace, "another daemon follows the same branch and path");
+                    }
+                    State::Unseen(error) => tracing::error!(
+                        namespace,
+                        "releases that were written from there are not touched: whether that daemon still acts \
+                         cannot be seen: {error}"
+                    ),
+                    State::Unknown | State::Gone => {}
                 }
                 rival.state = state;
                 changed.extend(rival.releases.iter().cloned());

@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant};
 use crate::cluster::{Cache, Cluster, Error, Follows, Lane, Lease, Standing, Wait, watch as watch_all};
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
-use crate::controller::execute::Executor;
+use crate::controller::execute::{Executor, Rewritten};
 use crate::controller::lap::{Laps, Returned};
 use crate::controller::lists::{unlisted, wait_for_lists};
 use crate::controller::observe::Observer;
@@ -115,6 +115,7 @@ impl Controller {
             lane: lane.clone(),
             lease: lease.clone(),
             pulse: pulse.clone(),
+            rewritten: Rewritten::default(),
         });
         let mut observer = Observer::new(cache.clone(), lane.clone(), policy);
         observer.rivals = Rivals::new(settings.observe.is_none().then(|| cluster.namespace()));

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::devcluster::actions::Told;
 use crate::devcluster::admission::{WEBHOOK, check};
 use crate::devcluster::cloneset::CLONESETS;
-use crate::devcluster::defaulting::default_cloneset;
+use crate::devcluster::defaulting::admit_cloneset;
 use crate::devcluster::deletes::DeleteHow;
 use crate::devcluster::events::EventType;
 use crate::devcluster::ids::Ids;
@@ -51,7 +51,7 @@ struct Shared {
 /// Kruise's webhooks for CloneSets, for the store. Names in `podsToDelete` are not looked up here.
 #[must_use]
 pub fn cloneset_admission() -> Admission {
-    Admission { name: WEBHOOK, mutate: default_cloneset, validate: |old, new| check(new, old, &|_pod| true) }
+    Admission { name: WEBHOOK, mutate: admit_cloneset, validate: |old, new| check(new, old, &|_pod| true) }
 }
 
 impl Controllers {

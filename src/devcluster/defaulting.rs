@@ -1,6 +1,9 @@
 //! The mutating webhook of CloneSets (`mcloneset.kb.io`, `apis/apps/defaults/v1alpha1.go`): defaults, and what is lost
 //! when a document passes through Go's structs.
 //!
+//! The webhook answers with its own writing of the object where it had something to fill in, and with nothing at all
+//! where it had not: what is whole already stays as it was sent, `paused: false` as well.
+//!
 //! **Invariant:** defaulting twice is defaulting once. Unknown fields vanish where they are likely to be met: in `spec`,
 //! its strategies, the template's spec and its containers. Deeper ones stay, where the real one drops them.
 
@@ -107,14 +110,32 @@ const CONTAINER: [&str; 24] = [
 /// Read and write for the owner, read for others: 0644.
 const FILE_MODE: i64 = 420;
 
-/// Fills in what Kruise's webhook fills in, in place.
+/// What Kruise's webhook makes of an object (`pkg/webhook/cloneset/mutating`): itself, written by Go and with defaults,
+/// where one was missing; else nothing. The template is written by Go in any case: the controller reads it so.
+pub fn admit_cloneset(body: &mut Value) {
+    let mut read = body.clone();
+    pass_through_structs(&mut read);
+    let mut filled = read.clone();
+    fill_in(&mut filled);
+    if filled == read {
+        body["spec"]["template"] = filled["spec"]["template"].take();
+    } else {
+        *body = filled;
+    }
+}
+
+/// Writes an object as Go does, with every default, in place.
 pub fn default_cloneset(body: &mut Value) {
+    pass_through_structs(body);
+    fill_in(body);
+}
+
+/// Drops what Go's structs do not know or leave out when it is empty, and adds what they never leave out.
+fn pass_through_structs(body: &mut Value) {
     drop_nulls(&mut body["spec"]);
     let spec = map(body, "spec");
     keep_only(spec, &SPEC);
     drop_empty(spec, &["minReadySeconds", "volumeClaimTemplates"]);
-    set(spec, "replicas", json!(1));
-    set(spec, "revisionHistoryLimit", json!(10));
     // Go writes a missing selector as null, which the definition then refuses.
     set(spec, "selector", Value::Null);
     let spec = &mut body["spec"];
@@ -126,26 +147,16 @@ pub fn default_cloneset(body: &mut Value) {
     let scale = map(spec, "scaleStrategy");
     keep_only(scale, &SCALE_STRATEGY);
     drop_empty(scale, &["podsToDelete", "disablePVCReuse"]);
-    default_strategy(map(spec, "updateStrategy"));
-    default_template(&mut spec["template"]);
-}
-
-fn default_strategy(strategy: &mut Map<String, Value>) {
+    let strategy = map(spec, "updateStrategy");
     keep_only(strategy, &UPDATE_STRATEGY);
     drop_empty(strategy, &["type", "paused", "scatterStrategy"]);
-    set(strategy, "type", json!("ReCreate"));
-    set(strategy, "partition", json!(0));
-    set(strategy, "maxUnavailable", json!("20%"));
-    set(strategy, "maxSurge", json!(0));
-    if matches!(strategy["type"].as_str(), Some("InPlaceIfPossible" | "InPlaceOnly")) {
-        set(strategy, "inPlaceUpdateStrategy", json!({}));
-    }
     if let Some(in_place) = strategy.get_mut("inPlaceUpdateStrategy").and_then(Value::as_object_mut) {
         drop_empty(in_place, &["gracePeriodSeconds"]);
     }
+    pass_template_through_structs(&mut spec["template"]);
 }
 
-fn default_template(template: &mut Value) {
+fn pass_template_through_structs(template: &mut Value) {
     let metadata = map(template, "metadata");
     drop_empty(metadata, &["labels", "annotations", "finalizers"]);
     metadata.insert("creationTimestamp".to_owned(), Value::Null);
@@ -155,6 +166,60 @@ fn default_template(template: &mut Value) {
     let fields: Vec<String> =
         spec.keys().filter(|field| !kept_empty.contains(&field.as_str())).cloned().collect();
     drop_empty(spec, &fields.iter().map(String::as_str).collect::<Vec<_>>());
+    let spec = &mut template["spec"];
+    for field in ["initContainers", "containers"] {
+        each(spec, field, pass_container_through_structs);
+    }
+}
+
+fn pass_container_through_structs(container: &mut Map<String, Value>) {
+    keep_only(container, &CONTAINER);
+    drop_empty(
+        container,
+        &[
+            "command",
+            "args",
+            "workingDir",
+            "ports",
+            "envFrom",
+            "env",
+            "volumeMounts",
+            "stdin",
+            "stdinOnce",
+            "tty",
+        ],
+    );
+    set(container, "resources", json!({}));
+    for kind in ["limits", "requests"] {
+        let quantities = container["resources"].get_mut(kind).and_then(Value::as_object_mut);
+        for quantity in quantities.into_iter().flat_map(Map::values_mut) {
+            let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
+            *quantity = json!(canonical(&text));
+        }
+    }
+}
+
+fn fill_in(body: &mut Value) {
+    let spec = map(body, "spec");
+    set(spec, "replicas", json!(1));
+    set(spec, "revisionHistoryLimit", json!(10));
+    let spec = &mut body["spec"];
+    default_strategy(map(spec, "updateStrategy"));
+    default_template(&mut spec["template"]);
+}
+
+fn default_strategy(strategy: &mut Map<String, Value>) {
+    set(strategy, "type", json!("ReCreate"));
+    set(strategy, "partition", json!(0));
+    set(strategy, "maxUnavailable", json!("20%"));
+    set(strategy, "maxSurge", json!(0));
+    if matches!(strategy["type"].as_str(), Some("InPlaceIfPossible" | "InPlaceOnly")) {
+        set(strategy, "inPlaceUpdateStrategy", json!({}));
+    }
+}
+
+fn default_template(template: &mut Value) {
+    let spec = map(template, "spec");
     set(spec, "dnsPolicy", json!("ClusterFirst"));
     set(spec, "restartPolicy", json!("Always"));
     set(spec, "schedulerName", json!("default-scheduler"));
@@ -177,23 +242,6 @@ fn default_template(template: &mut Value) {
 }
 
 fn default_container(container: &mut Map<String, Value>) {
-    keep_only(container, &CONTAINER);
-    drop_empty(
-        container,
-        &[
-            "command",
-            "args",
-            "workingDir",
-            "ports",
-            "envFrom",
-            "env",
-            "volumeMounts",
-            "stdin",
-            "stdinOnce",
-            "tty",
-        ],
-    );
-    set(container, "resources", json!({}));
     set(container, "terminationMessagePath", json!("/dev/termination-log"));
     set(container, "terminationMessagePolicy", json!("File"));
     let mut body = Value::Object(std::mem::take(container));
@@ -211,14 +259,6 @@ fn default_container(container: &mut Map<String, Value>) {
     for hook in ["postStart", "preStop"] {
         if let Some(get) = body.pointer_mut(&format!("/lifecycle/{hook}/httpGet")) {
             default_http_get(as_map(get));
-        }
-    }
-    for kind in ["limits", "requests"] {
-        if let Some(quantities) = body["resources"].get_mut(kind).and_then(Value::as_object_mut) {
-            for quantity in quantities.values_mut() {
-                let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
-                *quantity = json!(canonical(&text));
-            }
         }
     }
     *container = std::mem::take(as_map(&mut body));
@@ -334,6 +374,23 @@ mod tests {
             },
         });
         assert_eq!(spec["template"], recorded);
+    }
+
+    #[test]
+    fn an_object_that_lacks_nothing_stays_as_it_was_sent() {
+        let mut body = json!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "r/app:A"}]}}}});
+        body["spec"]["updateStrategy"] = json!({"paused": false});
+        admit_cloneset(&mut body);
+        assert_eq!(
+            body["spec"]["updateStrategy"].get("paused"),
+            None,
+            "it was written anew with its defaults"
+        );
+        body["spec"]["updateStrategy"]["paused"] = json!(false);
+        let sent = body.clone();
+        admit_cloneset(&mut body);
+        assert_eq!(body, sent);
     }
 
     #[test]

@@ -29,6 +29,15 @@
 //! probes and logs on nodes. The controller is alone: no leader is elected, and its cache is late by a delay, never by
 //! content.
 //!
+//! **Beside a real control plane** all of `tests/scenarios` are played by `tests/cluster/test scenes`, and what the daemon
+//! writes, tells and leaves must be the same. As the API server does, and easily missed: scaling to zero through the
+//! scale subresource leaves `replicas` owned by nobody (`scaling`), and a CloneSet that lacks no default passes Kruise's
+//! webhook as it was sent, `paused: false` and all (`defaulting`). What differs is time, and is left so. Here a write that
+//! the daemon answers at once is answered before the controllers look: a partition lowered by hand is back before a pod
+//! goes, a template edited by hand is gone before it has a revision; the real Kruise may be the quicker one. Garbage is
+//! collected here in the write that makes it, there after a moment in which a new CloneSet of the name has its pods beside
+//! the old one's. And nobody can encode anew what stands in a real cluster, as an upgraded Kruise would.
+//!
 //! Read it in four parts: what objects are (`clock` to `decode`), the store and its writes (`store` to `events`), the
 //! controllers (`json` to `controllers`), the HTTP face (`patch` to `cluster`).
 

@@ -13,7 +13,7 @@ use crate::devcluster::actions::Told;
 use crate::devcluster::admission::{WEBHOOK, check, check_schema};
 use crate::devcluster::clock::second;
 use crate::devcluster::cloneset::CLONESETS;
-use crate::devcluster::defaulting::default_cloneset;
+use crate::devcluster::defaulting::admit_cloneset;
 use crate::devcluster::deletes::Propagation;
 use crate::devcluster::ids::Ids;
 use crate::devcluster::json::{Body, items, map, strings, text};
@@ -419,7 +419,7 @@ impl Sim {
             let message = "Internal error occurred: failed calling webhook \"mcloneset.kb.io\"".to_owned();
             return Err(Refused { code: 500, message });
         }
-        default_cloneset(body);
+        admit_cloneset(body);
         let name = text(body, "/metadata/name");
         if let Some((path, sentence)) = check_schema(body) {
             let message = format!("CloneSet.apps.kruise.io {name:?} is invalid: {path}: {sentence}");

@@ -16,14 +16,21 @@ const METADATA: [&str; 4] = ["labels", "annotations", "finalizers", "ownerRefere
 /// but for items of lists that belong together as one value.
 #[must_use]
 pub fn compare(wanted: &Value, found: &Value) -> Vec<FieldChange> {
-    walk(wanted, found, None, true)
+    walk(Walk::of(wanted), wanted, found, None, true)
+}
+
+/// As [`compare`], of two states of pods as their controller reads them: `false`, 0 and an empty map that only one of
+/// them has are changes, but where Go leaves them out.
+#[must_use]
+pub fn compare_exactly(wanted: &Value, found: &Value) -> Vec<FieldChange> {
+    walk(Walk { exactly: true, ..Walk::of(wanted) }, wanted, found, None, true)
 }
 
 /// As [`compare`], for an object that we never applied: each change names a manager who has the field.
 #[must_use]
 pub fn compare_named(wanted: &Value, found: &Value, ownership: &Ownership) -> Vec<FieldChange> {
     let owners = ownership.owners();
-    walk(wanted, found, Some(&owners.root()), true)
+    walk(Walk::of(wanted), wanted, found, Some(&owners.root()), true)
 }
 
 /// Every field of `wanted` that `found` does not have with an equal value, or that is not ours any more. Each change
@@ -31,13 +38,17 @@ pub fn compare_named(wanted: &Value, found: &Value, ownership: &Ownership) -> Ve
 #[must_use]
 pub fn drift(wanted: &Value, found: &Value, ownership: &Ownership) -> Vec<FieldChange> {
     let owners = ownership.owners();
-    walk(wanted, found, Some(&owners.root()), false)
+    walk(Walk::of(wanted), wanted, found, Some(&owners.root()), false)
 }
 
 /// `lost`: that we do not own it is no news.
-fn walk(wanted: &Value, found: &Value, place: Option<&Place<'_>>, lost: bool) -> Vec<FieldChange> {
-    let kind = wanted.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let mut walk = Walk { kind, changes: Vec::new() };
+fn walk(
+    mut walk: Walk<'_>,
+    wanted: &Value,
+    found: &Value,
+    place: Option<&Place<'_>>,
+    lost: bool,
+) -> Vec<FieldChange> {
     for (name, value) in wanted.as_object().into_iter().flatten() {
         let here = Path { above: None, step: Step::Field(name) };
         let place = place.map(|it| it.field(name));
@@ -151,12 +162,45 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
+/// Fields of a pod that are no pointers in Go, so that it leaves them out where they are zero (Kubernetes,
+/// `core/v1/types.go`). Every other one is written as it stands.
+const PLAIN: [&str; 16] = [
+    "annotations",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "initialDelaySeconds",
+    "labels",
+    "limits",
+    "nodeSelector",
+    "readOnly",
+    "requests",
+    "resources",
+    "stdin",
+    "stdinOnce",
+    "subPath",
+    "tty",
+    "value",
+];
+
 struct Walk<'a> {
     kind: &'a str,
+    exactly: bool,
     changes: Vec<FieldChange>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn of(wanted: &'a Value) -> Self {
+        let kind = wanted.get("kind").and_then(Value::as_str).unwrap_or_default();
+        Self { kind, exactly: false, changes: Vec::new() }
+    }
+
+    /// Whether it is all the same that one side lacks this.
+    fn may_lack(&self, path: &Path<'_>, value: &Value) -> bool {
+        let plain = || matches!(path.step, Step::Field(name) if PLAIN.contains(&name));
+        is_zero(value) && (!self.exactly || matches!(value, Value::Null | Value::Array(_)) || plain())
+    }
+
     /// Compares one value; `lost` when it was reported higher up that we own none of it.
     fn value(
         &mut self,
@@ -168,7 +212,7 @@ impl Walk<'_> {
     ) {
         let found = found.filter(|it| !it.is_null());
         let nothing = is_nothing(wanted);
-        if wanted.is_null() || (nothing && found.is_none()) {
+        if wanted.is_null() || (nothing && found.is_none() && self.may_lack(path, wanted)) {
             return;
         }
         let lost_here = !lost && !nothing && place.is_some_and(|place| place.ours() == Share::None);
@@ -185,7 +229,7 @@ impl Walk<'_> {
                 self.list(path, wanted, found, place, lost || lost_here);
             }
             (wanted, Some(found)) if equal(path, wanted, found) => {}
-            (wanted, None) if is_zero(wanted) => {}
+            (wanted, None) if self.may_lack(path, wanted) => {}
             (wanted, found) => self.push(path, wanted.clone(), found, place),
         }
         if lost_here && self.changes.len() == before {

@@ -3,16 +3,17 @@
 use serde_json::Value;
 
 use crate::fields::change::FieldChange;
-use crate::fields::compare::compare;
+use crate::fields::compare::compare_exactly;
 
-/// The fields of the pod template that differ between two states of a CloneSet: `found` is what `before` has, `wanted`
-/// what `after` has, null where that is nothing. What is only written in another way is no difference.
+/// The fields of the pod template that differ between two states of a CloneSet as the server has them: `found` is what
+/// `before` has, `wanted` what `after` has, null where that is nothing. Quantities written in another way are no
+/// difference; a field that is there and says `false`, 0 or nothing is: the server keeps it, and so the revision has it.
 #[must_use]
 pub fn templates(before: &Value, after: &Value) -> Vec<FieldChange> {
     let template = |object: &Value| serde_json::json!({"spec": {"template": object["spec"]["template"]}});
     let (before, after) = (template(before), template(after));
-    let mut changes = compare(&after, &before);
-    let gone = compare(&before, &after).into_iter().filter(|change| change.found.is_none());
+    let mut changes = compare_exactly(&after, &before);
+    let gone = compare_exactly(&before, &after).into_iter().filter(|change| change.found.is_none());
     changes.extend(gone.map(|change| FieldChange {
         path: change.path,
         wanted: Value::Null,
@@ -43,5 +44,27 @@ mod tests {
         assert_eq!(paths(plain(), more()), [at("env"), at("image")]);
         assert_eq!(paths(more(), plain()), [at("env"), at("image")]);
         assert_eq!(paths(json!({"name": "a"}), json!({"name": "b"})).len(), 2);
+    }
+
+    #[test]
+    fn a_field_that_says_no_differs_from_one_that_is_not_there() {
+        let pods = |context: Value| {
+            let container = json!({"name": "a", "securityContext": context, "env": [{"name": "K"}]});
+            json!({"spec": {"template": {"spec": {"containers": [container]}}}})
+        };
+        let at = "spec.template.spec.containers[name=a].securityContext";
+        let (less, more) = (json!({"runAsUser": 1}), json!({"runAsUser": 1, "privileged": false}));
+        for (a, b, path) in [
+            (&less, &more, format!("{at}.privileged")),
+            (&Value::Null, &json!({}), at.to_owned()),
+            (&Value::Null, &json!({"runAsUser": 0}), at.to_owned()),
+        ] {
+            for (a, b) in [(a, b), (b, a)] {
+                let found = templates(&pods(a.clone()), &pods(b.clone()));
+                let paths: Vec<&str> = found.iter().map(|it| it.path.as_str()).collect();
+                assert_eq!(paths, [path.as_str()], "{a} {b}");
+            }
+        }
+        assert_eq!(templates(&pods(less.clone()), &pods(less)), []);
     }
 }

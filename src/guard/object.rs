@@ -21,8 +21,7 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     let policy = &scene.world.policy;
     let namespace = key.namespace.as_str();
     whole(key.namespace == scene.id.namespace, "it is outside the release's namespace")?;
-    let allowed = policy.namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace));
-    whole(allowed, "the daemon's configuration does not allow its namespace")?;
+    whole(policy.allows(namespace), "the daemon's configuration does not allow its namespace")?;
     if key.kind == Kind::CloneSet {
         whole(key.name == scene.id.name, "it is not named as the release")?;
     } else {

@@ -7,7 +7,8 @@ use crate::model::{Name, Namespace, ReleaseId};
 /// A kind that we read or write. Everything of a release is namespaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// `apps.kruise.io/v1alpha1`, the shape that every released Kruise serves.
+    /// `apps.kruise.io/v1alpha1`, the shape that every released Kruise serves. A cluster may serve another one:
+    /// [`CloneSetVersion`](crate::objects::CloneSetVersion).
     CloneSet,
     /// A companion.
     Service,

@@ -4,7 +4,9 @@
 
 pub mod keys;
 pub mod kind;
+pub mod cloneset;
 pub mod record;
 pub mod crd;
 
+pub use cloneset::CloneSetVersion;
 pub use kind::{Kind, ObjectKey};

@@ -49,8 +49,11 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
     if !steps::is_zero(live.partition) || status.current_revision != status.update_revision || live.paused {
         return hold("it is in the middle of a rollout by other means; finish that first");
     }
-    if !live.is_fresh() || status.updated != status.replicas || live.replicas == 0 {
-        return hold("not every pod is on its revision yet");
+    if live.replicas == 0 {
+        return hold("it is at zero replicas, where nothing can be proven; give it pods first");
+    }
+    if !live.is_fresh() || status.updated != status.replicas || status.replicas != live.replicas {
+        return hold("not every pod is there and on its revision yet");
     }
     if let Some(size) = release.replicas.filter(|size| *size != live.replicas) {
         return hold(&format!(

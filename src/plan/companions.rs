@@ -81,9 +81,7 @@ fn untaken(
         return Some(holds::other_owner(id, key, owner, path));
     }
     // Our own marks are not there yet, and what has the wanted value changes hands alone.
-    let is_mark =
-        |path: &str| path.starts_with("metadata.labels") || path.starts_with("metadata.annotations");
-    let moves = there.drift.iter().filter(|it| !is_mark(&it.path) && it.found.as_ref() != Some(&it.wanted));
+    let moves = there.drift.iter().filter(|it| !it.is_mark() && it.found.as_ref() != Some(&it.wanted));
     let fields: Vec<&str> = moves.map(|it| it.path.as_str()).collect();
     (!fields.is_empty()).then(|| holds::differs(id, key, &fields.join(", "), path))
 }

@@ -15,8 +15,8 @@ pub fn hand_over(tool: &OtherTool) -> &'static str {
              helm.toolkit.fluxcd.io/name and /namespace away, and its annotation meta.helm.sh/release-name"
         }
         Tool::ArgoCd => {
-            "1) let Argo CD annotate it argocd.argoproj.io/sync-options: Prune=false,Delete=false 2) remove it from what \
-             Argo CD reads 3) take its annotation argocd.argoproj.io/tracking-id away"
+            "1) let Argo CD annotate it argocd.argoproj.io/sync-options: Prune=false,Delete=false 2) remove it from its \
+             source 3) take argocd.argoproj.io/tracking-id and the label app.kubernetes.io/instance away"
         }
         Tool::Helm => {
             "1) let its chart annotate it helm.sh/resource-policy: keep 2) remove it from the chart 3) take its annotation \

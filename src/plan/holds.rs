@@ -128,6 +128,17 @@ pub fn not_allowed(id: &ReleaseId, what: &str, key: &str) -> Hold {
     hold(Gate::Policy, None, message, Lift::by(LiftKind::Configure).path(key))
 }
 
+/// A template that the release itself forbids.
+#[must_use]
+pub fn not_in_place(id: &ReleaseId, release: &Release, fields: &[String]) -> Hold {
+    let message = format!(
+        "{id} says InPlaceOnly, and {} cannot come in place: it changes {}; write InPlaceIfPossible, or leave that as it is",
+        named(release),
+        fields.join(", ")
+    );
+    hold(Gate::Spec, None, message, Lift::by(LiftKind::Commit).path(&release.path))
+}
+
 /// A kind that may not be a companion.
 #[must_use]
 pub fn kind_not_allowed(id: &ReleaseId, kind: Kind) -> Hold {

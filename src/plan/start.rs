@@ -154,9 +154,8 @@ fn made(
 /// The namespace of a release, where the daemon's configuration does not allow it: nothing is written there.
 #[must_use]
 pub fn namespace_forbidden(world: &World, id: &ReleaseId) -> Option<Hold> {
-    let allowed = world.policy.namespaces.as_ref()?;
     let what = || format!("namespace {}", id.namespace);
-    (!allowed.contains(id.namespace.as_str())).then(|| holds::not_allowed(id, &what(), "allow.namespaces"))
+    (!world.policy.allows(id.namespace.as_str())).then(|| holds::not_allowed(id, &what(), "allow.namespaces"))
 }
 
 /// The first kind of a release's companions that the daemon's configuration does not allow.

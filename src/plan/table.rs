@@ -11,7 +11,7 @@ use crate::plan::outcome::Outcome;
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
 use crate::plan::tend::tended;
-use crate::spec::{OnFailure, Release};
+use crate::spec::{Exchange, OnFailure, Release};
 use crate::world::{Decision, Memory, Proof, Try};
 
 /// Decides.
@@ -309,6 +309,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
             let wake = facts.deadline().filter(|_| under_way && !late);
             return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
         }
+    }
+    if let Some(Exchange::Impossible(fields)) =
+        facts.entered.map(|entered| Exchange::between(&entered.cloneset, &release.cloneset))
+    {
+        return Outcome::hold('k', vec![holds::not_in_place(facts.id, release, &fields)]);
     }
     if head.permitted.furthest < 1 {
         return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));

@@ -14,18 +14,9 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     let (writes, closed) = companion_writes(facts.world, facts.id, facts.case, standing.into_iter(), false);
     let blocked = !closed.is_empty();
     outcome.holds.extend(closed);
-    let (gives_way, goes_on) = match outcome.decision {
-        Decision::Rest | Decision::Hold => (true, false),
-        Decision::Complete => (true, true),
-        Decision::Enter(_) => (outcome.row == 'q', outcome.row == 'q'),
-        Decision::Note
-        | Decision::Create
-        | Decision::Adopt
-        | Decision::Repair
-        | Decision::Fail
-        | Decision::RollBack
-        | Decision::Remove => (false, false),
-    };
+    let enters = matches!(outcome.decision, Decision::Enter(_));
+    let gives_way = may_wait(&outcome.decision) && (!enters || outcome.row == 'q');
+    let goes_on = gives_way && (enters || outcome.decision == Decision::Complete);
     if gives_way && !writes.is_empty() {
         let names: Vec<String> = writes.iter().map(|write| write.object.to_string()).collect();
         let message = format!("{} repairs its companions: {}", facts.id, names.join(", "));
@@ -42,9 +33,9 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-/// What was adopted becomes ours alone, before anything new is entered. One that is refused keeps nothing back.
-fn taken_over(facts: &Facts<'_>, outcome: &Outcome) -> Option<Outcome> {
-    let waits = match outcome.decision {
+/// What can be decided a lap later as well: it moves no pod back, and loses nothing.
+fn may_wait(decision: &Decision) -> bool {
+    match decision {
         Decision::Rest | Decision::Hold | Decision::Complete | Decision::Enter(_) => true,
         Decision::Note
         | Decision::Create
@@ -53,10 +44,14 @@ fn taken_over(facts: &Facts<'_>, outcome: &Outcome) -> Option<Outcome> {
         | Decision::Fail
         | Decision::RollBack
         | Decision::Remove => false,
-    };
+    }
+}
+
+/// What was adopted becomes ours alone, before anything new is entered. One that is refused keeps nothing back.
+fn taken_over(facts: &Facts<'_>, outcome: &Outcome) -> Option<Outcome> {
     let (writes, managers) = take_overs(facts.id, facts.case);
     let moves = !outcome.writes.is_empty();
-    if !waits || writes.is_empty() || (moves && facts.case.refused.is_some()) {
+    if !may_wait(&outcome.decision) || writes.is_empty() || (moves && facts.case.refused.is_some()) {
         return None;
     }
     let managers: Vec<String> = managers.into_iter().collect();

@@ -220,6 +220,11 @@ fn check_update(spec: &Node, report: &mut Report) {
     }
     let unavailable = speed(update, "maxUnavailable", report);
     let surge = speed(update, "maxSurge", report);
+    if surge == Some(false) && update.get("type").and_then(Node::text) == Some("InPlaceOnly") {
+        let at = update.entry("maxSurge").map_or(update.at, |entry| entry.at);
+        let message = "`maxSurge` has no pods to make with InPlaceOnly, and Kruise refuses it";
+        report.error(at, message, "leave it out, or write InPlaceIfPossible");
+    }
     if unavailable == Some(true) && surge != Some(false) {
         let at = update.entry("maxUnavailable").map_or(update.at, |entry| entry.at);
         let message = "`maxUnavailable` and `maxSurge` are both 0: no pod could ever be replaced";

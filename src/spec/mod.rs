@@ -5,6 +5,7 @@
 pub mod diagnostic;
 pub mod alike;
 pub mod release;
+pub mod exchange;
 pub mod node;
 pub mod report;
 pub mod scalar;
@@ -34,6 +35,7 @@ pub use assemble::{Assembled, Checked, Group, assemble, assemble_group, director
 pub use build::DocumentsError;
 pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration};
 pub use diagnostic::{Diagnostic, Severity};
+pub use exchange::Exchange;
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
 pub use marker::{FrozenBy, read_freeze, read_marker};
 pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};

@@ -25,8 +25,10 @@ pub struct RemovalLimit {
 /// The daemon's configuration, as far as decisions look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Namespaces that this root may write to; `None` is all.
+    /// Namespaces that this root may write to; `None` is all but Kubernetes' own (`kube-…`) and the daemon's.
     pub namespaces: Option<BTreeSet<String>>,
+    /// The daemon's own namespace, where it runs in the cluster: its configuration is there, which judges Git.
+    pub home: Option<String>,
     /// Kinds that may be companions.
     pub kinds: BTreeSet<Kind>,
     /// Whose approvals can be told apart; `None` is nobody's.
@@ -48,6 +50,15 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether this root may write to a namespace.
+    #[must_use]
+    pub fn allows(&self, namespace: &str) -> bool {
+        match &self.namespaces {
+            Some(allowed) => allowed.contains(namespace),
+            None => !namespace.starts_with("kube-") && self.home.as_deref() != Some(namespace),
+        }
+    }
+
     /// A path of the root, as seen from the repository's top.
     #[must_use]
     pub fn in_root(&self, path: &str) -> String {
@@ -60,6 +71,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             namespaces: None,
+            home: None,
             kinds: Kind::COMPANIONS.into_iter().collect(),
             people: None,
             bots: BTreeSet::new(),
@@ -70,5 +82,18 @@ impl Default for Policy {
             root: String::new(),
             path: String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_judges_git_is_not_for_git_to_write_but_where_somebody_says_so() {
+        let policy = Policy { home: Some("triton-system".to_owned()), ..Policy::default() };
+        assert!(policy.allows("shop") && !policy.allows("kube-system") && !policy.allows("triton-system"));
+        let named = Policy { namespaces: Some(["kube-system".to_owned()].into()), ..policy };
+        assert!(named.allows("kube-system") && !named.allows("shop"));
     }
 }

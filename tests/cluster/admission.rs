@@ -101,9 +101,7 @@ fn kinds_that_are_absent_at_the_start_are_found_when_they_are_installed() {
     scene.plane.start("kruise-manager");
     daemon.until(says("is not made before the cluster serves releases.triton.io"));
     assert!(scene.cloneset().is_none(), "nothing new without records");
-    scene
-        .plane
-        .kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+    scene.plane.define_record();
     scene.is_complete("A");
 }
 

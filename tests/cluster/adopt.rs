@@ -22,7 +22,7 @@ impl Shop {
     fn open(namespace: &'static str) -> Self {
         let plane = Plane::shared();
         plane.kubectl(&["create", "namespace", namespace]);
-        plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+        plane.define_record();
         let (repo, state) = (Repo::new(), tempfile::tempdir().unwrap());
         repo.git(&["checkout", "--quiet", "-b", namespace]);
         for (key, value) in

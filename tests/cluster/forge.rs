@@ -7,7 +7,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::{Certificate, Method};
 use serde_json::{Value, json};
 
-use crate::cluster::process::{says, until};
+use crate::cluster::process::{has_ended, says, until};
 
 /// A forge with the users `ann`, who administers it, `bo`, and `triton`, who may only read.
 pub struct Forge {
@@ -99,7 +99,7 @@ impl Forge {
     pub fn stop(&self) {
         let id = self.line("pid");
         says(Command::new("kill").arg(&id));
-        until("the forge ends", || (!Path::new("/proc").join(&id).exists()).then_some(()));
+        until("the forge ends", || has_ended(&id).then_some(()));
     }
 
     /// Starts it again.

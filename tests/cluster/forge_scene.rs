@@ -25,7 +25,7 @@ impl Scene {
     pub fn new(namespace: &'static str, update: &'static str, strategy: &'static str) -> Self {
         let plane = Plane::shared();
         plane.kubectl(&["create", "namespace", namespace]);
-        plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+        plane.define_record();
         Self { plane, namespace, update, strategy, state: tempfile::tempdir().unwrap() }
     }
 
@@ -145,21 +145,7 @@ spec:
     pub fn pods(&self, wanted: &[(&str, u32)]) {
         let wanted: BTreeMap<String, u32> =
             wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
-        until(&format!("pods {wanted:?}"), || (self.ready() == wanted).then_some(()));
-    }
-
-    /// Ready pods by version.
-    fn ready(&self) -> BTreeMap<String, u32> {
-        let mut counts = BTreeMap::new();
-        for pod in self.list() {
-            let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            let is_ready = conditions.iter().any(|it| it["type"] == "Ready" && it["status"] == "True");
-            let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
-            if is_ready {
-                *counts.entry(image.rsplit(':').next().unwrap_or_default().to_owned()).or_default() += 1;
-            }
-        }
-        counts
+        until(&format!("pods {wanted:?}"), || (self.plane.ready(self.namespace) == wanted).then_some(()));
     }
 
     /// The pods' own ids.

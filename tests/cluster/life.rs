@@ -71,7 +71,6 @@ fn stopped_for_half_a_minute(namespace: &'static str, stop: fn(&Plane), go_on: f
     scene.approve();
     std::thread::sleep(std::time::Duration::from_secs(20));
     go_on(&scene.plane);
-    daemon.until(says("reached step 1 of 2"));
     daemon.until(says("enters step 2 of 2 of B"));
     scene.has_pods(&[("B", 4)]);
     scene.is_complete("B");

@@ -3,15 +3,18 @@
 
 mod admission;
 mod adopt;
+mod between;
 mod deploy;
 mod forge;
 mod forge_away;
 mod forge_rules;
 mod forge_scene;
 mod forge_story;
+mod hook;
 mod judge;
 mod kills;
 mod life;
+mod mutating;
 pub mod plane;
 mod process;
 mod rights;
@@ -22,5 +25,7 @@ mod traces;
 mod traces_apply;
 mod traces_world;
 mod vectors;
+mod version;
+mod wire;
 mod witness;
 mod writer;

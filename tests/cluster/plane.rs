@@ -1,5 +1,6 @@
 //! A control plane, started by `up` and ended by `down`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,6 +8,8 @@ use std::process::{Command, Stdio};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
+
+use crate::cluster::process::{has_ended, until};
 
 /// A control plane.
 pub struct Plane {
@@ -72,9 +75,11 @@ impl Plane {
         assert!(sent.expect("kill runs").success(), "{program}: {name}");
     }
 
-    /// Kills one of its programs.
+    /// Kills one of its programs, and waits until it is no more.
     pub fn stop(&self, program: &str) {
         self.signal(program, "KILL");
+        let pid = std::fs::read_to_string(self.dir.join("pid").join(program)).expect("it was started");
+        until(&format!("{program} has ended"), || has_ended(pid.trim()).then_some(()));
     }
 
     /// Starts a program once more, as `up` did, with another text in the place of one in its command.
@@ -127,6 +132,21 @@ impl Plane {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Installs the record's kind.
+    pub fn define_record(&self) {
+        self.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+    }
+
+    /// Ready pods of a namespace by the tag of their image.
+    pub fn ready(&self, namespace: &str) -> BTreeMap<String, u32> {
+        let path = "jsonpath={range .items[*]}{.spec.containers[0].image} {.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
+        let text = self.kubectl(&["get", "pods", "--namespace", namespace, "--output", path]);
+        let ready = text.lines().filter_map(|line| line.strip_suffix(" True")?.rsplit_once(':'));
+        let mut counts = BTreeMap::new();
+        ready.for_each(|(_, tag)| *counts.entry(tag.to_owned()).or_default() += 1);
+        counts
+    }
+
     /// An object, where there is one.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let args = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json"];
@@ -138,6 +158,10 @@ impl Plane {
 impl Drop for Plane {
     fn drop(&mut self) {
         if self.own.is_some() {
+            if std::thread::panicking() {
+                let mut tails = Command::new("bash");
+                let _ = tails.args(["-c", "tail -n 5 * >&2"]).current_dir(self.dir.join("log")).status();
+            }
             let _ = script("down").arg(&self.dir).status();
         }
     }

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::cluster::plane::Plane;
 
-/// How long anything is waited for. Nothing here takes a tenth of it on an idle machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything is waited for. Controllers that lost their API server look for it again once a minute (twice
+/// client-go's `Reflector` backoff of 30 s), and have to find it one after the other.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// `triton run`, with its log as JSON. It is killed when it is dropped.
 pub struct Daemon {
@@ -22,7 +23,12 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it as `subject`, with its lease in `namespace`, for the branch `branch` of `repository`.
     pub fn start(plane: &Plane, subject: &str, place: &Place<'_>, more: &[&str]) -> Self {
-        let mut run = triton(&plane.kubeconfig(subject), place.namespace, place.state);
+        Self::by(&plane.kubeconfig(subject), place, more)
+    }
+
+    /// Starts it with a kubeconfig of its own.
+    pub fn by(kubeconfig: &Path, place: &Place<'_>, more: &[&str]) -> Self {
+        let mut run = triton(kubeconfig, place.namespace, place.state);
         run.args(["run", "--interval", "1s", "--log", "json", "--repo", place.repository]);
         run.args(["--branch", place.branch, "--state"]).arg(place.state.join("mirror")).args(more);
         let mut child = run.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
@@ -108,7 +114,12 @@ pub fn triton(kubeconfig: &Path, namespace: &str, folder: &Path) -> Command {
     let text = text.replace("context: { ", &format!("context: {{ namespace: {namespace}, "));
     let subject = kubeconfig.file_name().expect("a file");
     let copy = folder.join(subject);
-    std::fs::write(&copy, text).expect("a file");
+    // Others may be reading it.
+    if !std::fs::read_to_string(&copy).is_ok_and(|it| it == text) {
+        let new = tempfile::NamedTempFile::new_in(folder).expect("a file");
+        std::fs::write(new.path(), text).expect("a file");
+        new.persist(&copy).expect("a file");
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_triton"));
     command.env("KUBECONFIG", copy).env("NO_COLOR", "1").stdin(Stdio::null());
     command
@@ -120,6 +131,11 @@ pub fn says(command: &mut Command) -> String {
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{command:?}\n{out}{err}");
     out.into_owned()
+}
+
+/// Whether a process has ended, reaped or not.
+pub fn has_ended(id: &str) -> bool {
+    std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default().is_empty()
 }
 
 /// Looks again and again until there is something to see.

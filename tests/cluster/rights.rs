@@ -30,6 +30,8 @@ enum Use {
     Less,
     /// Somebody takes our label off the companion.
     Unlabelled,
+    /// One CloneSet more, which kubectl has made.
+    Adopted,
     /// Another process, and another version.
     Restart,
     /// Another process, where there has never been one.
@@ -46,6 +48,7 @@ fn used(right: &Right) -> (Use, bool) {
         ("releases", "watch") => (Use::Restart, true),
         ("releases", verb) => (if verb == "patch" { Use::Change } else { kind_of(verb) }, false),
         ("clonesets", "patch") => (Use::Version, true),
+        ("clonesets", "get") => (Use::Adopted, true),
         (_, verb) => (kind_of(verb), true),
     }
 }
@@ -184,7 +187,9 @@ impl Case<'_> {
             files.push(("releases/other.yaml", file(release(namespace, "other", "A", "10m"))));
         }
         if more && !is_companion {
-            files.push(("releases/more.yaml", file(release(namespace, "more", "A", "10m"))));
+            let mut more = release(namespace, "more", "A", "10m");
+            more[0]["metadata"]["annotations"] = json!({"triton.io/adopt": "true"});
+            files.push(("releases/more.yaml", file(more)));
         }
         self.repo.git(&["rm", "-rq", "--ignore-unmatch", "releases"]);
         for (path, text) in files {
@@ -240,10 +245,8 @@ impl Case<'_> {
             (get("clonesets", "other").is_none() == less).then_some(())?;
             (get("releases", "other").is_none() == less).then_some(())?;
         }
-        let record = get("releases", "app")?;
-        (record["status"]["phase"] == "Healthy"
-            && record["status"]["holds"].as_array().is_none_or(Vec::is_empty))
-        .then_some(())
+        self.holds().is_empty().then_some(())?;
+        (get("releases", "app")?["status"]["phase"] == "Healthy").then_some(())
     }
 
     /// What the records' holds say.
@@ -296,7 +299,7 @@ impl Case<'_> {
             assert_eq!(self.pods(), before, "{}: pods have moved", self.name);
         }
         self.give(None);
-        let (more, less) = (how == Use::More, how == Use::Less);
+        let (more, less) = (matches!(how, Use::More | Use::Adopted), how == Use::Less);
         let text = if how == Use::Change { "changed" } else { "first" };
         self.runs(version);
         until(&format!("{}: healed", self.name), || self.is_done(more, less, text));
@@ -335,6 +338,11 @@ impl Case<'_> {
             Use::Change => self.commit("B", "changed", false, false),
             Use::More => self.commit(self.next(how), "first", true, false),
             Use::Less => self.commit("A", "first", false, true),
+            Use::Adopted => {
+                let [_, made] = release(&self.name, "more", "A", "10m");
+                self.plane.kubectl_reading(&["apply", "-f", "-"], &made.to_string());
+                self.commit("A", "first", true, false);
+            }
             Use::Unlabelled => {
                 let label = "app.kubernetes.io/managed-by-";
                 self.plane.kubectl(&["label", &self.right.resource, "app", "--namespace", &self.name, label]);
@@ -352,7 +360,7 @@ impl Case<'_> {
     /// The version that `app` has then: one whose way is barred, where the right bars the way of its pods.
     fn next(&self, how: Use) -> &'static str {
         let alone = how == Use::More && companion(&self.right.resource, "", "", "").is_none();
-        if alone || matches!(how, Use::Less | Use::Unlabelled) { "A" } else { "B" }
+        if alone || matches!(how, Use::Less | Use::Unlabelled | Use::Adopted) { "A" } else { "B" }
     }
 }
 

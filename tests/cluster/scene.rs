@@ -35,7 +35,7 @@ pub struct Scene {
 impl Scene {
     /// With version A in Git. The record's kind is there.
     pub fn begin(plane: Plane, namespace: &'static str, spec: &'static str) -> Self {
-        plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+        plane.define_record();
         Self::begin_bare(plane, namespace, spec)
     }
 
@@ -77,13 +77,25 @@ spec:
 
     /// A commit that approves the next step.
     pub fn approve(&self) {
-        let mut approve = triton(&self.plane.kubeconfig("admin"), self.namespace, self.state.path());
-        says(approve.args(["approve", &format!("{}/web", self.namespace)]).current_dir(self.repo.path()));
+        self.says(&["approve", &format!("{}/web", self.namespace)]);
+    }
+
+    /// What a command says in the clone; it must succeed.
+    pub fn says(&self, args: &[&str]) -> String {
+        let mut command = triton(&self.plane.kubeconfig("admin"), self.namespace, self.state.path());
+        says(command.args(args).current_dir(self.repo.path()))
     }
 
     /// The daemon, which keeps its state from one start to the next.
     pub fn daemon(&self) -> Daemon {
         self.daemon_of(self.state.path())
+    }
+
+    /// The daemon, which reaches the API server in its own way.
+    pub fn daemon_by(&self, kubeconfig: &Path) -> Daemon {
+        let (namespace, state) = (self.namespace, self.state.path());
+        let place = Place { namespace, repository: &self.repository, branch: namespace, state };
+        Daemon::by(kubeconfig, &place, &[])
     }
 
     /// A daemon with a state of its own.

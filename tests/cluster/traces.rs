@@ -47,11 +47,11 @@ const DECIDED: [&str; 4] = ["two-writes-ip", "two-writes-rc", "zero-ip-fast", "z
 /// Of the traces only those whose names have this variable's text in them.
 const PART: &str = "TRITON_TRACES";
 /// Traces at a time.
-const WORKERS: usize = 8;
+const WORKERS: usize = 6;
 /// Tries of a trace with writes in the middle of a movement, each at other moments.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 /// Longest wait for a picture at rest, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a picture must stay, to be one at rest.
 const STAY: Duration = Duration::from_millis(1500);
 /// Silence after which everything is at rest, where the picture is not known.
@@ -59,7 +59,7 @@ const SILENCE: Duration = Duration::from_secs(4);
 /// Pause before a write is sent again.
 const AGAIN: Duration = Duration::from_millis(200);
 /// Longest wait for a picture in the middle of something.
-const MOMENT: Duration = Duration::from_secs(8);
+const MOMENT: Duration = Duration::from_secs(20);
 
 /// One trace on its way.
 struct Run {

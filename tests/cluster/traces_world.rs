@@ -45,7 +45,7 @@ const TRIES: usize = 20;
 /// Pause of a watch before it begins again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for a watch to tell what was written.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The label of the namespaces in which pods with the image `deny` are refused.
 pub const REFUSES: &str = "triton-tests/refuses";
 

@@ -4,6 +4,7 @@
 //! each error says where. `PROPTEST_CASES` and `PROPTEST_RNG_SEED` ask for more. An input that fails is kept: a file in
 //! `corpus/<reader>/`, named by what it shows; all of them are played again by every run.
 
+mod clonesets;
 mod fields;
 mod freezes;
 mod markers;

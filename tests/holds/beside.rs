@@ -63,6 +63,7 @@ fn refusals() -> Vec<Refused> {
         Refused::Invalid("spec.replicas: Invalid value".into()),
         Refused::NotServed("clonesets.apps.kruise.io".into()),
         Refused::NoNamespace("shop".into()),
+        Refused::Rewritten(r#"spec.updateStrategy.partition was to be "99%", and is 0"#.into()),
         Refused::Unavailable { message: "etcdserver: leader changed".into(), retry_after: None },
         Refused::TimedOut(5),
         Refused::NotSent("the lease is too old"),
@@ -80,6 +81,7 @@ fn refusals() -> Vec<Refused> {
         | Refused::Invalid(_)
         | Refused::NotServed(_)
         | Refused::NoNamespace(_)
+        | Refused::Rewritten(_)
         | Refused::Unavailable { .. }
         | Refused::TimedOut(_)
         | Refused::NotSent(_)

@@ -3,6 +3,7 @@
 
 mod beside;
 mod planner;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

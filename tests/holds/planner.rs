@@ -3,32 +3,31 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use triton::fields::{Compact, FieldChange};
+use triton::fields::Compact;
 use triton::model::{Lift, LiftKind, ResourceVersion, Uid};
 use triton::objects::Kind;
 use triton::objects::record::ReleaseStatus;
 use triton::plan::plan;
 use triton::spec::{Approval, Diagnostic, OnFailure, Release, Severity};
 use triton::world::{
-    CompanionLive, Desired, Fault, Freeze, Memory, OtherTool, People, Permit, Policy, RecordLive, Rehearsal,
-    Removal, Tool, Try, World,
+    Desired, Fault, Freeze, Memory, People, Permit, Policy, RecordLive, Removal, Try, World,
 };
 
 use crate::holds::Told;
+use crate::holds::taken::taken;
 use crate::support::world::{
     ago, at_step, commit, complete, edit, edit_intent, edit_live, id, intent, key, live, marker, release,
     world,
 };
 
 /// A story that ends in holds.
-type Story = (&'static str, World);
+pub type Story = (&'static str, World);
 
 /// Every hold of the worlds below.
 pub fn told() -> Vec<Told> {
     let stories = [
         untouchable(),
-        adopted(),
+        taken(),
         made(),
         refused_by_policy(),
         companions(),
@@ -54,7 +53,7 @@ pub fn told() -> Vec<Told> {
     told
 }
 
-fn a() -> Release {
+pub fn a() -> Release {
     release("2.4.0")
 }
 
@@ -84,7 +83,7 @@ fn nothing() -> World {
     world
 }
 
-fn with(mut world: World, change: impl FnOnce(&mut World)) -> World {
+pub fn with(mut world: World, change: impl FnOnce(&mut World)) -> World {
     change(&mut world);
     world
 }
@@ -128,81 +127,6 @@ fn untouchable() -> Vec<Story> {
         ("suspended in the cluster, with a reason", live(|live| live.suspend = Some("an incident".into()))),
         ("being deleted", live(|live| live.deleting = true)),
         ("of another root", live(|live| live.root = Some("ffff0000".into()))),
-    ]
-}
-
-/// A CloneSet that somebody else made, while Git has its release.
-fn stranger(adopt: bool, change: impl FnOnce(&mut triton::world::Live)) -> World {
-    let mut world = world(intent(&a()), Some(live(&a(), None, "0", 10)), &[&a()]);
-    edit_intent(&mut world, |intent| Arc::make_mut(&mut intent.release).adopt = adopt);
-    edit_live(&mut world, |live| {
-        live.root = None;
-        change(live);
-    });
-    world
-}
-
-/// One that another tool applies too.
-fn tool(tool: Tool, name: &str) -> World {
-    stranger(true, |live| live.other_owner = Some(OtherTool { tool, name: name.into() }))
-}
-
-/// A release that takes over what runs, with its CloneSet, while its Service is nobody's yet.
-fn free(change: impl FnOnce(&mut CompanionLive)) -> World {
-    let mut world = world(intent(&a()), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]);
-    edit_intent(&mut world, |intent| Arc::make_mut(&mut intent.release).adopt = true);
-    edit(&mut world, |case| {
-        let service = case.companions.get_mut(&key(Kind::Service, "checkout")).unwrap();
-        service.release = String::new();
-        change(service);
-    });
-    world
-}
-
-fn port() -> Arc<[FieldChange]> {
-    let found = Some(json!(8080));
-    Arc::from([FieldChange { path: "spec.ports[0].port".into(), wanted: json!(80), found, manager: None }])
-}
-
-fn helm() -> OtherTool {
-    OtherTool { tool: Tool::Helm, name: "web".into() }
-}
-
-fn adopted() -> Vec<Story> {
-    let change = FieldChange {
-        path: "spec.template.spec.containers[name=app].image".into(),
-        wanted: Value::Null,
-        found: None,
-        manager: None,
-    };
-    let differs: Arc<[FieldChange]> = Arc::from([change]);
-    let late = |world: &mut World| world.source.fetched_at = Some(ago(100));
-    vec![
-        ("exists already", stranger(false, |_| {})),
-        ("applied by Flux too", tool(Tool::FluxKustomization, "flux/apps")),
-        ("applied by Flux with Helm too", tool(Tool::FluxHelmRelease, "flux/web")),
-        ("applied by Argo CD too", tool(Tool::ArgoCd, "shop")),
-        ("applied by Helm too", tool(Tool::Helm, "")),
-        (
-            "to be adopted in the middle of a rollout",
-            stranger(true, |live| live.partition = "50%".parse().unwrap()),
-        ),
-        ("to be adopted with late pods", stranger(true, |live| live.status.observed_generation = Some(1))),
-        (
-            "to be adopted, with a template that cannot be kept",
-            stranger(true, |live| live.rehearsal = Some(Rehearsal { template: differs, standing: None })),
-        ),
-        ("to be adopted, and not looked at yet", stranger(true, |live| live.rehearsal = None)),
-        ("with a companion of nobody's that differs", free(|there| there.drift = port())),
-        ("with a companion that Helm applies", free(|there| there.other_owner = Some(helm()))),
-        (
-            "to be adopted with another size",
-            stranger(true, |live| {
-                live.replicas = 7;
-                (live.status.replicas, live.status.updated) = (7, 7);
-            }),
-        ),
-        ("to be adopted on an old fetch", with(stranger(true, |_| {}), late)),
     ]
 }
 
@@ -345,7 +269,17 @@ fn closed() -> Vec<Story> {
             });
         })
     };
+    let in_place_only = with(starting(), |world| {
+        edit_intent(world, |intent| {
+            let body = &mut Arc::make_mut(&mut intent.release).cloneset;
+            let mut value = body.value.open();
+            value["spec"]["updateStrategy"]["type"] = "InPlaceOnly".into();
+            value["spec"]["template"]["spec"]["priorityClassName"] = "high".into();
+            body.value = Compact::of(&value);
+        });
+    });
     vec![
+        ("a template that cannot come in place", in_place_only),
         ("suspended in Git", suspended(starting())),
         ("suspended in Git in the middle", suspended(canary())),
         ("frozen", frozen(None)),

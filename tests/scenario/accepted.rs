@@ -9,3 +9,7 @@ pub const EMBEDDED_ONLY: &[(&str, &str)] = &[(
 /// Differences that are as they should be: file, what it is about, lines (`-` the embedded cluster's, `+` the real
 /// one's), reason.
 pub const ACCEPTED: &[(&str, &str, &[&str], &str)] = &[];
+
+/// Why the record may lack an entry for each time that a scenario ends a daemon or lets it stand still.
+pub const UNTOLD: &str =
+    "a daemon that ends between a write and its record tells nobody of it, and where it ends is real time";

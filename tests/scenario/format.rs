@@ -209,7 +209,7 @@ pub enum Act {
     Slow(BTreeMap<String, Span>),
     /// Every request takes so long.
     Lag(Span),
-    /// The partition is edited; Kruise may let more pods go than anybody has approved.
+    /// The partition is edited; until it is put back, Kruise may let more pods go than anybody has approved.
     Partition(Value),
     /// The CloneSet is saved as it stands.
     Save {},

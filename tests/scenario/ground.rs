@@ -19,6 +19,7 @@ use triton::objects::kind::Api;
 
 use crate::scenario::format::dawn;
 use crate::scenario::history::{NAMESPACE, RELEASE};
+use crate::scenario::news::Done;
 use crate::scenario::real::Real;
 use crate::scenario::wire::Wire;
 
@@ -97,6 +98,22 @@ impl Ground {
         }
     }
 
+    /// Stops the daemon's clock: what the scenario itself computes takes no time of the daemon's.
+    pub fn freeze(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Real(_) => tokio::time::pause(),
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Real(_) => tokio::time::resume(),
+        }
+    }
+
     /// Lets time pass until something changes, or until `end`.
     pub async fn wait(&mut self, changes: &mut watch::Receiver<u64>, end: Instant) -> Came {
         match self {
@@ -110,15 +127,15 @@ impl Ground {
                     () = tokio::time::sleep_until(end) => Came::End,
                 }
             }
-            Self::Real(ground) => ground.wait(changes, end).await,
+            Self::Real(ground) => ground.wait(end).await,
         }
     }
 
     /// Waits until everything that has begun has come to rest, where that takes time of its own.
-    pub async fn rest(&mut self, changes: &mut watch::Receiver<u64>) -> Came {
+    pub async fn rest(&mut self) -> Came {
         match self {
             Self::Embedded(_) => Came::End,
-            Self::Real(ground) => ground.rest(changes).await,
+            Self::Real(ground) => ground.rest().await,
         }
     }
 
@@ -126,15 +143,15 @@ impl Ground {
     pub fn grace(&self) -> Duration {
         match self {
             Self::Embedded(_) => Duration::ZERO,
-            Self::Real(_) => Duration::from_secs(60),
+            Self::Real(_) => Duration::from_secs(300),
         }
     }
 
-    /// Waits until the picture shows what a hand has done.
-    pub async fn catch_up(&self) {
+    /// Whether the picture shows what a hand has done; where it does not, one more change is shown.
+    pub async fn catch_up(&self, done: &Done) -> bool {
         match self {
-            Self::Embedded(_) => {}
-            Self::Real(ground) => ground.catch_up().await,
+            Self::Embedded(_) => true,
+            Self::Real(ground) => ground.catch_up(done).await,
         }
     }
 
@@ -164,14 +181,6 @@ impl Ground {
         match self {
             Self::Embedded(ground) => ground.reencode(),
             Self::Real(_) => panic!("nobody can encode what stands in a real cluster anew"),
-        }
-    }
-
-    /// Leaves it as the next scenario may find it.
-    pub async fn leave(&self) {
-        match self {
-            Self::Embedded(_) => {}
-            Self::Real(ground) => ground.leave().await,
         }
     }
 }

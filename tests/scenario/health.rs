@@ -17,8 +17,8 @@ use triton::devcluster::{Object, Store};
 use triton::objects::kind::Api;
 
 use crate::scenario::ground::{CLONESETS, PODS};
+use crate::scenario::news::api_of;
 use crate::scenario::observer::tag;
-use crate::scenario::real::api_of;
 
 /// The gate that Kruise gives to every pod.
 const GATE: &str = "KruisePodReady";
@@ -38,6 +38,8 @@ pub struct Health {
 struct State {
     crashing: BTreeSet<String>,
     slow: BTreeMap<String, Duration>,
+    /// Pods that were up when it was said what is slow, by uid and image.
+    up: BTreeSet<(String, String)>,
     /// Until when a pod is held back, by its uid and image.
     held: BTreeMap<(String, String), Instant>,
 }
@@ -45,8 +47,7 @@ struct State {
 impl State {
     /// Whether the containers of a pod that runs are well.
     fn is_well(&self, pod: &Object) -> bool {
-        let tag = tag(pod);
-        let held = self.held.get(&(pod.uid().to_owned(), tag.clone()));
+        let (tag, held) = (tag(pod), self.held.get(&key(pod)));
         !tag.contains("bad")
             && !self.crashing.contains(&tag)
             && held.is_none_or(|until| *until <= Instant::now())
@@ -73,8 +74,15 @@ impl Health {
     }
 
     /// Pods of these tags take so much longer to come up.
+    /// Those that are on their way begin anew.
     pub fn slow(&self, images: &BTreeMap<String, Duration>) {
-        self.state().slow.extend(images.iter().map(|(tag, span)| (tag.clone(), *span)));
+        let mut state = self.state();
+        state.slow.extend(images.iter().map(|(tag, span)| (tag.clone(), *span)));
+        state.held.retain(|(_, tag), _| !images.contains_key(tag));
+        let is_up = |pod: &&Object| runs(pod) && is_true(pod, "Ready");
+        state.up = self.store.list(PODS, None).iter().filter(is_up).map(key).collect();
+        drop(state);
+        self.turned.notify_one();
     }
 
     /// Looks after them for ever.
@@ -83,13 +91,17 @@ impl Health {
         let pods = api_of(&self.client, &pods);
         let mut changes = self.store.changes();
         loop {
-            for (name, patch) in self.due() {
-                let patch = Patch::Strategic(patch);
-                // One that is gone needs no care, and what failed is seen again.
-                if let Err(error) = pods.patch_status(&name, &PatchParams::default(), &patch).await {
-                    eprintln!("pod {name} was not told of its health: {error}");
+            let due = self.due().into_iter().map(|(name, patch)| {
+                let pods = &pods;
+                async move {
+                    let patch = Patch::Strategic(patch);
+                    // One that is gone needs no care, and what failed is seen again.
+                    if let Err(error) = pods.patch_status(&name, &PatchParams::default(), &patch).await {
+                        eprintln!("pod {name} was not told of its health: {error}");
+                    }
                 }
-            }
+            });
+            futures::future::join_all(due).await;
             let next = self.state().held.values().copied().filter(|at| *at > Instant::now()).min();
             tokio::select! {
                 biased;
@@ -104,13 +116,17 @@ impl Health {
     fn due(&self) -> Vec<(String, Value)> {
         let mut state = self.state();
         let mut due = Vec::new();
-        for pod in self.store.list(PODS, None).iter().filter(|pod| is_meant_to_run(pod)) {
-            let tag = tag(pod);
-            if let Some(span) = state.slow.get(&tag).copied()
+        let pods = self.store.list(PODS, None);
+        // One that runs something else now, and this again one day, comes up anew.
+        let runs_still =
+            |(uid, image): &(String, String)| pods.iter().any(|pod| pod.uid() == uid && tag(pod) == *image);
+        state.held.retain(|pod, _| runs_still(pod));
+        for pod in pods.iter().filter(|pod| is_meant_to_run(pod)) {
+            if let Some(span) = state.slow.get(&tag(pod)).copied()
                 && !span.is_zero()
-                && !(runs(pod) && is_true(pod, "Ready"))
+                && !state.up.contains(&key(pod))
             {
-                state.held.entry((pod.uid().to_owned(), tag)).or_insert_with(|| Instant::now() + span);
+                state.held.entry(key(pod)).or_insert_with(|| Instant::now() + span);
             }
             let well = state.is_well(pod);
             if let Some(gate) = condition(pod, GATE)
@@ -130,12 +146,18 @@ impl Health {
     pub fn is_moving(&self) -> bool {
         let state = self.state();
         let pods = self.store.list(PODS, None);
-        let rests = |pod: &&Object| runs(pod) && state.is_well(pod) == is_true(pod, "Ready");
-        if !pods.iter().all(|pod| rests(&pod)) {
+        let clonesets = self.store.list(CLONESETS, None);
+        // What a CloneSet leaves behind is collected.
+        let is_owned = |pod: &Object| {
+            let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+            owner.is_null() || clonesets.iter().any(|it| *owner == *it.uid())
+        };
+        let rests = |pod: &Object| is_owned(pod) && runs(pod) && state.is_well(pod) == is_true(pod, "Ready");
+        if !pods.iter().all(rests) {
             return true;
         }
         let all_well = pods.iter().all(|pod| is_true(pod, "Ready"));
-        self.store.list(CLONESETS, None).iter().any(|cloneset| {
+        clonesets.iter().any(|cloneset| {
             let count = |pointer: &str| cloneset.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
             let mine =
                 pods.iter().filter(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == *cloneset.uid());
@@ -154,6 +176,11 @@ impl Health {
             !is_told || all_well && !is_done
         })
     }
+}
+
+/// A pod, as long as it runs what it runs.
+fn key(pod: &Object) -> (String, String) {
+    (pod.uid().to_owned(), tag(pod))
 }
 
 /// Whether nobody ends a pod.

@@ -8,6 +8,7 @@ mod history;
 mod observer;
 mod wire;
 mod ground;
+mod news;
 mod health;
 mod real;
 mod daemon;
@@ -26,7 +27,8 @@ macro_rules! scenarios {
                 play::twice($file);
             }
         )*
-        const FILES: &[&str] = &[$($file),*];
+        /// Their files.
+        pub const FILES: &[&str] = &[$($file),*];
     };
 }
 
@@ -45,6 +47,23 @@ steps:
 - kill: {}
 - cluster: { patch: { spec: { updateStrategy: { partition: 0 } } } }
 - advance: 1m
+",
+    );
+}
+
+/// On the embedded cluster the daemon is always the quicker one.
+#[test]
+fn a_partition_that_is_lowered_by_hand_is_put_back_before_a_slower_kruise_lets_a_pod_go() {
+    play::text(
+        "says: {}
+steps:
+- expect: { phase: Healthy }
+- commit: { image: B }
+- expect: { phase: Paused, step: 1, images: { A: 9, B: 1 } }
+- remember: A
+- cluster: { patch: { spec: { updateStrategy: { partition: 0 } } } }
+- expect: { phase: Paused, images: { A: 9, B: 1 }, history: ['Repair: partition 0 → 99% (by kubectl)'] }
+- stays: { for: 7m, untouched: 9, images: { A: 9, B: 1 } }
 ",
     );
 }

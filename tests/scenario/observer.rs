@@ -38,6 +38,8 @@ struct Known {
     digest: Option<Digest>,
     /// The CloneSet's version when it was last looked; empty where Git has moved since.
     version: String,
+    /// The generation in which somebody has lowered the partition by hand, until that is put back.
+    lent: Option<u64>,
 }
 
 /// The observer.
@@ -53,6 +55,16 @@ impl Observer {
     /// Takes an image out of the count: somebody has put it into the cluster by hand.
     pub fn excuse(&mut self, image: &str) {
         self.excused.push(image.to_owned());
+    }
+
+    /// Somebody lowers a partition by hand: until it is put back, Kruise lets pods go that nobody has approved.
+    pub fn lend(&mut self, name: &str) {
+        self.known.entry(name.to_owned()).or_default().lent = Some(u64::MAX);
+    }
+
+    /// That was the CloneSet's generation then: once Kruise has seen a later one, no more pods may follow.
+    pub fn lent_in(&mut self, name: &str, generation: u64) {
+        self.known.entry(name.to_owned()).or_default().lent = Some(generation);
     }
 
     /// Begins anew with the branch as it is: a person has accepted it.
@@ -114,10 +126,16 @@ impl Observer {
             version.clone_into(&mut known.version);
             let total: u32 = pods.values().sum();
             let size = replicas(&cloneset).max(total);
+            let seen = cloneset["status"]["observedGeneration"].as_u64();
+            known.lent = known.lent.filter(|lent| {
+                seen != cloneset["metadata"]["generation"].as_u64() || seen.is_none_or(|seen| seen <= *lent)
+            });
             for (image, count) in &pods {
                 let before = known.pods.get(image).copied().unwrap_or(0);
-                let free =
-                    known.proven.contains(image) || known.proven.is_empty() || self.excused.contains(image);
+                let free = known.proven.contains(image)
+                    || known.proven.is_empty()
+                    || known.lent.is_some()
+                    || self.excused.contains(image);
                 let allowed = known.allowed(image, size);
                 let broken = !free && *count > allowed && *count > before;
                 assert!(
@@ -166,18 +184,26 @@ fn pods_of(steps: &[Step], furthest: u32, size: u32) -> u32 {
     steps.iter().take(furthest as usize).map(|step| step.replicas.step_pods(size)).max().unwrap_or(0)
 }
 
-/// Pods by image tag, of one CloneSet.
+/// Pods by image tag, of one CloneSet: of the one that is there now, where one is.
 pub fn images(store: &Store, name: &str) -> BTreeMap<String, u32> {
-    all_images(store).remove(name).unwrap_or_default()
+    let cloneset = store.list(CLONESETS, None).into_iter().find(|it| it.name() == name);
+    let is_its = |pod: &Object| {
+        cloneset.as_ref().is_none_or(|it| pod["metadata"]["ownerReferences"][0]["uid"] == *it.uid())
+    };
+    count(store, is_its).remove(name).unwrap_or_default()
 }
 
 /// Pods that are not on their way out, by CloneSet and by image tag.
 fn all_images(store: &Store) -> BTreeMap<String, BTreeMap<String, u32>> {
+    count(store, |_| true)
+}
+
+fn count(store: &Store, counts: impl Fn(&Object) -> bool) -> BTreeMap<String, BTreeMap<String, u32>> {
     let mut images: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
-    for pod in store.list(PODS, None) {
+    for pod in store.list(PODS, None).iter().filter(|pod| counts(pod)) {
         let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
         if pod["metadata"].get("deletionTimestamp").is_none() {
-            *images.entry(owner.to_owned()).or_default().entry(tag(&pod)).or_default() += 1;
+            *images.entry(owner.to_owned()).or_default().entry(tag(pod)).or_default() += 1;
         }
     }
     images

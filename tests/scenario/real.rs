@@ -3,30 +3,25 @@
 //! Kruise, the API server and the kubelets live in real time; the daemon's clock follows tokio's. While the world is
 //! still (nothing has changed for a while, nothing is on its way to rest, no request of the daemon is under way), the
 //! clock hops forward, a few seconds at a time, and each time the daemon has its turn before the next hop: so soaks,
-//! deadlines, polls and the lease take their course, and hours pass in seconds.
+//! deadlines, polls and the lease take their course, and hours pass in seconds. While the daemon waits for an answer, or
+//! the scenario itself computes, the clock stands still: a machine that has too much to do does not make anything late.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Wall};
 
-use futures::StreamExt as _;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{DynamicObject, PostParams};
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Config};
-use serde_json::Value;
-use tokio::sync::watch;
 use tokio::time::Instant;
-use triton::devcluster::{DevCluster, Options, Store};
+use triton::devcluster::{DevCluster, Options};
 use triton::objects::kind::Api;
 
 use crate::cluster::plane::Plane;
 use crate::scenario::format::dawn;
-use crate::scenario::ground::{Came, LEASES, SEED, kinds, resource};
+use crate::scenario::ground::{Came, SEED, kinds};
 use crate::scenario::health::Health;
 use crate::scenario::history::NAMESPACE;
+use crate::scenario::news::{Done, Picture, follow, of};
 use crate::scenario::wire::Wire;
 
 /// The furthest hop: the lease is renewed every two seconds and lost after ten.
@@ -39,13 +34,13 @@ const TURN: u32 = 5;
 const STILL: Duration = Duration::from_millis(600);
 /// And how long where something is on its way: a busy machine takes its time.
 const STILL_MOVING: Duration = Duration::from_secs(20);
+/// How often it is looked whether what moves has come to rest.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long anything else is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The ground.
 pub struct Real {
-    plane: Plane,
-    namespace: String,
     /// What the daemon's client goes through.
     pub wire: Wire,
     /// The daemon's client.
@@ -58,120 +53,44 @@ pub struct Real {
     pub health: Health,
 }
 
-/// The objects, as watches tell of them. Clones are the same.
-#[derive(Clone)]
-pub struct Picture {
-    /// Where they are looked at.
-    pub store: Store,
-    told: Arc<Mutex<Told>>,
-}
-
-struct Told {
-    /// Versions in the real cluster, by resource and name.
-    versions: BTreeMap<(String, String), u64>,
-    /// The last versions of those that are gone.
-    gone: BTreeMap<(String, String), u64>,
-    listed: BTreeSet<String>,
-    /// When something changed last, leases aside.
-    changed: Wall,
-}
-
-impl Picture {
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, api: &Api, object: DynamicObject) {
-        let resource = resource(api);
-        let mut value = serde_json::to_value(object).expect("JSON");
-        value["apiVersion"] = api.api_version().into();
-        value["kind"] = api.kind.into();
-        let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let version = version(&value);
-        let key = (resource.clone(), name);
-        {
-            let mut told = self.told();
-            if told.versions.insert(key, version) == Some(version) {
-                return;
-            }
-            if resource != LEASES {
-                told.changed = Wall::now();
-            }
-        }
-        self.store.write(|state| state.put(&resource, value));
-    }
-
-    fn take(&self, api: &Api, name: &str) {
-        let resource = resource(api);
-        self.store.write(|state| state.take(&resource, NAMESPACE, name));
-        let mut told = self.told();
-        let key = (resource, name.to_owned());
-        if let Some(version) = told.versions.remove(&key) {
-            told.gone.insert(key, version);
-        }
-        told.changed = Wall::now();
-    }
-
-    /// Takes away what a list no longer has.
-    fn keep(&self, api: &Api, names: &BTreeSet<String>) {
-        let resource = resource(api);
-        for object in self.store.list(&resource, None) {
-            if !names.contains(object.name()) {
-                self.take(api, object.name());
-            }
-        }
-        self.told().listed.insert(resource);
-    }
-}
-
-fn version(object: &Value) -> u64 {
-    object["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse().ok()).unwrap_or(0)
-}
-
 impl Real {
     /// Begins on the shared control plane, for the scenario of this name.
     pub async fn new(name: &str) -> Self {
         let plane = Plane::shared();
         let namespace = format!("scene-{name}-{}", std::process::id());
-        let definition = include_str!("../../deploy/crd.yaml");
-        plane.kubectl_reading(&["apply", "--server-side", "--force-conflicts", "-f", "-"], definition);
-        let served = ["wait", "--for=condition=Established", "crd/releases.triton.io"];
-        plane.kubectl(&served);
-        plane.kubectl(&["create", "namespace", &namespace]);
         let wire = Wire::to(&namespace);
         let client = connect(&plane, &wire).await;
         let hand = connect(&plane, &Wire::to(&namespace)).await;
-        let store = DevCluster::new(Options { start: dawn(), seed: SEED, collects: false }).store().clone();
-        let told = Told {
-            versions: BTreeMap::new(),
-            gone: BTreeMap::new(),
-            listed: BTreeSet::new(),
-            changed: Wall::now(),
-        };
-        let picture = Picture { store, told: Arc::new(Mutex::new(told)) };
+        let api = Api { group: "", version: "v1", plural: "namespaces", kind: "Namespace" };
+        let namespaces = kube::Api::<DynamicObject>::all_with(hand.clone(), &of(&api));
+        let object = DynamicObject::new(&namespace, &of(&api));
+        namespaces.create(&PostParams::default(), &object).await.expect("a namespace");
+        let options = || Options { start: dawn(), seed: SEED, collects: false };
+        let store = || DevCluster::new(options()).store().clone();
+        let picture = Picture::new(store(), store());
         for api in kinds() {
             tokio::spawn(follow(picture.clone(), hand.clone(), api));
         }
-        let health = Health::new(picture.store.clone(), hand.clone());
+        let health = Health::new(picture.latest.clone(), hand.clone());
         tokio::spawn(health.clone().tend());
-        let ground = Self { plane, namespace, wire, client, hand, picture, health };
-        let listed = || ground.picture.told().listed.clone();
-        let lacks = || format!("{:?}", listed());
-        ground.until("everything is listed", || listed().len() == kinds().len(), lacks).await;
+        let ground = Self { wire, client, hand, picture, health };
+        let end = Wall::now() + PATIENCE;
+        while ground.picture.listed() < kinds().len() {
+            assert!(Wall::now() < end, "everything is listed: not within {PATIENCE:?}");
+            if !ground.picture.show() {
+                ground.picture.wait(PATIENCE).await;
+            }
+        }
         ground
     }
 
-    async fn until(&self, what: &str, is_so: impl Fn() -> bool, lacks: impl Fn() -> String) {
-        let end = Wall::now() + PATIENCE;
-        while !is_so() {
-            assert!(Wall::now() < end, "{what}: not within {PATIENCE:?}\n{}", lacks());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
     /// See [`crate::scenario::ground::Ground::wait`].
-    pub async fn wait(&self, changes: &mut watch::Receiver<u64>, end: Instant) -> Came {
+    pub async fn wait(&self, end: Instant) -> Came {
         loop {
+            if self.picture.show() {
+                return Came::Change;
+            }
+            self.await_answers().await;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Came::End;
@@ -179,96 +98,81 @@ impl Real {
             let furthest = if self.wire.lag().is_zero() { HOP } else { HOP_WHILE_SLOW };
             if self.is_still() && left > furthest.min(Duration::from_secs(1)) {
                 self.hop(furthest.min(left)).await;
-                if changes.has_changed().expect("the picture is there") {
-                    changes.borrow_and_update();
-                    return Came::Change;
-                }
-                continue;
-            }
-            if self.changed(changes, left.min(Duration::from_millis(20))).await {
-                return Came::Change;
+            } else {
+                self.picture.wait(left.min(self.until_still())).await;
             }
         }
     }
 
     /// See [`crate::scenario::ground::Ground::rest`].
-    pub async fn rest(&self, changes: &mut watch::Receiver<u64>) -> Came {
-        while !self.is_still() {
-            if self.changed(changes, Duration::from_millis(20)).await {
+    pub async fn rest(&self) -> Came {
+        loop {
+            if self.picture.show() {
                 return Came::Change;
             }
-        }
-        Came::End
-    }
-
-    async fn changed(&self, changes: &mut watch::Receiver<u64>, within: Duration) -> bool {
-        tokio::select! {
-            biased;
-            changed = changes.changed() => {
-                changed.expect("the picture is there");
-                true
+            self.await_answers().await;
+            if self.is_still() {
+                return Came::End;
             }
-            () = tokio::time::sleep(within) => false,
+            self.picture.wait(self.until_still()).await;
         }
     }
 
-    /// Whether nothing happens, nor is about to.
+    /// Whether nothing happens, nor is about to, and everything that the daemon has written has been heard of.
     fn is_still(&self) -> bool {
-        let silence = self.picture.told().changed.elapsed();
-        let wanted = if self.is_moving() { STILL_MOVING } else { STILL };
-        silence >= wanted && self.wire.is_idle()
+        let is_quiet = |wanted: Duration| self.picture.silence().is_some_and(|silence| silence >= wanted);
+        is_quiet(STILL)
+            && self.wire.is_idle()
+            && self.picture.has_heard_of(&self.wire.written())
+            && (is_quiet(STILL_MOVING) || !self.health.is_moving())
     }
 
-    /// Whether a CloneSet or a pod is on its way to where it will rest.
-    fn is_moving(&self) -> bool {
-        self.health.is_moving()
+    /// When it is worth to look again whether everything is still.
+    fn until_still(&self) -> Duration {
+        let silence = self.picture.silence().unwrap_or_default();
+        STILL.saturating_sub(silence).max(LOOK)
     }
 
+    /// Lets the clock hop, and the daemon do what it does then, in no time.
     async fn hop(&self, span: Duration) {
         tokio::time::pause();
         tokio::time::advance(span).await;
-        tokio::time::resume();
         let mut idle = 0;
         while idle < TURN {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.breathe().await;
             idle = if self.wire.is_idle() { idle + 1 } else { 0 };
         }
+        tokio::time::resume();
+    }
+
+    /// Waits while requests of the daemon are under way. However long a busy machine takes to answer, it takes none of
+    /// the daemon's time.
+    async fn await_answers(&self) {
+        tokio::time::pause();
+        while !self.wire.is_idle() {
+            self.breathe().await;
+        }
+        tokio::time::resume();
+    }
+
+    /// A moment of real time for everybody else. A paused clock stands still meanwhile: while something blocks, tokio
+    /// does not advance it.
+    async fn breathe(&self) {
+        let moment = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        moment.await.expect("a sleep ends");
     }
 
     /// See [`crate::scenario::ground::Ground::catch_up`].
-    pub async fn catch_up(&self) {
-        for api in kinds() {
-            let resource = resource(&api);
-            let Ok(list) = api_of(&self.hand, &api).list(&ListParams::default()).await else { continue };
-            let there: BTreeMap<String, u64> = list
-                .items
-                .iter()
-                .map(|it| {
-                    let version = it.metadata.resource_version.as_deref().unwrap_or_default();
-                    (it.metadata.name.clone().unwrap_or_default(), version.parse().unwrap_or(0))
-                })
-                .collect();
-            let at: u64 = list.metadata.resource_version.as_deref().unwrap_or_default().parse().unwrap_or(0);
-            let late = || {
-                let told = self.picture.told();
-                let seen = |name: &str| {
-                    let key = (resource.clone(), name.to_owned());
-                    told.versions.get(&key).max(told.gone.get(&key)).copied()
-                };
-                let mine = told.versions.iter().filter(|((it, _), _)| *it == resource);
-                let gone = mine.filter(|((_, name), version)| **version <= at && !there.contains_key(name));
-                let gone = gone.map(|((_, name), _)| format!("{resource} {name} is there no more"));
-                let newer = there.iter().filter(|(name, version)| seen(name) < Some(**version));
-                let newer = newer.map(|(name, version)| format!("{resource} {name} has {version}"));
-                gone.chain(newer).collect::<Vec<_>>()
-            };
-            self.until("the picture shows what was done", || late().is_empty(), || late().join("\n")).await;
+    pub async fn catch_up(&self, done: &Done) -> bool {
+        let end = Wall::now() + PATIENCE;
+        while !self.picture.shows(done) {
+            if self.picture.show() {
+                return false;
+            }
+            assert!(Wall::now() < end, "what was done is not shown within {PATIENCE:?}");
+            self.picture.wait(LOOK).await;
         }
-    }
-
-    /// See [`crate::scenario::ground::Ground::leave`].
-    pub async fn leave(&self) {
-        self.plane.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
+        true
     }
 }
 
@@ -285,46 +189,4 @@ async fn config(plane: &Plane) -> Config {
 
 async fn connect(plane: &Plane, wire: &Wire) -> Client {
     ClientBuilder::try_from(config(plane).await).expect("a client").with_layer(wire).build()
-}
-
-/// The API of a kind in the scenario's namespace.
-pub fn api_of(client: &Client, api: &Api) -> kube::Api<DynamicObject> {
-    let resource = ApiResource {
-        group: api.group.to_owned(),
-        version: api.version.to_owned(),
-        api_version: api.api_version(),
-        kind: api.kind.to_owned(),
-        plural: api.plural.to_owned(),
-    };
-    kube::Api::namespaced_with(client.clone(), NAMESPACE, &resource)
-}
-
-/// Follows the objects of a kind. One that is not served has none.
-async fn follow(picture: Picture, client: Client, api: Api) {
-    let objects = api_of(&client, &api);
-    if let Err(kube::Error::Api(status)) = objects.list(&ListParams::default().limit(1)).await
-        && status.code == 404
-    {
-        return picture.keep(&api, &BTreeSet::new());
-    }
-    let mut events = pin!(watcher(objects, watcher::Config::default()));
-    let mut names = BTreeSet::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => names.clear(),
-            Ok(Event::InitApply(object)) => {
-                names.extend(object.metadata.name.clone());
-                picture.put(&api, object);
-            }
-            Ok(Event::InitDone) => picture.keep(&api, &names),
-            Ok(Event::Apply(object)) => picture.put(&api, object),
-            Ok(Event::Delete(object)) => {
-                picture.take(&api, object.metadata.name.as_deref().unwrap_or_default())
-            }
-            Err(error) => {
-                eprintln!("a watch of {} was interrupted: {error}", api.plural);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }

@@ -24,8 +24,9 @@ use crate::scenario::ground::{
     CLONESETS, Came, Ground, HAND, LEASES, PODS, RECORDS, kinds, resource as resource_of,
 };
 use crate::scenario::history::{BRANCH, History, NAMESPACE, RELEASE};
+use crate::scenario::news::{Done, api_of, version};
 use crate::scenario::observer::{Observer, tag};
-use crate::scenario::real::api_of;
+
 use crate::scenario::trace::Trace;
 
 /// Time between two polls.
@@ -47,6 +48,7 @@ pub struct Stage {
     old: Vec<Daemon>,
     rules: watch::Sender<Rules>,
     started: u32,
+    interruptions: usize,
     observer: Observer,
     clock: Clock,
     remembered: BTreeMap<String, (String, Value)>,
@@ -72,6 +74,7 @@ impl Stage {
             old: Vec::new(),
             rules: watch::channel(Rules { policy: Arc::new(policy), accepted: None }).0,
             started: 0,
+            interruptions: 0,
             observer: Observer::default(),
             clock: Clock::starting_at(dawn()),
             remembered: BTreeMap::new(),
@@ -108,7 +111,7 @@ impl Stage {
     /// Waits until the lease names the branch's newest commit.
     pub async fn until_seen(&mut self) {
         let mut changes = self.store().changes();
-        let end = Instant::now() + INTERVAL * 2;
+        let end = Instant::now() + INTERVAL * 2 + self.ground.grace();
         let lease = keys::lease(&self.rules.borrow().policy.root);
         let seen = |stage: &Self| {
             let lease = stage.store().get(LEASES, NAMESPACE, &lease);
@@ -170,13 +173,20 @@ impl Stage {
                 }
             }
             let came = match self.ground.wait(&mut changes, end).await {
-                Came::End if time >= LONG => self.ground.rest(&mut changes).await,
+                Came::End if time >= LONG => self.ground.rest().await,
                 came => came,
             };
             if came == Came::End {
                 self.look();
                 return done(self);
             }
+        }
+    }
+
+    /// Waits until what has begun has come to rest, where that takes time of its own.
+    pub async fn rest(&mut self) {
+        while self.ground.rest().await == Came::Change {
+            self.look();
         }
     }
 
@@ -213,11 +223,25 @@ impl Stage {
     }
 
     fn look(&mut self) {
+        self.ground.freeze();
         let end = self.daemon.as_mut().and_then(Daemon::end);
-        assert!(end.is_none(), "the daemon has ended: {end:?}");
+        if let Some(end) = end {
+            // On a machine that has too much to do it may stand still too long; it is started again wherever it runs.
+            let may_end = !self.ground.grace().is_zero() && end.contains("LeaseLost");
+            assert!(may_end, "the daemon has ended: {end}");
+            self.daemon = None;
+            self.interruptions += 1;
+            self.start();
+        }
         self.observer.look_at_git(&self.history);
         let store = self.store().clone();
         self.observer.look_at_cluster(&store);
+        self.ground.thaw();
+    }
+
+    /// How often a daemon was ended by the machine alone.
+    pub fn interruptions(&self) -> usize {
+        self.interruptions
     }
 
     /// The objects of the cluster.
@@ -287,10 +311,9 @@ impl Stage {
             }
             Act::Scale(replicas) => {
                 let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-                self.api(&Kind::CloneSet.api())
-                    .patch_scale(RELEASE, &hand(), &patch)
-                    .await
-                    .expect("it is scaled");
+                let api = self.api(&Kind::CloneSet.api());
+                let scale = api.patch_scale(RELEASE, &hand(), &patch).await.expect("it is scaled");
+                self.catch_up(written(&Kind::CloneSet.api(), &scale)).await;
             }
             Act::Create(object) => self.create(object).await,
             Act::Break(image) => self.ground.crash(image, true),
@@ -301,15 +324,22 @@ impl Stage {
             }
             Act::Lag(span) => self.ground.wire().slow(duration(*span)),
             Act::Partition(partition) => {
-                let cloneset = self.cloneset();
-                self.observer.excuse(&tag(&cloneset["spec"]["template"]));
-                self.patch(&json!({ "spec": { "updateStrategy": { "partition": partition } } })).await;
+                self.observer.lend(RELEASE);
+                let patch = json!({ "spec": { "updateStrategy": { "partition": partition } } });
+                let generation = self.patch(&patch).await;
+                self.observer.lent_in(RELEASE, generation);
             }
             Act::Save {} => self.saved = Some(self.cloneset()),
             Act::Restore {} => self.restore().await,
             Act::Reencode {} => self.ground.reencode(),
         }
-        self.ground.catch_up().await;
+    }
+
+    /// Looks at everything until what was done is shown.
+    async fn catch_up(&mut self, done: Done) {
+        while !self.ground.catch_up(&done).await {
+            self.look();
+        }
     }
 
     /// The CloneSet.
@@ -333,20 +363,29 @@ impl Stage {
         self.create(&saved).await;
     }
 
-    async fn patch(&self, patch: &Value) {
-        let api = self.api(&Kind::CloneSet.api());
-        api.patch(RELEASE, &hand(), &Patch::Merge(patch)).await.expect("it is patched");
+    /// Changes the CloneSet; its generation then.
+    async fn patch(&mut self, patch: &Value) -> u64 {
+        let kind = Kind::CloneSet.api();
+        let patched = self.api(&kind).patch(RELEASE, &hand(), &Patch::Merge(patch)).await;
+        let patched = patched.expect("it is patched");
+        self.catch_up(written(&kind, &patched)).await;
+        patched.metadata.generation.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)
     }
 
-    async fn create(&self, object: &Value) {
-        let api = self.api(&served(object["kind"].as_str().unwrap_or_default()));
+    async fn create(&mut self, object: &Value) {
+        let kind = served(object["kind"].as_str().unwrap_or_default());
         let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
         let who = PostParams { field_manager: Some(HAND.to_owned()), ..PostParams::default() };
-        api.create(&who, &object).await.expect("it is made");
+        let made = self.api(&kind).create(&who, &object).await.expect("it is made");
+        self.catch_up(written(&kind, &made)).await;
     }
 
-    async fn delete(&self, kind: &Served, name: &str) {
+    async fn delete(&mut self, kind: &Served, name: &str) {
+        let resource = resource_of(kind);
+        let there = self.store().get(&resource, NAMESPACE, name);
+        let uid = there.map(|it| it.uid().to_owned()).unwrap_or_default();
         self.api(kind).delete(name, &DeleteParams::background()).await.expect("it goes");
+        self.catch_up(Done::Deleted(resource, name.to_owned(), uid)).await;
     }
 
     fn api(&self, kind: &Served) -> Api<DynamicObject> {
@@ -367,6 +406,13 @@ fn restarts(pod: &Value) -> Value {
 /// A span as the clocks have it.
 pub fn duration(span: Span) -> Duration {
     span.0.try_into().expect("time goes forward")
+}
+
+/// What was written, as it was answered.
+fn written(kind: &Served, answer: &impl serde::Serialize) -> Done {
+    let answer = serde_json::to_value(answer).expect("JSON");
+    let name = answer["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    Done::Version(resource_of(kind), name, version(&answer))
 }
 
 fn hand() -> PatchParams {

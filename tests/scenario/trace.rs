@@ -1,8 +1,14 @@
 //! What happened on a ground, without times and without names that are drawn: equal on every ground.
 //!
 //! For each release: what the daemon wrote, in order, what its record tells of, and how the CloneSet ended. Revisions are
-//! named by the image tag of their template. Writes that were refused, and those that repeat the one before, depend on
-//! who was quicker, and are left out.
+//! named by the image tag of their template. What depends on who was quicker is folded: writes that were refused, and
+//! those that repeat the one before, are left out; when a step's pods were there is up to the kubelets, so that writes are
+//! the same whether they tell of it or not; a companion is written in a lap of its own, which is told as a repair, or a lap
+//! later with the next decision, so that between two writes of a CloneSet's spec the order of other writes is not compared;
+//! a record keeps a limited number of entries, so that of a full one the newest are compared; and a template that only a
+//! hand wrote has a revision where Kruise saw it before it was put back.
+//!
+//! **Invariant:** no step is left upwards before memory says that it is reached. It is judged on each ground by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -10,14 +16,15 @@ use std::fmt::{self, Write as _};
 use serde_json::Value;
 use triton::devcluster::Store;
 use triton::objects::keys;
+use triton::objects::record::HISTORY_MAX;
 
 use crate::scenario::ground::{CLONESETS, PODS, RECORDS, REVISIONS, kinds};
 use crate::scenario::observer::tag;
 use crate::scenario::wire::Sent;
 
-/// What happened: lines by what they are about.
+/// What happened: lines by what they are about, and which of them are a full history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace(BTreeMap<String, Vec<String>>);
+pub struct Trace(BTreeMap<String, Vec<String>>, BTreeSet<String>);
 
 /// A line that one of two traces has alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,21 +39,41 @@ pub struct Difference {
 
 impl Trace {
     /// Tells what was sent, and how the objects stand.
+    ///
+    /// # Panics
+    /// Where a step was left before it was reached.
     pub fn of(sent: &[Sent], store: &Store) -> Self {
         let mut trace = BTreeMap::new();
-        for (release, line) in sent.iter().filter_map(written) {
+        let mut last: BTreeMap<String, &Value> = BTreeMap::new();
+        let mut templates = BTreeSet::new();
+        for (sent, (release, line)) in sent.iter().filter_map(|it| Some((it, written(it)?))) {
+            if line.starts_with("apply CloneSet") {
+                let memory = &sent.body["metadata"]["annotations"];
+                let before = last.insert(release.clone(), memory);
+                let leaps = before.is_some_and(|before| leaps(before, memory));
+                assert!(!leaps, "{release} leaves a step that is not reached: {before:?} {memory}");
+                templates.insert(tag(&sent.body["spec"]["template"]));
+            }
             push(&mut trace, format!("writes of {release}"), line);
         }
+        let mut trace: BTreeMap<String, Vec<String>> =
+            trace.into_iter().map(|(about, lines)| (about, folded(lines))).collect();
+        let mut full = BTreeSet::new();
         for record in store.list(RECORDS, None) {
+            if record["status"]["history"].as_array().is_some_and(|it| it.len() >= HISTORY_MAX) {
+                full.insert(format!("history of {}", record.name()));
+            }
             for entry in record["status"]["history"].as_array().into_iter().flatten() {
-                push(&mut trace, format!("history of {}", record.name()), told(entry));
+                if !tells_of_timing(entry) {
+                    push(&mut trace, format!("history of {}", record.name()), told(entry));
+                }
             }
         }
         for cloneset in store.list(CLONESETS, None) {
-            let lines = ends(&cloneset, store);
+            let lines = ends(&cloneset, store, &templates);
             trace.insert(format!("end of {}", cloneset.name()), lines);
         }
-        Self(trace)
+        Self(trace, full)
     }
 
     /// Where the embedded cluster's trace (this one) and the real one's differ.
@@ -55,7 +82,13 @@ impl Trace {
         let none = Vec::new();
         let lines = |about: &String| {
             let (left, right) = (self.0.get(about).unwrap_or(&none), real.0.get(about).unwrap_or(&none));
-            apart(left, right).into_iter().map(|(side, line)| (about.clone(), side, line)).collect::<Vec<_>>()
+            let full = self.1.contains(about) || real.1.contains(about);
+            let kept = if full { left.len().min(right.len()) } else { usize::MAX };
+            let newest = |lines: &[String]| lines[lines.len().saturating_sub(kept)..].to_vec();
+            apart(&newest(left), &newest(right))
+                .into_iter()
+                .map(|(side, line)| (about.clone(), side, line))
+                .collect::<Vec<_>>()
         };
         let found = about.into_iter().flat_map(lines);
         found.map(|(about, side, line)| Difference { about, side, line }).collect()
@@ -70,6 +103,13 @@ impl Trace {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|(about, lines)| writeln!(f, "{about}\n  {}", lines.join("\n  ")))
+    }
+}
+
+impl Difference {
+    /// Whether it is about what a record tells.
+    pub fn is_history(&self) -> bool {
+        self.about.starts_with("history of ")
     }
 }
 
@@ -107,6 +147,40 @@ fn written(sent: &Sent) -> Option<(String, String)> {
     Some((release, line))
 }
 
+/// Whether one memory follows another a step too far: of the same release, further on, before the step was reached.
+fn leaps(before: &Value, after: &Value) -> bool {
+    let step = |memory: &Value| memory[keys::STEP].as_str().and_then(|it| it.parse::<u32>().ok());
+    before[keys::DIGEST] == after[keys::DIGEST]
+        && step(before).is_some_and(|before| step(after) > Some(before))
+        && before[keys::STEP_REACHED].is_null()
+}
+
+/// Whether an entry of the history says no more than that the pods of a step are there, or that companions were written
+/// in a lap of their own.
+fn tells_of_timing(entry: &Value) -> bool {
+    let says = |decision: &str, words: &str| {
+        entry["decision"] == *decision && entry["message"].as_str().unwrap_or_default().contains(words)
+    };
+    says("Note", " reached step ") || says("Repair", " repairs its companions: ")
+}
+
+/// Puts what is written between two writes of a CloneSet's spec into one order, each once.
+fn folded(lines: Vec<String>) -> Vec<String> {
+    let (mut all, mut between) = (Vec::new(), BTreeSet::new());
+    for line in lines {
+        if line.starts_with("apply CloneSet/") && !line.ends_with("memory only") {
+            all.extend(std::mem::take(&mut between));
+            if all.last() != Some(&line) {
+                all.push(line);
+            }
+        } else {
+            between.insert(line);
+        }
+    }
+    all.extend(between);
+    all
+}
+
 /// What a body says of a CloneSet.
 fn body(body: &Value) -> String {
     let spec = &body["spec"];
@@ -120,9 +194,6 @@ fn body(body: &Value) -> String {
         let _ = write!(text, ", {replicas} replicas");
     }
     let _ = write!(text, ", step {}", memory(keys::STEP).unwrap_or("none"));
-    if memory(keys::STEP_REACHED).is_some() {
-        text.push_str(" reached");
-    }
     if memory(keys::FAILED).is_some() {
         text.push_str(", one failed");
     }
@@ -147,8 +218,8 @@ fn told(entry: &Value) -> String {
     format!("{}: {}", text("decision"), words.collect::<Vec<_>>().join(" "))
 }
 
-/// How a CloneSet stands.
-fn ends(cloneset: &Value, store: &Store) -> Vec<String> {
+/// How a CloneSet stands, with the revisions of these templates and of those that count.
+fn ends(cloneset: &Value, store: &Store, templates: &BTreeSet<String>) -> Vec<String> {
     let uid = &cloneset["metadata"]["uid"];
     let mine = |object: &Value| object["metadata"]["ownerReferences"][0]["uid"] == *uid;
     let mut revisions: Vec<(u64, String, String)> = Vec::new();
@@ -171,9 +242,17 @@ fn ends(cloneset: &Value, store: &Store) -> Vec<String> {
     let counts =
         ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas", "updatedReadyReplicas"];
     let counts = counts.map(|it| format!("{it} {}", status[it].as_u64().unwrap_or(0)));
-    let letters: Vec<&str> = revisions.iter().map(|(_, _, letter)| letter.as_str()).collect();
+    let counts_at_all = |(_, name, letter): &&(u64, String, String)| {
+        let named = ["currentRevision", "updateRevision"].iter().any(|it| status[it] == **name);
+        named || templates.contains(letter) || pods.contains_key(letter)
+    };
+    let letters: Vec<&str> =
+        revisions.iter().filter(counts_at_all).map(|(_, _, letter)| letter.as_str()).collect();
+    let memory = &cloneset["metadata"]["annotations"];
+    let reached = if memory[keys::STEP_REACHED].is_null() { "not reached" } else { "reached" };
     vec![
         format!("generation {}", cloneset["metadata"]["generation"]),
+        format!("step {} {reached}", memory[keys::STEP]),
         format!("revisions {}", letters.join(" ")),
         format!(
             "current {}, update {}",
@@ -216,6 +295,15 @@ fn apart(left: &[String], right: &[String]) -> Vec<(char, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn companions_are_compared_with_the_writes_of_a_spec_and_not_with_each_other() {
+        let lines = |text: &str| folded(text.split(", ").map(|it| format!("apply {it}")).collect());
+        let spec = "CloneSet/a: A";
+        let one = lines(&format!("Service/a, {spec}, CloneSet/a: memory only, Service/a, {spec} 2"));
+        assert_eq!(one, lines(&format!("Service/a, {spec}, Service/a, CloneSet/a: memory only, {spec} 2")));
+        assert_ne!(one, lines(&format!("Service/a, {spec}, CloneSet/a: memory only, {spec} 2, Service/a")));
+    }
 
     #[test]
     fn a_difference_is_the_fewest_lines() {

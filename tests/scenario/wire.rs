@@ -1,5 +1,8 @@
 //! The wire between the daemon and a cluster: it notes what is sent, can be slow, and can lead to another namespace.
 //!
+//! What is slow arrives all the same, whether whoever sent it waits for the answer, stands still or is gone: a network
+//! takes nothing back.
+//!
 //! On a control plane that scenarios share, each has a namespace of its own. The wire alone knows its name: what passes
 //! to the cluster has it in the place of [`NAMESPACE`], what comes back has it no more, and what is asked of all
 //! namespaces is asked of this one. So files, digests and commits are the same on every ground.
@@ -18,7 +21,9 @@ use kube::client::Body;
 use serde_json::Value;
 use tower::{Layer, Service, ServiceExt as _};
 
+use crate::scenario::ground::{LEASES, kinds, resource};
 use crate::scenario::history::NAMESPACE;
+use crate::scenario::news::version;
 
 /// How long an answer is waited for, in real time: longer than the daemon does.
 const ANSWER: Duration = Duration::from_secs(8);
@@ -51,6 +56,8 @@ struct Inner {
 struct State {
     lag: Duration,
     sent: Vec<Sent>,
+    /// The versions that writes have made, by plural and name, without those of leases.
+    written: BTreeMap<(String, String), u64>,
     /// When requests were sent that are not answered, by their number.
     under_way: BTreeMap<u64, Instant>,
     last: u64,
@@ -79,6 +86,28 @@ impl Wire {
     /// Everything that meant to write, so far.
     pub fn sent(&self) -> Vec<Sent> {
         self.state().sent.clone()
+    }
+
+    /// The versions that writes have made of objects that scenarios look at, by plural and name.
+    pub fn written(&self) -> BTreeMap<(String, String), u64> {
+        self.state().written.clone()
+    }
+
+    /// Keeps the version that an answer to a write tells of.
+    fn keep_version(&self, noted: usize, body: &[u8]) {
+        let mut state = self.state();
+        let Sent { path, code, .. } = &state.sent[noted];
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut segments = path.rsplit('/');
+        let (name, plural) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+        let is_shown = kinds().iter().any(|api| api.plural == plural && resource(api) != LEASES);
+        if !(200..300).contains(code) || query.contains("dryRun") || !is_shown {
+            return;
+        }
+        let key = (plural.to_owned(), name.to_owned());
+        let version = version(&serde_json::from_slice(body).unwrap_or(Value::Null));
+        let kept = state.written.entry(key).or_default();
+        *kept = version.max(*kept);
     }
 
     /// Whether nothing is sent that is not answered, watches aside, and what nobody waits for any more.
@@ -192,44 +221,65 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (wire, inner) = (self.wire.clone(), Arc::clone(&self.inner));
-        Box::pin(async move {
-            let lag = wire.lag();
-            if !lag.is_zero() {
-                tokio::time::sleep(lag).await;
-            }
-            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-            let under_way = (!is_watch).then(|| UnderWay::new(&wire));
-            let (mut parts, body) = request.into_parts();
-            let body = body.collect_bytes().await?;
-            let noted = wire.note(&Request::from_parts(parts.clone(), Body::empty()), &body);
-            parts.uri = wire.address(&parts.method, &parts.uri);
-            let body = wire.outward(body);
-            parts.headers.remove(header::CONTENT_LENGTH);
-            let request = Request::from_parts(parts, Body::from(body.to_vec()));
-            let answer = {
-                let mut inner = inner.lock().await;
-                inner.ready().await.map_err(Into::into)?.call(request)
-            };
-            let (mut parts, body) = answer.await.map_err(Into::into)?.into_parts();
-            if let Some(noted) = noted {
-                wire.state().sent[noted].code = parts.status.as_u16();
-            }
-            let body = Answered::new(body);
-            if wire.0.namespace.is_none() {
-                return Ok(Response::from_parts(parts, body));
-            }
-            forget_length(&mut parts.headers);
-            if is_watch {
-                let lines = lines(body.into_data_stream());
-                let lines = lines.map(move |line| line.map(|line| wire.homeward(line)));
-                return Ok(Response::from_parts(parts, Answered::from_stream(lines)));
-            }
-            let body = axum::body::to_bytes(body, usize::MAX).await?;
-            drop(under_way);
-            Ok(Response::from_parts(parts, Answered::from(wire.homeward(body))))
-        })
+        let lag = self.wire.lag();
+        let carried = carry(self.wire.clone(), Arc::clone(&self.inner), request);
+        if lag.is_zero() {
+            return Box::pin(carried);
+        }
+        let late = async move {
+            tokio::time::sleep(lag).await;
+            carried.await
+        };
+        Box::pin(async move { tokio::spawn(late).await? })
     }
+}
+
+/// Takes a request to the cluster, and its answer back.
+async fn carry<S, B>(
+    wire: Wire,
+    inner: Arc<tokio::sync::Mutex<S>>,
+    request: Request<Body>,
+) -> Result<Response<Answered>, BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    let under_way = (!is_watch).then(|| UnderWay::new(&wire));
+    let (mut parts, body) = request.into_parts();
+    let body = body.collect_bytes().await?;
+    let noted = wire.note(&Request::from_parts(parts.clone(), Body::empty()), &body);
+    parts.uri = wire.address(&parts.method, &parts.uri);
+    let body = wire.outward(body);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let request = Request::from_parts(parts, Body::from(body.to_vec()));
+    let answer = {
+        let mut inner = inner.lock().await;
+        inner.ready().await.map_err(Into::into)?.call(request)
+    };
+    let (mut parts, body) = answer.await.map_err(Into::into)?.into_parts();
+    if let Some(noted) = noted {
+        wire.state().sent[noted].code = parts.status.as_u16();
+    }
+    let body = Answered::new(body);
+    if wire.0.namespace.is_none() {
+        return Ok(Response::from_parts(parts, body));
+    }
+    forget_length(&mut parts.headers);
+    if is_watch {
+        let lines = lines(body.into_data_stream());
+        let lines = lines.map(move |line| line.map(|line| wire.homeward(line)));
+        return Ok(Response::from_parts(parts, Answered::from_stream(lines)));
+    }
+    let body = axum::body::to_bytes(body, usize::MAX).await?;
+    if let Some(noted) = noted {
+        wire.keep_version(noted, &body);
+    }
+    drop(under_way);
+    Ok(Response::from_parts(parts, Answered::from(wire.homeward(body))))
 }
 
 fn forget_length(headers: &mut HeaderMap) {
