@@ -2,11 +2,15 @@
 //!
 //! **Invariant:** of a release at most one move is under way, and of an object at most one write. A move begins only
 //! while nothing was seen of its release since it was judged; each lap judges all of them anew that have not begun.
+//!
+//! They are futures of the loop and no tasks of their own: who stands still stands still with all of them, and who has
+//! lost the lease has dropped them before the next byte is sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::task::{JoinError, JoinSet};
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Executor, Rehearsed};
@@ -57,7 +61,7 @@ pub struct Errands {
     /// The hands.
     pub executor: Executor,
     clock: Clock,
-    tasks: JoinSet<(ReleaseId, Came)>,
+    under_way: FuturesUnordered<BoxFuture<'static, (ReleaseId, Came)>>,
     away: BTreeMap<ReleaseId, Errand>,
     waiting: VecDeque<(ReleaseId, Errand)>,
 }
@@ -88,7 +92,8 @@ impl Errands {
     /// None yet.
     #[must_use]
     pub fn new(executor: Executor, clock: Clock) -> Self {
-        Self { executor, clock, tasks: JoinSet::new(), away: BTreeMap::new(), waiting: VecDeque::new() }
+        let under_way = FuturesUnordered::new();
+        Self { executor, clock, under_way, away: BTreeMap::new(), waiting: VecDeque::new() }
     }
 
     /// Whether a move of a release is under way.
@@ -163,7 +168,7 @@ impl Errands {
         // A repair may be marked as forward too, and needs no fetch.
         let bound = matches!(errand.decided.decision, Decision::Enter(_) | Decision::Create);
         let rehearsal = errand.decided.rehearsal.clone().filter(|_| writes.is_empty());
-        self.tasks.spawn(async move {
+        let carried = async move {
             let came = if let Some(write) = rehearsal {
                 Came::Rehearsed(executor.rehearse(&write).await)
             } else {
@@ -171,39 +176,32 @@ impl Errands {
                 Came::Carried(executor.carry_out(&of, &writes, adopts, &may_go).await)
             };
             (of, came)
-        });
+        };
+        self.under_way.push(carried.boxed());
         self.away.insert(id, errand);
     }
 
     /// One that has come back; never where none is under way.
     pub async fn returned(&mut self) -> (ReleaseId, Errand, Came) {
-        loop {
-            let Some(joined) = self.tasks.join_next().await else { return std::future::pending().await };
-            if let Some(returned) = self.take(joined) {
-                return returned;
+        while let Some((id, came)) = self.under_way.next().await {
+            if let Some(errand) = self.away.remove(&id) {
+                return (id, errand, came);
             }
         }
+        std::future::pending().await
     }
 
     /// One that has come back by now.
     pub fn try_returned(&mut self) -> Option<(ReleaseId, Errand, Came)> {
-        self.tasks.try_join_next().and_then(|joined| self.take(joined))
-    }
-
-    fn take(&mut self, joined: Result<(ReleaseId, Came), JoinError>) -> Option<(ReleaseId, Errand, Came)> {
-        // A panic there is ours, and ends the process as one here would.
-        let (id, came) = match joined {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let (id, came) = self.under_way.next().now_or_never().flatten()?;
         let errand = self.away.remove(&id)?;
         Some((id, errand, came))
     }
 
     /// Ends all of them, wherever they are, and begins no other.
-    pub async fn end(&mut self) {
+    pub fn end(&mut self) {
         self.waiting.clear();
-        self.tasks.shutdown().await;
+        self.under_way.clear();
         self.away.clear();
         self.executor.lane.resume();
     }

@@ -149,9 +149,9 @@ impl Laps {
     }
 
     /// Ends every move that is under way.
-    pub async fn end(&mut self) {
+    pub fn end(&mut self) {
         if let Some(errands) = &mut self.errands {
-            errands.end().await;
+            errands.end();
         }
     }
 
@@ -166,9 +166,10 @@ impl Laps {
         let Some(errands) = &mut self.errands else { return BTreeSet::new() };
         let (observer, refusals) = (&self.observer, &self.observer.refusals);
         let may = |id: &ReleaseId, it: &Move| {
-            let sees = matches!(it.decision, Decision::RollBack | Decision::Fail) || !observer.is_blind(id);
+            let urgent = is_urgent(it);
+            let sees = urgent || !observer.is_blind(id);
             let writes = !it.writes.is_empty() && sees && !observer.rivals.write(id);
-            (writes || it.rehearsal.is_some()) && !violations.contains_key(id) && !refusals.waits(id)
+            (writes || it.rehearsal.is_some()) && !violations.contains_key(id) && !refusals.waits(id, urgent)
         };
         let moves: Vec<_> = plan.moves.iter().filter(|(id, it)| may(id, it)).collect();
         let writes = moves.iter().filter(|(_, it)| !it.writes.is_empty());
@@ -188,7 +189,7 @@ impl Laps {
             }
             Came::Rehearsed(Err(error)) => {
                 let key = ObjectKey::cloneset(&id);
-                self.refused(&id, &Refused { key, error, looked: Ok(None) });
+                self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
             }
             Came::Carried(carried) => self.settle_writes(&id, errand, &carried),
         }
@@ -206,7 +207,7 @@ impl Laps {
         }
         let Errand { decided, case, scene, .. } = errand;
         if let Some(refused) = &carried.refused {
-            self.refused(id, refused);
+            self.refused(id, refused, is_urgent(&decided));
         } else {
             self.observer.refusals.clear(id);
             self.doubtful.remove(id);
@@ -245,7 +246,7 @@ impl Laps {
         });
     }
 
-    fn refused(&mut self, id: &ReleaseId, refused: &Refused) {
+    fn refused(&mut self, id: &ReleaseId, refused: &Refused, urgent: bool) {
         let Refused { key, error, looked } = refused;
         match looked {
             Ok(Some(true)) => {
@@ -257,7 +258,7 @@ impl Laps {
         }
         // Whose it is cannot be told without looking: why not, is what somebody has to mend.
         let error = looked.as_ref().err().filter(|it| !it.is_transient()).unwrap_or(error);
-        if self.observer.refusals.note(id, &key.to_string(), error, self.clock.now()) {
+        if self.observer.refusals.note(id, &key.to_string(), error, urgent, self.clock.now()) {
             let refused = error.hold("refused").message;
             tracing::warn!(release = %id, object = %key, category = error.category(), "{refused}");
         }
@@ -373,6 +374,11 @@ impl Laps {
         let announces = outcome.decided.pending.is_some() && outcome.decided.writes.is_empty();
         executor.lane.tell(id, Telling { spec, root, heir_of, status, announces });
     }
+}
+
+/// Whether it takes pods back: nothing else of its release keeps that waiting.
+const fn is_urgent(decided: &Move) -> bool {
+    matches!(decided.decision, Decision::RollBack | Decision::Fail)
 }
 
 /// What a move would do, and what holds it.

@@ -27,6 +27,8 @@ struct Entry {
     hold: Option<Hold>,
     /// Whether it may pass by itself.
     may_pass: bool,
+    /// Whether a move that takes pods back is kept waiting too: one was refused itself, or the server asks for it.
+    bars_all: bool,
 }
 
 /// The releases whose last write was refused.
@@ -49,8 +51,15 @@ impl Refusals {
         self.entries.retain(|id, _| has(id));
     }
 
-    /// A write of `object` was refused. Gives whether that is news.
-    pub fn note(&mut self, id: &ReleaseId, object: &str, error: &Error, since: jiff::Timestamp) -> bool {
+    /// A write of `object` was refused, of a move that is `urgent` where it takes pods back. Gives whether that is news.
+    pub fn note(
+        &mut self,
+        id: &ReleaseId,
+        object: &str,
+        error: &Error,
+        urgent: bool,
+        since: jiff::Timestamp,
+    ) -> bool {
         let conflict = matches!(error, Error::Conflict | Error::Gone | Error::NotSent(_));
         let first = if conflict { CONFLICT_FIRST } else { FIRST };
         let entry = self.entries.entry(id.clone()).or_insert(Entry {
@@ -59,9 +68,11 @@ impl Refusals {
             until: Instant::now(),
             hold: None,
             may_pass: true,
+            bars_all: false,
         });
         entry.count += 1;
         entry.may_pass = error.is_transient();
+        entry.bars_all = urgent || !error.asked().is_zero();
         let longest = if conflict && entry.count <= QUIET_CONFLICTS { CONFLICT_LONGEST } else { LONGEST };
         entry.wait = longest.min(first.max(entry.wait * 2));
         entry.until = Instant::now() + entry.wait.max(error.asked());
@@ -81,10 +92,11 @@ impl Refusals {
         self.entries.remove(id).is_some()
     }
 
-    /// Whether a release waits before it is written to again.
+    /// Whether a release waits before it is written to again. What is `urgent` is not kept back by what was refused of
+    /// something else.
     #[must_use]
-    pub fn waits(&self, id: &ReleaseId) -> bool {
-        self.entries.get(id).is_some_and(|entry| self.lap < entry.until)
+    pub fn waits(&self, id: &ReleaseId, urgent: bool) -> bool {
+        self.entries.get(id).is_some_and(|entry| self.lap < entry.until && (entry.bars_all || !urgent))
     }
 
     /// Whether any of them may pass by itself: what was asked for may be written yet.
@@ -115,15 +127,15 @@ mod tests {
         let id: ReleaseId = "shop/web".parse().unwrap();
         let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
         let error = Error::Denied("no".into());
-        assert!(refusals.note(&id, "CloneSet shop/web", &error, at));
+        assert!(refusals.note(&id, "CloneSet shop/web", &error, true, at));
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert!(refusals.waits(&id));
+            assert!(refusals.waits(&id, true));
             assert_eq!(refusals.next(), Some(Instant::now() + Duration::from_secs(wait)));
             tokio::time::sleep(Duration::from_secs(wait)).await;
             assert!(refusals.next().is_some(), "a moment that has passed is not forgotten before a lap");
             refusals.begin_lap(|_| true);
-            assert!(!refusals.waits(&id) && refusals.next().is_none());
-            assert!(!refusals.note(&id, "CloneSet shop/web", &error, at), "said once");
+            assert!(!refusals.waits(&id, true) && refusals.next().is_none());
+            assert!(!refusals.note(&id, "CloneSet shop/web", &error, true, at), "said once");
         }
         assert!(refusals.clear(&id) && refusals.of(&id).is_none());
     }
@@ -134,7 +146,7 @@ mod tests {
         for (asked, waited) in [(90, 90), (u32::MAX, 600)] {
             let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
             let error = Error::Unavailable { message: "busy".into(), retry_after: Some(asked) };
-            refusals.note(&id, "CloneSet shop/web", &error, at);
+            refusals.note(&id, "CloneSet shop/web", &error, true, at);
             assert_eq!(refusals.next(), Some(Instant::now() + Duration::from_secs(waited)));
             assert!(
                 refusals.of(&id).unwrap().hold.message.ends_with(&format!("; it asks to wait {asked} s"))
@@ -146,12 +158,23 @@ mod tests {
     async fn a_conflict_is_tried_again_at_once_and_spoken_of_only_when_it_stays() {
         let id: ReleaseId = "shop/web".parse().unwrap();
         let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
-        assert!(!refusals.note(&id, "CloneSet shop/web", &Error::Conflict, at));
+        assert!(!refusals.note(&id, "CloneSet shop/web", &Error::Conflict, false, at));
         assert_eq!(refusals.next(), Some(Instant::now() + CONFLICT_FIRST));
         assert!(refusals.of(&id).is_none());
         for _ in 0..QUIET_CONFLICTS {
-            refusals.note(&id, "CloneSet shop/web", &Error::Conflict, at);
+            refusals.note(&id, "CloneSet shop/web", &Error::Conflict, false, at);
         }
         assert!(refusals.of(&id).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_go_back_whatever_else_was_refused() {
+        let id: ReleaseId = "shop/web".parse().unwrap();
+        let (mut refusals, at) = (Refusals::default(), jiff::Timestamp::UNIX_EPOCH);
+        let error = Error::Denied("no".into());
+        refusals.note(&id, "Service shop/web", &error, false, at);
+        assert!(refusals.waits(&id, false) && !refusals.waits(&id, true));
+        refusals.note(&id, "CloneSet shop/web", &error, true, at);
+        assert!(refusals.waits(&id, true));
     }
 }

@@ -104,10 +104,8 @@ impl Controller {
         let now = Arc::new(move || clock.now());
         let repository = source.repository();
         let follows = Follows { repository: repository.clone(), interval: settings.interval };
-        let lease = settings
-            .observe
-            .is_none()
-            .then(|| Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), follows, now)));
+        let leases = || Arc::new(Lease::new(&cluster, &root, settings.holder.clone(), follows, now));
+        let lease = settings.observe.is_none().then(leases);
         let pulse = Pulse::new(clock, cluster.requests().clone());
         let executor = settings.observe.is_none().then(|| Executor {
             cluster: cluster.clone(),
@@ -180,7 +178,7 @@ impl Controller {
             };
             if let Some(ended) = ended {
                 if ended.is_ok() {
-                    self.laps.end().await;
+                    self.laps.end();
                     finish(self.lane.clone(), self.lease.clone()).await;
                 }
                 return ended;
