@@ -95,7 +95,10 @@ pub async fn run_in(args: &AdoptArgs, cluster: Cluster, printer: &Printer) -> Re
             beside.insert(namespace.clone(), live.neighbours(&namespace).await?);
         }
         let neighbours = beside.get_mut(&namespace).and_then(|all| all.remove(&found.id)).unwrap_or_default();
-        drafts.push(home.draft(&live, &found, &neighbours, args.companions).await?);
+        match home.draft(&live, &found, &neighbours, args.companions).await {
+            Ok(draft) => drafts.push(draft),
+            Err(why) => left.push(format!("leaves   {}: {why}", found.id)),
+        }
     }
     if drafts.is_empty() {
         left.iter().for_each(|line| printer.note(line));
@@ -204,14 +207,14 @@ impl Home {
         self.top.join(&path).exists().then(|| format!("{path} is there already"))
     }
 
-    /// The file of a CloneSet, with what is to be known of it.
+    /// The file of a CloneSet, with what is to be known of it; or why it cannot be one.
     async fn draft(
         &self,
         live: &Live,
         found: &Found,
         neighbours: &[Neighbour],
         companions: bool,
-    ) -> Result<Draft> {
+    ) -> Result<Draft, String> {
         let id = &found.id;
         let is_scaled = neighbours.iter().any(|it| it.key.kind == Kind::HorizontalPodAutoscaler)
             || found.live.replicas_owner.as_ref().is_some_and(|it| it.starts_with("kube-controller-manager"));
@@ -282,14 +285,12 @@ impl Home {
     }
 
     /// Looks whether a file is a release without mistakes, as `triton check` would.
-    fn read_again(&self, path: &str, text: &str) -> Result<()> {
+    fn read_again(&self, path: &str, text: &str) -> Result<(), String> {
         let files = BTreeMap::from([(path.to_owned(), Arc::new(parse_file(text.as_bytes())))]);
         let assembled = assemble(&files, &self.settings);
         let mistake = assembled.diagnostics.into_iter().find(|it| it.severity == Severity::Error);
         let Some(mistake) = mistake else { return Ok(()) };
-        let refusal =
-            Refusal::new(format!("what runs cannot be a release as it stands: {}", mistake.message));
-        Err(refusal.hint(mistake.cure).into())
+        Err(format!("what runs cannot be a release as it stands: {}; {}", mistake.message, mistake.cure))
     }
 }
 

@@ -68,17 +68,13 @@ impl Live {
     /// What serves the pods of each CloneSet of `namespace`.
     ///
     /// # Errors
-    /// Where the cluster does not let CloneSets or Services be listed.
+    /// Where the cluster does not let them be listed: without its autoscaler a release would take the size from it.
     pub async fn neighbours(&self, namespace: &str) -> Result<BTreeMap<ReleaseId, Vec<Neighbour>>> {
         let clonesets = self.list(Kind::CloneSet, Some(namespace)).await?;
         let mut objects = Vec::new();
         for kind in BESIDE {
-            match self.list(kind, Some(namespace)).await {
-                Ok(listed) => objects.extend(listed.into_iter().map(|object| (kind, object))),
-                // A kind that the cluster does not serve has no objects.
-                Err(_) if kind != Kind::Service => {}
-                Err(error) => return Err(error),
-            }
+            let listed = self.list(kind, Some(namespace)).await?;
+            objects.extend(listed.into_iter().map(|object| (kind, object)));
         }
         let mut found: BTreeMap<ReleaseId, Vec<Neighbour>> = BTreeMap::new();
         for (kind, object) in &objects {
@@ -117,9 +113,13 @@ impl Live {
         Ok(after.map(|after| templates(&found.object, &after)).unwrap_or_default())
     }
 
+    /// A kind that the cluster does not serve has no objects; a CloneSet has to be served.
     async fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Vec<Value>> {
-        let listed = self.cluster.list(kind, namespace).await;
-        Ok(listed.map_err(|error| Refusal::new(format!("{kind}s cannot be listed: {error}")))?)
+        match self.cluster.list(kind, namespace).await {
+            Ok(listed) => Ok(listed),
+            Err(Error::NotServed(_)) if kind != Kind::CloneSet => Ok(Vec::new()),
+            Err(error) => Err(Refusal::new(format!("{kind}s cannot be listed: {error}")).into()),
+        }
     }
 }
 
