@@ -225,19 +225,6 @@ impl Cache {
         self.picture().changed.contains(id)
     }
 
-    /// Whether an object is known in this very version: a watch tells what we wrote ourselves as well.
-    pub(crate) fn knows(&self, feed: Feed, object: &ObjectMeta) -> bool {
-        let (Some(namespace), Some(name)) = (&object.namespace, &object.name) else { return false };
-        let (Ok(namespace), Ok(name)) = (namespace.parse(), name.parse()) else { return false };
-        let identity = (object.uid.as_deref(), object.resource_version.as_deref());
-        let picture = self.picture();
-        let known = picture.objects.get(&feed).and_then(|it| it.get(&ReleaseId { namespace, name }));
-        known.is_some_and(|known| {
-            let (uid, version) = known.identity();
-            identity == (Some(uid.as_str()), Some(version.as_str()))
-        })
-    }
-
     /// Takes what the server returned to a write of ours, before the watch tells it.
     pub fn wrote(&self, feed: Feed, object: &Value) {
         let Some((id, seen)) = Seen::of(feed, object) else { return };
@@ -271,18 +258,24 @@ impl Cache {
         self.wake.notify_one();
     }
 
-    /// A watch tells of an object, whether that is news or not.
-    pub(crate) fn heard(&self, feed: Feed, object: &ObjectMeta) {
+    /// A watch tells of an object. Gives whether it is known in this very version: what we wrote ourselves is.
+    pub(crate) fn heard(&self, feed: Feed, object: &ObjectMeta) -> bool {
+        let (Some(namespace), Some(name)) = (&object.namespace, &object.name) else { return false };
+        let (Ok(namespace), Ok(name)) = (namespace.parse(), name.parse()) else { return false };
+        let id = ReleaseId { namespace, name };
         let mut picture = self.picture();
         let version: Option<u64> = object.resource_version.as_ref().and_then(|it| it.parse().ok());
-        let is_it = |(id, written, _): &(ReleaseId, u64, Instant)| {
-            object.namespace.as_deref() == Some(id.namespace.as_str())
-                && object.name.as_deref() == Some(id.name.as_str())
-                && version.is_none_or(|version| version >= *written)
+        let is_it = |(of, written, _): &(ReleaseId, u64, Instant)| {
+            *of == id && version.is_none_or(|version| version >= *written)
         };
         if picture.unheard.get(&feed).is_some_and(is_it) {
             picture.unheard.remove(&feed);
         }
+        let identity = (object.uid.as_deref(), object.resource_version.as_deref());
+        picture.objects.get(&feed).and_then(|it| it.get(&id)).is_some_and(|known| {
+            let (uid, version) = known.identity();
+            identity == (Some(uid.as_str()), Some(version.as_str()))
+        })
     }
 
     /// An object is as it is now.

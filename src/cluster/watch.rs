@@ -106,10 +106,7 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
         };
         let Some(event) = event else { return };
         match event {
-            Ok(Event::Init) => {
-                list.clear();
-                is_listing = true;
-            }
+            Ok(Event::Init) => (list, is_listing) = (BTreeMap::new(), true),
             Ok(Event::InitApply(object)) => list.extend(seen(&cluster, feed, &object)),
             Ok(Event::InitDone) => {
                 tracing::debug!(feed = ?feed, objects = list.len(), "listed");
@@ -119,18 +116,16 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 delay = RETRY_FIRST;
             }
             Ok(Event::Apply(object)) => {
-                cache.heard(feed, &object.metadata);
-                if !cache.knows(feed, &object.metadata) {
-                    seen(&cluster, feed, &object)
-                        .into_iter()
-                        .for_each(|(id, seen)| cache.put(feed, id, seen));
+                let is_known = cache.heard(feed, &object.metadata);
+                if !is_known && let Some((id, seen)) = seen(&cluster, feed, &object) {
+                    cache.put(feed, id, seen);
                 }
             }
             Ok(Event::Delete(object)) => {
                 cache.heard(feed, &object.metadata);
-                seen(&cluster, feed, &object)
-                    .into_iter()
-                    .for_each(|(id, seen)| cache.remove(feed, &id, &seen));
+                if let Some((id, seen)) = seen(&cluster, feed, &object) {
+                    cache.remove(feed, &id, &seen);
+                }
             }
             Err(error) => {
                 let verb = verb(&error);
