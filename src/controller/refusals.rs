@@ -11,14 +11,11 @@ use crate::world::Refusal;
 /// The first wait after a refusal, doubled each time.
 const FIRST: Duration = Duration::from_secs(1);
 /// The first wait after a conflict, or where nothing was sent: what changed is seen within milliseconds.
-const CONFLICT_FIRST: Duration = Duration::from_millis(20);
-/// The longest wait after a conflict while there are few in a row: Kruise writes a status for each pod that changes, and
-/// who is late once is no more likely to be late again.
-const CONFLICT_LONGEST: Duration = Duration::from_millis(160);
+const CONFLICT_FIRST: Duration = Duration::from_millis(50);
 /// The longest wait: a person who mends the cause sees it within a minute.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Conflicts in a row that are nothing to speak of: somebody else wrote at the same time.
-const QUIET_CONFLICTS: u32 = 8;
+const QUIET_CONFLICTS: u32 = 5;
 
 struct Entry {
     count: u32,
@@ -73,8 +70,7 @@ impl Refusals {
         entry.count += 1;
         entry.may_pass = error.is_transient();
         entry.bars_all = urgent || !error.asked().is_zero();
-        let longest = if conflict && entry.count <= QUIET_CONFLICTS { CONFLICT_LONGEST } else { LONGEST };
-        entry.wait = longest.min(first.max(entry.wait * 2));
+        entry.wait = LONGEST.min(first.max(entry.wait * 2));
         entry.until = Instant::now() + entry.wait.max(error.asked());
         if conflict && entry.count < QUIET_CONFLICTS {
             return false;

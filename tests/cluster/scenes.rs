@@ -28,6 +28,10 @@ const FIRST: [&str; 6] = [
     "h8-too-late.yaml",
 ];
 
+/// So many that did not go as they should among others are played again by themselves: where the machine was too busy
+/// for a moment that matters, they go as they should then. More of them have another reason.
+const ALONE_MAX: usize = 6;
+
 /// What became of the scenarios, by file.
 type Ends = BTreeMap<&'static str, Result<Went, String>>;
 
@@ -48,21 +52,36 @@ fn every_scenario_goes_the_same_way_on_both_clusters() {
         for _worker in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(file) = { todo.lock().expect("nobody panics here").pop() } {
-                    let began = Instant::now();
-                    let end = catch_unwind(|| on_both(file)).map_err(|panic| said(&*panic));
-                    report(file, &end, began.elapsed().as_secs());
-                    ends.lock().expect("nobody panics here").insert(file, end);
+                    let mut played = Ends::new();
+                    play(file, &mut played);
+                    ends.lock().expect("nobody panics here").append(&mut played);
                 }
             });
         }
     });
-    let ends = ends.into_inner().expect("nobody panics here");
-    let summary = summary(&ends);
+    let mut ends = ends.into_inner().expect("nobody panics here");
+    let alone: Vec<&str> =
+        ends.iter().filter(|(file, end)| fault(file, end).is_some()).map(|it| *it.0).collect();
+    if alone.len() <= ALONE_MAX {
+        for file in &alone {
+            play(file, &mut ends);
+        }
+    }
+    let mut summary = summary(&ends);
+    alone.iter().for_each(|file| summary.push_str(&format!("\n  alone    {file}")));
     tell(&summary);
     fs::write(folder().join("summary.txt"), &summary).expect("a file");
     assert_eq!(ends.len(), all, "every scenario was played");
     let failed: Vec<String> = ends.iter().filter_map(|(file, end)| fault(file, end)).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+/// Plays a scenario on both clusters.
+fn play(file: &'static str, ends: &mut Ends) {
+    let began = Instant::now();
+    let end = catch_unwind(|| on_both(file)).map_err(|panic| said(&*panic));
+    report(file, &end, began.elapsed().as_secs());
+    ends.insert(file, end);
 }
 
 /// Says something at once, whether the test succeeds or not.

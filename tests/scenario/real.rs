@@ -6,6 +6,7 @@
 //! deadlines, polls and the lease take their course, and hours pass in seconds. While the daemon waits for an answer, or
 //! the scenario itself computes, the clock stands still: a machine that has too much to do does not make anything late.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant as Wall};
 
 use kube::api::{DynamicObject, PostParams};
@@ -57,7 +58,8 @@ impl Real {
     /// Begins on the shared control plane, for the scenario of this name.
     pub async fn new(name: &str) -> Self {
         let plane = Plane::shared();
-        let namespace = format!("scene-{name}-{}", std::process::id());
+        // One that is played again finds nothing of the first time.
+        let namespace = format!("scene-{name}-{:08x}", RandomState::new().build_hasher().finish() >> 32);
         let wire = Wire::to(&namespace);
         let client = connect(&plane, &wire).await;
         let hand = connect(&plane, &Wire::to(&namespace)).await;
