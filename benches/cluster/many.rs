@@ -11,9 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use triton::cluster::{RECORDS, resource};
+use triton::objects::Kind;
 
 use crate::cluster::plane::Plane;
 use crate::cluster::process::{Daemon, Place, until};
@@ -117,8 +119,8 @@ fn raw(plane: &Plane, namespace: &'static str, announced: bool) -> Duration {
         }
         let took = began.elapsed();
         // The daemon sees every CloneSet of the cluster: what it is measured with is its own.
-        for resource in [cloneset_resource(), record_resource()] {
-            let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), namespace, &resource);
+        for api in [Kind::CloneSet.api(), RECORDS] {
+            let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), namespace, &resource(api));
             let gone = api.delete_collection(&DeleteParams::default(), &ListParams::default()).await;
             gone.expect("they are deleted");
         }
@@ -127,8 +129,9 @@ fn raw(plane: &Plane, namespace: &'static str, announced: bool) -> Duration {
 }
 
 async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>, announced: bool) {
-    let clonesets: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &cloneset_resource());
-    let records: Api<DynamicObject> = Api::namespaced_with(client, namespace, &record_resource());
+    let clonesets: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &resource(Kind::CloneSet.api()));
+    let records: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource(RECORDS));
     let params = PatchParams::apply("raw").force();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -142,20 +145,6 @@ async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>, announced
         }
         clonesets.patch(&name, &params, &Patch::Apply(body)).await.expect("it is applied");
     }
-}
-
-fn cloneset_resource() -> ApiResource {
-    resource("apps.kruise.io", "v1alpha1", "CloneSet", "clonesets")
-}
-
-fn record_resource() -> ApiResource {
-    resource("triton.io", "v1", "Release", "releases")
-}
-
-fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
-    let api_version = format!("{group}/{version}");
-    let [group, version, kind, plural] = [group, version, kind, plural].map(str::to_owned);
-    ApiResource { group, version, api_version, kind, plural }
 }
 
 /// A record that announces a create, as the daemon writes one.

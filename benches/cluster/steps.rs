@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::Value;
+use triton::cluster::resource;
+use triton::objects::Kind;
 
 use crate::cluster::plane::Plane;
 use crate::cluster::process::{Daemon, PATIENCE, Place};
@@ -70,14 +72,8 @@ struct Seen {
 
 impl Seen {
     async fn new(plane: &Plane) -> Self {
-        let resource = ApiResource {
-            group: "apps.kruise.io".to_owned(),
-            version: "v1alpha1".to_owned(),
-            api_version: "apps.kruise.io/v1alpha1".to_owned(),
-            kind: "CloneSet".to_owned(),
-            plural: "clonesets".to_owned(),
-        };
-        let api = Api::namespaced_with(plane.client("admin", NAMESPACE).await, NAMESPACE, &resource);
+        let clonesets = resource(Kind::CloneSet.api());
+        let api = Api::namespaced_with(plane.client("admin", NAMESPACE).await, NAMESPACE, &clonesets);
         let events = watcher(api, watcher::Config::default()).boxed();
         Self { events, now: BTreeMap::new(), there: BTreeMap::new(), waits: Vec::new() }
     }

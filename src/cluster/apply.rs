@@ -83,7 +83,7 @@ enum Ask<'a> {
 
 /// How kube names a kind.
 #[must_use]
-pub(crate) fn resource(api: Api) -> ApiResource {
+pub fn resource(api: Api) -> ApiResource {
     ApiResource {
         group: api.group.to_owned(),
         version: api.version.to_owned(),

@@ -17,7 +17,7 @@ pub mod telling;
 pub mod lane;
 pub mod lease;
 
-pub use apply::{LEASES, REQUEST_TIMEOUT, Target};
+pub use apply::{LEASES, RECORDS, REQUEST_TIMEOUT, Target, resource};
 pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;

@@ -130,8 +130,8 @@ impl Echoes {
     }
 }
 
-/// What the server made of what the rollout decides in a CloneSet, and of memory, where that is not what was sent: to write it once more
-/// would have the same end.
+/// What the server made of what the rollout decides in a CloneSet, and of memory, where that is not what was sent: to
+/// write it once more would have the same end.
 #[must_use]
 pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
     if sent.get("kind").and_then(Value::as_str) != Some("CloneSet") {

@@ -38,8 +38,9 @@ enum Turn {
 const TYPE: [&str; 3] = ["spec", "updateStrategy", "type"];
 const ROLLING: [&str; 3] = ["spec", "updateStrategy", "rollingUpdate"];
 const POLICY: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "podUpdatePolicy"];
-/// What stands below [`ROLLING`] under the same name.
-const ROLLED: [&str; 7] = [
+/// The fields of `updateStrategy`. All but its type stand below [`ROLLING`] in `v1beta1`, under the same name.
+pub const UPDATE_STRATEGY: [&str; 8] = [
+    "type",
     "partition",
     "maxUnavailable",
     "maxSurge",
@@ -71,7 +72,8 @@ const ON_DELETE: &str = "OnDelete";
 /// Where each field stands in `v1alpha1` and in `v1beta1`, in the order in which a body is put into the latter.
 fn moves() -> Vec<(Place, Place, Turn)> {
     let below = |place: &[&'static str], name: &'static str| [place, &[name]].concat();
-    let rolled = ROLLED.map(|name| (below(&TYPE[..2], name), below(&ROLLING, name), Turn::Same));
+    let rolled = UPDATE_STRATEGY.into_iter().filter(|name| *name != "type");
+    let rolled = rolled.map(|name| (below(&TYPE[..2], name), below(&ROLLING, name), Turn::Same));
     let annotated = PRE_DOWNLOAD.map(|(annotation, field, turn)| {
         let there = [&ROLLING[..], &["inPlaceUpdateStrategy", field]].concat();
         (vec!["metadata", "annotations", annotation], there, turn)

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::fields::Compact;
 use crate::model::{Amount, TemplateHash};
+use crate::objects::cloneset::UPDATE_STRATEGY;
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::canonical;
 use crate::spec::image;
@@ -33,17 +34,6 @@ const SPEC: [&str; 10] = [
     "lifecycle",
     "progressDeadlineSeconds",
 ];
-const UPDATE: [&str; 8] = [
-    "type",
-    "partition",
-    "maxUnavailable",
-    "maxSurge",
-    "paused",
-    "priorityStrategy",
-    "scatterStrategy",
-    "inPlaceUpdateStrategy",
-];
-
 /// A CloneSet as far as it can be read.
 #[derive(Clone, Debug)]
 pub struct CloneSet {
@@ -201,7 +191,7 @@ fn check_update(spec: &Node, report: &mut Report) {
         report.error(update.at, message, "write its fields below it");
         return;
     }
-    unknown(update, &UPDATE, "spec.updateStrategy", report);
+    unknown(update, &UPDATE_STRATEGY, "spec.updateStrategy", report);
     check_owned_by_rollout(update, report);
     if let Some(kind) = update.get("type") {
         let known = ["ReCreate", "InPlaceIfPossible", "InPlaceOnly"];

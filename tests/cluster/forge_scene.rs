@@ -1,6 +1,5 @@
 //! One release on a real control plane, led from a forge.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -143,9 +142,7 @@ spec:
 
     /// Waits until so many pods of these versions are ready, and no others.
     pub fn pods(&self, wanted: &[(&str, u32)]) {
-        let wanted: BTreeMap<String, u32> =
-            wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
-        until(&format!("pods {wanted:?}"), || (self.plane.ready(self.namespace) == wanted).then_some(()));
+        self.plane.has_ready(self.namespace, wanted);
     }
 
     /// The pods' own ids.

@@ -132,9 +132,11 @@ impl Plane {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Installs the record's kind.
+    /// Installs the record's kind, and waits until it is served.
     pub fn define_record(&self) {
-        self.kubectl_reading(&["apply", "--server-side", "-f", "-"], include_str!("../../deploy/crd.yaml"));
+        let definition = include_str!("../../deploy/crd.yaml");
+        self.kubectl_reading(&["apply", "--server-side", "--force-conflicts", "-f", "-"], definition);
+        self.kubectl(&["wait", "--for=condition=Established", "crd/releases.triton.io"]);
     }
 
     /// Ready pods of a namespace by the tag of their image.
@@ -145,6 +147,13 @@ impl Plane {
         let mut counts = BTreeMap::new();
         ready.for_each(|(_, tag)| *counts.entry(tag.to_owned()).or_default() += 1);
         counts
+    }
+
+    /// Waits until so many pods of a namespace are ready, by the tag of their image, and no others.
+    pub fn has_ready(&self, namespace: &str, wanted: &[(&str, u32)]) {
+        let wanted: BTreeMap<String, u32> =
+            wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
+        until(&format!("pods {wanted:?}"), || (self.ready(namespace) == wanted).then_some(()));
     }
 
     /// An object, where there is one.

@@ -39,9 +39,7 @@ type Ends = BTreeMap<&'static str, Result<Went, String>>;
 #[ignore = "tests/cluster/test runs it"]
 fn every_scenario_goes_the_same_way_on_both_clusters() {
     let plane = Plane::shared();
-    let definition = include_str!("../../deploy/crd.yaml");
-    plane.kubectl_reading(&["apply", "--server-side", "--force-conflicts", "-f", "-"], definition);
-    plane.kubectl(&["wait", "--for=condition=Established", "crd/releases.triton.io"]);
+    plane.define_record();
     let part = std::env::var(PART).unwrap_or_default();
     let mut todo: Vec<&'static str> = FILES.iter().copied().filter(|file| file.contains(&part)).collect();
     // The last one is taken first.
@@ -52,9 +50,8 @@ fn every_scenario_goes_the_same_way_on_both_clusters() {
         for _worker in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(file) = { todo.lock().expect("nobody panics here").pop() } {
-                    let mut played = Ends::new();
-                    play(file, &mut played);
-                    ends.lock().expect("nobody panics here").append(&mut played);
+                    let end = play(file);
+                    ends.lock().expect("nobody panics here").insert(file, end);
                 }
             });
         }
@@ -64,7 +61,7 @@ fn every_scenario_goes_the_same_way_on_both_clusters() {
         ends.iter().filter(|(file, end)| fault(file, end).is_some()).map(|it| *it.0).collect();
     if alone.len() <= ALONE_MAX {
         for file in &alone {
-            play(file, &mut ends);
+            ends.insert(file, play(file));
         }
     }
     let mut summary = summary(&ends);
@@ -77,11 +74,11 @@ fn every_scenario_goes_the_same_way_on_both_clusters() {
 }
 
 /// Plays a scenario on both clusters.
-fn play(file: &'static str, ends: &mut Ends) {
+fn play(file: &str) -> Result<Went, String> {
     let began = Instant::now();
     let end = catch_unwind(|| on_both(file)).map_err(|panic| said(&*panic));
     report(file, &end, began.elapsed().as_secs());
-    ends.insert(file, end);
+    end
 }
 
 /// Says something at once, whether the test succeeds or not.

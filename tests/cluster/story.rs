@@ -1,9 +1,6 @@
 //! The main job: a push starts a rollout, an approval takes it on, a revert takes it back.
 
-use std::collections::BTreeMap;
-
 use crate::cluster::plane::Plane;
-use crate::cluster::process::until;
 use crate::cluster::scene::{Scene, TWO_STEPS};
 
 #[test]
@@ -11,11 +8,7 @@ use crate::cluster::scene::{Scene, TWO_STEPS};
 fn a_push_starts_a_rollout_an_approval_takes_it_on_and_a_revert_takes_it_back() {
     let scene = Scene::begin(Plane::shared(), "story", TWO_STEPS);
     let _daemon = scene.daemon();
-    let ready = |wanted: &[(&str, u32)]| {
-        let wanted: BTreeMap<String, u32> =
-            wanted.iter().map(|(tag, count)| ((*tag).into(), *count)).collect();
-        until(&format!("{wanted:?}"), || (scene.plane.ready("story") == wanted).then_some(()));
-    };
+    let ready = |wanted: &[(&str, u32)]| scene.plane.has_ready("story", wanted);
     ready(&[("A", 4)]);
     scene.push("B");
     ready(&[("A", 3), ("B", 1)]);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Wall};
 
 use futures::StreamExt as _;
 use kube::Client;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -198,20 +198,9 @@ pub fn version(object: &Value) -> u64 {
     object["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
-/// A kind as the client names it.
-pub fn of(api: &Api) -> ApiResource {
-    ApiResource {
-        group: api.group.to_owned(),
-        version: api.version.to_owned(),
-        api_version: api.api_version(),
-        kind: api.kind.to_owned(),
-        plural: api.plural.to_owned(),
-    }
-}
-
 /// The API of a kind in the scenario's namespace.
 pub fn api_of(client: &Client, api: &Api) -> kube::Api<DynamicObject> {
-    kube::Api::namespaced_with(client.clone(), NAMESPACE, &of(api))
+    kube::Api::namespaced_with(client.clone(), NAMESPACE, &triton::cluster::resource(*api))
 }
 
 /// Follows the objects of a kind. One that is not served has none.

@@ -14,6 +14,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::time::Instant;
+use triton::cluster::resource;
 use triton::devcluster::{DevCluster, Options};
 use triton::objects::kind::Api;
 
@@ -22,7 +23,7 @@ use crate::scenario::format::dawn;
 use crate::scenario::ground::{Came, SEED, kinds};
 use crate::scenario::health::Health;
 use crate::scenario::history::NAMESPACE;
-use crate::scenario::news::{Done, Picture, follow, of};
+use crate::scenario::news::{Done, Picture, follow};
 use crate::scenario::wire::Wire;
 
 /// The furthest hop: the lease is renewed every two seconds and lost after ten.
@@ -64,8 +65,8 @@ impl Real {
         let client = connect(&plane, &wire).await;
         let hand = connect(&plane, &Wire::to(&namespace)).await;
         let api = Api { group: "", version: "v1", plural: "namespaces", kind: "Namespace" };
-        let namespaces = kube::Api::<DynamicObject>::all_with(hand.clone(), &of(&api));
-        let object = DynamicObject::new(&namespace, &of(&api));
+        let namespaces = kube::Api::<DynamicObject>::all_with(hand.clone(), &resource(api));
+        let object = DynamicObject::new(&namespace, &resource(api));
         namespaces.create(&PostParams::default(), &object).await.expect("a namespace");
         let options = || Options { start: dawn(), seed: SEED, collects: false };
         let store = || DevCluster::new(options()).store().clone();
