@@ -7,7 +7,7 @@ use crate::catalog::snapshot;
 use crate::catalog::walk::Beginning;
 use crate::git::{Entry, Error, ObjectId, Person, Repository, error::Result};
 use crate::model::CommitId;
-use crate::spec::{Permission, Place, Release, read_marker};
+use crate::spec::{Permission, Place, Release, Serve, read_marker};
 use crate::world::{Approver, Marker, NotCounted, People, Permit, Policy};
 
 /// Markers of one release that are reported although they do not count. More would bury what matters.
@@ -80,8 +80,12 @@ impl Judge<'_> {
         let steps = self.release.last_step();
         Some(match marker.permits {
             _ if marker.digest != self.release.digest.long() => Err(NotCounted::OtherDigest),
-            Permission::Step(step) if step > steps => Err(NotCounted::NoSuchStep { steps }),
+            Permission::Step(step) | Permission::Serve(step) if step > steps => {
+                Err(NotCounted::NoSuchStep { steps })
+            }
             Permission::Step(step) => Ok(Permit::Step(step)),
+            Permission::Serve(step) if !self.asks_to_serve(step) => Err(NotCounted::ServesByItself { step }),
+            Permission::Serve(step) => Ok(Permit::Serve(step)),
             Permission::Skip => Ok(Permit::Skip),
         })
     }
@@ -99,8 +103,8 @@ impl Judge<'_> {
             Err(flaw) => return Ok(Err(NotCounted::Malformed(flaw.message))),
         };
         Ok(match permit {
-            Permit::Step(_) if is_old => Err(NotCounted::BeforeSpec),
-            Permit::Step(_) => Ok(()),
+            Permit::Step(_) | Permit::Serve(_) if is_old => Err(NotCounted::BeforeSpec),
+            Permit::Step(_) | Permit::Serve(_) => Ok(()),
             Permit::Skip if !self.policy.skip => Err(NotCounted::SkipForbidden),
             Permit::Skip if is_older => Err(NotCounted::SkipBeforeSpec),
             Permit::Skip => read_marker(&bytes, true).map(|_| ()).map_err(NotCounted::Malformed),
@@ -144,6 +148,13 @@ impl Judge<'_> {
             return Ok(Err(NotCounted::SameApprover(name)));
         }
         Ok(Ok(approver))
+    }
+
+    /// Whether the pods of the step serve by approval.
+    fn asks_to_serve(&self, step: u32) -> bool {
+        let index = (step as usize).checked_sub(1);
+        let step = index.and_then(|index| self.release.strategy.steps.get(index));
+        step.is_some_and(|step| step.serve != Serve::Automatic)
     }
 
     /// Whether the step wants somebody else than a writer of the spec.

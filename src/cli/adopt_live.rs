@@ -145,7 +145,7 @@ fn serves(kind: Kind, object: &Value, cloneset: &Value, objects: &[(Kind, Value)
             let names: Vec<Value> = services.map(|(_, service)| name(service)).collect();
             names_service(&object["spec"], &names)
         }
-        Kind::CloneSet | Kind::ConfigMap | Kind::ServiceAccount => false,
+        Kind::CloneSet | Kind::Pod | Kind::ConfigMap | Kind::ServiceAccount => false,
     }
 }
 

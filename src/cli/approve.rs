@@ -12,7 +12,7 @@ use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::cli::records::{ClusterArgs, Pattern};
 use crate::model::{CommitId, ReleaseId};
-use crate::spec::{Permission, Place, Release};
+use crate::spec::{Permission, Place, Release, Serve};
 use crate::world::{Intent, Marker as Marked, Permit};
 
 /// Letters of a marker's own word: no vowels, so that it never says anything.
@@ -25,7 +25,8 @@ const SHOWN_MAX: usize = 5;
 /// Approve the next step of a release: one commit that adds a marker.
 ///
 /// The marker names the release as it stands at HEAD of the clone, by its digest: it lets that very release, and no
-/// other, enter the step. Without --step it is the lowest step that Git does not permit yet. Markers of this release
+/// other, enter the step. Without --step it is the lowest step that Git does not permit yet. With --serve it lets pods
+/// serve that are up and wait for it (`serve: approval`). Markers of this release
 /// for other digests are dead, and go in the same commit.
 #[derive(Args, Clone, Debug)]
 #[command(group = clap::ArgGroup::new("what").args(["step", "skip", "removal", "waiting"]))]
@@ -43,6 +44,9 @@ pub struct ApproveArgs {
     /// Approve this step, also ahead of its turn
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub step: Option<u32>,
+    /// Let the pods of a step serve that are up and wait: the lowest such step, or the one of --step
+    #[arg(long, conflicts_with_all = ["skip", "removal", "waiting"])]
+    pub serve: bool,
     /// Open approvals, soak and freezes for this release, once: a hotfix; needs a reason
     #[arg(long, requires = "reason")]
     pub skip: bool,
@@ -70,6 +74,7 @@ impl ApproveArgs {
         Self {
             release: Some(release),
             step: None,
+            serve: false,
             skip: false,
             removal: None,
             reason: None,
@@ -79,6 +84,17 @@ impl ApproveArgs {
             cluster: ClusterArgs::default(),
         }
     }
+}
+
+/// A release that waits for an approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its name.
+    pub id: ReleaseId,
+    /// The digest that waits.
+    pub digest: String,
+    /// Whether its pods wait to serve, and no step to be entered.
+    pub serve: bool,
 }
 
 /// What is to be committed.
@@ -115,18 +131,18 @@ pub fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
 ///
 /// # Errors
 /// Where one of them cannot be approved, the clone has another digest, or Git refuses.
-pub fn run_all(args: &ApproveArgs, waiting: &[(ReleaseId, String)], printer: &Printer) -> Result<Exit> {
-    let located = Located::find(&args.dir, waiting.first().map(|(id, _)| id))?;
+pub fn run_all(args: &ApproveArgs, waiting: &[Waiting], printer: &Printer) -> Result<Exit> {
+    let located = Located::find(&args.dir, waiting.first().map(|it| &it.id))?;
     let head = located.clone.head()?;
     let mut markers = Vec::new();
-    for (id, digest) in waiting {
+    for Waiting { id, digest, serve } in waiting {
         let release = &located.intent(head, id)?.release;
         if release.digest.long() != *digest {
             return Err(Refusal::new(format!("the clone has another {id} than the one that waits"))
                 .hint("git pull, and try again; or push first what the clone has")
                 .into());
         }
-        markers.push(marker(&located, head, args, id)?);
+        markers.push(marker(&located, head, &ApproveArgs { serve: *serve, ..args.clone() }, id)?);
     }
     commit(&located, args, &markers, printer)
 }
@@ -227,6 +243,13 @@ fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec
     let (permits, title, text) = if args.skip {
         let title = format!("Skip the gates of {named}");
         (Permission::Skip, title, format!("# Opens approvals, soak and freezes for {named}.\n"))
+    } else if args.serve {
+        let step = match args.step {
+            Some(step) => asked_to_serve(intent, step).map(|()| step)?,
+            None => next_to_serve(intent)?,
+        };
+        let title = format!("Let the pods of step {step} of {named} serve");
+        (Permission::Serve(step), title, format!("# Lets the pods of step {step} of {named} serve.\n"))
     } else {
         let step = match args.step {
             Some(step) => asked(intent, step).map(|()| step)?,
@@ -290,6 +313,46 @@ fn next(intent: &Intent) -> Result<u32> {
             .hint("`triton why` says what it waits for")
     }
     .into())
+}
+
+/// Whether the pods of `step` serve by approval.
+fn asks_to_serve(release: &Release, step: u32) -> bool {
+    let written = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
+    written.is_some_and(|step| step.serve != Serve::Automatic)
+}
+
+fn asked_to_serve(intent: &Intent, step: u32) -> Result<()> {
+    let release = &intent.release;
+    if asks_to_serve(release, step) {
+        return Ok(());
+    }
+    let (id, last) = (&release.id, release.last_step());
+    Err(Refusal::new(match step > last {
+        true => format!("{id} has steps 1 to {last}, no step {step}"),
+        false => {
+            format!("pods of step {step} of {id} serve by themselves: it does not say `serve: approval`")
+        }
+    })
+    .hint("`triton why` says what it waits for")
+    .into())
+}
+
+/// The lowest step whose pods lack an approval to serve.
+fn next_to_serve(intent: &Intent) -> Result<u32> {
+    let release = &intent.release;
+    let counts = |step: u32| {
+        let is_it = |it: &&Marked| it.counts.is_ok() && it.permits == Some(Permit::Serve(step));
+        intent.markers.iter().find(is_it).is_some()
+    };
+    let mut asking = (1..=release.last_step()).filter(|step| asks_to_serve(release, *step)).peekable();
+    let id = &release.id;
+    let why = match asking.peek() {
+        None => format!("pods of {id} serve by themselves: no step says `serve: approval`"),
+        Some(_) => format!("{id} {} has every approval to serve that its steps ask for", release.version),
+    };
+    asking
+        .find(|step| !counts(*step))
+        .ok_or_else(|| Refusal::new(why).hint("`triton why` says what it waits for").into())
 }
 
 fn removal(located: &Located, commit: &str, why: Option<&str>) -> Result<Marker> {

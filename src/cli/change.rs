@@ -136,6 +136,7 @@ impl<'a> Change<'a> {
             | Gate::Approval
             | Gate::Cap
             | Gate::Soak
+            | Gate::Serve
             | Gate::Pods
             | Gate::RollingBack
             | Gate::Freeze
@@ -366,6 +367,7 @@ fn approved(marker: &Marker) -> Option<String> {
     let who = &marker.counts.as_ref().ok()?.name;
     Some(match marker.permits? {
         Permit::Step(step) => format!("step {step} by {who}"),
+        Permit::Serve(step) => format!("serving at step {step} by {who}"),
         Permit::Skip => format!("the hotfix by {who}"),
     })
 }

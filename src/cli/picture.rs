@@ -43,6 +43,17 @@ impl Picture {
                 }
                 cache.changed().await;
             }
+            if cache.has_gated() {
+                cache.want_pods();
+                while !cache.has_pods() {
+                    if let Some(error) = stopped(&cache) {
+                        return Some(error);
+                    }
+                    cache.changed().await;
+                }
+            } else {
+                cache.without_pods();
+            }
             None
         };
         let blind = match tokio::time::timeout(PATIENCE, seen).await {

@@ -136,6 +136,18 @@ struct Step {
     soak: Option<Duration>,
     /// Somebody approves before it is entered.
     approval: Option<Approval>,
+    /// Its pods serve by themselves once they are ready, or by an approval of their own once they are up.
+    serve: Option<Serve>,
+    /// With `serve: approval`, so many pods at a time: the next ones when these are ready.
+    batch: Option<Amount>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "read by the schema only")]
+enum Serve {
+    Automatic,
+    Approval,
 }
 
 /// Who approves.

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::cli::approve::{self, ApproveArgs};
+use crate::cli::approve::{self, ApproveArgs, Waiting};
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::cli::records::{Pattern, Record};
-use crate::model::{Gate, ReleaseId};
+use crate::model::{Gate, LiftKind};
 
 /// Runs `triton approve`, for one release or for all that wait.
 ///
@@ -24,8 +24,15 @@ pub async fn run(args: &ApproveArgs, printer: &Printer) -> Result<Exit> {
 }
 
 /// The releases that an approval is the next thing for, each with the digest that waits.
-fn waiting(records: &[Record], pattern: &Pattern) -> Vec<(ReleaseId, String)> {
-    let waits = |record: &&Record| record.status.view.holds.iter().any(|hold| hold.gate == Gate::Approval);
-    let meant = records.iter().filter(|record| pattern.fits(&record.id)).filter(waits);
-    meant.map(|record| (record.id.clone(), record.status.view.digest.clone().unwrap_or_default())).collect()
+fn waiting(records: &[Record], pattern: &Pattern) -> Vec<Waiting> {
+    let what = |record: &Record| {
+        let mut holds = record.status.view.holds.iter();
+        let hold = holds.find(|hold| {
+            let serves = hold.gate == Gate::Serve && hold.lift.kind == LiftKind::Approve;
+            serves || hold.gate == Gate::Approval
+        })?;
+        let digest = record.status.view.digest.clone().unwrap_or_default();
+        Some(Waiting { id: record.id.clone(), digest, serve: hold.gate == Gate::Serve })
+    };
+    records.iter().filter(|record| pattern.fits(&record.id)).filter_map(what).collect()
 }

@@ -61,10 +61,10 @@ impl Target<'_> {
     }
 }
 
-/// The object itself.
+/// The object itself; of a pod its status, which alone is ours to write.
 fn target(key: &ObjectKey) -> Target<'_> {
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-    Target { api: key.kind.api(), namespace, name, status: false }
+    Target { api: key.kind.api(), namespace, name, status: key.kind == Kind::Pod }
 }
 
 /// Whether a write is meant.

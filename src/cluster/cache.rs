@@ -4,7 +4,6 @@
 //! is never an empty one, and an older version of an object never replaces a newer one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,100 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::cluster::error::Error;
-use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenRecord};
-use crate::model::{ReleaseId, ResourceVersion, Uid};
-use crate::objects::{Kind, ObjectKey};
-
-/// One watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Feed {
-    /// Every CloneSet.
-    CloneSets,
-    /// The companions of one kind that carry our label.
-    Companions(Kind),
-    /// Every record.
-    Records,
-}
-
-impl Feed {
-    /// Every watch of the daemon.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let companions = Kind::COMPANIONS.into_iter().map(Self::Companions);
-        [Self::CloneSets, Self::Records].into_iter().chain(companions)
-    }
-}
-
-impl fmt::Display for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CloneSets => f.write_str("CloneSets"),
-            Self::Companions(kind) => write!(f, "{kind} companions"),
-            Self::Records => f.write_str("records (releases.triton.io)"),
-        }
-    }
-}
-
-/// How far a watch is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedState {
-    /// The first list is not in yet; with what stops it.
-    Listing(Option<Error>),
-    /// Everything is known.
-    Synced,
-    /// The cluster does not serve the kind.
-    NotServed,
-}
-
-/// One object as it was seen.
-#[derive(Clone, Debug)]
-pub enum Seen {
-    /// A CloneSet.
-    CloneSet(Arc<SeenCloneSet>),
-    /// A companion.
-    Companion(Arc<SeenCompanion>),
-    /// A record.
-    Record(Arc<SeenRecord>),
-}
-
-impl Seen {
-    /// Reads an object of a watch; `None` for one without UID, version or a name that we could write.
-    #[must_use]
-    pub fn of(feed: Feed, object: &Value) -> Option<(ReleaseId, Self)> {
-        let id = project::id(object)?;
-        let seen = match feed {
-            Feed::CloneSets => Self::CloneSet(Arc::new(project::cloneset(object)?)),
-            Feed::Companions(_) => Self::Companion(Arc::new(project::companion(object)?)),
-            Feed::Records => Self::Record(Arc::new(project::record(object)?)),
-        };
-        Some((id, seen))
-    }
-
-    fn identity(&self) -> (&Uid, &ResourceVersion) {
-        match self {
-            Self::CloneSet(it) => (&it.live.uid, &it.live.version),
-            Self::Companion(it) => (&it.live.uid, &it.live.version),
-            Self::Record(it) => (&it.live.uid, &it.live.version),
-        }
-    }
-
-    /// Whether `other` is an earlier version. Versions grow (Kubernetes, "Resource versions", since 1.35 by
-    /// contract and before in fact); where they cannot be compared, what comes later counts.
-    fn is_newer_than(&self, other: &Self) -> bool {
-        matches!((self.number(), other.number()), (Some(this), Some(other)) if this > other)
-    }
-
-    fn number(&self) -> Option<u64> {
-        self.identity().1.as_str().parse().ok()
-    }
-
-    /// The release that it belongs to: a companion says so, the others are named as theirs.
-    fn release(&self, id: &ReleaseId) -> Option<ReleaseId> {
-        match self {
-            Self::CloneSet(_) | Self::Record(_) => Some(id.clone()),
-            Self::Companion(it) => it.live.release.parse().ok(),
-        }
-    }
-}
+use crate::cluster::feed::{Feed, FeedState};
+use crate::cluster::project::{SeenCloneSet, SeenCompanion, SeenRecord};
+use crate::cluster::seen::Seen;
+use crate::model::ReleaseId;
+use crate::objects::ObjectKey;
+use crate::world::PodLive;
 
 /// Objects of one watch by namespace and name.
 type Objects = BTreeMap<ReleaseId, Seen>;
@@ -118,6 +29,8 @@ struct Picture {
     states: BTreeMap<Feed, FeedState>,
     forbidden: BTreeMap<Feed, Error>,
     companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
+    /// Pods by release, each by namespace and name.
+    pods: BTreeMap<ReleaseId, BTreeSet<ReleaseId>>,
     changed: BTreeSet<ReleaseId>,
     /// The oldest write of ours that each watch has not told yet, its version, and when it was answered.
     unheard: BTreeMap<Feed, (ReleaseId, u64, Instant)>,
@@ -128,6 +41,7 @@ struct Picture {
 pub struct Cache {
     picture: Arc<Mutex<Picture>>,
     wake: Arc<Notify>,
+    wants_pods: Arc<Notify>,
 }
 
 impl Cache {
@@ -190,7 +104,7 @@ impl Cache {
     pub fn cloneset(&self, id: &ReleaseId) -> Option<Arc<SeenCloneSet>> {
         match self.picture().objects.get(&Feed::CloneSets)?.get(id)? {
             Seen::CloneSet(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::Record(_) => None,
+            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) => None,
         }
     }
 
@@ -199,7 +113,7 @@ impl Cache {
     pub fn record(&self, id: &ReleaseId) -> Option<Arc<SeenRecord>> {
         match self.picture().objects.get(&Feed::Records)?.get(id)? {
             Seen::Record(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::CloneSet(_) => None,
+            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) => None,
         }
     }
 
@@ -209,7 +123,7 @@ impl Cache {
         let id = ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
         match self.picture().objects.get(&Feed::Companions(key.kind))?.get(&id)? {
             Seen::Companion(seen) => Some(Arc::clone(seen)),
-            Seen::CloneSet(_) | Seen::Record(_) => None,
+            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) => None,
         }
     }
 
@@ -217,6 +131,53 @@ impl Cache {
     #[must_use]
     pub fn companions_of(&self, id: &ReleaseId) -> BTreeSet<ObjectKey> {
         self.picture().companions.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Asks for the watch of pods; once it is open, it stays so.
+    pub fn want_pods(&self) {
+        if !self.picture().states.contains_key(&Feed::Pods) {
+            self.wants_pods.notify_one();
+        }
+    }
+
+    /// Whether any CloneSet has our gate in its template.
+    #[must_use]
+    pub fn has_gated(&self) -> bool {
+        let picture = self.picture();
+        let mut sets = picture.objects.get(&Feed::CloneSets).into_iter().flat_map(BTreeMap::values);
+        sets.any(|seen| matches!(seen, Seen::CloneSet(seen) if seen.live.gated))
+    }
+
+    /// No pods are to be watched: nobody asks for more than is known.
+    pub fn without_pods(&self) {
+        self.replace(Feed::Pods, BTreeMap::new());
+    }
+
+    /// Waits until somebody asks for the watch of pods.
+    pub(crate) async fn pods_wanted(&self) {
+        self.wants_pods.notified().await;
+        self.picture().states.insert(Feed::Pods, FeedState::Listing(None));
+    }
+
+    /// Whether pods are watched, and every one that has our gate is known.
+    #[must_use]
+    pub fn has_pods(&self) -> bool {
+        let picture = self.picture();
+        picture.states.get(&Feed::Pods) == Some(&FeedState::Synced)
+            && !picture.forbidden.contains_key(&Feed::Pods)
+    }
+
+    /// The pods of a release that have our gate, by name.
+    #[must_use]
+    pub fn pods_of(&self, id: &ReleaseId) -> Vec<PodLive> {
+        let picture = self.picture();
+        let (names, all) = (picture.pods.get(id), picture.objects.get(&Feed::Pods));
+        let seen = names.into_iter().flatten().filter_map(|name| all?.get(name));
+        seen.filter_map(|seen| match seen {
+            Seen::Pod(seen) => Some(seen.live.clone()),
+            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) => None,
+        })
+        .collect()
     }
 
     /// Whether something changed of a release since the last call of [`Cache::take_changed`].
@@ -350,6 +311,18 @@ impl Cache {
 }
 
 impl Picture {
+    fn index_pod(&mut self, pod: &ReleaseId, before: Option<&ReleaseId>, now: Option<&ReleaseId>) {
+        if let Some((release, pods)) = before.and_then(|it| Some((it, self.pods.get_mut(it)?))) {
+            pods.remove(pod);
+            if pods.is_empty() {
+                self.pods.remove(release);
+            }
+        }
+        if let Some(release) = now {
+            self.pods.entry(release.clone()).or_default().insert(pod.clone());
+        }
+    }
+
     /// Puts or takes one object, and notes whose it is and was.
     fn set(&mut self, feed: Feed, id: &ReleaseId, seen: Option<Seen>) {
         let objects = self.objects.entry(feed).or_default();
@@ -359,6 +332,9 @@ impl Picture {
             None => objects.remove(id),
         };
         let before = old.and_then(|seen| seen.release(id));
+        if feed == Feed::Pods {
+            self.index_pod(id, before.as_ref(), now.as_ref());
+        }
         if let Feed::Companions(kind) = feed {
             let key = ObjectKey { kind, namespace: id.namespace.clone(), name: id.name.clone() };
             if let Some(release) = &before
@@ -380,6 +356,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::Kind;
     use crate::objects::keys;
     use serde_json::json;
 

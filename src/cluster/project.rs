@@ -10,7 +10,7 @@ use crate::fields::{Ownership, Stand};
 use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
-use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, RecordLive};
+use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, PodLive, RecordLive};
 
 /// A CloneSet as it was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,15 @@ pub struct SeenCompanion {
     pub live: CompanionLive,
     /// What a drift is computed from.
     pub stand: Stand,
+}
+
+/// A pod with our readiness gate as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenPod {
+    /// Its projection.
+    pub live: PodLive,
+    /// The CloneSet that made it.
+    pub release: Name,
 }
 
 /// A record as it was seen.
@@ -153,6 +162,7 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null()),
         replicas,
         partition,
+        gated: text(object, "/spec/template/metadata/labels/triton.io~1serve") == Some(keys::SERVE_GATED),
         paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
         replicas_owner,
         suspend: annotations.get(keys::SUSPEND).cloned(),
@@ -182,6 +192,29 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
         beside: stand.ownership.owners().beside().into(),
     };
     Some(SeenCompanion { live, stand })
+}
+
+/// A pod; `None` for one that no CloneSet has made.
+#[must_use]
+pub fn pod(object: &Value) -> Option<SeenPod> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let is_ours = |it: &&Value| it["controller"] == true && it["kind"] == Kind::CloneSet.api().kind;
+    let owner = owners?.iter().find(is_ours)?;
+    let conditions = || object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let holds = |kind: &str| conditions().any(|it| it["type"] == kind && it["status"] == "True");
+    let live = PodLive {
+        name: text(object, "/metadata/name")?.parse().ok()?,
+        uid: uid(object)?,
+        version: version(object)?,
+        owner: Uid::new(text(owner, "/uid")?),
+        revision: text(object, "/metadata/labels/controller-revision-hash").unwrap_or_default().to_owned(),
+        up: holds("ContainersReady"),
+        serves: holds(keys::SERVE),
+        ready: holds("Ready"),
+        ending: object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null()),
+        ip: text(object, "/status/podIP").map(str::to_owned),
+    };
+    Some(SeenPod { live, release: text(owner, "/name")?.parse().ok()? })
 }
 
 /// A record. A status that cannot be read is one that says nothing: the record is written again.

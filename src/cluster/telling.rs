@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::cluster::apply::{EVENTS, RECORDS, Target};
-use crate::cluster::cache::{Cache, Feed};
+use crate::cluster::cache::Cache;
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::Error;
+use crate::cluster::feed::Feed;
 use crate::cluster::project::{self, SeenRecord};
 use crate::model::{ReleaseId, ResourceVersion, Uid};
 use crate::objects::keys;

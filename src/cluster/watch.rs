@@ -12,12 +12,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cluster::apply::{RECORDS, REQUEST_TIMEOUT, resource};
-use crate::cluster::cache::{Cache, Feed, Seen};
+use crate::cluster::cache::Cache;
 use crate::cluster::connect::{Cluster, WATCH_SECONDS};
 use crate::cluster::error::{Attempt, Error};
+use crate::cluster::feed::Feed;
 use crate::cluster::requests::OK;
+use crate::cluster::seen::Seen;
 use crate::objects::CloneSetVersion;
-use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON};
+use crate::objects::Kind;
+use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON, SERVE, SERVE_GATED};
 use crate::objects::kind::Api as Served;
 
 /// Objects in one page of a list: kube's own choice, half a megabyte of CloneSets.
@@ -49,6 +52,7 @@ impl Feed {
             Self::CloneSets => cluster.clonesets().api(),
             Self::Companions(kind) => kind.api(),
             Self::Records => RECORDS,
+            Self::Pods => Kind::Pod.api(),
         }
     }
 
@@ -57,12 +61,13 @@ impl Feed {
         match self {
             Self::CloneSets | Self::Records => config,
             Self::Companions(_) => config.labels(&format!("{MANAGED_BY}={MANAGED_BY_TRITON}")),
+            Self::Pods => config.labels(&format!("{SERVE}={SERVE_GATED}")),
         }
     }
 
     const fn recheck(self) -> Duration {
         match self {
-            Self::CloneSets | Self::Records => RECHECK,
+            Self::CloneSets | Self::Records | Self::Pods => RECHECK,
             Self::Companions(_) => RECHECK_COMPANION,
         }
     }
@@ -78,13 +83,18 @@ impl Feed {
     }
 }
 
-/// Starts every watch. They end when the set is dropped.
+/// Starts every watch, that of pods once it is asked for. They end when the set is dropped.
 #[must_use]
 pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for feed in Feed::all() {
         tasks.spawn(follow(cluster.clone(), cache.clone(), feed));
     }
+    let (cluster, cache) = (cluster.clone(), cache.clone());
+    tasks.spawn(async move {
+        cache.pods_wanted().await;
+        follow(cluster, cache, Feed::Pods).await;
+    });
     tasks
 }
 
@@ -185,7 +195,7 @@ fn begins_anew(cluster: &Cluster, feed: Feed, error: &Error) -> bool {
 fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
     match (error, feed) {
         (Error::NotServed(_), _) => feed.recheck(),
-        (Error::Forbidden(_), Feed::Companions(_)) => RECHECK_FORBIDDEN,
+        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods) => RECHECK_FORBIDDEN,
         _ => delay.max(error.asked()),
     }
 }

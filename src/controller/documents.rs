@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use crate::cluster::SeenRecord;
 use crate::model::{Digest, ReleaseId};
 use crate::objects::record::DOCUMENTS_MAX;
 use crate::spec::Release;
@@ -83,6 +84,13 @@ impl Shelf {
             self.digests.remove(id);
         }
     }
+}
+
+/// Documents as a record has them.
+#[must_use]
+pub fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
+    let texts = [&record.documents.entered, &record.documents.proven];
+    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
 }
 
 #[cfg(test)]

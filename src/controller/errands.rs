@@ -16,7 +16,7 @@ use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Executor, Rehearsed};
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
-use crate::world::{Case, Decision, Move, World};
+use crate::world::{Case, Decision, Move, World, Write};
 
 /// Releases that are written at once. Eight keep an API server busy that is near, twice as many one that is not.
 const WORKERS: usize = 16;
@@ -33,6 +33,17 @@ pub struct Errand {
     pub scene: Arc<World>,
     /// Whether companions of nobody's are its to take over.
     pub adopts: bool,
+    /// What of it may be done now.
+    pub part: Part,
+}
+
+/// What of a move may be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its writes, or what is to be tried.
+    pub writes: bool,
+    /// The pods that it lets in.
+    pub serving: bool,
 }
 
 /// What came of one.
@@ -66,7 +77,10 @@ pub struct Errands {
     waiting: VecDeque<(ReleaseId, Errand)>,
 }
 
-fn rank(decided: &Move, case: &Case) -> Rank {
+fn rank(decided: &Move, part: Part, case: &Case) -> Rank {
+    if !part.writes {
+        return Rank::Usual;
+    }
     let memory = case.live.as_ref().and_then(|live| live.memory.as_ref());
     match decided.decision {
         Decision::RollBack | Decision::Fail => Rank::Urgent,
@@ -84,7 +98,8 @@ fn rank(decided: &Move, case: &Case) -> Rank {
 
 impl Errand {
     fn objects(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.decided.writes.iter().map(|write| &write.object)
+        let pods = self.decided.serving.iter().filter(|_| self.part.serving);
+        self.decided.writes.iter().filter(|_| self.part.writes).chain(pods).map(|write| &write.object)
     }
 }
 
@@ -117,20 +132,20 @@ impl Errands {
     pub fn judged(
         &mut self,
         world: &World,
-        moves: Vec<(&ReleaseId, &Move)>,
+        moves: Vec<(&ReleaseId, &Move, Part)>,
         adopts: &dyn Fn(&ReleaseId) -> bool,
     ) {
         let World { now, policy, source, has_records, cases: _, named } = world;
         let (policy, source, named) = (Arc::clone(policy), source.clone(), Arc::clone(named));
         let (now, has_records, cases) = (*now, *has_records, BTreeMap::new());
         let scene = Arc::new(World { now, policy, source, has_records, cases, named });
-        let free = moves.into_iter().filter(|(id, _)| !self.is_away(id));
+        let free = moves.into_iter().filter(|(id, ..)| !self.is_away(id));
         let mut all: Vec<_> =
-            free.filter_map(|(id, decided)| Some((id, decided, world.cases.get(id)?))).collect();
-        all.sort_by_key(|(id, decided, case)| (rank(decided, case), *id));
-        let first = all.into_iter().take(WAITING_MAX).map(|(id, decided, case)| {
+            free.filter_map(|(id, decided, part)| Some((id, decided, part, world.cases.get(id)?))).collect();
+        all.sort_by_key(|(id, decided, part, case)| (rank(decided, *part, case), *id));
+        let first = all.into_iter().take(WAITING_MAX).map(|(id, decided, part, case)| {
             let (case, scene) = (Arc::clone(case), Arc::clone(&scene));
-            (id.clone(), Errand { decided: decided.clone(), case, scene, adopts: adopts(id) })
+            (id.clone(), Errand { decided: decided.clone(), case, scene, adopts: adopts(id), part })
         });
         self.waiting = first.collect();
     }
@@ -139,7 +154,9 @@ impl Errands {
     pub fn begin(&mut self, stands: &dyn Fn(&ReleaseId, &Arc<Case>) -> bool) {
         while self.away.len() < WORKERS {
             let Some((id, errand)) = self.waiting.pop_front() else { break };
-            if rank(&errand.decided, &errand.case) == Rank::Late && self.executor.lane.is_announcing() {
+            if rank(&errand.decided, errand.part, &errand.case) == Rank::Late
+                && self.executor.lane.is_announcing()
+            {
                 self.waiting.push_front((id, errand));
                 break;
             }
@@ -163,17 +180,22 @@ impl Errands {
 
     fn send_out(&mut self, id: ReleaseId, errand: Errand) {
         let (executor, clock, of) = (self.executor.clone(), self.clock, id.clone());
-        let (writes, adopts, scene) =
-            (errand.decided.writes.clone(), errand.adopts, Arc::clone(&errand.scene));
+        let Part { writes: does, serving: serves } = errand.part;
+        let all = |writes: &[Write], are: bool| if are { writes.to_vec() } else { Vec::new() };
+        let (writes, pods) = (all(&errand.decided.writes, does), all(&errand.decided.serving, serves));
+        let (adopts, scene) = (errand.adopts, Arc::clone(&errand.scene));
         // A repair may be marked as forward too, and needs no fetch.
         let bound = matches!(errand.decided.decision, Decision::Enter(_) | Decision::Create);
-        let rehearsal = errand.decided.rehearsal.clone().filter(|_| writes.is_empty());
+        let rehearsal = errand.decided.rehearsal.clone().filter(|_| does && writes.is_empty());
         let carried = async move {
             let came = if let Some(write) = rehearsal {
                 Came::Rehearsed(executor.rehearse(&write).await)
             } else {
                 let may_go = || !bound || scene.source.is_fresh(clock.now(), scene.policy.stale_after);
-                Came::Carried(executor.carry_out(&of, &writes, adopts, &may_go).await)
+                let mut carried = executor.carry_out(&of, &writes, adopts, &may_go).await;
+                // What Git has permitted before it became silent stays permitted.
+                carried.kept_out = executor.let_in(&pods, &|| true).await;
+                Came::Carried(carried)
             };
             (of, came)
         };

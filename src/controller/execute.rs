@@ -39,6 +39,8 @@ pub struct Carried {
     pub written: Vec<Written>,
     /// The one that was refused; those after it were not sent.
     pub refused: Option<Refused>,
+    /// Pods that could not be let in.
+    pub kept_out: Vec<(ObjectKey, Error)>,
 }
 
 /// The object as it would be, or what the server has against it.
@@ -126,6 +128,22 @@ impl Executor {
         carried
     }
 
+    /// Lets pods in, each by itself. Gives those that could not be.
+    pub async fn let_in(
+        &self,
+        pods: &[Write],
+        may_go: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Vec<(ObjectKey, Error)> {
+        let mut kept_out = Vec::new();
+        for write in pods {
+            if let Err(error) = self.send(write, may_go).await {
+                kept_out.push((write.object.clone(), error));
+            }
+            self.pulse.beat();
+        }
+        kept_out
+    }
+
     /// Asks what a write would change.
     pub async fn rehearse(&self, write: &Write) -> Rehearsed {
         let answer = self.cluster.rehearse(write).await;
@@ -154,6 +172,7 @@ impl Executor {
         }
         let feed = match write.object.kind {
             Kind::CloneSet => Feed::CloneSets,
+            Kind::Pod => Feed::Pods,
             companion => Feed::Companions(companion),
         };
         let returned = self.cluster.write(write).await?;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::cluster::{Cache, Error, Telling};
 use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
-use crate::controller::errands::{Came, Errand, Errands};
+use crate::controller::errands::{Came, Errand, Errands, Part};
 use crate::controller::execute::{Carried, Executor, Refused};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Survey};
@@ -165,15 +165,20 @@ impl Laps {
     ) -> BTreeSet<ReleaseId> {
         let Some(errands) = &mut self.errands else { return BTreeSet::new() };
         let (observer, refusals) = (&self.observer, &self.observer.refusals);
-        let may = |id: &ReleaseId, it: &Move| {
+        let part = |id: &ReleaseId, it: &Move| {
             let urgent = is_urgent(it);
             let sees = urgent || !observer.is_blind(id);
-            let writes = !it.writes.is_empty() && sees && !observer.rivals.write(id);
-            (writes || it.rehearsal.is_some()) && !violations.contains_key(id) && !refusals.waits(id, urgent)
+            let (alone, sound) = (!observer.rivals.write(id), !violations.contains_key(id));
+            let writes = (!it.writes.is_empty() && sees && alone) || it.rehearsal.is_some();
+            let writes = writes && sound && !refusals.waits(id, urgent);
+            let waits = || observer.crowd.refusals.waits(id, false);
+            let serving = !it.serving.is_empty() && alone && sound && !waits();
+            Part { writes, serving }
         };
-        let moves: Vec<_> = plan.moves.iter().filter(|(id, it)| may(id, it)).collect();
-        let writes = moves.iter().filter(|(_, it)| !it.writes.is_empty());
-        let begun = writes.map(|(id, _)| ReleaseId::clone(id)).collect();
+        let parts = plan.moves.iter().map(|(id, it)| (id, it, part(id, it)));
+        let moves: Vec<_> = parts.filter(|(.., part)| part.writes || part.serving).collect();
+        let writes = moves.iter().filter(|(_, it, part)| part.writes && !it.writes.is_empty());
+        let begun = writes.map(|(id, ..)| ReleaseId::clone(id)).collect();
         errands.judged(world, moves, &|id| observer.adopts(id));
         errands.begin(&|id, case| observer.stands(id, case));
         begun
@@ -191,10 +196,29 @@ impl Laps {
                 let key = ObjectKey::cloneset(&id);
                 self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
             }
-            Came::Carried(carried) => self.settle_writes(&id, errand, &carried),
+            Came::Carried(carried) => {
+                self.settle_pods(&id, &errand, &carried);
+                if errand.part.writes {
+                    self.settle_writes(&id, errand, &carried);
+                }
+            }
         }
         if let Some(errands) = &mut self.errands {
             errands.begin(&|id, case| self.observer.stands(id, case));
+        }
+    }
+
+    /// Pods that could not be let in are tried again, by themselves.
+    fn settle_pods(&mut self, id: &ReleaseId, errand: &Errand, carried: &Carried) {
+        let refusals = &mut self.observer.crowd.refusals;
+        if errand.part.serving && carried.kept_out.is_empty() {
+            refusals.clear(id);
+        }
+        for (key, error) in carried.kept_out.iter().take(1) {
+            if refusals.note(id, &key.to_string(), error, false, self.clock.now()) {
+                let refused = error.hold("not let in").message;
+                tracing::warn!(release = %id, object = %key, category = error.category(), "{refused}");
+            }
         }
     }
 
@@ -229,6 +253,9 @@ impl Laps {
             let is_away = self.errands.as_ref().is_some_and(|errands| errands.is_away(id));
             let rests = it.writes.is_empty() && it.rehearsal.is_none() && !is_away;
             if rests && self.observer.refusals.clear(id) {
+                self.observer.touch(id);
+            }
+            if it.serving.is_empty() && !is_away && self.observer.crowd.refusals.clear(id) {
                 self.observer.touch(id);
             }
         }

@@ -10,6 +10,7 @@ pub mod pulse;
 pub mod documents;
 pub mod drift;
 pub mod refusals;
+pub mod crowd;
 pub mod rivals;
 pub mod rehearsals;
 pub mod seen;

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
-use crate::controller::asked::{named, remembered, same_desire};
-use crate::controller::documents::{Shelf, unpack};
+use crate::controller::asked::{is_named, named, remembered, same_desire};
+use crate::controller::crowd::Crowd;
+use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
 use crate::controller::rehearsals::Rehearsals;
@@ -34,6 +35,8 @@ pub struct Observer {
     pub echoes: Echoes,
     /// Writes that were refused.
     pub refusals: Refusals,
+    /// Pods that serve by approval.
+    pub crowd: Crowd,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     /// Companions of nobody's, with the release that takes them over.
     free: BTreeSet<(ReleaseId, ObjectKey)>,
@@ -71,6 +74,7 @@ impl Observer {
             shelf: Shelf::default(),
             echoes: Echoes::default(),
             refusals: Refusals::default(),
+            crowd: Crowd::default(),
             strangers: BTreeMap::new(),
             free: BTreeSet::new(),
             rehearsals: Rehearsals::default(),
@@ -126,7 +130,7 @@ impl Observer {
         }
         for (feed, error) in &forbidden {
             match feed {
-                Feed::CloneSets | Feed::Records => {
+                Feed::CloneSets | Feed::Records | Feed::Pods => {
                     tracing::error!("{}", unseen("every release waits", *feed, error).message);
                 }
                 Feed::Companions(kind) if self.policy.kinds.contains(kind) => {
@@ -150,7 +154,8 @@ impl Observer {
         };
         let companions = desired.iter().chain(case.standing_companions());
         let feeds = companions.map(|it| Feed::Companions(it.body.key.kind));
-        let mut feeds = [Feed::CloneSets, Feed::Records].into_iter().chain(feeds);
+        let pods = case.is_gated().then_some(Feed::Pods);
+        let mut feeds = [Feed::CloneSets, Feed::Records].into_iter().chain(pods).chain(feeds);
         feeds.find_map(|feed| Some(unseen(&id.to_string(), feed, self.forbidden.get(&feed)?)))
     }
 
@@ -255,6 +260,7 @@ impl Observer {
         let mut gone = std::mem::take(&mut self.gone);
         gone.retain(|id| !world.cases.contains_key(id));
         self.refusals.begin_lap(|id| !gone.contains(id));
+        self.crowd.refusals.begin_lap(|id| !gone.contains(id));
         for id in &gone {
             self.strangers.remove(id);
             self.rehearsals.forget(id);
@@ -292,6 +298,9 @@ impl Observer {
     /// Looks again at every release of which something changed.
     fn refresh(&mut self) {
         self.look_for_forbidden();
+        if self.crowd.has_turned(&self.cache) {
+            self.touch_all();
+        }
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.extend(self.cache.take_changed());
         if dirty.is_empty() {
@@ -366,7 +375,8 @@ impl Observer {
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
-            refused: self.refusals.of(id).or_else(|| {
+            pods: None,
+            refused: self.refusals.of(id).or_else(|| self.crowd.refusals.of(id)).or_else(|| {
                 let hold = self.lane.failure(id).or(elsewhere)?;
                 Some(Refusal { hold })
             }),
@@ -380,6 +390,7 @@ impl Observer {
             }
         }
         self.companions(id, &mut case);
+        case.pods = self.crowd.of(&self.cache, id, &case);
         match self.unseen(id, &case) {
             Some(hold) => {
                 self.blind.insert(id.clone());
@@ -483,18 +494,4 @@ impl Observer {
             case.companions.insert(key, live);
         }
     }
-}
-
-/// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
-/// perhaps, or has lost its mark.
-fn is_named(desired: Option<&Desired>) -> bool {
-    match desired {
-        Some(Desired::Release(_) | Desired::Broken(_)) => true,
-        Some(Desired::Gone(_) | Desired::Unknown) | None => false,
-    }
-}
-
-fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
-    let texts = [&record.documents.entered, &record.documents.proven];
-    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
 }

@@ -357,7 +357,8 @@ impl Controller {
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
         let observer = &self.laps.observer;
         let all = [self.due, planned, strangers, observer.refusals.next(), observer.rivals.next()];
-        all.into_iter().flatten().min()
+        let all = all.into_iter().chain([observer.crowd.refusals.next()]);
+        all.flatten().min()
     }
 
     /// What to ask Git now, if anything.

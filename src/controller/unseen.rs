@@ -8,7 +8,9 @@ use crate::objects::{keys, record};
 #[must_use]
 pub fn unseen(whose: &str, feed: Feed, error: &Error) -> Hold {
     match feed {
-        Feed::CloneSets | Feed::Records => error.hold(&format!("{whose}: {feed} cannot be seen")),
+        Feed::CloneSets | Feed::Records | Feed::Pods => {
+            error.hold(&format!("{whose}: {feed} cannot be seen"))
+        }
         Feed::Companions(kind) => error.hold(&format!("{whose}: companions of kind {kind} cannot be seen")),
     }
 }

@@ -11,6 +11,7 @@ use crate::guard::forward;
 use crate::guard::object;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
+use crate::guard::serving;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
 use crate::world::{Action, Decision, Desired, Live, Plan, World, Write};
@@ -71,6 +72,7 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     for write in writes {
         object::check(scene, write)?;
     }
+    serving::check(scene)?;
     let mut ours = writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
     let first = ours.next();
     require(ours.next().is_none(), Rule::Reached, || "the CloneSet is written twice in one move".to_owned())?;

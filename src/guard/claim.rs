@@ -1,9 +1,11 @@
 //! What memory claims, against what the write does and what the status proves (`reference`: completion predicates
 //! of CloneSets; Kruise, `cloneset_status.go:calculateStatus`).
 
+use crate::guard::permit;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
 use crate::model::TemplateHash;
+use crate::spec::Initial;
 use crate::world::{Decision, Live, Memory, Proof, Try};
 
 /// Checks the memory in a body.
@@ -18,6 +20,7 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
     check_reached(motion)?;
     check_proven(motion)?;
     check_failed(motion)?;
+    check_served(motion)?;
     if motion.scene.plan.decision == Decision::Complete { check_complete(motion) } else { Ok(()) }
 }
 
@@ -158,6 +161,36 @@ fn check_failed(motion: &Motion<'_>) -> Result<(), Violation> {
     require(holds, Rule::Forward, || {
         "memory forgets a failure, or names one of a template not tried".to_owned()
     })
+}
+
+/// Up to which step pods may serve: as it was for the same template, or as Git permits while nothing stands in the way.
+fn check_served(motion: &Motion<'_>) -> Result<(), Violation> {
+    let memory = &motion.sent.memory;
+    let serving = |holds, message: &str| require(holds, Rule::Serving, || message.to_owned());
+    if memory.served == 0 {
+        return Ok(());
+    }
+    let before = motion.scene.memory().filter(|it| motion.live.is_some() && it.template == memory.template);
+    if before.is_some_and(|before| memory.served <= before.served) {
+        return Ok(());
+    }
+    if memory.served == Memory::ALL {
+        let all = motion.release.is_some_and(|it| it.strategy.initial == Initial::All);
+        let first = motion.live.is_none() && motion.scene.is_first();
+        return serving(
+            all && first,
+            "memory lets every pod serve, and the CloneSet is not made for the first time",
+        );
+    }
+    let world = motion.scene.world;
+    let intent = motion.scene.intent().filter(|it| it.release.digest == memory.digest);
+    let permitted = intent.is_some_and(|intent| {
+        let open = permit::closed(intent, &world.policy, world.now).is_none()
+            && world.source.is_fresh(world.now, world.policy.stale_after)
+            && memory.episode == intent.episode.as_ref().map(|it| it.first);
+        open && memory.served <= permit::served(intent, &world.policy).min(memory.step)
+    });
+    serving(permitted, "memory lets pods of a step serve, and Git does not permit it now")
 }
 
 /// Complete: the last step was reached, and at this moment every pod is updated and available.

@@ -17,6 +17,7 @@ pub mod object;
 pub mod exposure;
 pub mod forward;
 pub mod claim;
+pub mod serving;
 pub mod check;
 
 pub use check::check;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::spec::{Release, Step, markers_of};
+use crate::spec::{Release, Serve, Step, markers_of};
 use crate::world::{Intent, Marker, Permit, Policy};
 
 /// The furthest step that Git permits: every step up to it has the approvals that it asks for, and the cap allows it.
@@ -16,6 +16,23 @@ pub fn furthest(intent: &Intent, policy: &Policy) -> u32 {
     for (number, step) in (1..).zip(&release.strategy.steps) {
         let capped = intent.cap.is_some_and(|cap| number > cap);
         if capped || !(skipped || is_approved(intent, policy, number, step)) {
+            break;
+        }
+        permitted = number;
+    }
+    permitted
+}
+
+/// The furthest step whose pods Git lets serve, with those of every step before it.
+#[must_use]
+pub fn served(intent: &Intent, policy: &Policy) -> u32 {
+    let release = &*intent.release;
+    let skipped = is_skipped(intent, policy);
+    let mut permitted = 0;
+    for (number, step) in (1..).zip(&release.strategy.steps) {
+        let mut given = intent.markers.iter();
+        let given = given.any(|marker| approver(marker, Permit::Serve(number), release, policy).is_some());
+        if step.serve != Serve::Automatic && !skipped && !given {
             break;
         }
         permitted = number;

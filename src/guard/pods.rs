@@ -47,7 +47,12 @@ mod tests {
     use super::*;
 
     fn steps(amounts: &[&str]) -> Vec<Step> {
-        let step = |it: &&str| Step { replicas: it.parse().unwrap(), soak: 0, approval: None };
+        let step = |it: &&str| Step {
+            replicas: it.parse().unwrap(),
+            soak: 0,
+            approval: None,
+            serve: crate::spec::Serve::Automatic,
+        };
         amounts.iter().map(step).collect()
     }
 

@@ -23,6 +23,8 @@ pub enum Rule {
     Silence,
     /// One unproven revision at a time.
     OneUnproven,
+    /// No pod of an unproven revision serves beyond what Git permits.
+    Serving,
 }
 
 impl Rule {
@@ -38,6 +40,7 @@ impl Rule {
             Self::Reached => "reached",
             Self::Silence => "silence",
             Self::OneUnproven => "one-unproven",
+            Self::Serving => "serving",
         }
     }
 }

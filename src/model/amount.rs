@@ -116,6 +116,20 @@ impl Amount {
         }
     }
 
+    /// Pods of this amount, at `replicas` pods in all; a share is rounded up or down (Kubernetes,
+    /// `GetScaledValueFromIntOrPercent`). A count may be more than there are.
+    #[must_use]
+    pub fn scaled(self, replicas: u32, up: bool) -> u32 {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => {
+                let (parts, whole) = (u64::from(percent.0) * u64::from(replicas), u64::from(100 * UNIT));
+                let pods = if up { parts.div_ceil(whole) } else { parts / whole };
+                u32::try_from(pods).unwrap_or(replicas)
+            }
+        }
+    }
+
     /// The largest percentage that, as a partition at `replicas` pods, lets exactly `updated` pods be on the new
     /// revision; where none does, the one that lets most, but never more than `updated`.
     ///
@@ -201,6 +215,13 @@ mod tests {
 
     fn percent(text: &str) -> Percent {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_share_is_rounded_as_it_is_asked_for() {
+        let pods = |text: &str, up| text.parse::<Amount>().unwrap().scaled(9, up);
+        assert_eq!((pods("20%", true), pods("20%", false), pods("100%", false)), (2, 1, 9));
+        assert_eq!((pods("0%", true), pods("12", true)), (0, 12));
     }
 
     /// Recorded from Kruise 1.8.3: updated pods by replicas, for partitions 100 % to 0 %.

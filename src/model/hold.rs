@@ -14,6 +14,8 @@ pub enum Gate {
     Cap,
     /// The step has not been healthy for long enough.
     Soak,
+    /// Pods of the step are up and do not serve yet.
+    Serve,
     /// Pods of the step are not available yet.
     Pods,
     /// Pods are being taken back to the proven release.
@@ -58,6 +60,7 @@ impl Gate {
             Self::Approval => "approval",
             Self::Cap => "cap",
             Self::Soak => "soak",
+            Self::Serve => "serve",
             Self::Pods => "pods",
             Self::RollingBack => "rolling-back",
             Self::Suspend => "suspend",

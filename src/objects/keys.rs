@@ -33,6 +33,12 @@ pub const ADOPT: &str = "triton.io/adopt";
 /// For people, on a Release in Git: `orphan` leaves the objects when the file is deleted.
 pub const ON_DELETE: &str = "triton.io/on-delete";
 
+/// Condition of a pod, readiness gate and label of a template: the pod serves once the condition is true. The label
+/// makes the pods that have the gate known by it.
+pub const SERVE: &str = "triton.io/serve";
+/// Value of the label [`SERVE`].
+pub const SERVE_GATED: &str = "gated";
+
 /// On every object of a release: which release, as `namespace/name`.
 pub const RELEASE: &str = "triton.io/release";
 /// Memory: UID of the object that it is about.
@@ -53,13 +59,15 @@ pub const STEP_ENTERED: &str = "triton.io/step-entered";
 pub const STEP_REACHED: &str = "triton.io/step-reached";
 /// Memory: the CloneSet revision that the entered template became.
 pub const REVISION: &str = "triton.io/revision";
+/// Memory: the step up to which pods may serve, or `all`.
+pub const SERVED: &str = "triton.io/served";
 /// Memory: the failed try, as `TEMPLATE ATTEMPT`.
 pub const FAILED: &str = "triton.io/failed";
 /// Memory: the proven stack, newest last, as JSON.
 pub const PROVEN: &str = "triton.io/proven";
 
 /// The annotations that are memory: written by us alone, never taken from Git.
-pub const MEMORY: [&str; 11] = [
+pub const MEMORY: [&str; 12] = [
     UID,
     DIGEST,
     TEMPLATE,
@@ -69,6 +77,7 @@ pub const MEMORY: [&str; 11] = [
     STEP_ENTERED,
     STEP_REACHED,
     REVISION,
+    SERVED,
     FAILED,
     PROVEN,
 ];

@@ -10,6 +10,8 @@ pub enum Kind {
     /// `apps.kruise.io/v1alpha1`, the shape that every released Kruise serves. A cluster may serve another one:
     /// [`CloneSetVersion`](crate::objects::CloneSetVersion).
     CloneSet,
+    /// Read where a release lets its pods serve by approval; of it a condition is written, and nothing else.
+    Pod,
     /// A companion.
     Service,
     /// A companion.
@@ -72,6 +74,7 @@ impl Kind {
     pub const fn api(self) -> Api {
         match self {
             Self::CloneSet => api("apps.kruise.io", "v1alpha1", "clonesets", "CloneSet"),
+            Self::Pod => api("", "v1", "pods", "Pod"),
             Self::Service => api("", "v1", "services", "Service"),
             Self::ConfigMap => api("", "v1", "configmaps", "ConfigMap"),
             Self::ServiceAccount => api("", "v1", "serviceaccounts", "ServiceAccount"),

@@ -172,7 +172,13 @@ impl<'a> Facts<'a> {
     /// Whether the first release is being made by steps: they cap the replicas.
     #[must_use]
     pub fn is_building(&self) -> bool {
-        !self.anything_proven() && self.entered.is_some_and(|it| it.strategy.initial == Initial::Steps)
+        self.entered.is_some_and(|it| self.builds(it))
+    }
+
+    /// Whether `release` would be made by steps that cap the replicas.
+    #[must_use]
+    pub fn builds(&self, release: &Release) -> bool {
+        !self.anything_proven() && release.strategy.initial == Initial::Steps
     }
 
     /// Whether template and partition are as the entered step has them, at the live size: a size that Git or an

@@ -3,6 +3,7 @@
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
+use crate::plan::serving;
 use crate::world::{Decision, Memory, Reached};
 
 /// Writes what memory does not say yet; `None` where it says everything.
@@ -15,11 +16,14 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }
-    if says_everything(facts) {
+    if says_everything(facts) && serving::note(facts, &mut facts.memory.clone()).is_none() {
         return None;
     }
     let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };
     let mut message = String::new();
+    if let Some(told) = serving::note(facts, &mut memory) {
+        return Some(facts.note('f', Decision::Note, memory, told));
+    }
     if facts.live.is_fresh() {
         if let Some(outcome) = revision(facts, &mut memory) {
             return Some(outcome);

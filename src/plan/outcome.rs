@@ -26,6 +26,8 @@ pub struct Outcome {
     pub message: String,
     /// In order.
     pub writes: Vec<Write>,
+    /// Pods that are let in, each by itself.
+    pub serving: Vec<Write>,
     /// A write to be tried by a dry-run.
     pub rehearsal: Option<Write>,
     /// Memory after the writes, where it changes.
@@ -54,6 +56,7 @@ impl Outcome {
             decision,
             message,
             writes,
+            serving: Vec::new(),
             rehearsal: None,
             memory: None,
             pending: None,
@@ -90,6 +93,7 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         step_entered: now,
         step_reached: None,
         revision: None,
+        served: 0,
         failed: None,
         proven: Vec::new(),
     }

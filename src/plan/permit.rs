@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::objects::record::{ApprovalView, Ignored};
-use crate::spec::{Approval, Release};
+use crate::spec::{Approval, Release, Serve};
 use crate::world::{Approver, Intent, Permit, Policy};
 
 /// What Git permits of a release at HEAD.
@@ -72,6 +72,30 @@ fn distinct<'a>(intent: &'a Intent, policy: &Policy, step: u32) -> Vec<&'a Appro
     approvers(intent, Permit::Step(step))
         .filter(|approver| policy.people.is_none() || seen.insert(approver.email.as_str()))
         .collect()
+}
+
+/// The furthest step up to which Git lets pods serve; the last one where all may. One approval is enough for each step
+/// that asks for it.
+#[must_use]
+pub fn may_serve(intent: &Intent, policy: &Policy) -> u32 {
+    let closed = (1..=intent.release.last_step()).find(|step| is_dark(intent, policy, *step));
+    closed.map_or(intent.release.last_step(), |step| step - 1)
+}
+
+/// Whether the pods of `step` wait for an approval to serve, by itself: the steps before it are not looked at.
+#[must_use]
+pub fn is_dark(intent: &Intent, policy: &Policy, step: u32) -> bool {
+    let index = (step as usize).checked_sub(1);
+    let asks = index.and_then(|index| intent.release.strategy.steps.get(index));
+    let asks = asks.is_some_and(|step| step.serve != Serve::Automatic);
+    let skip = policy.skip && approvers(intent, Permit::Skip).next().is_some();
+    asks && !skip && approvers(intent, Permit::Serve(step)).next().is_none()
+}
+
+/// Who has let the pods of `step` serve.
+#[must_use]
+pub fn let_in_by(intent: &Intent, step: u32) -> Option<&Approver> {
+    approvers(intent, Permit::Serve(step)).chain(approvers(intent, Permit::Skip)).next()
 }
 
 /// The approvals of `step`, for people.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
+use crate::plan::dark;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
@@ -72,6 +73,9 @@ pub fn remove(
         Ok(orphan) => orphan,
         Err(which) => return Outcome::hold('-', vec![documents(id, &which)]),
     };
+    if orphan && case.live.as_ref().is_some_and(|live| live.gated) {
+        return Outcome::hold('-', vec![dark::strands(id)]);
+    }
     let verb = if orphan { "left behind" } else { "deleted" };
     let message = format!("{id} was removed from Git in {}: its objects are {verb}", removal.commit.short());
     let mut outcome = Outcome::of('-', Decision::Remove, message);

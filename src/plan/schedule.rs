@@ -8,10 +8,11 @@ use crate::plan::adopt::adopt;
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
 use crate::plan::removal::{remove, withheld};
+use crate::plan::serving::serving;
 use crate::plan::start::{create, namespace_forbidden, untouchable};
 use crate::plan::table::decide;
 use crate::plan::view::view;
-use crate::world::{Case, Decision, Desired, Move, Plan, World};
+use crate::world::{Case, Decision, Desired, Live, Move, Plan, World};
 
 /// Plans every release.
 #[must_use]
@@ -19,11 +20,16 @@ pub fn plan(world: &World) -> Plan {
     let withheld = withheld(world);
     let mut wake_at = None;
     let one = |(id, case): (&ReleaseId, &Arc<Case>)| {
-        let mut outcome = match (namespace_forbidden(world, id), &case.desired) {
+        let forbidden = namespace_forbidden(world, id);
+        let is_allowed = forbidden.is_none();
+        let mut outcome = match (forbidden, &case.desired) {
             (Some(hold), _) => Outcome::hold('a', vec![hold]),
             (None, Desired::Gone(removal)) => remove(world, id, case, removal, &withheld),
             (None, Desired::Release(_) | Desired::Broken(_) | Desired::Unknown) => standing(world, id, case),
         };
+        if is_allowed {
+            outcome = let_in(world, id, case, outcome);
+        }
         // The last write was refused: the reason stands beside what is decided, which is tried again in its time.
         outcome.holds.extend(case.refused.iter().map(|refusal| refusal.hold.clone()));
         // Pods and companions may be held by the same thing.
@@ -50,10 +56,21 @@ fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
     }
 }
 
+/// With the pods that are let in: whatever else holds a release, its pods of the proven revision serve.
+fn let_in(world: &World, id: &ReleaseId, case: &Case, outcome: Outcome) -> Outcome {
+    let is_ours = |live: &Live| live.root.as_ref().is_none_or(|root| *root == world.policy.root);
+    let stays = outcome.decision != Decision::Remove && case.live.as_ref().is_some_and(is_ours);
+    match Facts::of(world, id, case).filter(|_| stays) {
+        Some(facts) => serving(&facts, outcome),
+        None => outcome,
+    }
+}
+
 fn moved(outcome: Outcome, case: &Case, view: crate::objects::record::View) -> Move {
-    let Outcome { row, decision, message, writes, rehearsal, memory, pending, holds: _, wake_at } = outcome;
+    let Outcome { row, decision, message, writes, serving, rehearsal, memory, pending, holds: _, wake_at } =
+        outcome;
     // A rest that prunes is still a rest, and a hold writes nothing.
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
-    Move { decision, row, message, writes, rehearsal, memory, pending, view, wake_at }
+    Move { decision, row, message, writes, serving, rehearsal, memory, pending, view, wake_at }
 }

@@ -8,6 +8,7 @@ use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
 use crate::plan::holds;
 use crate::plan::outcome::{Outcome, fully_entered};
+use crate::plan::serving::unlisted;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
 use crate::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Try, World, Write};
@@ -107,8 +108,12 @@ fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>)
     if by_steps && head.permitted.furthest < 1 {
         return Outcome::hold('c', holds::not_permitted(id, &head, 1, size, None));
     }
+    if let Some(hold) = unlisted(id, case, release) {
+        return Outcome::hold('c', vec![hold]);
+    }
     let step = if by_steps { 1 } else { release.last_step() };
-    let memory = Memory { step, failed, ..fully_entered(release, Some(episode.first), world.now) };
+    let served = if by_steps || !release.strategy.is_gated() { 0 } else { Memory::ALL };
+    let memory = Memory { step, served, failed, ..fully_entered(release, Some(episode.first), world.now) };
     let shape = steps::shape(release, step, size, false);
     let message =
         format!("{id} is made for the first time: {} on {}", holds::pods(shape.size), holds::named(release));

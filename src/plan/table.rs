@@ -8,6 +8,7 @@ use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::observed::observed;
 use crate::plan::outcome::Outcome;
+use crate::plan::serving::{crowded, unlisted};
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
 use crate::plan::tend::tended;
@@ -251,6 +252,9 @@ fn fails_now(facts: &Facts<'_>) -> Option<Outcome> {
         return None;
     }
     let asked = facts.step_pods();
+    if facts.pods_wait_to_serve() {
+        return None;
+    }
     if facts.has_failed(entered) || !live.is_fresh() || status.updated_available >= asked {
         return None;
     }
@@ -318,8 +322,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if head.permitted.furthest < 1 {
         return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));
     }
+    if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, 1)) {
+        return Outcome::hold('k', vec![hold]);
+    }
     let proven = stood(facts);
-    let memory = Memory { step: 1, step_entered: facts.now(), revision: None, proven, ..memory };
+    let memory = Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, proven, ..memory };
     facts.enter('k', release, 1, memory, entering(facts, release, 1))
 }
 
@@ -411,6 +418,9 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         return completed(facts, episode);
     }
     let release = head.release();
+    if let Some(hold) = crowded(facts, release, next) {
+        return Outcome::hold('o', vec![hold]);
+    }
     let memory = Memory { step: next, step_entered: facts.now(), step_reached: None, ..memory.clone() };
     facts.enter('q', release, next, memory, entering(facts, release, next))
 }

@@ -1,6 +1,6 @@
 //! What people see of a decision: phase, versions, steps, pods, holds.
 
-use crate::model::{Gate, Hold};
+use crate::model::{Gate, Hold, LiftKind};
 use crate::objects::record::{Phase, Pods, StepState, StepView, Versions, View};
 use crate::plan::facts::Head;
 use crate::plan::outcome::Outcome;
@@ -75,11 +75,15 @@ fn phase(outcome: &Outcome, memory: Option<&Memory>, desired: Option<&Release>) 
         let wanted = desired.is_none_or(|release| release.digest == memory.digest);
         wanted && memory.step_reached.is_some() && memory.top().is_some_and(|top| top.digest == memory.digest)
     });
+    let dark =
+        outcome.holds.iter().any(|hold| hold.gate == Gate::Serve && hold.lift.kind == LiftKind::Approve);
     if back {
         Phase::RollingBack
     } else if refused || outcome.decision == Decision::Fail {
         Phase::Degraded
-    } else if closed(&[Gate::Approval, Gate::Cap, Gate::Suspend, Gate::Freeze, Gate::Removal, Gate::Zero]) {
+    } else if dark
+        || closed(&[Gate::Approval, Gate::Cap, Gate::Suspend, Gate::Freeze, Gate::Removal, Gate::Zero])
+    {
         Phase::Paused
     } else if settled && !closed(&[Gate::Pods, Gate::Controller]) {
         Phase::Healthy
@@ -93,10 +97,11 @@ fn refuses(hold: &Hold) -> bool {
     match hold.gate {
         Gate::Failed | Gate::Spec | Gate::Policy | Gate::Documents | Gate::Guard => true,
         // A create that is being announced, or a CloneSet that is on its way out, resolves itself.
-        Gate::Cluster | Gate::Ownership | Gate::Git => hold.lift.kind != crate::model::LiftKind::Wait,
+        Gate::Cluster | Gate::Ownership | Gate::Git => hold.lift.kind != LiftKind::Wait,
         Gate::Approval
         | Gate::Cap
         | Gate::Soak
+        | Gate::Serve
         | Gate::Pods
         | Gate::RollingBack
         | Gate::Suspend

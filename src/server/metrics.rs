@@ -194,10 +194,11 @@ fn holds(scene: &Scene) -> Samples<f64> {
 }
 
 /// Every gate.
-pub const GATES: [Gate; 20] = [
+pub const GATES: [Gate; 21] = [
     Gate::Approval,
     Gate::Cap,
     Gate::Soak,
+    Gate::Serve,
     Gate::Pods,
     Gate::RollingBack,
     Gate::Suspend,

@@ -18,6 +18,7 @@ use crate::spec::head::Head;
 use crate::spec::node::Spot;
 use crate::spec::release::Release;
 use crate::spec::report::{Flaw, Report, quote};
+use crate::spec::serve;
 
 /// A release, or what is wrong with it: its errors.
 pub type Checked = Result<Arc<Release>, Arc<[Diagnostic]>>;
@@ -318,6 +319,9 @@ impl<'f> Draft<'f> {
         self.check_autoscalers(cloneset_path, cloneset, &companions);
         let (strategy, at) = resolved?;
         build::check_strategy(head, &strategy, at, cloneset, self.report(path));
+        for (path, companion) in companions.iter().filter(|_| strategy.strategy.is_gated()) {
+            serve::check_service(companion, self.report(path));
+        }
         let companions: Vec<&Accompanying> = companions.into_iter().map(|(_, it)| it).collect();
         build::release(head, &strategy, cloneset, &companions, path)
     }

@@ -11,8 +11,10 @@ use crate::spec::file::RepositoryFile;
 use crate::spec::head::{Head, Wanted};
 use crate::spec::node::{Node, Spot};
 use crate::spec::read::unnamed_cure;
+use crate::spec::readiness;
 use crate::spec::release::{Body, Companion, Initial, Release};
 use crate::spec::report::{Report, quote};
+use crate::spec::serve;
 use crate::spec::strategy::{self, WrittenStrategy};
 
 /// The strategy of `head`, and where the release names it. `None` where there is none to be had, which is told.
@@ -84,6 +86,7 @@ pub fn check_strategy(
         let place = strategy.initial_at.filter(|_| inline);
         report.error(place.unwrap_or(at), message, "add `replicas`, or write `initial: all`");
     }
+    serve::check(strategy, inline, at, cloneset, report);
     if let (Some(cap), Some(place)) = (head.cap, head.cap_at)
         && cap as usize > steps.len()
     {
@@ -120,6 +123,7 @@ pub fn release(
     let mut bodies: Vec<Companion> = companions.iter().filter_map(body).collect();
     let rank = |kind: Kind| Kind::COMPANIONS.iter().position(|it| *it == kind);
     bodies.sort_by_key(|it| (rank(it.body.key.kind), it.body.key.clone()));
+    let (applied, template) = serve::applied(cloneset, &strategy.strategy);
     Some(Release {
         id: head.id.clone()?,
         path: path.to_owned(),
@@ -130,11 +134,11 @@ pub fn release(
         adopt: head.adopt,
         orphan: head.orphan,
         digest: Digest::of(&documents),
-        template: cloneset.template,
+        template,
         documents: documents.into(),
         version: cloneset.version.clone(),
         replicas: cloneset.replicas,
-        cloneset: Body { key: cloneset.key.clone()?, value: cloneset.body.clone() },
+        cloneset: Body { key: cloneset.key.clone()?, value: applied },
         companions: bodies,
     })
 }
@@ -178,6 +182,10 @@ impl Release {
     #[must_use]
     pub fn with_template(&self, template: &Value) -> Option<Self> {
         let mut values: Vec<Value> = serde_json::from_slice(&self.documents).ok()?;
+        if !readiness::is_gated(template) {
+            // It would not be the template that stands.
+            values.iter_mut().for_each(readiness::forget);
+        }
         let is_cloneset = |it: &&mut Value| it["kind"] == Kind::CloneSet.api().kind;
         let cloneset = values.iter_mut().find(is_cloneset)?;
         cloneset.get_mut("spec")?.as_object_mut()?.insert("template".to_owned(), template.clone());

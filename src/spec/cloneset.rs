@@ -12,6 +12,7 @@ use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
 use crate::spec::pod;
 use crate::spec::read::unknown_cure;
+use crate::spec::readiness;
 use crate::spec::report::{Report, quote};
 use crate::spec::selector;
 use crate::spec::texts;
@@ -156,6 +157,7 @@ fn count(node: &Node, report: &mut Report) -> Option<u32> {
 fn check_template(spec: &Node, report: &mut Report) {
     let Some(template) = map_at(spec, "template", "spec.template", report) else { return };
     texts::template(template, "spec.template.", report);
+    readiness::check_template(template, report);
     let containers = template.find(&["spec", "containers"]);
     if containers.is_none_or(|list| list.items().is_empty()) {
         let at = containers.or(template.get("spec")).unwrap_or(template).at;

@@ -130,7 +130,7 @@ pub fn read(node: &Node, report: &mut Report) -> Document {
             | Kind::PodDisruptionBudget
             | Kind::HorizontalPodAutoscaler),
         ) => Document::Companion(Box::new(companion(node, kind, report))),
-        None => {
+        Some(Kind::Pod) | None => {
             let of_kind = refuse(version, kind, at, report);
             // What a broken document names must not be pruned; its other mistakes wait until it is one of ours.
             let key = of_kind.and_then(|kind| object::names(node, &mut Report::default()).key(kind));

@@ -34,6 +34,8 @@ pub fn removal_of(commit: CommitId) -> String {
 pub enum Permission {
     /// To enter this step.
     Step(u32),
+    /// To let the pods of this step serve.
+    Serve(u32),
     /// To pass approvals, soak and freezes.
     Skip,
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(step) => write!(f, "{step}"),
+            Self::Serve(step) => write!(f, "serve-{step}"),
             Self::Skip => f.write_str("skip"),
         }
     }
@@ -182,10 +185,15 @@ fn permission(name: &str) -> Result<Permission, String> {
     if what == "skip" {
         return Ok(Permission::Skip);
     }
-    let plain = !what.starts_with('0') && what.bytes().all(|b| b.is_ascii_digit());
-    let step = what.parse().ok().filter(|step| plain && *step <= STEP_MAX);
-    step.map(Permission::Step)
-        .ok_or_else(|| format!("`{}` is neither a step, from 1, nor `skip`", quote(what)))
+    let (number, permits): (&str, fn(u32) -> Permission) = match what.strip_prefix("serve-") {
+        Some(number) => (number, Permission::Serve),
+        None => (what, Permission::Step),
+    };
+    let plain = !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
+    let step = number.parse().ok().filter(|step| plain && *step <= STEP_MAX);
+    step.map(permits).ok_or_else(|| {
+        format!("`{}` is neither a step, from 1, nor `serve-` and a step, nor `skip`", quote(what))
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +240,7 @@ mod tests {
         };
         assert_eq!(marker("2.k7qd.yaml"), expected(Permission::Step(2)));
         assert_eq!(marker("12.a.b.yaml"), expected(Permission::Step(12)));
+        assert_eq!(marker("serve-2.k7qd.yaml"), expected(Permission::Serve(2)));
         assert_eq!(marker("skip.hotfix.yaml"), expected(Permission::Skip));
         let commit = "0123456789012345678901234567890123456789".parse().unwrap();
         assert_eq!(place("", &removal_of(commit)), Place::Removal(commit));
@@ -240,7 +249,7 @@ mod tests {
     #[test]
     fn a_path_that_is_made_here_is_read_here() {
         let (release, digest) = ("shop/checkout".parse().unwrap(), Digest::of(b"x"));
-        for permits in [Permission::Step(12), Permission::Skip] {
+        for permits in [Permission::Step(12), Permission::Serve(3), Permission::Skip] {
             let Place::Marker(read) = place("", &marker_of(&release, &digest, permits, "k7qd")) else {
                 panic!("{permits} is no marker");
             };
@@ -258,6 +267,8 @@ mod tests {
             (format!("approvals/shop/checkout/{DIGEST}/-1.a.yaml"), "neither a step"),
             (format!("approvals/shop/checkout/{DIGEST}/99999999999.a.yaml"), "neither a step"),
             (format!("approvals/shop/checkout/{DIGEST}/all.a.yaml"), "neither a step"),
+            (format!("approvals/shop/checkout/{DIGEST}/serve.a.yaml"), "neither a step"),
+            (format!("approvals/shop/checkout/{DIGEST}/serve-0.a.yaml"), "neither a step"),
             (format!("approvals/shop/checkout/{DIGEST}/2.a.yml"), "does not end in `.yaml`"),
             ("approvals/shop/checkout/0123456789ab/2.a.yaml".to_owned(), "not a digest"),
             (format!("approvals/shop/checkout/{}/2.a.yaml", DIGEST.to_uppercase()), "not a digest"),

@@ -15,6 +15,20 @@ pub struct Step {
     pub soak: u32,
     /// Who must approve before it is entered.
     pub approval: Option<Approval>,
+    /// How its pods come to serve.
+    pub serve: Serve,
+}
+
+/// How the pods of a step come to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serve {
+    /// By themselves, once they are ready.
+    Automatic,
+    /// Once they are up, when Git permits it.
+    Approval {
+        /// So many at a time: the next ones when these are ready. All at once where it is not written.
+        batch: Option<Amount>,
+    },
 }
 
 /// What a step asks for before it is entered.
@@ -116,6 +130,14 @@ pub struct Release {
     pub cloneset: Body,
     /// Everything else, in the order in which it is applied.
     pub companions: Vec<Companion>,
+}
+
+impl Strategy {
+    /// Whether pods of any step serve by approval: then all of them have a readiness gate of ours.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        self.steps.iter().any(|step| step.serve != Serve::Automatic)
+    }
 }
 
 impl Release {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::{Amount, Percent};
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::Fields;
-use crate::spec::release::{Approval, Initial, OnFailure, Step, Strategy};
+use crate::spec::release::{Approval, Initial, OnFailure, Serve, Step, Strategy};
 use crate::spec::report::Report;
 
 /// Most steps of a strategy: one for each percent would be a misunderstanding.
@@ -45,7 +45,7 @@ impl Default for WrittenStrategy {
 }
 
 fn whole() -> Step {
-    Step { replicas: Amount::Percent(Percent::FULL), soak: 0, approval: None }
+    Step { replicas: Amount::Percent(Percent::FULL), soak: 0, approval: None, serve: Serve::Automatic }
 }
 
 /// Reads the strategy that stands at `path`. `None` where a part of it cannot be read, so that nothing is taken for
@@ -102,12 +102,27 @@ fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report
 }
 
 fn step(node: &Node, path: &str, report: &mut Report) -> Option<Step> {
-    let fields = Fields::open(node, path, &["replicas", "soak", "approval"], report)?;
+    let fields = Fields::open(node, path, &["replicas", "soak", "approval", "serve", "batch"], report)?;
     let replicas = fields.amount("replicas", report);
     let soak = fields.duration("soak", 0, report).unwrap_or(0);
     let approval =
         fields.get("approval", report).and_then(|node| approval(node, &fields.path_of("approval"), report));
-    Some(Step { replicas: replicas?, soak, approval })
+    let serve = serve(&fields, report);
+    Some(Step { replicas: replicas?, soak, approval, serve })
+}
+
+fn serve(fields: &Fields<'_>, report: &mut Report) -> Serve {
+    let by_approval = fields.word("serve", &[("automatic", false), ("approval", true)], report) == Some(true);
+    let batch_at = fields.key_at("batch");
+    let batch = batch_at.and_then(|_| fields.amount("batch", report));
+    if let Some(at) = batch_at.filter(|_| !by_approval) {
+        let message = format!("`{}` is for pods that serve by approval", fields.path_of("batch"));
+        report.error(at, message, "add `serve: approval`, or delete the line");
+    } else if let (Some(at), Some(Amount::Count(0) | Amount::Percent(Percent::ZERO))) = (batch_at, batch) {
+        let message = format!("`{}` lets no pod in", fields.path_of("batch"));
+        report.error(at, message, "write 1 or more, or a percentage");
+    }
+    if by_approval { Serve::Approval { batch } } else { Serve::Automatic }
 }
 
 fn approval(node: &Node, path: &str, report: &mut Report) -> Option<Approval> {

@@ -9,7 +9,7 @@ use crate::model::{Digest, Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::spec::{Companion, Release};
 use crate::world::intent::{Desired, Source};
-use crate::world::live::{CompanionLive, Live, RecordLive};
+use crate::world::live::{CompanionLive, Live, PodLive, RecordLive};
 use crate::world::memory::Memory;
 use crate::world::policy::Policy;
 
@@ -33,6 +33,8 @@ pub struct Case {
     pub documents: BTreeMap<Digest, Arc<Release>>,
     /// Its companions in the cluster: those that name it, and those of the same key.
     pub companions: BTreeMap<ObjectKey, CompanionLive>,
+    /// Its pods that have our readiness gate, by name; `None` where they are not watched, or were not listed yet.
+    pub pods: Option<Arc<[PodLive]>>,
     /// Objects that it would make and that exist without being ours.
     pub strangers: BTreeSet<ObjectKey>,
     /// Why the last write was refused.
@@ -67,6 +69,20 @@ impl Case {
     #[must_use]
     pub fn entered(&self) -> Option<&Arc<Release>> {
         self.documents.get(&self.memory()?.digest)
+    }
+
+    /// Whether any release that has to do with it lets its pods serve by approval, or the CloneSet that stands does.
+    /// Where the documents of one are lost, it may.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        let desired = matches!(&self.desired, Desired::Release(intent) if intent.release.strategy.is_gated());
+        let stands = self.live.as_ref().is_some_and(|live| live.gated);
+        let is_lost = |memory: &Memory| {
+            let top = memory.top().filter(|_| !memory.entered_is_proven());
+            top.is_some_and(|top| !self.documents.contains_key(&top.digest))
+        };
+        let known = self.documents.values().any(|release| release.strategy.is_gated());
+        desired || stands || known || self.memory().is_some_and(is_lost)
     }
 
     fn is_pending(&self, memory: &Memory) -> bool {

@@ -68,6 +68,8 @@ pub struct Episode {
 pub enum Permit {
     /// To enter this step.
     Step(u32),
+    /// To let the pods of this step serve.
+    Serve(u32),
     /// To pass approvals, soak and freezes.
     Skip,
 }
@@ -97,6 +99,11 @@ pub enum NotCounted {
         /// Steps that it has.
         steps: u32,
     },
+    /// Pods of the step that it names serve by themselves.
+    ServesByItself {
+        /// That step.
+        step: u32,
+    },
     /// The same person has approved this step already.
     SameApprover(String),
     /// The step wants somebody else than the writer of the spec.
@@ -119,6 +126,9 @@ impl fmt::Display for NotCounted {
             ),
             Self::SkipBeforeSpec => write!(f, "it was there before this release"),
             Self::NoSuchStep { steps } => write!(f, "the release has steps 1 to {steps}"),
+            Self::ServesByItself { step } => {
+                write!(f, "pods of step {step} serve by themselves: it does not say `serve: approval`")
+            }
             Self::SameApprover(who) => write!(f, "{who} has approved this step already"),
             Self::Author(who) => {
                 write!(f, "{who} wrote the spec, and the step wants somebody else (notAuthor)")

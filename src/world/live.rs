@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::fields::{FieldChange, Stand};
-use crate::model::{Amount, ResourceVersion, Uid};
+use crate::model::{Amount, Name, ResourceVersion, Uid};
 use crate::objects::record::ReleaseStatus;
 use crate::spec::Release;
 use crate::world::memory::Memory;
@@ -106,6 +106,8 @@ pub struct Live {
     pub replicas: u32,
     /// `spec.updateStrategy.partition`; absent is 0.
     pub partition: Amount,
+    /// Whether its template has our readiness gate, by the label that comes with it.
+    pub gated: bool,
     /// `spec.updateStrategy.paused`.
     pub paused: bool,
     /// Another manager that owns `spec.replicas`, an autoscaler for one.
@@ -160,6 +162,41 @@ pub struct CompanionLive {
     pub drift: Arc<[FieldChange]>,
     /// Other managers that own beside us what we have applied.
     pub beside: Arc<[String]>,
+}
+
+/// A pod of a release whose pods serve by approval: it has our readiness gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLive {
+    /// Its name.
+    pub name: Name,
+    /// Its UID.
+    pub uid: Uid,
+    /// The version that was seen.
+    pub version: ResourceVersion,
+    /// The CloneSet that made it.
+    pub owner: Uid,
+    /// The revision that it is of.
+    pub revision: String,
+    /// Whether its containers are ready.
+    pub up: bool,
+    /// Whether our gate is open.
+    pub serves: bool,
+    /// Whether it is ready: all its gates are open.
+    pub ready: bool,
+    /// Whether it is on its way out.
+    pub ending: bool,
+    /// Its own address.
+    pub ip: Option<String>,
+}
+
+impl PodLive {
+    /// Whether it is of a revision: Kruise compares what stands behind the last dash
+    /// (`pkg/controller/cloneset/utils/cloneset_utils.go:EqualToRevisionHash`).
+    #[must_use]
+    pub fn is_of(&self, revision: &str) -> bool {
+        let hash = |name: &str| name.rsplit_once('-').map_or(name.len(), |(set, _)| set.len() + 1);
+        !revision.is_empty() && self.revision[hash(&self.revision)..] == revision[hash(revision)..]
+    }
 }
 
 /// The record in the cluster.

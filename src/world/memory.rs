@@ -52,6 +52,9 @@ pub struct Reached {
     pub pods: u32,
 }
 
+/// How [`Memory::ALL`] is written.
+const ALL: &str = "all";
+
 /// Memory of one CloneSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -73,6 +76,9 @@ pub struct Memory {
     pub step_reached: Option<Reached>,
     /// The CloneSet revision that the entered template became, once it is known.
     pub revision: Option<String>,
+    /// The step up to which Git has let pods serve, of a release where that takes approvals; [`Memory::ALL`] where it came
+    /// with its CloneSet, all at once.
+    pub served: u32,
     /// The last try that failed.
     pub failed: Option<Try>,
     /// The proven stack, newest last.
@@ -80,6 +86,9 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Every pod serves by itself, whatever step it is of.
+    pub const ALL: u32 = u32::MAX;
+
     /// The newest proven release.
     #[must_use]
     pub fn top(&self) -> Option<&Proof> {
@@ -114,6 +123,11 @@ impl Memory {
         if let Some(revision) = &self.revision {
             put(keys::REVISION, revision.clone());
         }
+        match self.served {
+            0 => {}
+            Self::ALL => drop(put(keys::SERVED, ALL.to_owned())),
+            step => drop(put(keys::SERVED, step.to_string())),
+        }
         if let Some(failed) = &self.failed {
             put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
         }
@@ -144,6 +158,11 @@ impl Memory {
                 Some(Try { template: template.parse().ok()?, attempt: attempt.parse().ok()? })
             }
         };
+        let served = match get(keys::SERVED) {
+            None => 0,
+            Some(ALL) => Self::ALL,
+            Some(text) => text.parse().ok()?,
+        };
         Some(Self {
             uid: get(keys::UID).map(Uid::new),
             digest: get(keys::DIGEST)?.parse().ok()?,
@@ -154,6 +173,7 @@ impl Memory {
             step_entered: get(keys::STEP_ENTERED)?.parse().ok()?,
             step_reached: reached,
             revision: get(keys::REVISION).map(str::to_owned),
+            served,
             failed,
             proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
         })
@@ -177,6 +197,7 @@ mod tests {
             step_entered: "2026-01-02T03:04:05.678Z".parse().unwrap(),
             step_reached: Some(Reached { at: "2026-01-02T03:05:05Z".parse().unwrap(), pods: 5 }),
             revision: Some("checkout-abc".to_owned()),
+            served: 2,
             failed: Some(Try { template, attempt: 2 }),
             proven: vec![Proof {
                 template,
@@ -196,16 +217,27 @@ mod tests {
             episode: None,
             step_reached: None,
             revision: None,
+            served: 0,
             failed: None,
             proven: vec![],
             ..full
         };
-        assert_eq!(Memory::from_annotations(&bare.to_annotations()), Some(bare));
+        assert_eq!(Memory::from_annotations(&bare.to_annotations()), Some(bare.clone()));
+        let all = Memory { served: Memory::ALL, ..bare };
+        assert_eq!(Memory::from_annotations(&all.to_annotations()), Some(all));
     }
 
     #[test]
     fn memory_edited_into_nonsense_is_memory_lost() {
-        for key in [keys::STEP, keys::STEP_REACHED, keys::FAILED, keys::PROVEN, keys::DIGEST, keys::EPISODE] {
+        for key in [
+            keys::STEP,
+            keys::STEP_REACHED,
+            keys::SERVED,
+            keys::FAILED,
+            keys::PROVEN,
+            keys::DIGEST,
+            keys::EPISODE,
+        ] {
             let mut annotations = memory().to_annotations();
             annotations.insert(key.to_owned(), "nonsense".to_owned());
             assert_eq!(Memory::from_annotations(&annotations), None, "{key}");

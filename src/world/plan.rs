@@ -116,6 +116,8 @@ pub struct Move {
     pub message: String,
     /// Writes in order; each is sent only if the one before succeeded.
     pub writes: Vec<Write>,
+    /// Pods that are let in: each by itself, whatever becomes of the others and of `writes`.
+    pub serving: Vec<Write>,
     /// A write to be tried by a server-side dry-run; what comes of it is seen in the next lap.
     pub rehearsal: Option<Write>,
     /// Memory as it is after the writes; none where there is no CloneSet of ours.

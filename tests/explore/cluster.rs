@@ -373,6 +373,7 @@ impl CloneSet {
             deleting: false,
             replicas: self.replicas,
             partition: self.partition,
+            gated: false,
             paused: self.paused,
             replicas_owner: self.owners.sizer.map(str::to_owned),
             suspend: annotation(keys::SUSPEND),

@@ -161,6 +161,7 @@ impl Daemon {
             record: record.map(Record::project),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
+            pods: None,
             strangers: std::collections::BTreeSet::new(),
             refused: None,
         };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use triton::fields::Compact;
 use triton::model::{Digest, ReleaseId, TemplateHash};
 use triton::objects::{Kind, ObjectKey};
-use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
+use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy};
 
 /// Pods that a step asks for.
 #[derive(Clone, Copy, Debug)]
@@ -262,6 +262,7 @@ fn strategy(doc: &Doc) -> Strategy {
         .expect("an amount"),
         soak: *soak,
         approval: (*count > 0).then_some(Approval { count: *count, not_author: *not_author }),
+        serve: Serve::Automatic,
     };
     Strategy {
         steps: doc.steps().iter().map(step).collect(),

@@ -13,6 +13,7 @@ fn check_path(root: &str, path: &str) -> Result<(), TestCaseError> {
             // A path that is a marker is one of the paths that are written for it.
             let what = match permits {
                 Permission::Step(step) => step.to_string(),
+                Permission::Serve(step) => format!("serve-{step}"),
                 Permission::Skip => "skip".to_owned(),
             };
             let top = if root.is_empty() { String::new() } else { format!("{root}/") };

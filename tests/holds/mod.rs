@@ -32,6 +32,7 @@ const fn is_the_planners(gate: Gate) -> bool {
         Gate::Approval
         | Gate::Cap
         | Gate::Soak
+        | Gate::Serve
         | Gate::Pods
         | Gate::RollingBack
         | Gate::Suspend

@@ -9,7 +9,7 @@ use triton::fields::{Compact, Stand};
 use triton::model::{CommitId, Digest, ReleaseId, ResourceVersion, TemplateHash, Uid};
 use triton::objects::record::{Pending, View};
 use triton::objects::{Kind, ObjectKey, keys};
-use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Step, Strategy};
+use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy};
 use triton::world::{
     Action, Approver, Case, CompanionLive, CounterStatus, Decision, Desired, Drift, Episode, Expect, Intent,
     Live, Marker, Memory, Move, Permit, Plan, Policy, Proof, Reached, Rehearsal, Source, World, Write,
@@ -49,6 +49,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         replicas: text.trim_end_matches('!').parse().unwrap(),
         soak: 60,
         approval: text.ends_with('!').then_some(Approval { count: 1, not_author: false }),
+        serve: Serve::Automatic,
     };
     Strategy {
         steps: steps.iter().map(step).collect(),
@@ -115,6 +116,7 @@ pub fn intent(release: &Release) -> Intent {
 pub fn marker(release: &Release, permits: Permit, who: &str) -> Marker {
     let name = match permits {
         Permit::Step(step) => step.to_string(),
+        Permit::Serve(step) => format!("serve-{step}"),
         Permit::Skip => "skip".to_owned(),
     };
     Marker {
@@ -142,6 +144,7 @@ pub fn complete(release: &Release) -> Memory {
         step_entered: ago(9_000),
         step_reached: Some(Reached { at: ago(8_000), pods: 10 }),
         revision: Some(format!("checkout-{}", release.version)),
+        served: 0,
         failed: None,
         proven: vec![proof(release)],
     }
@@ -189,6 +192,7 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
         deleting: false,
         replicas: 10,
         partition,
+        gated: release.strategy.is_gated(),
         paused: false,
         replicas_owner: None,
         suspend: None,
@@ -234,6 +238,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         record: None,
         documents: known.iter().map(|it| (it.digest, Arc::new((*it).clone()))).collect(),
         companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
+        pods: None,
         strangers: BTreeSet::new(),
         refused: None,
     };
@@ -286,6 +291,17 @@ pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> P
     });
     let (view, message) = (View::default(), String::new());
     let row = '-';
-    let made = Move { decision, row, message, writes, rehearsal: None, memory, pending, view, wake_at: None };
+    let made = Move {
+        decision,
+        row,
+        message,
+        writes,
+        serving: vec![],
+        rehearsal: None,
+        memory,
+        pending,
+        view,
+        wake_at: None,
+    };
     Plan { moves: BTreeMap::from([(id(), made)]), wake_at: None }
 }

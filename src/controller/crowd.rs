@@ -1,0 +1,36 @@
+//! Pods that wait to serve: asked for where a release needs them, and seen beside it.
+
+use std::sync::Arc;
+
+use crate::cluster::Cache;
+use crate::controller::refusals::Refusals;
+use crate::model::ReleaseId;
+use crate::world::{Case, PodLive};
+
+/// The pods of every release that lets them serve by approval.
+#[derive(Default)]
+pub struct Crowd {
+    /// Pods that could not be let in: nothing else of a release is kept back by it.
+    pub refusals: Refusals,
+    listed: bool,
+}
+
+impl Crowd {
+    /// Whether it has changed that all of them are known.
+    pub fn has_turned(&mut self, cache: &Cache) -> bool {
+        let before = std::mem::replace(&mut self.listed, cache.has_pods());
+        before != self.listed
+    }
+
+    /// The pods of a release; `None` where it needs none, or they are not known.
+    #[must_use]
+    pub fn of(&self, cache: &Cache, id: &ReleaseId, case: &Case) -> Option<Arc<[PodLive]>> {
+        if !case.is_gated() {
+            return None;
+        }
+        cache.want_pods();
+        let owner = case.live.as_ref().map(|live| &live.uid);
+        let pods = || cache.pods_of(id).into_iter().filter(|pod| Some(&pod.owner) == owner).collect();
+        self.listed.then(pods)
+    }
+}

@@ -1,0 +1,130 @@
+//! Which pods are let in: those of the proven revision, and of an unproven one no more than Git permits.
+
+use serde_json::{Value, json};
+
+use crate::guard::permit;
+use crate::guard::pods;
+use crate::guard::rule::{Rule, Violation, require};
+use crate::guard::scene::Scene;
+use crate::model::{ResourceVersion, Uid};
+use crate::objects::{Kind, keys};
+use crate::spec::Initial;
+use crate::world::{Action, Expect, Live, Memory, PodLive, Write};
+
+/// Checks every pod that a move lets in.
+///
+/// # Errors
+///
+/// [`Rule::Whole`] where it is none of the release's, or more is written than the one condition; [`Rule::Serving`] where
+/// it is not permitted.
+pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
+    let mut more: u32 = 0;
+    for write in &scene.plan.serving {
+        let pod = check_pod(scene, write)?;
+        let serving =
+            |holds, message: &str| require(holds, Rule::Serving, || format!("pod {}: {message}", pod.name));
+        let live = scene.case.live.as_ref();
+        let (Some(live), Some(memory)) = (live, scene.memory()) else {
+            return serving(false, "its CloneSet is not ours");
+        };
+        if is_free(live, memory, pod) {
+            continue;
+        }
+        let entered = !memory.entered_is_proven() && is_entered(live, memory, pod);
+        serving(entered, "it is of a revision that is neither proven nor entered")?;
+        serving(write.forward, "an old leader could let it in")?;
+        serving(pod.up, "its containers are not ready")?;
+        more += 1;
+    }
+    if more == 0 {
+        return Ok(());
+    }
+    check_permitted(scene, more)
+}
+
+/// `more` pods of the entered revision are let in.
+fn check_permitted(scene: Scene<'_>, more: u32) -> Result<(), Violation> {
+    let (Some(live), Some(memory)) = (&scene.case.live, scene.memory()) else { return Ok(()) };
+    let all = scene.case.pods.iter().flat_map(|pods| pods.iter());
+    let there = all.filter(|pod| pod.serves && !pod.ending && is_entered(live, memory, pod)).count();
+    let serve = u32::try_from(there).unwrap_or(u32::MAX).saturating_add(more);
+    let permitted = permitted(scene, live, memory);
+    require(serve <= permitted, Rule::Serving, || {
+        format!("{serve} pods of an unproven template would serve, and Git permits {permitted}")
+    })
+}
+
+/// Pods of the entered release, not proven, that may serve: what Git has permitted by memory, and permits now where it
+/// can be read.
+fn permitted(scene: Scene<'_>, live: &Live, memory: &Memory) -> u32 {
+    if memory.served == Memory::ALL {
+        return u32::MAX;
+    }
+    let Some(release) = scene.release(memory.digest) else { return 0 };
+    let head = scene.intent().filter(|intent| intent.release.digest == memory.digest);
+    let head = head.map(|intent| permit::served(intent, &scene.world.policy));
+    let step = memory.served.min(memory.step).min(head.unwrap_or(u32::MAX));
+    if step as usize >= release.strategy.steps.len() {
+        return u32::MAX;
+    }
+    let grows = scene.is_first() && release.strategy.initial == Initial::Steps;
+    let wanted = scene.intent().and_then(|intent| intent.release.replicas).filter(|_| grows);
+    pods::of_step(&release.strategy.steps, step, wanted.unwrap_or(live.replicas))
+}
+
+/// The pod that is written, as it was seen; of it our condition alone is.
+fn check_pod<'a>(scene: Scene<'a>, write: &Write) -> Result<&'a PodLive, Violation> {
+    let key = &write.object;
+    let whole = |holds, message: &str| require(holds, Rule::Whole, || format!("{key}: {message}"));
+    let named = key.kind == Kind::Pod && key.namespace == scene.id.namespace;
+    whole(
+        named && scene.world.policy.allows(key.namespace.as_str()),
+        "it is no pod of the release's namespace",
+    )?;
+    let pods = scene.case.pods.iter().flat_map(|pods| pods.iter());
+    let Some(pod) = pods.into_iter().find(|pod| pod.name == key.name) else {
+        return Err(Violation { rule: Rule::Whole, message: format!("{key}: it was not seen") });
+    };
+    let owned = scene.case.live.as_ref().is_some_and(|live| live.uid == pod.owner);
+    whole(owned, "another CloneSet has made it")?;
+    let Action::Apply { body, expect } = &write.action else {
+        return Err(Violation { rule: Rule::Whole, message: format!("{key}: a pod is only let in") });
+    };
+    let same = |uid: &Uid, version: &ResourceVersion| *uid == pod.uid && *version == pod.version;
+    whole(matches!(expect, Expect::Same(uid, version) if same(uid, version)), "it is not as it was seen")?;
+    whole(is_condition(body), "more is written than that it serves")?;
+    Ok(pod)
+}
+
+fn is_condition(body: &Value) -> bool {
+    let Some([condition]) = body.pointer("/status/conditions").and_then(Value::as_array).map(Vec::as_slice)
+    else {
+        return false;
+    };
+    let ours = condition["type"] == keys::SERVE && condition["status"] == "True";
+    ours && *body == json!({"status": {"conditions": [condition]}})
+}
+
+/// The revision of the entered template, as far as it is known.
+fn entered<'a>(live: &'a Live, memory: &'a Memory) -> Option<&'a str> {
+    match &memory.revision {
+        Some(revision) => Some(revision),
+        None if live.is_fresh() && !live.drift.template => Some(&live.status.update_revision),
+        None => None,
+    }
+}
+
+fn is_entered(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
+    entered(live, memory).is_some_and(|revision| pod.is_of(revision))
+}
+
+/// Whether the pod is of the proven revision: the entered one, else the one that new pods below the partition are of.
+fn is_free(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
+    let Some(entered) = entered(live, memory) else { return false };
+    if memory.entered_is_proven() {
+        return pod.is_of(entered);
+    }
+    let status = &live.status;
+    let old = live.is_fresh() && status.current_revision != status.update_revision;
+    old && !pod.is_of(entered) && pod.is_of(&status.current_revision)
+}

@@ -1,0 +1,232 @@
+//! Pods that wait to serve: which are let in, and what is said of the others. Beside the table: no row keeps a pod of the
+//! proven revision waiting.
+//!
+//! A pod has our readiness gate where a step of its release says `serve: approval`. Those of the entered release serve as
+//! far as memory says that Git has let them, those of the proven one by themselves. A pod that serves is never taken out.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::model::{Hold, ReleaseId};
+use crate::objects::keys::SERVE;
+use crate::objects::{Kind, ObjectKey};
+use crate::plan::dark;
+use crate::plan::facts::Facts;
+use crate::plan::outcome::Outcome;
+use crate::plan::permit::{is_dark, let_in_by, may_serve};
+use crate::plan::steps;
+use crate::spec::{Release, Serve};
+use crate::world::{Action, Case, Decision, Expect, Memory, PodLive, Write};
+
+/// Most pods that one move lets in: the next lap has the others, and what is more urgent has not to wait for all.
+pub const LET_IN_MAX: usize = 50;
+
+/// What keeps a release whose pods serve by approval from being started: they could not be let in.
+#[must_use]
+pub fn unlisted(id: &ReleaseId, case: &Case, release: &Release) -> Option<Hold> {
+    (release.strategy.is_gated() && case.pods.is_none()).then(|| dark::pods_unlisted(id))
+}
+
+/// What keeps `step` from being entered: its pods wait at once, and Kruise makes no more than may be unavailable. Told
+/// here where the size is not Git's; else it is a mistake of the release.
+#[must_use]
+pub fn crowded(facts: &Facts<'_>, release: &Release, step: u32) -> Option<Hold> {
+    let index = (step as usize).checked_sub(1)?;
+    let size = facts.wanted_size();
+    let dark = crate::spec::dark(&release.strategy, index, size);
+    if dark == 0 || facts.builds(release) {
+        return None;
+    }
+    let room = crate::spec::room(&release.cloneset.value.open()["spec"], size);
+    (dark > room).then(|| dark::no_room(facts.id, release, step, dark, room))
+}
+
+/// Memory with the step up to which pods may serve, as Git has it now; and the sentence that tells it, where it changed.
+/// It rises while nothing stands in the way of going forward, and falls with an approval that is withdrawn.
+pub fn note(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
+    let (Some(release), Some(head)) = (facts.entered, &facts.head) else { return None };
+    let is_it = head.release().digest == facts.memory.digest && !facts.is_proven();
+    if !is_it || !release.strategy.is_gated() || facts.memory.served == Memory::ALL {
+        return None;
+    }
+    let episode = head.intent.episode.as_ref().map(|episode| episode.first);
+    let permitted = may_serve(head.intent, head.policy).min(facts.memory.step);
+    let open = head.fresh
+        && head.closed().is_none()
+        && episode == facts.memory.episode
+        && !facts.has_failed(facts.entered_try());
+    let served = if open { permitted } else { permitted.min(facts.memory.served) };
+    if served == facts.memory.served {
+        return None;
+    }
+    memory.served = served;
+    let (id, before) = (facts.id, facts.memory.served);
+    if served < before {
+        return Some(format!("{id} lets no more pods of step {before} serve: the approval was withdrawn"));
+    }
+    let by = let_in_by(head.intent, served).map(|approver| format!(", by {}", approver.name));
+    Some(format!("{id} lets the pods of step {served} serve{}", by.unwrap_or_default()))
+}
+
+/// Pods that may serve of an entered release that is not proven.
+fn allowed(facts: &Facts<'_>) -> u32 {
+    let memory = facts.memory;
+    if memory.served == Memory::ALL {
+        return u32::MAX;
+    }
+    let Some(release) = facts.entered else { return 0 };
+    let step = memory.served.min(memory.step).min(at_head(facts).unwrap_or(u32::MAX));
+    if step >= release.last_step() {
+        return u32::MAX;
+    }
+    let size = if facts.is_building() { facts.wanted_size() } else { facts.live.replicas };
+    steps::pods(release, step, size)
+}
+
+/// The step up to which HEAD lets pods of the entered release serve, where it can be read and says anything of it.
+fn at_head(facts: &Facts<'_>) -> Option<u32> {
+    let head = facts.head.as_ref().filter(|head| head.release().digest == facts.memory.digest)?;
+    Some(may_serve(head.intent, head.policy))
+}
+
+impl Facts<'_> {
+    /// The revision of the entered template, where it is known.
+    fn entered_revision(&self) -> Option<&str> {
+        let seen = || Some(self.live.status.update_revision.as_str());
+        let fresh = self.live.is_fresh() && !self.live.drift.template;
+        self.memory.revision.as_deref().or_else(|| seen().filter(|_| fresh))
+    }
+
+    /// The revision whose pods serve by themselves, where it is known: that of the proven template.
+    fn free_revision(&self) -> Option<&str> {
+        let entered = self.entered_revision()?;
+        if self.is_proven() {
+            return Some(entered);
+        }
+        // New pods below the partition are of it (Kruise, `sync/cloneset_scale.go`).
+        let current = self.live.status.current_revision.as_str();
+        (self.live.is_fresh() && current != self.live.status.update_revision && current != entered)
+            .then_some(current)
+    }
+
+    /// The pods with our gate that this CloneSet has; `None` where they were not listed.
+    fn gated_pods(&self) -> Option<impl Iterator<Item = &PodLive>> {
+        Some(self.case.pods.as_ref()?.iter().filter(|pod| !pod.ending))
+    }
+
+    /// The same, of the entered revision.
+    fn entered_pods(&self) -> Option<impl Iterator<Item = &PodLive>> {
+        let revision = self.entered_revision();
+        Some(self.gated_pods()?.filter(move |pod| revision.is_some_and(|it| pod.is_of(it))))
+    }
+
+    /// Whether the entered step is no failure for want of available pods: as many are up as it asks for, or as Kruise makes
+    /// while they wait to serve. Where they were not listed, nothing is known.
+    #[must_use]
+    pub fn pods_wait_to_serve(&self) -> bool {
+        if !self.live.gated {
+            return false;
+        }
+        let Some(pods) = self.entered_pods() else { return true };
+        let (mut up, mut dark) = (0_u32, 0_u32);
+        for pod in pods.filter(|pod| pod.up) {
+            up += 1;
+            dark += u32::from(!pod.serves);
+        }
+        let room = || {
+            let spec = self.entered.map(|release| release.cloneset.value.open());
+            spec.map_or(0, |it| crate::spec::room(&it["spec"], self.live.replicas))
+        };
+        up >= self.step_pods() || (dark > 0 && dark >= room())
+    }
+}
+
+/// Adds to what is decided for the CloneSet which pods are let in, and what is said of those that wait.
+#[must_use]
+pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
+    let goes = matches!(outcome.decision, Decision::RollBack | Decision::Fail | Decision::Remove);
+    if facts.live.deleting {
+        return outcome;
+    }
+    let Some(pods) = facts.gated_pods() else {
+        if facts.live.gated {
+            outcome.holds.push(dark::pods_unlisted(facts.id));
+        }
+        return outcome;
+    };
+    if let Some(free) = facts.free_revision() {
+        let waiting = pods.filter(|pod| !pod.serves && pod.up && pod.is_of(free));
+        outcome.serving.extend(waiting.take(LET_IN_MAX).map(|pod| let_in(facts, pod, false)));
+    }
+    if facts.is_proven() || goes {
+        return outcome;
+    }
+    let (chosen, dark) = chosen(facts);
+    let room = LET_IN_MAX.saturating_sub(outcome.serving.len());
+    outcome.serving.extend(chosen.iter().take(room).map(|pod| let_in(facts, pod, true)));
+    if !dark.is_empty() {
+        let up = facts.entered_pods().into_iter().flatten().filter(|pod| pod.up).count();
+        if up >= facts.step_pods() as usize {
+            // They are up: nothing but this keeps them from being available.
+            outcome.holds.retain(|hold| hold.gate != crate::model::Gate::Pods);
+        }
+        outcome.holds.push(said(facts, &dark));
+    }
+    outcome
+}
+
+/// The pods of the entered release that are let in now, and those that go on waiting though they are up. Whoever serves
+/// already counts first.
+fn chosen<'a>(facts: &'a Facts<'_>) -> (Vec<&'a PodLive>, Vec<&'a PodLive>) {
+    let all: Vec<&PodLive> = facts.entered_pods().into_iter().flatten().collect();
+    let serve = u32::try_from(all.iter().filter(|pod| pod.serves).count()).unwrap_or(u32::MAX);
+    let mut waiting: Vec<&PodLive> = all.iter().copied().filter(|pod| pod.up && !pod.serves).collect();
+    let mut many = allowed(facts).saturating_sub(serve);
+    if let Some(batch) = batch(facts) {
+        let coming = u32::try_from(all.iter().filter(|pod| pod.serves && !pod.ready).count());
+        many = many.min(batch.saturating_sub(coming.unwrap_or(u32::MAX)));
+    }
+    let many = waiting.len().min(many as usize);
+    let dark = waiting.split_off(many);
+    (waiting, dark)
+}
+
+/// Pods of the entered step that are let in at a time, where it says so.
+fn batch(facts: &Facts<'_>) -> Option<u32> {
+    if facts.memory.served == Memory::ALL {
+        return None;
+    }
+    let index = (facts.memory.step as usize).checked_sub(1)?;
+    match facts.entered?.strategy.steps.get(index)?.serve {
+        Serve::Automatic => None,
+        Serve::Approval { batch } => batch.map(|batch| batch.scaled(facts.live.replicas, true).max(1)),
+    }
+}
+
+/// Why the pods that are `dark` wait.
+fn said(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
+    let head = facts.head.as_ref().filter(|head| head.release().digest == facts.memory.digest);
+    if let Some(head) = head
+        && let Some(step) = (1..=facts.memory.step).find(|step| is_dark(head.intent, head.policy, *step))
+    {
+        return dark::waits_to_serve(facts, head, step, dark);
+    }
+    let stands = head.is_some_and(|head| head.fresh && head.closed().is_none());
+    dark::let_in_later(facts, dark, stands && at_head(facts).is_some_and(|step| step >= facts.memory.step))
+}
+
+/// The one condition that is ours, on this very pod as it was seen.
+fn let_in(facts: &Facts<'_>, pod: &PodLive, forward: bool) -> Write {
+    let object = ObjectKey { kind: Kind::Pod, namespace: facts.id.namespace.clone(), name: pod.name.clone() };
+    let expect = Expect::Same(pod.uid.clone(), pod.version.clone());
+    Write { object, action: Action::Apply { body: Arc::new(condition(facts)), expect }, forward }
+}
+
+fn condition(facts: &Facts<'_>) -> Value {
+    let now = jiff::Timestamp::from_second(facts.now().as_second()).unwrap_or(facts.now());
+    let condition = json!({
+        "type": SERVE, "status": "True", "lastTransitionTime": now.to_string(), "reason": "LetIn",
+    });
+    json!({"status": {"conditions": [condition]}})
+}

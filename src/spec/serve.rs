@@ -1,0 +1,104 @@
+//! What `serve: approval` makes of a release, and what must fit together for it.
+
+use serde_json::Value;
+
+use crate::fields::Compact;
+use crate::model::{Amount, Percent, TemplateHash};
+use crate::objects::Kind;
+use crate::spec::canonical;
+use crate::spec::cloneset::CloneSet;
+use crate::spec::document::Accompanying;
+use crate::spec::node::Spot;
+use crate::spec::readiness;
+use crate::spec::release::{Serve, Strategy};
+use crate::spec::report::Report;
+use crate::spec::strategy::WrittenStrategy;
+
+/// The CloneSet as it is applied, and its *T*: with our gate, where the strategy asks for it.
+#[must_use]
+pub fn applied(cloneset: &CloneSet, strategy: &Strategy) -> (Compact, TemplateHash) {
+    if !strategy.is_gated() {
+        return (cloneset.body.clone(), cloneset.template);
+    }
+    let mut value = cloneset.body.open();
+    readiness::gate(&mut value["spec"]["template"]);
+    let template = TemplateHash::of(canonical::json(&value["spec"]["template"]).as_bytes());
+    (Compact::of(&value), template)
+}
+
+/// Checks the CloneSet of a release whose pods serve by approval. Places of steps are known where the strategy stands in
+/// the release itself (`inline`); else everything is told `at` its name.
+pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &CloneSet, report: &mut Report) {
+    let steps = &strategy.strategy.steps;
+    let Some(first) = steps.iter().position(|step| step.serve != Serve::Automatic) else { return };
+    let place = |index: usize| strategy.steps_at.get(index).filter(|_| inline).copied().unwrap_or(at);
+    let body = cloneset.body.open();
+    let kind = body.pointer("/spec/updateStrategy/type").and_then(Value::as_str).unwrap_or("ReCreate");
+    if kind != "ReCreate" {
+        let message = format!("`serve: approval` with {kind}: a pod that is updated in place keeps serving");
+        report.error(place(first), message, "write `type: ReCreate` in the CloneSet");
+        return;
+    }
+    let Some(replicas) = cloneset.replicas else { return };
+    let room = room(&body["spec"], replicas);
+    let crowded = (0..steps.len()).find(|index| dark(&strategy.strategy, *index, replicas) > room);
+    if let Some(index) = crowded {
+        let dark = dark(&strategy.strategy, index, replicas);
+        let message = format!(
+            "step {} has {dark} pods that wait to serve, and maxUnavailable and maxSurge have room for {room}: \
+             Kruise makes no more",
+            index + 1
+        );
+        let cure = format!("write `maxSurge: {dark}` in the CloneSet, or smaller steps");
+        report.error(place(index), message, cure);
+    }
+}
+
+/// Checks a companion of a release whose pods serve by approval.
+pub fn check_service(companion: &Accompanying, report: &mut Report) {
+    let publishes =
+        || companion.body.open().pointer("/spec/publishNotReadyAddresses") == Some(&Value::Bool(true));
+    if companion.kind == Kind::Service && publishes() {
+        let message =
+            "`publishNotReadyAddresses` lets pods serve that wait for an approval (`serve: approval`)";
+        report.error(companion.at, message, "delete the line, or leave `serve: approval` out");
+    }
+}
+
+/// Pods of the step at `index` that wait to serve at once, at `replicas` pods in all; 0 where they serve by themselves.
+#[must_use]
+pub fn dark(strategy: &Strategy, index: usize, replicas: u32) -> u32 {
+    let Some(step) = strategy.steps.get(index).filter(|step| step.serve != Serve::Automatic) else {
+        return 0;
+    };
+    let before = strategy.steps[..index].iter().map(|step| step.replicas.step_pods(replicas)).max();
+    step.replicas.step_pods(replicas).saturating_sub(before.unwrap_or(0))
+}
+
+/// Pods that need not be available while a CloneSet with this `spec` is updated: maxUnavailable and maxSurge as Kruise
+/// counts them (Kruise, `sync/cloneset_sync_utils.go:calculateDiffsWithExpectation`).
+#[must_use]
+pub fn room(spec: &Value, replicas: u32) -> u32 {
+    let amount = |key: &str| -> Option<Amount> {
+        serde_json::from_value(spec.pointer(&format!("/updateStrategy/{key}"))?.clone()).ok()
+    };
+    let surge = amount("maxSurge").map_or(0, |surge| surge.scaled(replicas, true));
+    let unavailable = amount("maxUnavailable").or(Percent::whole(20).map(Amount::Percent));
+    unavailable.map_or(0, |it| it.scaled(replicas, surge == 0)).saturating_add(surge)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_what_kruise_lets_be_unavailable() {
+        let room = |update: Value, replicas| room(&json!({ "updateStrategy": update }), replicas);
+        assert_eq!((room(json!({}), 10), room(json!({}), 3)), (2, 1));
+        assert_eq!(room(json!({"maxSurge": 1}), 4), 1, "with a surge a share is rounded down");
+        assert_eq!(room(json!({"maxUnavailable": 0, "maxSurge": "50%"}), 5), 3);
+        assert_eq!(room(json!({"maxUnavailable": 3, "maxSurge": 1}), 10), 4);
+    }
+}
