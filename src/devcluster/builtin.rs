@@ -38,7 +38,7 @@ type Row = (
 );
 
 /// The table. Columns are `Heading=path` with `*` before those of `-o wide`.
-const TABLE: [Row; 16] = [
+const TABLE: [Row; 17] = [
     ("", "v1", "ConfigMap", "configmaps", "cm", "ConfigMap", "nu", "Data=#data"),
     ("", "v1", "Endpoints", "endpoints", "ep", "Endpoints", "nu", ""),
     (
@@ -115,6 +115,7 @@ const TABLE: [Row; 16] = [
         "nsgu",
         "Class=.spec.ingressClassName",
     ),
+    ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "", "EndpointSlice", "ngu", ""),
     ("coordination.k8s.io", "v1", "Lease", "leases", "", "Lease", "n", "Holder=.spec.holderIdentity"),
     (
         "events.k8s.io",

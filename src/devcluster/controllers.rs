@@ -17,6 +17,7 @@ use crate::devcluster::admission::{WEBHOOK, check};
 use crate::devcluster::cloneset::CLONESETS;
 use crate::devcluster::defaulting::admit_cloneset;
 use crate::devcluster::deletes::DeleteHow;
+use crate::devcluster::endpoints::{Endpoints, SERVICES};
 use crate::devcluster::events::EventType;
 use crate::devcluster::ids::Ids;
 use crate::devcluster::json::Body;
@@ -28,7 +29,7 @@ use crate::devcluster::revision::REVISIONS;
 use crate::devcluster::store::{Admission, Change, Store};
 
 /// What the controllers watch.
-const WATCHED: [&str; 3] = [CLONESETS, REVISIONS, PODS];
+const WATCHED: [&str; 4] = [SERVICES, CLONESETS, REVISIONS, PODS];
 /// Longest sleep with nothing to do; only so that a sleep has an end.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// Timers count in milliseconds; a shorter wait would spin.
@@ -45,6 +46,7 @@ pub struct Controllers {
 
 struct Shared {
     machine: Mutex<Machine>,
+    endpoints: Mutex<Endpoints>,
     turned: Notify,
 }
 
@@ -61,7 +63,10 @@ impl Controllers {
     pub fn new(store: Store, knobs: Knobs, seed: u64) -> Controllers {
         store.write(|state| state.admissions.insert(CLONESETS.to_owned(), cloneset_admission()));
         let machine = Mutex::new(Machine::new(knobs, Ids::seeded(seed)));
-        Controllers { store, shared: Arc::new(Shared { machine, turned: Notify::new() }) }
+        Controllers {
+            store,
+            shared: Arc::new(Shared { machine, endpoints: Mutex::default(), turned: Notify::new() }),
+        }
     }
 
     /// Turns knobs; pods that they concern are looked at again.
@@ -111,6 +116,10 @@ impl Controllers {
         }
     }
 
+    fn endpoints(&self) -> MutexGuard<'_, Endpoints> {
+        self.shared.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.shared.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +133,7 @@ impl Controllers {
     /// Shows the machine everything that is there. Returns the version at which that was so.
     fn look_at_all(&self) -> u64 {
         let now = self.store.clock().now();
-        self.store.read(|state| {
+        let version = self.store.read(|state| {
             let mut machine = self.machine();
             for resource in WATCHED {
                 for object in state.list(resource, None) {
@@ -132,7 +141,13 @@ impl Controllers {
                 }
             }
             state.version()
-        })
+        });
+        let mut endpoints = self.endpoints();
+        for service in self.store.list(SERVICES, None) {
+            endpoints.observe(SERVICES, None, Some(&service), &self.store);
+        }
+        endpoints.write(&self.store);
+        version
     }
 
     /// Shows the machine what changed after `seen`, in order. Returns the newest version shown.
@@ -147,11 +162,14 @@ impl Controllers {
         let Ok((mut changes, version)) = changes else { return self.look_at_all() };
         changes.sort_by_key(|(_, change)| change.version);
         let now = self.store.clock().now();
-        let mut machine = self.machine();
+        let (mut machine, mut endpoints) = (self.machine(), self.endpoints());
         for (resource, change) in changes {
+            endpoints.observe(resource, change.before.as_deref(), change.after.as_deref(), &self.store);
             let after = change.after.as_deref().map(|after| Body::from(after.clone()));
             machine.observe(resource, change.before.as_deref(), after.as_ref(), now);
         }
+        drop(machine);
+        endpoints.write(&self.store);
         version
     }
 }

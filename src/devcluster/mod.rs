@@ -25,8 +25,8 @@
 //! PodUnavailableBudgets, WorkloadSpread, image pre-download, everything that needs kruise-daemon; containers updated
 //! in batches; alpha gates (rollback by partition, vertical scaling, short hashes, templates without defaults) and the
 //! fields of 1.9; unknown fields deep in a template (they stay, the real webhook drops them); whether a name in
-//! `podsToDelete` is a pod (in `sim` it is checked); EndpointSlices, autoscalers and disruption budgets; resources,
-//! probes and logs on nodes. The controller is alone: no leader is elected, and its cache is late by a delay, never by
+//! `podsToDelete` is a pod (in `sim` it is checked); autoscalers and disruption budgets; resources,
+//! probes and logs on nodes. EndpointSlices are made as far as tests look at them (`endpoints`). The controller is alone: no leader is elected, and its cache is late by a delay, never by
 //! content.
 //!
 //! **Beside a real control plane** all of `tests/scenarios` are played by `tests/cluster/test scenes`, and what the daemon
@@ -85,6 +85,7 @@ pub mod quantity;
 pub mod defaulting;
 pub mod admission;
 pub mod sim;
+pub mod endpoints;
 pub mod controllers;
 pub mod patch;
 pub mod selectors;

@@ -130,6 +130,8 @@ pub struct Approve {
     pub release: Option<String>,
     /// For this step.
     pub step: Option<u32>,
+    /// Or to let the pods of this step serve.
+    pub serve: Option<u32>,
     /// Or for all of it, as a hotfix.
     pub skip: bool,
     /// Or of the removal in the commit with this name.
@@ -233,6 +235,8 @@ pub struct Picture {
     pub version: Option<String>,
     /// Pods by image tag: these and no others.
     pub images: Option<BTreeMap<String, u32>>,
+    /// Pods that the Service leads to, by image tag: these and no others.
+    pub serves: Option<BTreeMap<String, u32>>,
     /// Pods as the status counts them.
     pub pods: Option<Pods>,
     /// Closed gates: these and no others.

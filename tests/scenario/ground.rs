@@ -29,6 +29,8 @@ pub const RECORDS: &str = "releases.triton.io";
 pub const LEASES: &str = "leases.coordination.k8s.io";
 /// Resource of ControllerRevisions.
 pub const REVISIONS: &str = "controllerrevisions.apps";
+/// Resource of EndpointSlices.
+pub const ENDPOINT_SLICES: &str = "endpointslices.discovery.k8s.io";
 /// Resource of pods.
 pub const PODS: &str = "pods";
 /// Resource of CloneSets.
@@ -238,6 +240,7 @@ pub fn kinds() -> Vec<Api> {
         built_in("", "pods", "Pod"),
         built_in("apps", "controllerrevisions", "ControllerRevision"),
         built_in("coordination.k8s.io", "leases", "Lease"),
+        built_in("discovery.k8s.io", "endpointslices", "EndpointSlice"),
         built_in("triton.io", "releases", "Release"),
         Kind::CloneSet.api(),
     ];

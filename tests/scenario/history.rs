@@ -181,7 +181,11 @@ impl History {
         } else {
             let tree = step.of.as_ref().map_or_else(|| self.worktree(), |name| self.tree(self.named(name)));
             let digest = tree.digest(release).unwrap_or_else(|| panic!("{release} cannot be read")).long();
-            let permit = if step.skip { "skip".to_owned() } else { step.step.expect("a step").to_string() };
+            let permit = match (step.skip, step.serve) {
+                (true, _) => "skip".to_owned(),
+                (false, Some(serve)) => format!("serve-{serve}"),
+                (false, None) => step.step.expect("a step").to_string(),
+            };
             format!("approvals/{NAMESPACE}/{release}/{digest}/{permit}.{suffix}.yaml")
         };
         self.repo.write(&path, "reason: looks good\n");

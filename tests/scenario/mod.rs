@@ -4,6 +4,7 @@
 pub mod table;
 mod format;
 mod reading;
+mod serving;
 mod history;
 mod observer;
 mod wire;

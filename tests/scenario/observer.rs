@@ -15,12 +15,15 @@ use triton::spec::{Release, Step};
 use crate::scenario::ground::{CLONESETS, PODS};
 use crate::scenario::history::History;
 use crate::scenario::reading::{Tree, furthest};
+use crate::scenario::serving::{Served, let_in};
 
 /// What was approved of one image, in one episode.
 #[derive(Clone, Debug)]
 struct Approved {
     release: Arc<Release>,
     furthest: u32,
+    /// The step up to which pods may serve; none where they do so by themselves.
+    let_in: Option<u32>,
 }
 
 /// What is known of one CloneSet.
@@ -40,6 +43,8 @@ struct Known {
     version: String,
     /// The generation in which somebody has lowered the partition by hand, until that is put back.
     lent: Option<u64>,
+    /// Who serves.
+    served: Served,
 }
 
 /// The observer.
@@ -65,6 +70,11 @@ impl Observer {
     /// That was the CloneSet's generation then: once Kruise has seen a later one, no more pods may follow.
     pub fn lent_in(&mut self, name: &str, generation: u64) {
         self.known.entry(name.to_owned()).or_default().lent = Some(generation);
+    }
+
+    /// A hand takes a pod.
+    pub fn take(&mut self, name: &str) {
+        self.known.entry(name.to_owned()).or_default().served.taken += 1;
     }
 
     /// Begins anew with the branch as it is: a person has accepted it.
@@ -103,7 +113,8 @@ impl Observer {
                 approved.clear();
                 known.digest = Some(release.digest);
             }
-            approved.push(Approved { release, furthest });
+            let let_in = let_in(&line, name);
+            approved.push(Approved { release, furthest, let_in });
         }
     }
 
@@ -116,6 +127,11 @@ impl Observer {
         let mut all = all_images(store);
         for cloneset in store.list(CLONESETS, None) {
             let name = cloneset.name();
+            if let Some(known) = self.known.get_mut(name).filter(|known| known.is_gated()) {
+                let (mut served, size) = (std::mem::take(&mut known.served), replicas(&cloneset));
+                served.look(store, name, |image| known.may_serve(image, size));
+                known.served = served;
+            }
             let pods = all.remove(name).unwrap_or_default();
             let version = cloneset["metadata"]["resourceVersion"].as_str().unwrap_or_default();
             if self.known.get(name).is_some_and(|known| known.version == version && known.pods == pods) {
@@ -165,6 +181,20 @@ impl Observer {
 }
 
 impl Known {
+    fn is_gated(&self) -> bool {
+        self.approved.values().flatten().any(|it| it.let_in.is_some())
+    }
+
+    /// Pods of an image that may serve; none where it is proven, or they do so by themselves.
+    fn may_serve(&self, image: &str, size: u32) -> Option<u32> {
+        if self.proven.is_empty() || self.proven.iter().any(|it| it == image) {
+            return None;
+        }
+        let approved = self.approved.get(image)?;
+        let most = |it: &Approved| Some(pods_of(&it.release.strategy.steps, it.let_in?, size));
+        approved.iter().map(most).collect::<Option<Vec<u32>>>()?.into_iter().max()
+    }
+
     fn allowed(&self, image: &str, size: u32) -> u32 {
         let approved = self.approved.get(image).into_iter().flatten();
         approved.map(|it| pods_of(&it.release.strategy.steps, it.furthest, size)).max().unwrap_or(0)

@@ -9,6 +9,7 @@ use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
 use crate::scenario::real::Real;
+use crate::scenario::serving::serving;
 use crate::scenario::stage::{Stage, duration};
 use crate::scenario::trace::Difference;
 
@@ -235,6 +236,10 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     if let Some(images) = &picture.images {
         let seen = stage.images(release);
         same("pods by image", serde_json::json!(images), &serde_json::json!(seen));
+    }
+    if let Some(serves) = &picture.serves {
+        let seen = serving(stage.store(), release);
+        same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {

@@ -290,6 +290,7 @@ impl Stage {
                 let pods = self.store().list(PODS, Some(NAMESPACE));
                 let pod = pods.iter().find(|pod| tag(pod) == *image);
                 let name = pod.unwrap_or_else(|| panic!("no pod runs {image}")).name().to_owned();
+                self.observer.take(RELEASE);
                 self.delete(&served("Pod"), &name).await;
             }
             Act::Delete(named) => {

@@ -101,6 +101,13 @@ macro_rules! for_every_scenario {
             a_crash_before_memory_brings_no_old_approval_back: "m16-between-two-writes.yaml",
             a_template_edited_by_hand_leaves_no_pods: "m17-edited-by-hand.yaml",
             clocks_begin_and_go_on_as_they_should: "m18-clocks.yaml",
+            a_canary_stays_dark_until_its_marker_is_merged: "s05-dark.yaml",
+            pods_of_a_proven_release_serve_by_themselves: "s31-evicted.yaml",
+            pods_are_let_in_by_batches: "p1-batches.yaml",
+            a_dark_canary_is_taken_back: "p2-reverted.yaml",
+            a_withdrawn_marker_takes_nobody_out: "p3-withdrawn.yaml",
+            a_first_release_by_steps_serves_by_approval: "p4-first.yaml",
+            a_gated_release_is_not_left_behind: "p5-orphaned.yaml",
         }
     };
 }
