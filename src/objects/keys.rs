@@ -61,13 +61,15 @@ pub const STEP_REACHED: &str = "triton.io/step-reached";
 pub const REVISION: &str = "triton.io/revision";
 /// Memory: the step up to which pods may serve, or `all`.
 pub const SERVED: &str = "triton.io/served";
+/// Memory: that the pods of the entered step were up, and waited to serve.
+pub const STEP_UP: &str = "triton.io/step-up";
 /// Memory: the failed try, as `TEMPLATE ATTEMPT`.
 pub const FAILED: &str = "triton.io/failed";
 /// Memory: the proven stack, newest last, as JSON.
 pub const PROVEN: &str = "triton.io/proven";
 
 /// The annotations that are memory: written by us alone, never taken from Git.
-pub const MEMORY: [&str; 12] = [
+pub const MEMORY: [&str; 13] = [
     UID,
     DIGEST,
     TEMPLATE,
@@ -78,6 +80,7 @@ pub const MEMORY: [&str; 12] = [
     STEP_REACHED,
     REVISION,
     SERVED,
+    STEP_UP,
     FAILED,
     PROVEN,
 ];

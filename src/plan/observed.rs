@@ -16,12 +16,13 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }
-    if says_everything(facts) && serving::note(facts, &mut facts.memory.clone()).is_none() {
+    if says_everything(facts) && !serving::has_news(facts) {
         return None;
     }
     let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };
     let mut message = String::new();
-    if let Some(told) = serving::note(facts, &mut memory) {
+    let told = serving::note(facts, &mut memory).or_else(|| serving::note_up(facts, &mut memory));
+    if let Some(told) = told {
         return Some(facts.note('f', Decision::Note, memory, told));
     }
     if facts.live.is_fresh() {

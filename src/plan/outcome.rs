@@ -94,6 +94,7 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         step_reached: None,
         revision: None,
         served: 0,
+        up: false,
         failed: None,
         proven: Vec::new(),
     }

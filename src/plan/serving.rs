@@ -69,6 +69,41 @@ pub fn note(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
     Some(format!("{id} lets the pods of step {served} serve{}", by.unwrap_or_default()))
 }
 
+/// Memory with whether the pods of the entered step are up and wait to serve; and the sentence that tells it, where it
+/// changed. From then on the step is not late; once they are fewer again, its clock begins anew.
+pub fn note_up(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
+    let asked = facts.step_pods();
+    if facts.is_proven()
+        || !facts.live.gated
+        || facts.live.drift.template
+        || !facts.live.is_fresh()
+        || asked == 0
+    {
+        return None;
+    }
+    let up = facts.entered_pods()?.filter(|pod| pod.up).count() >= asked as usize;
+    let waits = facts.memory.step_reached.is_none() && facts.memory.served < facts.memory.step;
+    if up == facts.memory.up || (up && !waits) {
+        return None;
+    }
+    memory.up = up;
+    let (id, step, last) = (facts.id, facts.memory.step, facts.last_step());
+    if up {
+        return Some(format!("{id} has the pods of step {step} of {last} up"));
+    }
+    if facts.memory.step_reached.is_none() {
+        memory.step_entered = facts.now();
+    }
+    Some(format!("{id} has the pods of step {step} of {last} up no more"))
+}
+
+/// Whether memory is to say something else of who serves.
+#[must_use]
+pub fn has_news(facts: &Facts<'_>) -> bool {
+    let mut memory = facts.memory.clone();
+    note(facts, &mut memory).or_else(|| note_up(facts, &mut memory)).is_some()
+}
+
 /// Pods that may serve of an entered release that is not proven.
 fn allowed(facts: &Facts<'_>) -> u32 {
     let memory = facts.memory;

@@ -187,6 +187,7 @@ fn repaired_memory(facts: &Facts<'_>, step: u32, shape: Shape) -> Memory {
     if facts.live.drift.template || step != facts.memory.step {
         memory.step_entered = facts.now();
         memory.step_reached = None;
+        memory.up = false;
     }
     // Leaving zero restarts the clock: there were no pods that could have been late.
     if facts.live.replicas == 0 && shape.size > 0 {
@@ -326,7 +327,8 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         return Outcome::hold('k', vec![hold]);
     }
     let proven = stood(facts);
-    let memory = Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, proven, ..memory };
+    let memory =
+        Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
     facts.enter('k', release, 1, memory, entering(facts, release, 1))
 }
 
@@ -421,7 +423,8 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if let Some(hold) = crowded(facts, release, next) {
         return Outcome::hold('o', vec![hold]);
     }
-    let memory = Memory { step: next, step_entered: facts.now(), step_reached: None, ..memory.clone() };
+    let memory =
+        Memory { step: next, step_entered: facts.now(), step_reached: None, up: false, ..memory.clone() };
     facts.enter('q', release, next, memory, entering(facts, release, next))
 }
 

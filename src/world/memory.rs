@@ -79,6 +79,9 @@ pub struct Memory {
     /// The step up to which Git has let pods serve, of a release where that takes approvals; [`Memory::ALL`] where it came
     /// with its CloneSet, all at once.
     pub served: u32,
+    /// Whether the pods of the entered step were all up, of a release where they wait to serve: from then on its deadline
+    /// does not count, until they are not.
+    pub up: bool,
     /// The last try that failed.
     pub failed: Option<Try>,
     /// The proven stack, newest last.
@@ -128,6 +131,9 @@ impl Memory {
             Self::ALL => drop(put(keys::SERVED, ALL.to_owned())),
             step => drop(put(keys::SERVED, step.to_string())),
         }
+        if self.up {
+            put(keys::STEP_UP, true.to_string());
+        }
         if let Some(failed) = &self.failed {
             put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
         }
@@ -174,10 +180,15 @@ impl Memory {
             step_reached: reached,
             revision: get(keys::REVISION).map(str::to_owned),
             served,
+            up: maybe_up(get(keys::STEP_UP))?,
             failed,
             proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
         })
     }
+}
+
+fn maybe_up(text: Option<&str>) -> Option<bool> {
+    text.map_or(Some(false), |text| text.parse().ok())
 }
 
 #[cfg(test)]
@@ -198,6 +209,7 @@ mod tests {
             step_reached: Some(Reached { at: "2026-01-02T03:05:05Z".parse().unwrap(), pods: 5 }),
             revision: Some("checkout-abc".to_owned()),
             served: 2,
+            up: true,
             failed: Some(Try { template, attempt: 2 }),
             proven: vec![Proof {
                 template,
@@ -218,6 +230,7 @@ mod tests {
             step_reached: None,
             revision: None,
             served: 0,
+            up: false,
             failed: None,
             proven: vec![],
             ..full

@@ -145,6 +145,7 @@ pub fn complete(release: &Release) -> Memory {
         step_reached: Some(Reached { at: ago(8_000), pods: 10 }),
         revision: Some(format!("checkout-{}", release.version)),
         served: 0,
+        up: false,
         failed: None,
         proven: vec![proof(release)],
     }
