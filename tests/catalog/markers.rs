@@ -65,7 +65,7 @@ fn a_marker_for_another_digest_step_or_release_is_told_why_it_does_not_count() {
             "2.near ignored: it names another digest than the one that Git has now",
             "2.short ignored: its directory is not a digest of 32 hexadecimal digits: fewer can be forged",
             "4.beyond ignored: the release has steps 1 to 3",
-            "two.x ignored: `two` is neither a step, from 1, nor `skip`",
+            "two.x ignored: `two` is neither a step, from 1, nor `serve-` and a step, nor `skip`",
         ]
     );
     shop.repo.put(FILE, &checkout("2"));

@@ -34,6 +34,10 @@ enum Use {
     Adopted,
     /// Another process, and another version.
     Restart,
+    /// Another process.
+    OnlyRestart,
+    /// The pod is evicted: the next one is to be let in.
+    Evicted,
     /// Another process, where there has never been one.
     FirstStart,
 }
@@ -49,6 +53,8 @@ fn used(right: &Right) -> (Use, bool) {
         ("releases", verb) => (if verb == "patch" { Use::Change } else { kind_of(verb) }, false),
         ("clonesets", "patch") => (Use::Version, true),
         ("clonesets", "get") => (Use::Adopted, true),
+        ("pods/status", _) => (Use::Evicted, true),
+        ("pods", _) => (Use::OnlyRestart, true),
         (_, verb) => (kind_of(verb), true),
     }
 }
@@ -93,17 +99,22 @@ fn companion(resource: &str, namespace: &str, name: &str, text: &str) -> Option<
     Some(json!({"apiVersion": version, "kind": kind, "metadata": metadata, key: body}))
 }
 
-/// A release of one pod.
-fn release(namespace: &str, name: &str, version: &str, text: &str) -> [Value; 2] {
+/// A release of one pod, which serves by approval where it is `gated`.
+fn release(namespace: &str, name: &str, version: &str, text: &str, gated: bool) -> [Value; 2] {
     let metadata = json!({"namespace": namespace, "name": name});
     let labels = json!({"app": name});
     let containers = json!([{"name": "app", "image": format!("example/app:{version}")}]);
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
-    let strategy = json!({"deadline": text});
+    let mut strategy = json!({"deadline": text});
+    let mut update = json!({"maxUnavailable": "20%"});
+    if gated {
+        strategy["steps"] = json!([{"replicas": "100%", "serve": "approval"}]);
+        update["type"] = json!("ReCreate");
+    }
     [
         json!({"apiVersion": "triton.io/v1", "kind": "Release", "metadata": metadata, "spec": {"strategy": strategy}}),
         json!({"apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "metadata": metadata,
-            "spec": {"selector": {"matchLabels": labels}, "template": template}}),
+            "spec": {"selector": {"matchLabels": labels}, "template": template, "updateStrategy": update}}),
     ]
 }
 
@@ -174,7 +185,8 @@ impl Case<'_> {
         let (namespace, resource) = (&self.name, self.right.resource.as_str());
         let one = |name: &str, text: &str| companion(resource, namespace, name, text);
         let minutes = if text == "changed" { "9m" } else { "10m" };
-        let mut app: Vec<Value> = release(namespace, "app", version, minutes).into();
+        let mut app: Vec<Value> =
+            release(namespace, "app", version, minutes, resource.starts_with("pods")).into();
         if !less {
             app.extend(one("app", text));
         }
@@ -184,10 +196,10 @@ impl Case<'_> {
         let is_companion = one("app", text).is_some();
         let mut files = vec![("releases/app.yaml", file(app))];
         if is_companion || !less {
-            files.push(("releases/other.yaml", file(release(namespace, "other", "A", "10m"))));
+            files.push(("releases/other.yaml", file(release(namespace, "other", "A", "10m", false))));
         }
         if more && !is_companion {
-            let mut more = release(namespace, "more", "A", "10m");
+            let mut more = release(namespace, "more", "A", "10m", false);
             more[0]["metadata"]["annotations"] = json!({"triton.io/adopt": "true"});
             files.push(("releases/more.yaml", file(more)));
         }
@@ -271,7 +283,8 @@ impl Case<'_> {
         let before = self.pods();
         // A daemon that may not renew its lease ends by itself.
         let ends = (self.right.resource.as_str(), self.right.verb.as_str()) == ("leases", "patch");
-        if matches!(how, Use::Restart | Use::FirstStart) && !ends {
+        let starts = matches!(how, Use::Restart | Use::OnlyRestart | Use::FirstStart);
+        if starts && !ends {
             daemon.kill();
         }
         self.give(Some(&self.right));
@@ -280,7 +293,7 @@ impl Case<'_> {
             assert_ne!(daemon.wait(), Some(0), "{}", self.name);
         }
         let version = self.provoke(how);
-        if matches!(how, Use::Restart | Use::FirstStart) {
+        if starts {
             daemon = self.start();
         }
         let Right { group, resource, verb } = &self.right;
@@ -293,7 +306,7 @@ impl Case<'_> {
             daemon.until(|line| line["message"].as_str()?.contains(&rule).then_some(()));
         }
         // Records and Events are told after the fact: what Git permits goes on without them.
-        if !["events", "releases/status"].contains(&resource.as_str())
+        if !["events", "releases/status", "pods/status"].contains(&resource.as_str())
             && (resource, verb.as_str()) != (&"releases".to_owned(), "patch")
         {
             assert_eq!(self.pods(), before, "{}: pods have moved", self.name);
@@ -337,9 +350,15 @@ impl Case<'_> {
             Use::Version | Use::Restart => self.commit("B", "first", false, false),
             Use::Change => self.commit("B", "changed", false, false),
             Use::More => self.commit(self.next(how), "first", true, false),
+            Use::OnlyRestart => {}
+            Use::Evicted => {
+                let namespace = ["--namespace", &self.name];
+                let pods = ["delete", "pods", "--selector", "app=app", "--wait=false"];
+                self.plane.kubectl(&[&pods[..], &namespace[..]].concat());
+            }
             Use::Less => self.commit("A", "first", false, true),
             Use::Adopted => {
-                let [_, made] = release(&self.name, "more", "A", "10m");
+                let [_, made] = release(&self.name, "more", "A", "10m", false);
                 self.plane.kubectl_reading(&["apply", "-f", "-"], &made.to_string());
                 self.commit("A", "first", true, false);
             }
@@ -360,7 +379,13 @@ impl Case<'_> {
     /// The version that `app` has then: one whose way is barred, where the right bars the way of its pods.
     fn next(&self, how: Use) -> &'static str {
         let alone = how == Use::More && companion(&self.right.resource, "", "", "").is_none();
-        if alone || matches!(how, Use::Less | Use::Unlabelled | Use::Adopted) { "A" } else { "B" }
+        if alone
+            || matches!(how, Use::Less | Use::Unlabelled | Use::Adopted | Use::OnlyRestart | Use::Evicted)
+        {
+            "A"
+        } else {
+            "B"
+        }
     }
 }
 

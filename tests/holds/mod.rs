@@ -4,6 +4,7 @@
 mod beside;
 mod planner;
 mod taken;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -150,6 +151,7 @@ fn every_hold_reads_as_it_always_did() {
 /// Sentences stand in this file; in the others only inside of these functions.
 const SENTENCES: &[(&str, Option<&str>)] = &[
     ("plan/holds.rs", None),
+    ("plan/dark.rs", None),
     ("plan/adopt.rs", Some("adopt")),
     ("plan/handover.rs", Some("hand_over")),
     ("plan/start.rs", Some("namespace_forbidden")),
@@ -212,6 +214,7 @@ fn nobody_else_makes_holds() {
             "controller/rivals.rs",
             "controller/unseen.rs",
             "guard/rule.rs",
+            "plan/dark.rs",
             "plan/holds.rs"
         ]
     );

@@ -15,6 +15,7 @@ use triton::world::{
 
 use crate::holds::Told;
 use crate::holds::taken::taken;
+use crate::holds::waiting::stories as waiting_pods;
 use crate::support::world::{
     ago, at_step, commit, complete, edit, edit_intent, edit_live, id, intent, key, live, marker, release,
     world,
@@ -39,6 +40,7 @@ pub fn told() -> Vec<Told> {
         surplus(),
         failures(),
         removals(),
+        waiting_pods(),
     ];
     let (mut told, mut silent) = (Vec::new(), Vec::new());
     for (story, world) in stories.into_iter().flatten() {

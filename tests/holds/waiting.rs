@@ -1,0 +1,89 @@
+//! Worlds in which pods are up and do not serve.
+
+use std::sync::Arc;
+
+use triton::model::{ResourceVersion, Uid};
+use triton::spec::{Release, Serve};
+use triton::world::{Desired, Freeze, Memory, Permit, PodLive, Removal, World};
+
+use crate::holds::planner::{Story, a, with};
+use crate::support::world::{
+    at_step, commit, complete, edit, edit_intent, edit_live, intent, live, marker, release, world,
+};
+
+/// Release B, whose first step has its pods wait.
+fn b(batch: Option<&str>) -> Release {
+    let mut release = release("2.4.1");
+    release.strategy.steps[0].serve = Serve::Approval { batch: batch.map(|it| it.parse().unwrap()) };
+    release
+}
+
+/// A pod of B that is up.
+fn pod(number: u32, serves: bool) -> PodLive {
+    PodLive {
+        name: format!("checkout-{number}").parse().unwrap(),
+        uid: Uid::new(format!("pod-{number}")),
+        version: ResourceVersion::new("90"),
+        owner: Uid::new("uid-1"),
+        revision: "checkout-2.4.1".to_owned(),
+        up: true,
+        serves,
+        ready: false,
+        ending: false,
+        ip: Some(format!("10.0.0.{number}")),
+    }
+}
+
+/// Step 1 is entered, and so many pods of it are up.
+fn up(batch: Option<&str>, pods: u32, serving: u32) -> World {
+    let b = b(batch);
+    let memory = Memory { revision: Some("checkout-2.4.1".to_owned()), ..at_step(&b, &a(), 1, None) };
+    let mut world = world(intent(&b), Some(live(&b, Some(memory), "99%", 1)), &[&a(), &b]);
+    edit_live(&mut world, |live| live.status.updated_available = 0);
+    edit(&mut world, |case| case.pods = Some((1..=pods).map(|it| pod(it, it <= serving)).collect()));
+    world
+}
+
+/// What is said of them.
+pub fn stories() -> Vec<Story> {
+    let given = |world: &mut World| {
+        edit_intent(world, |intent| intent.markers.push(marker(&b(None), Permit::Serve(1), "Bob")));
+    };
+    let batch = with(up(Some("1"), 3, 1), |world| {
+        edit_intent(world, |it| it.markers.push(marker(&b(Some("1")), Permit::Serve(1), "Bob")));
+        edit_live(world, |live| live.memory.as_mut().unwrap().served = 1);
+    });
+    let frozen = with(up(None, 1, 0), |world| {
+        given(world);
+        let (path, reason) = ("freeze.yaml".to_owned(), "holidays".to_owned());
+        edit_intent(world, |it| it.freezes.push(Arc::new(Freeze { path, reason, until: None })));
+    });
+    let unlisted = with(up(None, 1, 0), |world| edit(world, |case| case.pods = None));
+    let crowded =
+        with(world(intent(&a()), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]), |world| {
+            let mut b = b(None);
+            b.strategy.steps[0].replicas = "40%".parse().unwrap();
+            edit(world, |case| {
+                case.desired = Desired::Release(Arc::new(intent(&b)));
+                case.pods = Some(Arc::from([]));
+            });
+        });
+    let orphaned =
+        with(world(intent(&a()), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]), |world| {
+            let stays = Release { orphan: true, ..a() };
+            edit(world, |case| {
+                case.desired = Desired::Gone(Removal { commit: commit(3), approved: false });
+                case.documents.insert(stays.digest, Arc::new(stays));
+            });
+            edit_live(world, |live| live.gated = true);
+        });
+    vec![
+        ("a pod that waits to serve", up(None, 1, 0)),
+        ("pods that wait to serve", up(None, 5, 0)),
+        ("pods that wait for those before them", batch),
+        ("a pod that waits for a freeze to end", frozen),
+        ("pods that were not listed", unlisted),
+        ("more pods that would wait than may be unavailable", crowded),
+        ("removed, with pods that nobody would let in", orphaned),
+    ]
+}
