@@ -2,7 +2,8 @@
 
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
-use crate::plan::permit::permitted;
+use crate::objects::keys;
+use crate::plan::permit::{is_dark, may_serve, permitted};
 use crate::spec::{Exchange, Release};
 use crate::world::{Decision, Intent, Marker, Permit};
 
@@ -106,6 +107,31 @@ impl<'a> Change<'a> {
         if !(waits && self.refused().is_some()) {
             self.say(format!("Its pods are {}.", exchanged(&exchange)));
         }
+        self.gate();
+    }
+
+    /// Whether pods get or lose the readiness gate of `serve: approval`, and what it means for those of the next step.
+    fn gate(&mut self) {
+        let (before, after) = (self.old.release.strategy.is_gated(), self.release().strategy.is_gated());
+        let id = self.id;
+        if after && !before {
+            self.say(format!(
+                "Its template gets the readiness gate {}: a pod serves once Triton lets it in.",
+                keys::SERVE
+            ));
+        } else if before && !after {
+            self.say(format!(
+                "Its template loses the readiness gate {}: pods serve by themselves.",
+                keys::SERVE
+            ));
+        }
+        let dark = is_dark(self.new, self.light.policy, self.next());
+        if after && dark {
+            self.say(format!(
+                "The new pods of step {} come up and do not serve: triton approve {id} --serve lets them.",
+                self.next()
+            ));
+        }
     }
 
     /// Whether the daemon would take every pod to this template, because it is proven.
@@ -185,6 +211,16 @@ impl<'a> Change<'a> {
         if after.skip && !before.skip {
             self.say(format!(
                 "Merging this opens approvals, soak and freezes for {id} {version}; pods must still be healthy."
+            ));
+        }
+        let serve = |intent: &Intent| may_serve(intent, self.light.policy);
+        let (was, is) = (serve(self.old), serve(self.new));
+        if is > was {
+            self.say(format!("Merging this lets the pods of step {is} of {id} {version} serve."));
+        } else if is < was {
+            self.say(format!(
+                "Merging this lets no more pods of step {} of {id} {version} serve: none is taken out.",
+                is + 1
             ));
         }
         let given = |intent: &Intent| {

@@ -5,3 +5,4 @@ mod pods;
 mod objects;
 mod claims;
 mod agreement;
+mod serving;
