@@ -23,6 +23,8 @@ use crate::objects::record::{Phase, View};
 const RELEASE: &str = "shop/checkout";
 /// Its file.
 const FILE: &str = "releases/shop/checkout.yaml";
+/// The release whose canary serves by approval, and its file.
+const SEARCH: (&str, &str) = ("shop/search", "releases/shop/search.yaml");
 /// Pods that it has.
 const SIZE: u32 = 10;
 /// Releases in the example.
@@ -41,6 +43,8 @@ struct Sight {
     record: Option<Record>,
     /// Its pods by the tag of their image.
     pods: BTreeMap<String, u32>,
+    /// Those that get traffic.
+    ready: BTreeMap<String, u32>,
 }
 
 impl Sight {
@@ -50,6 +54,10 @@ impl Sight {
 
     fn on(&self, version: &str) -> u32 {
         self.pods.get(version).copied().unwrap_or(0)
+    }
+
+    fn serve(&self, version: &str) -> u32 {
+        self.ready.get(version).copied().unwrap_or(0)
     }
 
     /// Whether all pods run `version` and nothing else is there.
@@ -68,10 +76,16 @@ impl Sight {
 /// At the first thing that did not happen, or happened and must not.
 pub async fn play(clone: &LocalClone, records: &Records, printer: &Printer) -> Result<()> {
     let started = Instant::now();
-    let teller = Teller { clone, records, printer, id: RELEASE.parse().context("the release of the story")? };
+    let teller = |release: &str, file| -> Result<Teller<'_>> {
+        let id = release.parse().context("the release of the story")?;
+        Ok(Teller { clone, records, printer, id, file })
+    };
+    let search = teller(SEARCH.0, SEARCH.1)?;
+    let teller = teller(RELEASE, FILE)?;
     teller.first_release().await?;
     let shipped = teller.canary().await?;
     teller.approval().await?;
+    search.dark().await?;
     teller.bad_version().await?;
     teller.revert(&shipped).await?;
     printer.say(format!("\nAll of it happened, in {}s.", started.elapsed().as_secs()))?;
@@ -83,6 +97,8 @@ struct Teller<'a> {
     records: &'a Records,
     printer: &'a Printer,
     id: ReleaseId,
+    /// Its file.
+    file: &'a str,
 }
 
 impl Teller<'_> {
@@ -149,6 +165,30 @@ impl Teller<'_> {
         Ok(())
     }
 
+    async fn dark(&self) -> Result<()> {
+        self.chapter("Another release: its new pod comes up, and serves nobody before somebody lets it.")?;
+        let shipped = self.ship("7.1.3", "7.1.4")?;
+        let sight = self
+            .until("one pod runs 7.1.4, is up, and gets no traffic", Some(("7.1.4", 1)), |sight| {
+                sight.on("7.1.4") == 1 && sight.waits_for(Gate::Serve) && sight.serve("7.1.4") == 0
+            })
+            .await?;
+        self.detail(sight).await?;
+        self.printer.say(format!("  $ triton approve {} --serve", self.id))?;
+        let args = ApproveArgs { serve: true, ..ApproveArgs::of(self.id.clone(), self.clone.top()) };
+        approve::run(&args, &self.printer.indented("    "))?;
+        self.until("it serves, and no other pod has moved", Some(("7.1.4", 1)), |sight| {
+            sight.serve("7.1.4") == 1 && !sight.waits_for(Gate::Serve)
+        })
+        .await?;
+        self.git(&["revert", "--no-edit", &shipped])?;
+        self.until("every pod is back on 7.1.3", None, |sight| {
+            sight.on("7.1.4") == 0 && sight.view().phase == Phase::Healthy
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn bad_version(&self) -> Result<()> {
         self.chapter("A bad version: it stops at its first step, and goes back by itself.")?;
         self.ship("2.4.1", "2.4.2-bad")?;
@@ -196,11 +236,11 @@ impl Teller<'_> {
 
     /// Changes the image and commits; gives the commit.
     fn ship(&self, from: &str, to: &str) -> Result<String> {
-        let path = self.clone.top().join(FILE);
+        let (path, file, name) = (self.clone.top().join(self.file), self.file, &self.id.name);
         let text = std::fs::read_to_string(&path)?;
-        let (from, to) = (format!("checkout:{from}"), format!("checkout:{to}"));
-        ensure!(text.contains(&from), "{FILE} has no {from}");
-        self.printer.say(format!("  $ sed -i 's/{from}/{to}/' {FILE}"))?;
+        let (from, to) = (format!("{name}:{from}"), format!("{name}:{to}"));
+        ensure!(text.contains(&from), "{file} has no {from}");
+        self.printer.say(format!("  $ sed -i 's/{from}/{to}/' {file}"))?;
         std::fs::write(&path, text.replace(&from, &to))?;
         self.git(&["commit", "-a", "-m", &to.replace(':', " ")])?;
         Ok(self.clone.head()?.short())
@@ -226,7 +266,7 @@ impl Teller<'_> {
     }
 
     async fn detail(&self, sight: Sight) -> Result<()> {
-        self.printer.say(format!("  $ triton status {RELEASE}"))?;
+        self.printer.say(format!("  $ triton status {}", self.id))?;
         let rows = status::rows(self.records, sight.record.into_iter().collect()).await;
         rows.iter()
             .try_for_each(|row| self.screen(&render::detail(row, Timestamp::now(), self.printer.paint)))
@@ -283,13 +323,14 @@ impl Teller<'_> {
         let client = self.records.client().clone();
         let api: Api<DynamicObject> = Api::namespaced_with(client, self.id.namespace.as_str(), &kind);
         let mine = ListParams::default().labels(&format!("app={}", self.id.name));
-        let mut pods = BTreeMap::new();
+        let (mut pods, mut ready) = (BTreeMap::new(), BTreeMap::new());
         for pod in api.list(&mine).await.context("the pods")?.items {
             if pod.metadata.deletion_timestamp.is_none() {
                 *pods.entry(tag(&pod)).or_insert(0) += 1;
+                *ready.entry(tag(&pod)).or_insert(0) += u32::from(is_ready(&pod));
             }
         }
-        Ok(Sight { record, pods })
+        Ok(Sight { record, pods, ready })
     }
 }
 
@@ -298,6 +339,13 @@ fn check_most(sight: &Sight, most: Option<(&str, u32)>) -> Result<()> {
     let found = sight.on(version);
     ensure!(found <= most, "{found} pods run {version}; Git permits {most}");
     Ok(())
+}
+
+/// Whether a pod gets traffic: all its gates are open.
+fn is_ready(pod: &DynamicObject) -> bool {
+    let conditions = pod.data.pointer("/status/conditions").and_then(serde_json::Value::as_array);
+    let mut ready = conditions.into_iter().flatten().filter(|it| it["type"] == "Ready");
+    ready.any(|it| it["status"] == "True")
 }
 
 /// The tag of a pod's first image.

@@ -121,10 +121,12 @@ fn is_entered(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
 /// Whether the pod is of the proven revision: the entered one, else the one that new pods below the partition are of.
 fn is_free(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
     let Some(entered) = entered(live, memory) else { return false };
-    if memory.entered_is_proven() {
-        return pod.is_of(entered);
-    }
     let status = &live.status;
-    let old = live.is_fresh() && status.current_revision != status.update_revision;
+    if memory.entered_is_proven() {
+        let stands = live.is_fresh() && !live.drift.template && pod.is_of(&status.update_revision);
+        return stands || pod.is_of(entered);
+    }
+    // A status of an earlier spec is one of the same template, once memory knows the revision that it became.
+    let old = status.current_revision != status.update_revision;
     old && !pod.is_of(entered) && pod.is_of(&status.current_revision)
 }

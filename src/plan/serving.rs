@@ -136,13 +136,15 @@ impl Facts<'_> {
     /// The revision whose pods serve by themselves, where it is known: that of the proven template.
     fn free_revision(&self) -> Option<&str> {
         let entered = self.entered_revision()?;
+        let status = &self.live.status;
         if self.is_proven() {
-            return Some(entered);
+            // One that Kruise has encoded anew is not yet in memory.
+            let stands = self.live.is_fresh() && !self.live.drift.template;
+            return Some(if stands { &status.update_revision } else { entered });
         }
         // New pods below the partition are of it (Kruise, `sync/cloneset_scale.go`).
-        let current = self.live.status.current_revision.as_str();
-        (self.live.is_fresh() && current != self.live.status.update_revision && current != entered)
-            .then_some(current)
+        let current = status.current_revision.as_str();
+        (current != status.update_revision && current != entered).then_some(current)
     }
 
     /// The pods with our gate that this CloneSet has; `None` where they were not listed.
