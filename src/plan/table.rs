@@ -136,7 +136,7 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     let same =
         steps::same_partition(live.partition, shape.partition) && live.replicas == shape.size && !live.paused;
     let remembered = live.memory.as_ref() == Some(facts.memory) && step == facts.memory.step;
-    if same && remembered && live.drift.changes.is_empty() && !live.drift.template {
+    if same && remembered && facts.changes().next().is_none() && !live.drift.template {
         return None;
     }
     let memory = repaired_memory(facts, step, shape);
@@ -200,7 +200,7 @@ fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool) -> String {
     let by = |manager: &Option<String>| {
         manager.as_ref().map_or_else(String::new, |manager| format!(" (by {manager})"))
     };
-    for change in live.drift.changes.iter() {
+    for change in facts.changes() {
         what.push(format!("{}{}", change.path, by(&change.manager)));
     }
     if live.replicas != shape.size {
