@@ -12,6 +12,7 @@ use crate::spec::{Exchange, Initial, Release};
 use crate::world::{Case, Desired, Freeze, Intent, Live, Memory, Policy, Proof, Try, World};
 
 /// What HEAD says of a release, if HEAD can be followed.
+#[derive(Clone)]
 pub struct Head<'a> {
     /// As read.
     pub intent: &'a Intent,
@@ -82,6 +83,13 @@ impl<'a> Facts<'a> {
         let memory = case.memory()?;
         let head = Head::of(world, case);
         Some(Self { id, world, case, head, live, memory, entered: case.entered() })
+    }
+
+    /// The same release, as if this were its memory.
+    #[must_use]
+    pub fn remembering<'b>(&'b self, memory: &'b Memory) -> Facts<'b> {
+        let Self { id, world, case, head, live, memory: _, entered } = self;
+        Facts { id, world, case, head: head.clone(), live, memory, entered: *entered }
     }
 
     /// The present moment.

@@ -24,6 +24,8 @@ pub struct Outcome {
     pub decision: Decision,
     /// One sentence; empty where nothing moves.
     pub message: String,
+    /// What the write of row f would have said, where it goes into this one.
+    pub noted: Option<Box<Outcome>>,
     /// In order.
     pub writes: Vec<Write>,
     /// A write to be tried by a dry-run.
@@ -53,6 +55,7 @@ impl Outcome {
             row,
             decision,
             message,
+            noted: None,
             writes,
             rehearsal: None,
             memory: None,

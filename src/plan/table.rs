@@ -17,7 +17,26 @@ use crate::world::{Decision, Memory, Proof, Try};
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Outcome {
-    tended(facts, for_pods(facts))
+    let outcome = tended(facts, for_pods(facts));
+    match onward(facts, &outcome) {
+        Some(next) => Outcome { noted: Some(Box::new(Outcome { writes: Vec::new(), ..outcome })), ..next },
+        None => outcome,
+    }
+}
+
+/// Where row f sees that the step is reached: what the rows after it decide with that in memory, as far as it can be
+/// had in one write. The next step is entered or the release is complete, and nothing is to be repaired before, no
+/// companion either. It is one step all the same, and no crash comes between the two.
+fn onward(facts: &Facts<'_>, noted: &Outcome) -> Option<Outcome> {
+    let memory = noted.memory.as_ref().filter(|_| noted.row == 'f')?;
+    let arrived = facts.memory.step_reached.is_none() && memory.step_reached.is_some();
+    if !arrived || repaired(facts).is_some() || failed(facts).is_some() {
+        return None;
+    }
+    let seen = facts.remembering(memory);
+    let head = seen.head.as_ref().filter(|it| it.fresh && it.release().digest == memory.digest)?;
+    let next = tended(&seen, forward(&seen, head));
+    matches!(next.decision, Decision::Enter(_) | Decision::Complete).then_some(next)
 }
 
 /// What is decided for the pods; companions are tended beside it.
