@@ -296,6 +296,7 @@ pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> P
         decision,
         row,
         message,
+        noted: None,
         writes,
         serving: vec![],
         rehearsal: None,
