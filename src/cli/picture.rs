@@ -45,13 +45,12 @@ impl Picture {
             }
             if cache.has_gated() {
                 cache.want_pods();
-                while !cache.has_pods() {
-                    if let Some(error) = stopped(&cache) {
-                        return Some(error);
-                    }
+                // Whoever may not see pods sees the rest.
+                while !cache.has_pods() && stopped(&cache).is_none() {
                     cache.changed().await;
                 }
-            } else {
+            }
+            if !cache.has_pods() {
                 cache.without_pods();
             }
             None

@@ -272,10 +272,8 @@ fn fails_now(facts: &Facts<'_>) -> Option<Outcome> {
         return None;
     }
     let asked = facts.step_pods();
-    if facts.pods_wait_to_serve() {
-        return None;
-    }
-    if facts.has_failed(entered) || !live.is_fresh() || status.updated_available >= asked {
+    let is_there = status.updated_available >= asked || facts.pods_wait_to_serve();
+    if facts.has_failed(entered) || !live.is_fresh() || is_there {
         return None;
     }
     let why = format!(
@@ -439,9 +437,6 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         return completed(facts, episode);
     }
     let release = head.release();
-    if let Some(hold) = crowded(facts, release, next) {
-        return Outcome::hold('o', vec![hold]);
-    }
     let memory =
         Memory { step: next, step_entered: facts.now(), step_reached: None, up: false, ..memory.clone() };
     facts.enter('q', release, next, memory, entering(facts, release, next))
@@ -463,6 +458,7 @@ fn gates(facts: &Facts<'_>, head: &Head<'_>, next: u32) -> (Vec<Hold>, Option<Ti
         closed.extend(holds::closed(facts.id, head));
         wake = [wake, head.freeze.and_then(|freeze| freeze.until)].into_iter().flatten().min();
     }
+    closed.extend(crowded(facts, head.release(), next));
     if next > head.permitted.furthest {
         let since = facts.memory.step_reached.map(|reached| reached.at);
         closed.extend(holds::not_permitted(facts.id, head, next, facts.wanted_size(), since));
