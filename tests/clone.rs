@@ -215,6 +215,29 @@ fn a_push_that_is_refused_leaves_the_commit_and_says_how_to_go_on() {
 }
 
 #[test]
+fn pods_that_wait_to_serve_are_let_in_by_one_commit_for_the_lowest_step_that_waits() {
+    let repo = example();
+    let serve = |name: &str| {
+        let args = ApproveArgs::of(format!("shop/{name}").parse().unwrap(), repo.path());
+        ApproveArgs { serve: true, ..args }
+    };
+    approve(&serve("search")).unwrap();
+    assert_eq!(changed(&repo), ["A approvals/shop/search/DIGEST/serve-1.WORD.yaml"]);
+    let said = repo.git(&["log", "-1", "--format=%s"]);
+    assert!(said.starts_with("Let the pods of step 1 of shop/search 7.1.3 ("), "{said}");
+    let again = approve(&serve("search")).unwrap_err();
+    assert_eq!(again, "shop/search 7.1.3 has every approval to serve that its steps ask for");
+    let beyond = |step| approve(&ApproveArgs { step: Some(step), ..serve("search") }).unwrap_err();
+    assert_eq!(
+        beyond(2),
+        "pods of step 2 of shop/search serve by themselves: it does not say `serve: approval`"
+    );
+    assert_eq!(beyond(9), "shop/search has steps 1 to 3, no step 9");
+    let none = approve(&serve("checkout")).unwrap_err();
+    assert_eq!(none, "pods of shop/checkout serve by themselves: no step says `serve: approval`");
+}
+
+#[test]
 fn a_step_is_one_commit_that_changes_one_number() {
     let repo = example();
     let step = |name: &str, step| {

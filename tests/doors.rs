@@ -176,6 +176,36 @@ fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
 }
 
 #[test]
+fn a_pull_request_hears_which_pods_will_wait_to_serve_and_what_lets_them() {
+    let repo = example();
+    let says = |repo: &Repo, sentence: &str| {
+        let said = triton(repo, &["plan", "--base", "main"]).out;
+        assert!(said.contains(sentence), "{said}");
+    };
+    repo.git(&["switch", "--quiet", "-c", "serve"]);
+    assert_eq!(triton(&repo, &["approve", "shop/search", "--serve"]).code, Some(0));
+    says(&repo, "Merging this lets the pods of step 1 of shop/search 7.1.3 serve.");
+    repo.git(&["switch", "--quiet", "main"]);
+    repo.git(&["switch", "--quiet", "-c", "next"]);
+    edit(&repo, "releases/shop/search.yaml", "search:7.1.3", "search:7.1.4");
+    let dark =
+        "The new pods of step 1 come up and do not serve: triton approve shop/search --serve lets them.";
+    says(&repo, dark);
+    edit(&repo, "triton.yaml", "        serve: approval\n", "");
+    says(&repo, "Its template loses the readiness gate triton.io/serve: pods serve by themselves.");
+    repo.commit("without");
+    repo.git(&["branch", "--quiet", "--force", "main", "HEAD"]);
+    edit(
+        &repo,
+        "triton.yaml",
+        "by-commit:\n      steps:\n      - replicas: 1\n",
+        "by-commit:\n      steps:\n      - replicas: 1\n        serve: approval\n",
+    );
+    says(&repo, "Its template gets the readiness gate triton.io/serve: a pod serves once Triton lets it in.");
+    says(&repo, dark);
+}
+
+#[test]
 fn a_tree_by_itself_says_what_it_permits() {
     let repo = example();
     insta::assert_snapshot!(triton(&repo, &["plan"]).out, @r"

@@ -216,11 +216,13 @@ impl<'a> Change<'a> {
         let serve = |intent: &Intent| may_serve(intent, self.light.policy);
         let (was, is) = (serve(self.old), serve(self.new));
         if is > was {
-            self.say(format!("Merging this lets the pods of step {is} of {id} {version} serve."));
+            // Those after it that ask for nothing follow with it.
+            let step = was + 1;
+            self.say(format!("Merging this lets the pods of step {step} of {id} {version} serve."));
         } else if is < was {
+            let step = is + 1;
             self.say(format!(
-                "Merging this lets no more pods of step {} of {id} {version} serve: none is taken out.",
-                is + 1
+                "Merging this lets no more pods of step {step} of {id} {version} serve: none is taken out."
             ));
         }
         let given = |intent: &Intent| {
