@@ -476,7 +476,9 @@ impl Observer {
             let mut live = seen.live.clone();
             // One of nobody's is taken over by what is about to be written.
             let free = desired.get(&key).filter(|_| live.release.is_empty());
-            let written = free.or(standing.get(&key));
+            // A version of before has one content only, and may be needed again.
+            let again = desired.get(&key).filter(|_| key.kind == Kind::ConfigMap);
+            let written = free.or(standing.get(&key)).or(again);
             if let Some(written) = written {
                 live.drift = self.echoes.companion(written, id, &seen.stand, &self.policy);
             }

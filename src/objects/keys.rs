@@ -32,7 +32,11 @@ pub const ROLLBACK: &str = "triton.io/rollback";
 pub const ADOPT: &str = "triton.io/adopt";
 /// For people, on a Release in Git: `orphan` leaves the objects when the file is deleted.
 pub const ON_DELETE: &str = "triton.io/on-delete";
+/// For people, on a ConfigMap in Git: `"false"` applies it under the name that it has, for all pods at once.
+pub const VERSIONED: &str = "triton.io/versioned";
 
+/// On a ConfigMap that is applied under a name with its content's hash: the name that Git has.
+pub const VERSION_OF: &str = "triton.io/version-of";
 /// On every object of a release: which release, as `namespace/name`.
 pub const RELEASE: &str = "triton.io/release";
 /// Memory: UID of the object that it is about.

@@ -95,6 +95,10 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
     }
 }
 
+fn is_delete(write: &Write) -> bool {
+    matches!(write.action, Action::Delete { .. })
+}
+
 impl Facts<'_> {
     fn this_object(&self) -> Expect {
         Expect::Same(self.live.uid.clone(), self.live.version.clone())
@@ -213,6 +217,14 @@ impl Facts<'_> {
         };
         if !strangers.is_empty() {
             return Outcome::hold(row, strangers);
+        }
+        if before.iter().any(is_delete) {
+            before.retain(is_delete);
+            let names: Vec<String> = before.iter().map(|write| write.object.to_string()).collect();
+            let message = format!("{} makes companions again before they are read: {}", self.id, names.join(", "));
+            let mut outcome = Outcome::of(row, Decision::Repair, message);
+            outcome.writes = before;
+            return outcome;
         }
         let mut outcome = self.write(row, Decision::Enter(step), Some(release), shape, memory, message);
         // Companions of a release that is not entered are as new as its template.

@@ -1,5 +1,7 @@
 //! The table: rows b to q for a release whose CloneSet is ours; the first that applies decides.
 
+use std::mem::take;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
@@ -330,7 +332,7 @@ fn stood(facts: &Facts<'_>) -> Vec<Proof> {
     let mut proven = memory.proven.clone();
     if let Some(top) = proven.last_mut().filter(|_| facts.is_proven() && memory.step_reached.is_some()) {
         let (digest, commit, version) = (memory.digest, memory.episode, memory.version.clone());
-        *top = Proof { template: memory.template, digest, commit, version };
+        *top = Proof { template: memory.template, digest, commit, version, configs: take(&mut top.configs) };
     }
     proven
 }
@@ -460,7 +462,9 @@ fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
         proven.pop();
     }
     let version = memory.version.clone();
-    proven.push(Proof { template: memory.template, digest: memory.digest, commit: episode, version });
+    let configs = facts.entered.map(|release| release.configs()).unwrap_or_default();
+    let (template, digest) = (memory.template, memory.digest);
+    proven.push(Proof { template, digest, commit: episode, version, configs });
     // One entry always stays: without it a failed release could not be taken back.
     let depth = facts.policy().proven_depth.max(1);
     proven.drain(..proven.len().saturating_sub(depth));

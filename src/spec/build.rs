@@ -2,18 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::model::Digest;
-use crate::objects::Kind;
+use crate::model::{Digest, Name};
+use crate::objects::{Kind, keys};
 use crate::spec::canonical;
 use crate::spec::cloneset::CloneSet;
+use crate::spec::config;
 use crate::spec::document::{self, Accompanying, Document};
 use crate::spec::file::RepositoryFile;
 use crate::spec::head::{Head, Wanted};
 use crate::spec::node::{Node, Spot};
 use crate::spec::read::unnamed_cure;
-use crate::spec::release::{Body, Companion, Initial, Release};
+use crate::spec::release::{Body, Initial, Release};
 use crate::spec::report::{Report, quote};
 use crate::spec::strategy::{self, WrittenStrategy};
+use crate::spec::versioned;
 
 /// The strategy of `head`, and where the release names it. `None` where there is none to be had, which is told.
 pub fn resolve(
@@ -113,11 +115,7 @@ pub fn release(
     texts.push(canonical::json(&value));
     texts.push(cloneset.canonical.clone());
     let documents = canonical::documents(texts).into_bytes();
-    let body = |companion: &&Accompanying| {
-        let key = companion.key.clone()?;
-        Some(Companion { body: Body { key, value: companion.body.clone() } })
-    };
-    let mut bodies: Vec<Companion> = companions.iter().filter_map(body).collect();
+    let (body, template, mut bodies) = versioned::apply(cloneset, companions);
     let rank = |kind: Kind| Kind::COMPANIONS.iter().position(|it| *it == kind);
     bodies.sort_by_key(|it| (rank(it.body.key.kind), it.body.key.clone()));
     Some(Release {
@@ -130,11 +128,11 @@ pub fn release(
         adopt: head.adopt,
         orphan: head.orphan,
         digest: Digest::of(&documents),
-        template: cloneset.template,
+        template,
         documents: documents.into(),
         version: cloneset.version.clone(),
         replicas: cloneset.replicas,
-        cloneset: Body { key: cloneset.key.clone()?, value: cloneset.body.clone() },
+        cloneset: Body { key: cloneset.key.clone()?, value: body },
         companions: bodies,
     })
 }
@@ -181,6 +179,19 @@ impl Release {
         let is_cloneset = |it: &&mut Value| it["kind"] == Kind::CloneSet.api().kind;
         let cloneset = values.iter_mut().find(is_cloneset)?;
         cloneset.get_mut("spec")?.as_object_mut()?.insert("template".to_owned(), template.clone());
+        // What stands reads its ConfigMaps by the names that stand, and none that came later.
+        let stands = config::names(template);
+        let is_versioned = |it: &Value| {
+            let named = |name: &Name| it["metadata"]["name"] == *name.as_str();
+            let mut versions = self.companions.iter().filter_map(|it| it.version_of.as_ref());
+            it["kind"] == Kind::ConfigMap.api().kind && versions.any(named)
+        };
+        values.retain(|it| {
+            !is_versioned(it) || it["metadata"]["name"].as_str().is_some_and(|name| stands.contains(name))
+        });
+        for config in values.iter_mut().filter(|it| is_versioned(it)) {
+            config["metadata"]["annotations"][keys::VERSIONED] = "false".into();
+        }
         let texts = values.iter().map(canonical::json).collect();
         let documents = canonical::documents(texts).into_bytes();
         let release = Self::from_documents(&documents, Digest::of(&documents)).ok()?;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
-use crate::spec::assemble::{Assembled, Checked, Group, Subject, directory, merge};
+use crate::spec::assemble::{Assembled, Checked, Group, directory, merge};
 use crate::spec::diagnostic::Diagnostic;
+use crate::spec::subject::Subject;
 
 /// What a root says, by group. A group is named by its file, or by its folder with a slash at the end.
 #[derive(Clone, Debug, Default)]
@@ -71,15 +72,14 @@ impl Whole {
         self.settle(touched, releases)
     }
 
-    /// A group no longer names a subject. Returns the groups that still do.
+    /// A group no longer names a subject. Returns the groups that have to do with it and stay.
     fn leave(&mut self, name: &str, subject: &Subject) -> BTreeSet<String> {
         let Some(holders) = self.holders.get_mut(subject) else { return BTreeSet::new() };
         holders.remove(name);
-        let left = holders.clone();
-        if left.is_empty() {
+        if holders.is_empty() {
             self.holders.remove(subject);
         }
-        left
+        self.holders.get(&subject.partner()).cloned().unwrap_or_default()
     }
 
     /// Notes whether an object is named.
@@ -134,7 +134,7 @@ impl Whole {
             if found.contains(&name) {
                 continue;
             }
-            for holders in group.subjects().filter_map(|subject| self.holders.get(&subject)) {
+            for holders in group.subjects().filter_map(|subject| self.holders.get(&subject.partner())) {
                 waiting.extend(holders.iter().filter(|other| **other != name).cloned());
             }
             found.insert(name);

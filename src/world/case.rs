@@ -77,7 +77,8 @@ impl Case {
         })
     }
 
-    /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read.
+    /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read, and
+    /// the versioned ConfigMaps of the proven release as long as pods of it may run beside the entered one.
     #[must_use]
     pub fn standing_companions(&self) -> Vec<&Companion> {
         let entered = self.entered().into_iter().flat_map(|release| &release.companions);
@@ -86,10 +87,24 @@ impl Case {
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
         };
         let autoscalers = head.into_iter().flat_map(|release| &release.companions);
-        entered
+        let mut standing: Vec<&Companion> = entered
             .filter(|companion| !companion.is_autoscaler())
             .chain(autoscalers.filter(|companion| companion.is_autoscaler()))
-            .collect()
+            .collect();
+        for companion in self.read_beside() {
+            if !standing.iter().any(|it| it.body.key == companion.body.key) {
+                standing.push(companion);
+            }
+        }
+        standing
+    }
+
+    /// What pods of the newest proven release read while another one is entered.
+    fn read_beside(&self) -> impl Iterator<Item = &Companion> {
+        let memory = self.memory().filter(|memory| !memory.entered_is_proven());
+        let proven = memory.and_then(|memory| self.documents.get(&memory.top()?.digest));
+        let companions = proven.into_iter().flat_map(|release| &release.companions);
+        companions.filter(|companion| companion.version_of.is_some())
     }
 }
 

@@ -23,6 +23,10 @@ pub struct Proof {
     /// Image tag, for people.
     #[serde(default)]
     pub version: String,
+    /// ConfigMaps that its pods read and that must be there when they come back
+    /// ([`Release::configs`](crate::spec::Release::configs)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<String>,
 }
 
 /// A try: failure belongs to a template and an attempt.
@@ -183,6 +187,7 @@ mod tests {
                 digest: Digest::of(b"d"),
                 commit: Some(commit),
                 version: "2.4.0".into(),
+                configs: vec!["checkout-5d41402a".into()],
             }],
         }
     }

@@ -95,7 +95,7 @@ pub fn release(image: &str) -> Release {
         version: image.to_owned(),
         replicas: Some(10),
         cloneset: body(Kind::CloneSet, cloneset),
-        companions: vec![Companion { body: body(Kind::Service, service) }],
+        companions: vec![Companion { body: body(Kind::Service, service), version_of: None }],
     }
 }
 
@@ -127,7 +127,8 @@ pub fn marker(release: &Release, permits: Permit, who: &str) -> Marker {
 /// Proof of a release.
 pub fn proof(release: &Release) -> Proof {
     let (template, digest) = (release.template, release.digest);
-    Proof { template, digest, commit: Some(commit(1)), version: release.version.clone() }
+    let (version, configs) = (release.version.clone(), release.configs());
+    Proof { template, digest, commit: Some(commit(1)), version, configs }
 }
 
 /// Memory of a release that is complete, with nothing else proven.
