@@ -18,7 +18,7 @@ use crate::controller::source::Sought;
 use crate::controller::unseen::{foreign, unseen};
 use crate::model::{Digest, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
-use crate::spec::Release;
+use crate::spec::{Companion, Release};
 use crate::world::{Case, Desired, Drift, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
@@ -459,16 +459,13 @@ impl Observer {
     }
 
     fn companions(&self, id: &ReleaseId, case: &mut Case) {
-        let standing: BTreeMap<ObjectKey, _> = case
-            .standing_companions()
-            .into_iter()
-            .map(|companion| (companion.body.key.clone(), companion.body.clone()))
-            .collect();
+        let of = |it: &Companion| (it.body.key.clone(), it.body.clone());
+        let standing: BTreeMap<ObjectKey, _> = case.standing_companions().into_iter().map(of).collect();
         let mut keys = self.cache.companions_of(id);
         keys.extend(standing.keys().cloned());
         let mut desired = BTreeMap::new();
         if let Desired::Release(intent) = &case.desired {
-            desired.extend(intent.release.companions.iter().map(|it| (it.body.key.clone(), it.body.clone())));
+            desired.extend(intent.release.companions.iter().map(of));
         }
         keys.extend(desired.keys().cloned());
         for key in keys {

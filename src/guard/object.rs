@@ -177,7 +177,8 @@ fn is_read(scene: Scene<'_>, name: &str) -> bool {
 /// Whether an object of ours is a version of a ConfigMap that does not say any more what its name says: it cannot be
 /// changed, and is made again.
 fn is_made_again(scene: Scene<'_>, key: &ObjectKey) -> bool {
-    let is_version = known(scene).flat_map(|it| &it.companions).any(|it| it.body.key == *key && it.version_of.is_some());
+    let is_version =
+        known(scene).flat_map(|it| &it.companions).any(|it| it.body.key == *key && it.version_of.is_some());
     let content = |path: &str| path.starts_with("data") || path.starts_with("binaryData");
     let there = scene.case.companions.get(key).filter(|it| it.release == scene.id.to_string());
     is_version && there.is_some_and(|it| it.drift.iter().any(|it| content(&it.path)))

@@ -221,7 +221,8 @@ impl Facts<'_> {
         if before.iter().any(is_delete) {
             before.retain(is_delete);
             let names: Vec<String> = before.iter().map(|write| write.object.to_string()).collect();
-            let message = format!("{} makes companions again before they are read: {}", self.id, names.join(", "));
+            let message =
+                format!("{} makes companions again before they are read: {}", self.id, names.join(", "));
             let mut outcome = Outcome::of(row, Decision::Repair, message);
             outcome.writes = before;
             return outcome;

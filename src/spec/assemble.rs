@@ -409,7 +409,8 @@ pub fn merge<'g>(groups: impl IntoIterator<Item = &'g Group>) -> Assembled {
         match subject {
             Subject::Object(key) => drop(out.named.insert(key.clone())),
             Subject::Read(key) => {
-                let owner = claims.get(&subject.partner()).and_then(|owners| owners.first()?.release.as_ref());
+                let owner =
+                    claims.get(&subject.partner()).and_then(|owners| owners.first()?.release.as_ref());
                 these.iter().for_each(|claim| read_elsewhere(key, owner, claim, &mut out));
                 continue;
             }
@@ -450,8 +451,13 @@ fn twice(subject: &Subject, claims: &[&Claim], out: &mut Assembled) {
 /// Pods read a ConfigMap of another release that is applied under a name which only that one's pods are given.
 fn read_elsewhere(key: &ObjectKey, owner: Option<&ReleaseId>, claim: &Claim, out: &mut Assembled) {
     let Some(owner) = owner else { return };
-    let message = format!("{key} belongs to release {owner}, which applies it under a name with its content's hash: only its own pods read it");
-    let cure = format!("give this release a ConfigMap of its own, or annotate that one {}: \"false\"", keys::VERSIONED);
+    let message = format!(
+        "{key} belongs to release {owner}, which applies it under a name with its content's hash: only its own pods read it"
+    );
+    let cure = format!(
+        "give this release a ConfigMap of its own, or annotate that one {}: \"false\"",
+        keys::VERSIONED
+    );
     breaks(claim, &Flaw { severity: Severity::Error, at: claim.at, message, cure }, out);
 }
 

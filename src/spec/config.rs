@@ -47,9 +47,8 @@ pub fn references(template: &Node) -> Vec<Reference> {
             }
             for (variable, at) in items(container, "env", &at) {
                 let from = variable.get("valueFrom");
-                found.extend(
-                    from.and_then(|it| reference(it, "configMapKeyRef", &format!("{at}/valueFrom"))),
-                );
+                found
+                    .extend(from.and_then(|it| reference(it, "configMapKeyRef", &format!("{at}/valueFrom"))));
             }
         }
     }
@@ -171,7 +170,10 @@ mod tests {
     fn the_same_content_has_the_same_hash_whatever_it_is_called() {
         let of = |value: Value| Content::read(&Node::from_value(&value), &mut Report::default()).hash;
         let one = of(json!({"metadata": {"name": "a"}, "data": {"x": "1", "y": "2"}}));
-        assert_eq!(one, of(json!({"metadata": {"name": "b"}, "data": {"y": "2", "x": "1"}, "binaryData": {}})));
+        assert_eq!(
+            one,
+            of(json!({"metadata": {"name": "b"}, "data": {"y": "2", "x": "1"}, "binaryData": {}}))
+        );
         assert_ne!(one, of(json!({"data": {"x": "1", "y": "3"}})));
         assert_ne!(of(json!({"data": {"x": "MQ=="}})), of(json!({"binaryData": {"x": "MQ=="}})));
     }

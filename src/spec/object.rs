@@ -20,8 +20,7 @@ const SERVER_OWNED: [&str; 8] = [
 ];
 
 /// Annotations that only the cluster has, or only a Release.
-const CLUSTER_ONLY: [&str; 5] =
-    [keys::ROOT, keys::RELEASE, keys::VERSION_OF, keys::SUSPEND, keys::ROLLBACK];
+const CLUSTER_ONLY: [&str; 5] = [keys::ROOT, keys::RELEASE, keys::VERSION_OF, keys::SUSPEND, keys::ROLLBACK];
 
 /// Namespace and name as written, each where it can be read.
 #[derive(Clone, Debug, Default)]

@@ -117,8 +117,7 @@ pub fn check<'f>(
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "add it to the ConfigMap, or write `optional: true` beside it".to_owned(),
             };
-            let message =
-                format!("ConfigMap `{name}` has no key `{}`: no pod would come up", quote(key));
+            let message = format!("ConfigMap `{name}` has no key `{}`: no pod would come up", quote(key));
             tell(template_path, *at, message, cure);
         }
         for (other, pointing) in companions {
@@ -136,7 +135,8 @@ pub fn check<'f>(
 /// What `document` of `release` claims in its root beyond what it names: the name under which a ConfigMap is applied, that
 /// no other release can read it by the written one, and the ConfigMaps that its pods read and that it does not have.
 pub(crate) fn claims(release: &Release, document: &Document) -> Vec<(Subject, Spot)> {
-    let of_config = |name: &Name| ObjectKey { kind: Kind::ConfigMap, name: name.clone(), ..release.cloneset.key.clone() };
+    let of_config =
+        |name: &Name| ObjectKey { kind: Kind::ConfigMap, name: name.clone(), ..release.cloneset.key.clone() };
     match document {
         Document::Companion(written) => {
             let is_it = |it: &&Companion| it.version_of.is_some() && Some(it.written()) == written.key;
@@ -147,7 +147,8 @@ pub(crate) fn claims(release: &Release, document: &Document) -> Vec<(Subject, Sp
                 .collect()
         }
         Document::CloneSet(cloneset) => {
-            let names = cloneset.reads.iter().filter_map(|it| Some((of_config(&it.name.parse().ok()?), it.at)));
+            let names =
+                cloneset.reads.iter().filter_map(|it| Some((of_config(&it.name.parse().ok()?), it.at)));
             let own = |key: &ObjectKey| release.companions.iter().any(|it| it.written() == *key);
             names.filter(|(key, _)| !own(key)).map(|(key, at)| (Subject::Read(key), at)).collect()
         }
