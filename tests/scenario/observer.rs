@@ -93,7 +93,7 @@ impl Observer {
             let Some((release, furthest)) = furthest(&line, name) else { continue };
             let known = self.known.entry(name.to_owned()).or_default();
             known.version.clear();
-            let image = release.version.clone();
+            let image = tag(&release.cloneset.value.open()["spec"]["template"]);
             // A return to a proven image takes the proof of those that came after it.
             if let Some(place) = known.proven.iter().position(|it| *it == image) {
                 known.proven.truncate(place + 1);
@@ -220,10 +220,17 @@ fn ready(store: &Store, name: &str) -> Vec<String> {
     store.list(PODS, None).iter().filter(|pod| mine(pod) && is_ready(pod)).map(|pod| tag(pod)).collect()
 }
 
-/// The tag of a pod's image.
+/// What a pod runs: the tag of its image, and each ConfigMap that it takes its environment from, as `A+cfg`.
 pub fn tag(pod: &Value) -> String {
-    let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
-    image.rsplit(':').next().unwrap_or_default().to_owned()
+    let container = &pod["spec"]["containers"][0];
+    let image = container["image"].as_str().unwrap_or_default();
+    let mut tag = image.rsplit(':').next().unwrap_or_default().to_owned();
+    for source in container["envFrom"].as_array().into_iter().flatten() {
+        if let Some(name) = source["configMapRef"]["name"].as_str() {
+            tag = format!("{tag}+{name}");
+        }
+    }
+    tag
 }
 
 fn replicas(cloneset: &Value) -> u32 {
