@@ -133,7 +133,9 @@ fn is_bad(image: &str) -> bool {
 fn is_healthy(pod: &Pod, knobs: &Knobs) -> bool {
     let crashes = |image: &str| image.rsplit(':').next().is_some_and(|tag| knobs.crashing.contains(tag));
     let misread = configs(pod).any(|name| knobs.crashing.contains(name));
-    !images(pod).any(|image| is_bad(image) || crashes(image)) && !misread && !knobs.unready.contains(pod.name())
+    !images(pod).any(|image| is_bad(image) || crashes(image))
+        && !misread
+        && !knobs.unready.contains(pod.name())
 }
 
 /// How long the step takes.
