@@ -206,23 +206,29 @@ async fn configuration_that_is_taken_over_keeps_its_name_until_git_wants_it_vers
 async fn a_file_that_versions_at_once_what_runs_takes_over_as_it_stands_and_goes_on_by_steps() {
     let mut stage = running_with_configuration().await;
     adopt(&stage, true).await.unwrap();
+    let opted = "  annotations:\n    triton.io/versioned: \"false\"\n";
     stage.edit_release(|text| {
-        text.replace("  annotations:\n    triton.io/versioned: \"false\"\n", "")
-            .replace("soak: 5m", "soak: 30s")
+        let text = text.replace(opted, "").replace("soak: 5m", "soak: 30s");
+        text.replace("    steps:", "    deadline: 60s\n    steps:").replace("checkout:1.0.0", "checkout:bad")
     });
     let pods_before = same_pods(&stage);
     stage.start();
-    stage.until("step 1", |it| it.waits_for() == "soak").await;
+    stage.until("one pod tries", |it| it.pods().len() == 2).await;
     let told = history(&stage);
     assert!(told[0].contains("is taken over as it stands, as 1.0.0; Git differs at"), "{told:?}");
-    let kept = same_pods(&stage).iter().filter(|pod| pods_before.contains(pod)).count();
-    assert_eq!(kept, 3, "one pod at the first step");
-    assert_eq!(stage.object("configmaps", "cfg")["metadata"]["annotations"], Value::Null, "nobody took it");
-    stage.until("all of them", |it| it.phase() == "Healthy").await;
-    stage.edit_release(|text| text.replace("checkout:1.0.0", "checkout:bad"));
-    stage.until("one pod tries", |it| it.pods().len() == 2).await;
     stage.until("it failed", |it| it.waits_for() == "failed").await;
     stage.until("every pod is back", |it| it.pods() == pods("1.0.0", 4)).await;
+    let kept = same_pods(&stage).iter().filter(|pod| pods_before.contains(pod)).count();
+    assert_eq!(kept, 3, "one pod tried");
+    let read = |it: &Stage| {
+        let cloneset = it.cloneset("checkout");
+        cloneset["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"].clone()
+    };
+    assert_eq!(read(&stage), "cfg");
+    stage.edit_release(|text| text.replace("checkout:bad", "checkout:1.0.1"));
+    stage.until("all of them", |it| it.phase() == "Healthy").await;
+    assert_eq!(read(&stage), "cfg-3c17a258");
+    assert_eq!(stage.object("configmaps", "cfg")["metadata"]["annotations"], Value::Null, "nobody took it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -257,7 +257,7 @@ mod tests {
         let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "shop", "name": "cfg"},
             "data": {"colour": "green"}});
         let mut wanted = live.clone();
-        wanted["metadata"]["annotations"] = json!({"triton.io/versioned": "false"});
+        wanted["metadata"]["annotations"] = json!({keys::VERSIONED: "false"});
         assert_eq!(companion(Kind::ConfigMap, &live), wanted);
     }
 

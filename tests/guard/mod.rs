@@ -3,5 +3,6 @@
 mod laps;
 mod pods;
 mod objects;
+mod configs;
 mod claims;
 mod agreement;
