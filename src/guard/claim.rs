@@ -4,6 +4,7 @@
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
 use crate::model::TemplateHash;
+use crate::spec::Release;
 use crate::world::{Decision, Live, Memory, Proof, Try};
 
 /// Checks the memory in a body.
@@ -176,6 +177,9 @@ fn check_complete(motion: &Motion<'_>) -> Result<(), Violation> {
     let settled = live.status.current_revision == live.status.update_revision;
     reached(live.replicas > 0 || motion.proven, "nothing is proven at zero replicas")?;
     reached(settled && is_done(live, memory, true), "a release completes, and the status does not prove it")?;
+    let reads = motion.release.map(Release::configs);
+    let written = reads.is_none_or(|reads| memory.top().is_some_and(|top| top.configs == reads));
+    reached(written, "a release completes, and what its pods read is not written down")?;
     // One proven release always stays: without it a failure could not be taken back.
     let depth = motion.scene.world.policy.proven_depth.max(1);
     reached(memory.entered_is_proven(), "a release completes and is not written down as proven")?;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use triton::fields::{Compact, FieldChange};
 use triton::guard::{Rule, check};
 use triton::model::{ResourceVersion, Uid};
-use triton::objects::{Kind, ObjectKey};
+use triton::objects::{Kind, ObjectKey, keys};
 use triton::plan::plan as planned;
 use triton::spec::{Body, Companion, Release};
-use triton::world::{Action, CompanionLive, Decision, Expect, Memory, Source, World, Write};
+use triton::world::{Action, CompanionLive, Decision, Expect, Memory, Permit, Source, World, Write};
 
 use crate::guard::laps::{Lap, a, b};
 use crate::support::world::*;
@@ -95,6 +95,25 @@ fn what_a_proven_release_reads_is_kept_though_its_documents_are_not_at_hand() {
     let mut lap = lap("a");
     lap.plan.moves.get_mut(&id()).unwrap().memory.as_mut().unwrap().proven.remove(0);
     lap.breaks(Rule::Evidence);
+}
+
+#[test]
+fn a_release_completes_with_what_its_pods_read() {
+    let release = reading(b(), "b");
+    let mut intent = intent(&release);
+    intent.markers.extend([2, 3].map(|step| marker(&release, Permit::Step(step), "bob")));
+    let memory = at_step(&release, &a(), 3, Some(10));
+    let mut world = world(intent, Some(live(&release, Some(memory), "0%", 10)), &[&a(), &release]);
+    stands(&mut world, "b", &[]);
+    let mut lap = Lap { plan: planned(&world), world };
+    lap.passes();
+    let step = lap.plan.moves.get_mut(&id()).unwrap();
+    assert_eq!(step.decision, Decision::Complete);
+    let memory = step.memory.as_mut().unwrap();
+    assert_eq!(memory.top().unwrap().configs, ["cfg-b"]);
+    memory.proven.last_mut().unwrap().configs.clear();
+    let proven = memory.to_annotations()[keys::PROVEN].clone();
+    lap.with_body(|body| body["metadata"]["annotations"][keys::PROVEN] = proven.into()).breaks(Rule::Reached);
 }
 
 #[test]

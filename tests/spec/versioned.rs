@@ -72,13 +72,9 @@ fn another_content_is_another_template_and_the_old_one_is_the_old_template_again
 #[test]
 fn a_template_has_the_whole_hash_of_what_it_reads_and_not_the_digits_of_the_name_alone() {
     let green = release(CONFIG);
-    let by_hand = text(&CONFIG.replace("name: cfg", &format!("name: {GREEN}")))
-        .replace("configMapRef: { name: cfg }", &format!("configMapRef: {{ name: {GREEN} }}"))
-        .replace("data:", "metadata_: 1\ndata:");
-    let by_hand = by_hand.replace("metadata_: 1\n", "").replace(
-        &format!("name: {GREEN} }}\ndata"),
-        &format!("name: {GREEN}, annotations: {{ triton.io/versioned: \"false\" }} }}\ndata"),
-    );
+    let applied = format!("name: {GREEN}, annotations: {{ triton.io/versioned: \"false\" }} }}");
+    let by_hand = text(&CONFIG.replace("name: cfg }", &applied))
+        .replace("configMapRef: { name: cfg }", &format!("configMapRef: {{ name: {GREEN} }}"));
     let by_hand = one(&[("releases/shop/checkout.yaml", &by_hand)]);
     assert_eq!(by_hand.cloneset, green.cloneset);
     assert_ne!(by_hand.template, green.template);
@@ -106,6 +102,17 @@ fn documents_of_a_record_give_the_very_same_objects_again() {
     assert_eq!(again.cloneset, release.cloneset);
     assert_eq!(again.companions, release.companions);
     assert_eq!(Digest::of(&release.documents), release.digest, "documents are as written");
+}
+
+#[test]
+fn what_was_entered_before_configuration_was_versioned_stays_as_it_was_entered() {
+    let now = release(CONFIG);
+    let opted = CONFIG.replace("name: cfg }", "name: cfg, annotations: { triton.io/versioned: \"false\" } }");
+    let before = release(&opted).template;
+    let entered = Arc::clone(&now).as_entered(before);
+    assert_eq!((entered.template, entered.digest), (before, now.digest));
+    assert_eq!((read_by(&entered), config(&entered).body.key.name.as_str()), (json!("cfg"), "cfg"));
+    assert_eq!(Arc::clone(&now).as_entered(now.template), now);
 }
 
 #[test]
