@@ -230,3 +230,64 @@ fn the_next_release_starts_beside_a_broken_one_but_not_because_kruise_is_away() 
     let enters = plan(&going_back(601, true));
     assert_eq!(check(&going_back(601, false), &enters).len(), 1, "nor would the guard let it");
 }
+
+/// B stands at `step` over the proven A, with its pods there and memory not saying so; its steps do not soak.
+fn arrived(step: u32, partition: &str, pods: u32, soak: u32) -> World {
+    let (a, mut b) = (release("a"), release("b"));
+    b.strategy.steps.iter_mut().for_each(|step| step.soak = soak);
+    let mut intent = intent(&b);
+    intent.markers.extend([marker(&b, Permit::Step(2), "bob"), marker(&b, Permit::Step(3), "bob")]);
+    let memory = at_step(&b, &a, step, None);
+    world(intent, Some(live(&b, Some(memory), partition, pods)), &[&a, &b])
+}
+
+#[test]
+fn a_step_that_is_seen_reached_is_left_in_the_write_that_would_say_so() {
+    let decided = decided(&arrived(1, "99%", 1, 0));
+    assert_eq!((decided.decision.clone(), decided.writes.len()), (Decision::Enter(2), 1));
+    let told: Vec<_> = decided.told().map(|it| (it.decision.word(), it.message.as_str())).collect();
+    let enters =
+        format!("shop/checkout enters step 2 of 3 of b ({}): 5 pods of 10", release("b").digest.short());
+    let reached = "shop/checkout reached step 1 of 3: 1 pod updated and available";
+    assert_eq!(told, [("Note", reached), ("Enter", enters.as_str())]);
+    let noted = decided.noted.expect("it is told");
+    assert_eq!((noted.writes.len(), noted.memory.map(|it| it.step)), (0, Some(1)));
+    let memory = decided.memory.expect("it is written");
+    assert_eq!((memory.step, memory.step_entered, memory.step_reached), (2, now(), None));
+}
+
+#[test]
+fn a_last_step_that_is_seen_reached_completes_in_one_write() {
+    let decided = decided(&arrived(3, "0%", 10, 0));
+    let told: Vec<_> = decided.told().map(|it| it.decision.word()).collect();
+    assert_eq!((told, decided.writes.len()), (vec!["Note", "Complete"], 1));
+    let memory = decided.memory.expect("it is written");
+    assert_eq!(memory.step_reached.map(|it| (it.at, it.pods)), Some((now(), 10)));
+    assert!(memory.entered_is_proven());
+}
+
+#[test]
+fn a_step_that_may_not_be_left_yet_is_only_said_to_be_reached() {
+    let noted = |world: &World| {
+        let decided = decided(world);
+        let memory = decided.memory.expect("it is written");
+        assert_eq!((decided.decision, decided.noted.is_none()), (Decision::Note, true));
+        assert_eq!((memory.step, memory.step_reached.map(|it| it.at)), (1, Some(now())));
+    };
+    noted(&arrived(1, "99%", 1, 60));
+    let mut frozen = arrived(1, "99%", 1, 0);
+    freeze(&mut frozen);
+    noted(&frozen);
+    let mut unapproved = arrived(1, "99%", 1, 0);
+    edit_intent(&mut unapproved, |intent| intent.markers.clear());
+    noted(&unapproved);
+    let mut old = arrived(1, "99%", 1, 0);
+    old.source.fetched_at = Some(ago(1_000));
+    noted(&old);
+    let mut resized = arrived(1, "99%", 1, 0);
+    edit_intent(&mut resized, |intent| Arc::make_mut(&mut intent.release).replicas = Some(20));
+    noted(&resized);
+    let mut drifted = arrived(1, "99%", 1, 0);
+    edit(&mut drifted, |case| case.companions.clear());
+    noted(&drifted);
+}

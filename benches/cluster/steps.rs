@@ -99,9 +99,11 @@ impl Seen {
 
     fn note(&mut self, cloneset: Value) {
         let name = cloneset["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let before = self.now.insert(name.clone(), cloneset.clone());
-        if before.is_some_and(|before| before["metadata"]["generation"] != cloneset["metadata"]["generation"])
+        let before = self.now.insert(name.clone(), cloneset.clone()).unwrap_or_default();
+        if before["metadata"]["generation"] != cloneset["metadata"]["generation"]
             && let Some(since) = self.there.remove(&name)
+            // Another template waits for a commit, and not for pods.
+            && before["spec"]["template"] == cloneset["spec"]["template"]
         {
             self.waits.push(since.elapsed());
         }

@@ -1,6 +1,7 @@
 //! Reading a cluster: the records of releases, by the usual kubeconfig. Needs no daemon and writes nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -17,6 +18,9 @@ use crate::objects::record::{KIND, PLURAL, ReleaseStatus};
 
 /// Records asked for at once: a page of them stays far below what a server sends in one answer.
 const PAGE: u32 = 200;
+/// Longest wait for one answer: a page of records on a slow line takes seconds, and a server that is silent for longer
+/// will not be heard by waiting.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which cluster.
 #[derive(Args, Clone, Debug, Default)]
@@ -181,7 +185,7 @@ impl Records {
         let mut records = Vec::new();
         let mut params = ListParams::default().limit(PAGE);
         loop {
-            let page = api.list(&params).await.map_err(|error| explain(error, "list"))?;
+            let page = answer(api.list(&params), "list").await?;
             records.extend(page.items.iter().filter_map(Record::of));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
@@ -197,8 +201,8 @@ impl Records {
     /// # Errors
     /// Where the cluster does not answer or refuses.
     pub async fn find(&self, id: &ReleaseId) -> Result<Option<Record>> {
-        let found = self.api(Some(id)).get_opt(id.name.as_str()).await;
-        Ok(found.map_err(|error| explain(error, "get"))?.as_ref().and_then(Record::of))
+        let found = answer(self.api(Some(id)).get_opt(id.name.as_str()), "get").await?;
+        Ok(found.as_ref().and_then(Record::of))
     }
 
     /// The release `id`.
@@ -214,8 +218,8 @@ impl Records {
 
     /// Why there is no record of `id`: the kind, the namespace or the record itself is missing.
     async fn missing(&self, id: &ReleaseId) -> anyhow::Error {
-        if let Err(error) = self.api(None).list(&ListParams::default().limit(1)).await {
-            return explain(error, "list");
+        if let Err(error) = answer(self.api(None).list(&ListParams::default().limit(1)), "list").await {
+            return error;
         }
         if self.lacks(id.namespace.as_str()).await {
             let namespace = &id.namespace;
@@ -234,13 +238,26 @@ impl Records {
     pub async fn lacks(&self, namespace: &str) -> bool {
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace"));
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
-        matches!(api.get_opt(namespace).await, Ok(None))
+        matches!(answer(api.get_opt(namespace), "get").await, Ok(None))
     }
 
     /// Everything that happens to the records, from a list of all on; it never ends by itself.
     pub fn watch(&self, id: Option<&ReleaseId>) -> impl Stream<Item = Result<watcher::Event<DynamicObject>>> {
         let events = watcher::watcher(self.api(id), watcher::Config::default()).default_backoff();
         events.map_err(|error| anyhow::Error::new(error).context("watching the releases"))
+    }
+}
+
+/// What the API server answers, if it does.
+async fn answer<T>(asked: impl Future<Output = kube::Result<T>>, verb: &str) -> Result<T> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+        Ok(answer) => answer.map_err(|error| explain(error, verb)),
+        Err(_) => {
+            let silence = ANSWER_TIMEOUT.as_secs();
+            Err(Refusal::new(format!("the cluster takes connections, and has not answered for {silence} s"))
+                .hint("is something else listening there, or a proxy before it? `kubectl get --raw /readyz` asks too")
+                .into())
+        }
     }
 }
 
@@ -271,6 +288,15 @@ fn explain(error: kube::Error, verb: &str) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_takes_connections_and_says_nothing_is_given_up() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let client = Client::try_from(kube::Config::new(address)).unwrap();
+        let listed = Records { client }.list().await.unwrap_err();
+        assert!(listed.to_string().contains("has not answered for 30 s"), "{listed}");
+    }
 
     #[test]
     fn a_pattern_means_the_releases_of_a_namespace() {

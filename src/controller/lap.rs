@@ -214,10 +214,7 @@ impl Laps {
             self.count(&decided, carried);
         }
         self.shown.insert(id.clone(), Shown::of(&decided, None));
-        let (done, before) = (carried.refused.is_none(), self.told.before(id, &case));
-        let again = self.removed.get(id) == Some(&decided.message);
-        let outcome = Outcome { decided: &decided, done, violation: None, before: &before, again };
-        self.tell_one(&scene, id, &case, &outcome);
+        self.tell_written(&scene, id, &case, &decided, carried.refused.is_none());
         if carried.refused.as_ref().is_some_and(|refused| is_doubtful(&decided, &case, &refused.error)) {
             self.doubtful.insert(id.clone(), (decided, case));
         }
@@ -237,7 +234,7 @@ impl Laps {
     /// Counts a move that was carried out.
     fn count(&self, decided: &Move, carried: &Carried) {
         self.pulse.count(|tally| {
-            tally.decided(&decided.decision);
+            decided.told().for_each(|it| tally.decided(&it.decision));
             if decided.decision == Decision::Repair {
                 for written in &carried.written {
                     *tally.repaired.entry(written.key.kind).or_default() += 1;
@@ -314,10 +311,18 @@ impl Laps {
             return;
         }
         let Some((late, then)) = self.doubtful.remove(id) else { return };
-        self.pulse.count(|tally| tally.decided(&late.decision));
-        let before = self.told.before(id, &then);
-        let outcome = Outcome { decided: &late, done: true, violation: None, before: &before, again: false };
-        self.tell_one(world, id, &then, &outcome);
+        self.pulse.count(|tally| late.told().for_each(|it| tally.decided(&it.decision)));
+        self.tell_written(world, id, &then, &late, true);
+    }
+
+    /// Tells what became of a move that writes, and before it what it noted on the way.
+    fn tell_written(&mut self, world: &World, id: &ReleaseId, case: &Case, decided: &Move, done: bool) {
+        for decided in decided.told() {
+            let before = self.told.before(id, case);
+            let again = self.removed.get(id) == Some(&decided.message);
+            let outcome = Outcome { decided, done, violation: None, before: &before, again };
+            self.tell_one(world, id, case, &outcome);
+        }
     }
 
     /// Says what would be done, where nothing is, as often as that changes.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::cluster::Note;
@@ -23,9 +24,11 @@ pub fn note(
     let decided = outcome.decided;
     let (kind, reason, message) = if outcome.is_told() { transition(decided) } else { stop(outcome)? };
     let text = format!("{id} {} {message}", world.now);
+    // Events are read by their times: what was noted on the way comes first.
+    let after = SignedDuration::from_micros(i64::from(decided.noted.is_some()));
     Some(Note {
         name: format!("{}.{}", id.name, Digest::of(text.as_bytes()).short()),
-        time: world.now,
+        time: world.now.checked_add(after).unwrap_or(world.now),
         kind,
         reason,
         message,

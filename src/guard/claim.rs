@@ -1,11 +1,11 @@
-//! What memory claims, against what the write does and what the status proves (`reference`: completion predicates
-//! of CloneSets; Kruise, `cloneset_status.go:calculateStatus`).
+//! What memory claims, against what the write does and what the status proves.
 
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
+use crate::guard::status;
 use crate::model::TemplateHash;
 use crate::spec::Release;
-use crate::world::{Decision, Live, Memory, Proof, Try};
+use crate::world::{Decision, Proof, Try};
 
 /// Checks the memory in a body.
 ///
@@ -90,34 +90,7 @@ fn check_reached(motion: &Motion<'_>) -> Result<(), Violation> {
     if carried {
         return Ok(());
     }
-    let Some(live) = motion.live else {
-        return reached(false, "a CloneSet that is only made now cannot have reached a step");
-    };
-    let last = motion.release.is_some_and(|release| memory.step >= release.last_step());
-    reached(motion.same_template, "a step is called reached for a template that does not stand yet")?;
-    let none_asked = motion.grows && motion.size > 0 && motion.pods_of(memory.step) == Some(0);
-    reached(motion.proven || live.replicas > 0 || none_asked, "nothing is reached at zero replicas")?;
-    let held =
-        motion.pods_of(memory.step).is_none_or(|pods| pods <= live.replicas - live.kept().min(live.replicas));
-    let emptied = motion.proven && live.replicas == 0;
-    let done = held && (emptied || is_done(live, memory, last));
-    reached(done, "a step is called reached, and the status does not prove it")
-}
-
-/// Whether the live status proves that as many pods as the live partition lets go are updated and available; at the
-/// last step, all of them.
-fn is_done(live: &Live, memory: &Memory, last: bool) -> bool {
-    let status = &live.status;
-    let pods = live.replicas - live.kept().min(live.replicas);
-    let revision = memory.revision.as_ref().is_none_or(|it| *it == status.update_revision);
-    live.is_fresh()
-        && !live.drift.template
-        && revision
-        && status.expected_updated == pods
-        && status.replicas == live.replicas
-        && status.updated >= pods
-        && status.updated_available >= pods
-        && (!last || (live.kept() == 0 && status.available >= live.replicas))
+    status::check_reached(motion, memory)
 }
 
 /// Proof is kept, taken back or, by Complete alone, added.
@@ -173,15 +146,22 @@ fn check_complete(motion: &Motion<'_>) -> Result<(), Violation> {
         .is_some_and(|release| before.step == release.last_step() && memory.step == before.step);
     reached(last, "a release completes before its last step")?;
     reached(before.digest == memory.digest, "a release completes that was not entered")?;
-    reached(before.step_reached.is_some(), "a release completes whose last step was not reached")?;
+    let since = status::reached_at(motion, before)?;
+    if let (Some(release), false) = (motion.release, motion.proven) {
+        status::check_soaked(motion, release, before.step, since)?;
+    }
     let settled = live.status.current_revision == live.status.update_revision;
     reached(live.replicas > 0 || motion.proven, "nothing is proven at zero replicas")?;
-    reached(settled && is_done(live, memory, true), "a release completes, and the status does not prove it")?;
+    reached(
+        settled && status::is_done(live, memory, true),
+        "a release completes, and the status does not prove it",
+    )?;
     let reads = motion.release.map(Release::configs);
     let written = reads.is_none_or(|reads| memory.top().is_some_and(|top| top.configs == reads));
     reached(written, "a release completes, and what its pods read is not written down")?;
     // One proven release always stays: without it a failure could not be taken back.
     let depth = motion.scene.world.policy.proven_depth.max(1);
     reached(memory.entered_is_proven(), "a release completes and is not written down as proven")?;
-    reached(memory.proven.len() <= depth, "more proven releases are kept than the configuration allows")
+    reached(memory.proven.len() <= depth, "more proven releases are kept than the configuration allows")?;
+    status::check_told(motion, before)
 }

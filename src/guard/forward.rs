@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use crate::guard::permit;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
+use crate::guard::status;
 use crate::world::{Decision, Intent, Live, Memory};
 
 /// Checks a write that goes forward; one that does not passes.
@@ -99,7 +100,8 @@ fn check_first(motion: &Motion<'_>, intent: &Intent) -> Result<(), Violation> {
     require(announced, Rule::Whole, || "a create is not announced: its memory would not count".to_owned())
 }
 
-/// The next step of the same release: one, permitted, with the one before reached, healthy and soaked.
+/// The next step of the same release: one, permitted, with the one before reached, healthy and soaked. That it was
+/// reached may be seen in this very moment, and stand in no memory yet.
 fn check_climb(motion: &Motion<'_>, intent: &Intent, entered: &Memory, live: &Live) -> Result<(), Violation> {
     let world = motion.scene.world;
     let (from, to) = (entered.step, motion.sent.memory.step);
@@ -117,14 +119,11 @@ fn check_climb(motion: &Motion<'_>, intent: &Intent, entered: &Memory, live: &Li
     if from == 0 {
         return Ok(());
     }
-    let Some(before) = entered.step_reached else {
-        return reached(false, "the step before it was not reached");
-    };
-    let holds = before.pods.min(motion.pods_of(from).unwrap_or(before.pods));
+    let since = status::reached_at(motion, entered)?;
+    let holds = entered.step_reached.map_or(0, |it| it.pods.min(motion.pods_of(from).unwrap_or(it.pods)));
     reached(live.status.updated_available >= holds, "pods of the step before it are not available")?;
-    let soak = intent.release.strategy.steps.get(from as usize - 1).map_or(0, |step| step.soak);
-    let soaked = world.now.duration_since(before.at) >= SignedDuration::from_secs(i64::from(soak));
-    reached(soaked || permit::is_skipped(intent, &world.policy), "the step before it has not soaked")
+    status::check_soaked(motion, &intent.release, from, since)?;
+    status::check_told(motion, entered)
 }
 
 /// A new template starts when every pod is on the proven one; or nothing is proven, or the proven one is broken.

@@ -13,6 +13,7 @@ pub mod pods;
 pub mod permit;
 pub mod body;
 pub mod scene;
+pub mod status;
 pub mod object;
 pub mod exposure;
 pub mod forward;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::fields::FieldChange;
 use crate::model::{Amount, Gate, ReleaseId};
 use crate::plan::permit::{Permitted, permitted};
 use crate::plan::steps::{self, Shape};
-use crate::spec::{Initial, Release};
+use crate::spec::{Exchange, Initial, Release};
 use crate::world::{Case, Desired, Freeze, Intent, Live, Memory, Policy, Proof, Try, World};
 
 /// What HEAD says of a release, if HEAD can be followed.
+#[derive(Clone)]
 pub struct Head<'a> {
     /// As read.
     pub intent: &'a Intent,
@@ -81,6 +83,13 @@ impl<'a> Facts<'a> {
         let memory = case.memory()?;
         let head = Head::of(world, case);
         Some(Self { id, world, case, head, live, memory, entered: case.entered() })
+    }
+
+    /// The same release, as if this were its memory.
+    #[must_use]
+    pub fn remembering<'b>(&'b self, memory: &'b Memory) -> Facts<'b> {
+        let Self { id, world, case, head, live, memory: _, entered } = self;
+        Facts { id, world, case, head: head.clone(), live, memory, entered: *entered }
     }
 
     /// The present moment.
@@ -189,6 +198,21 @@ impl<'a> Facts<'a> {
             None => true,
         };
         as_entered && !live.drift.template
+    }
+
+    /// How the live object differs from the entered release, but for what a way back has made of it.
+    pub fn changes(&self) -> impl Iterator<Item = &'a FieldChange> {
+        let is_back = self.is_proven() && self.memory.step_reached.is_none();
+        self.live.drift.changes.iter().filter(move |it| !(is_back && Exchange::is_loosened(it)))
+    }
+
+    /// Whether a write with `memory` leads back to a proven release, and pods may be made anew until all of them are
+    /// there: nothing stands in the way of a way back.
+    #[must_use]
+    pub fn may_make_anew(&self, memory: &Memory) -> bool {
+        let another = memory.template != self.memory.template || self.live.drift.template;
+        let loosened = another || self.live.drift.changes.iter().any(Exchange::is_loosened);
+        memory.entered_is_proven() && memory.step_reached.is_none() && loosened
     }
 
     /// Whether the controller has seen the spec as it stands, and the revision is the one that memory knows.

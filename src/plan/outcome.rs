@@ -12,7 +12,7 @@ use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::steps::Shape;
-use crate::spec::Release;
+use crate::spec::{Exchange, Release};
 use crate::world::{Action, Decision, Expect, Memory, Proof, Try, Write};
 
 /// What one row decides.
@@ -24,6 +24,8 @@ pub struct Outcome {
     pub decision: Decision,
     /// One sentence; empty where nothing moves.
     pub message: String,
+    /// What the write of row f would have said, where it goes into this one.
+    pub noted: Option<Box<Outcome>>,
     /// In order.
     pub writes: Vec<Write>,
     /// A write to be tried by a dry-run.
@@ -53,6 +55,7 @@ impl Outcome {
             row,
             decision,
             message,
+            noted: None,
             writes,
             rehearsal: None,
             memory: None,
@@ -119,10 +122,13 @@ impl Facts<'_> {
         forward: bool,
     ) -> Write {
         let own = self.owns_size();
-        let body = match release {
+        let mut body = match release {
             Some(release) => body::cloneset(release, shape, own, memory, self.policy()),
             None => body::as_it_stands(self.id, self.live, shape, own, memory, self.policy()),
         };
+        if self.may_make_anew(memory) {
+            Exchange::loosen(&mut Arc::make_mut(&mut body)["spec"]);
+        }
         Write {
             object: ObjectKey::cloneset(self.id),
             action: Action::Apply { body, expect: self.this_object() },

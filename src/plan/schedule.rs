@@ -32,8 +32,7 @@ pub fn plan(world: &World) -> Plan {
         // What somebody can lift comes first, on every screen.
         outcome.holds.sort_by_key(|hold| hold.lift.kind == LiftKind::Wait);
         wake_at = [wake_at, outcome.wake_at].into_iter().flatten().min();
-        let view = view(world, case, &outcome);
-        (id.clone(), moved(outcome, case, view))
+        (id.clone(), moved(world, case, outcome))
     };
     let moves = world.cases.iter().map(one).collect();
     Plan { moves, wake_at }
@@ -50,10 +49,13 @@ fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
     }
 }
 
-fn moved(outcome: Outcome, case: &Case, view: crate::objects::record::View) -> Move {
-    let Outcome { row, decision, message, writes, rehearsal, memory, pending, holds: _, wake_at } = outcome;
+fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
+    let view = view(world, case, &outcome);
+    let Outcome { row, decision, message, noted, writes, rehearsal, memory, pending, holds: _, wake_at } =
+        outcome;
     // A rest that prunes is still a rest, and a hold writes nothing.
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
-    Move { decision, row, message, writes, rehearsal, memory, pending, view, wake_at }
+    let noted = noted.map(|noted| Box::new(moved(world, case, *noted)));
+    Move { decision, row, message, noted, writes, rehearsal, memory, pending, view, wake_at }
 }

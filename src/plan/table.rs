@@ -19,7 +19,26 @@ use crate::world::{Decision, Memory, Proof, Try};
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Outcome {
-    tended(facts, for_pods(facts))
+    let outcome = tended(facts, for_pods(facts));
+    match onward(facts, &outcome) {
+        Some(next) => Outcome { noted: Some(Box::new(Outcome { writes: Vec::new(), ..outcome })), ..next },
+        None => outcome,
+    }
+}
+
+/// Where row f sees that the step is reached: what the rows after it decide with that in memory, as far as it can be
+/// had in one write. The next step is entered or the release is complete, and nothing is to be repaired before, no
+/// companion either. It is one step all the same, and no crash comes between the two.
+fn onward(facts: &Facts<'_>, noted: &Outcome) -> Option<Outcome> {
+    let memory = noted.memory.as_ref().filter(|_| noted.row == 'f')?;
+    let arrived = facts.memory.step_reached.is_none() && memory.step_reached.is_some();
+    if !arrived || repaired(facts).is_some() || failed(facts).is_some() {
+        return None;
+    }
+    let seen = facts.remembering(memory);
+    let head = seen.head.as_ref().filter(|it| it.fresh && it.release().digest == memory.digest)?;
+    let next = tended(&seen, forward(&seen, head));
+    matches!(next.decision, Decision::Enter(_) | Decision::Complete).then_some(next)
 }
 
 /// What is decided for the pods; companions are tended beside it.
@@ -138,7 +157,7 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     let same =
         steps::same_partition(live.partition, shape.partition) && live.replicas == shape.size && !live.paused;
     let remembered = live.memory.as_ref() == Some(facts.memory) && step == facts.memory.step;
-    if same && remembered && live.drift.changes.is_empty() && !live.drift.template {
+    if same && remembered && facts.changes().next().is_none() && !live.drift.template {
         return None;
     }
     let memory = repaired_memory(facts, step, shape);
@@ -202,7 +221,7 @@ fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool) -> String {
     let by = |manager: &Option<String>| {
         manager.as_ref().map_or_else(String::new, |manager| format!(" (by {manager})"))
     };
-    for change in live.drift.changes.iter() {
+    for change in facts.changes() {
         what.push(format!("{}{}", change.path, by(&change.manager)));
     }
     if live.replicas != shape.size {

@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
-use crate::fields::templates;
+use crate::fields::{FieldChange, templates};
 use crate::spec::release::Body;
+
+const IN_PLACE_ONLY: &str = "InPlaceOnly";
+const IF_POSSIBLE: &str = "InPlaceIfPossible";
 
 /// How the pods of one release become those of the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +36,24 @@ impl Exchange {
         let fields = lasting(&old, &new);
         match (fields.is_empty(), kind) {
             (true, _) => Self::InPlace(images),
-            (false, "InPlaceOnly") => Self::Impossible(fields),
+            (false, IN_PLACE_ONLY) => Self::Impossible(fields),
             (false, _) => Self::Anew(fields),
         }
+    }
+
+    /// Lets the pods of a CloneSet that says `InPlaceOnly` be made anew where they have to be. Kruise refuses that word
+    /// with a template that cannot come in place (`cloneset_core.go:ValidateCloneSetUpdate`).
+    pub fn loosen(spec: &mut Value) {
+        if let Some(kind) = spec.pointer_mut("/updateStrategy/type").filter(|kind| **kind == IN_PLACE_ONLY) {
+            *kind = IF_POSSIBLE.into();
+        }
+    }
+
+    /// Whether a change is what [`Exchange::loosen`] does.
+    #[must_use]
+    pub fn is_loosened(change: &FieldChange) -> bool {
+        let found = change.found.as_ref().is_some_and(|found| *found == IF_POSSIBLE);
+        change.path == "spec.updateStrategy.type" && change.wanted == IN_PLACE_ONLY && found
     }
 }
 

@@ -114,6 +114,9 @@ pub struct Move {
     pub row: char,
     /// One sentence for a transition; empty where nothing moves.
     pub message: String,
+    /// What was seen and goes into the same write: that a step was reached, where the next one is entered at once or
+    /// the release is complete. A move without writes, told before this one when that is done.
+    pub noted: Option<Box<Move>>,
     /// Writes in order; each is sent only if the one before succeeded.
     pub writes: Vec<Write>,
     /// A write to be tried by a server-side dry-run; what comes of it is seen in the next lap.
@@ -133,6 +136,11 @@ impl Move {
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.view.phase
+    }
+
+    /// The moves that are told of it, in order.
+    pub fn told(&self) -> impl Iterator<Item = &Self> {
+        self.noted.as_deref().into_iter().chain([self])
     }
 
     /// Every closed gate.

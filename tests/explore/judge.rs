@@ -271,12 +271,14 @@ fn next_step(ledger: &Ledger, act: &Act<'_>, before: &CloneSet, entry: &Entry) -
     if entry.step == 0 {
         return Ok(());
     }
-    let Some(arrival) = ledger.reached else {
-        return require(false, "reached", || format!("step {} is left and was never reached", entry.step));
+    // A step may be left in the write that would have said that it is reached.
+    let since = match ledger.reached {
+        Some(arrival) => arrival.at,
+        None => arrives(ledger, act, before, entry.step).map(|()| now)?,
     };
     let soak = i64::from(act.doc.steps()[entry.step as usize - 1].3);
     let skip = act.leave.is_some_and(|leave| leave.skip);
-    require(skip || now - arrival.at >= soak, "soak", || format!("step {} is left too early", entry.step))?;
+    require(skip || now - since >= soak, "soak", || format!("step {} is left too early", entry.step))?;
     let asked = act
         .doc
         .pods_at(entry.step, before.replicas)
@@ -308,6 +310,22 @@ fn one_unproven(
     })
 }
 
+/// A step is reached at this moment, in truth.
+fn arrives(ledger: &Ledger, act: &Act<'_>, before: &CloneSet, step: u32) -> Result<(), Violation> {
+    let size = before.replicas;
+    let asked = act.doc.pods_at(step, size);
+    let have = before.available(act.template);
+    // A first release that is made by steps may begin with a step of no pods.
+    let wanted = act.leave.and_then(|it| it.replicas).unwrap_or(size);
+    let none_asked = act.doc.by_steps && ledger.proven.is_empty() && act.doc.pods_at(step, wanted) == 0;
+    require(size > 0 || act.proven || none_asked, "zero", || {
+        "a step is reached at zero replicas".to_owned()
+    })?;
+    require(have >= asked || ledger.excuses.disturbed, "reached", || {
+        format!("step {step} of {asked} pods is said to be reached with {have}")
+    })
+}
+
 /// What memory says newly must be true.
 fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Violation> {
     let (memory, excuses) = (&act.memory, ledger.excuses);
@@ -315,18 +333,7 @@ fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viola
     let size = before.replicas;
     let was_reached = known.as_ref().is_some_and(|it| it.step_reached.is_some());
     if memory.step_reached.is_some() && !was_reached && !excuses.hand {
-        let asked = act.doc.pods_at(memory.step, size);
-        let have = before.available(act.template);
-        // A first release that is made by steps may begin with a step of no pods.
-        let none_asked = act.doc.by_steps
-            && ledger.proven.is_empty()
-            && act.doc.pods_at(memory.step, act.leave.and_then(|it| it.replicas).unwrap_or(size)) == 0;
-        require(size > 0 || act.proven || none_asked, "zero", || {
-            "a step is reached at zero replicas".to_owned()
-        })?;
-        require(have >= asked || excuses.disturbed, "reached", || {
-            format!("step {} of {asked} pods is said to be reached with {have}", memory.step)
-        })?;
+        arrives(ledger, act, before, memory.step)?;
     }
     let stack = letters(memory);
     let pushed = stack.last() == Some(&act.template) && ledger.proven.last() != Some(&act.template);
@@ -337,7 +344,9 @@ fn claims(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viola
         require(have >= size || excuses.disturbed, "reached", || {
             format!("proven with {have} of {size} pods")
         })?;
-        require(ledger.reached.is_some(), "reached", || "proven, and never reached".to_owned())?;
+        // Said in this very write, it was judged above.
+        let reached = ledger.reached.is_some() || memory.step_reached.is_some();
+        require(reached, "reached", || "proven, and never reached".to_owned())?;
     }
     let kept_all = act.is_back || stack.starts_with(&ledger.proven) || stack.len() >= 5;
     require(kept_all || excuses.hand || excuses.dirty || excuses.record_lost, "proven", || {

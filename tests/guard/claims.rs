@@ -1,5 +1,7 @@
 //! Memory, steps, completion, holds.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use triton::guard::{Rule, check};
 use triton::model::{Gate, Hold, Lift};
@@ -52,6 +54,44 @@ fn steps_are_entered_one_by_one_and_only_from_a_step_that_was_reached() {
     edit_intent(&mut lap.world, |it| it.markers.push(marker(&b(), Permit::Step(2), "bob")));
     lap.plan = writes(Decision::Enter(2), &b(), at_step(&b(), &a(), 2, None), "50%", true);
     lap.breaks(Rule::Reached);
+}
+
+/// B is left at step 1 in the very moment in which its pod is there.
+fn leaves_at_once(soak: u32) -> Lap {
+    let mut b = b();
+    b.strategy.steps.iter_mut().for_each(|step| step.soak = soak);
+    let mut lap = enters_second().with_world(|world| {
+        edit_intent(world, |intent| intent.release = Arc::new(b.clone()));
+        edit(world, |case| drop(case.documents.insert(b.digest, Arc::new(b))));
+        edit_live(world, |live| live.memory.as_mut().unwrap().step_reached = None);
+    });
+    let mut noted = notes_reached().plan.moves[&id()].clone();
+    noted.message = "shop/checkout reached step 1 of 3".to_owned();
+    lap.plan.moves.get_mut(&id()).unwrap().noted = Some(Box::new(noted));
+    lap
+}
+
+#[test]
+fn a_step_is_left_without_memory_of_its_end_only_when_a_fresh_status_proves_it() {
+    leaves_at_once(0).passes();
+    leaves_at_once(1).breaks(Rule::Reached);
+    let mut untold = leaves_at_once(0);
+    untold.plan.moves.get_mut(&id()).unwrap().noted = None;
+    untold.breaks(Rule::Silence);
+    let cases: [fn(&mut Live); 6] = [
+        |it| it.status.updated_available = 0,
+        |it| it.status.updated = 0,
+        |it| it.status.replicas = 11,
+        |it| it.status.expected_updated = 0,
+        |it| it.status.update_revision = "checkout-x".into(),
+        |it| it.partition = "100%".parse().unwrap(),
+    ];
+    for (number, change) in cases.into_iter().enumerate() {
+        let lap = leaves_at_once(0).with_world(|world| edit_live(world, change));
+        assert_eq!(lap.broken(), Some(Rule::Reached), "case {number}");
+    }
+    leaves_at_once(0).with_world(|it| edit_live(it, |it| it.generation = 5)).breaks(Rule::Forward);
+    leaves_at_once(0).with_world(|it| edit_live(it, |it| it.drift.template = true)).breaks(Rule::Forward);
 }
 
 #[test]

@@ -40,6 +40,7 @@ macro_rules! for_every_scenario {
             coarser_steps_take_no_pod_back_and_let_none_go: "k8-coarser-steps.yaml",
             an_update_in_place_keeps_every_pod: "k11-in-place.yaml",
             a_change_that_cannot_come_in_place_is_held: "k11-not-in-place.yaml",
+            what_may_only_change_in_place_is_gone_back_to: "k11-back-to-in-place.yaml",
             a_withdrawn_approval_stops_and_takes_nothing_back: "g4-withdrawn.yaml",
             approvals_of_an_earlier_try_count_for_nothing: "g5-earlier-try.yaml",
             a_revert_of_a_revert_takes_its_steps: "g6-revert-of-revert.yaml",

@@ -287,6 +287,17 @@ pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> P
     });
     let (view, message) = (View::default(), String::new());
     let row = '-';
-    let made = Move { decision, row, message, writes, rehearsal: None, memory, pending, view, wake_at: None };
+    let made = Move {
+        decision,
+        row,
+        message,
+        noted: None,
+        writes,
+        rehearsal: None,
+        memory,
+        pending,
+        view,
+        wake_at: None,
+    };
     Plan { moves: BTreeMap::from([(id(), made)]), wake_at: None }
 }
