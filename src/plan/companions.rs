@@ -117,6 +117,7 @@ pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>)
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let standing = case.standing_companions();
+    let is_config = |key: &ObjectKey| key.kind == Kind::ConfigMap;
     let mut unwanted: Vec<(&ObjectKey, &CompanionLive)> = case
         .companions
         .iter()
@@ -125,11 +126,13 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
                 && world.policy.kinds.contains(&key.kind)
                 && !world.named.contains(*key)
                 && !standing.iter().any(|companion| companion.body.key == **key)
+                && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
         })
         .collect();
-    if unwanted.iter().any(|(key, _)| key.kind == Kind::ConfigMap) {
-        let read = read_again(case);
-        unwanted.retain(|(key, _)| key.kind != Kind::ConfigMap || !read.contains(key.name.as_str()));
+    // Most of what is kept is kept for the stack, and told without opening anything.
+    if unwanted.iter().any(|(key, _)| is_config(key)) {
+        let read = read_now(case);
+        unwanted.retain(|(key, _)| !is_config(key) || !read.contains(key.name.as_str()));
     }
     unwanted.into_iter().map(|(key, there)| delete(key, there)).collect()
 }
@@ -150,15 +153,19 @@ fn is_altered(companion: &Companion, there: &CompanionLive) -> bool {
     companion.version_of.is_some() && !other("immutable") && (other("data") || other("binaryData"))
 }
 
-/// The ConfigMaps that pods read, or will read again where this release is gone back to.
-fn read_again(case: &Case) -> BTreeSet<String> {
+/// Whether pods read a ConfigMap where a proven release is gone back to.
+fn is_proven_to_read(case: &Case, name: &str) -> bool {
+    let mut proven = case.memory().into_iter().flat_map(|memory| &memory.proven);
+    proven.any(|proof| proof.configs.iter().any(|config| config == name))
+}
+
+/// The ConfigMaps that pods read, or that a release at hand lets them read.
+fn read_now(case: &Case) -> BTreeSet<String> {
     let desired = match &case.desired {
         Desired::Release(intent) => Some(&intent.release),
         Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
     };
     let written = case.documents.values().chain(desired).flat_map(|release| release.configs());
-    let proven = case.memory().into_iter().flat_map(|memory| &memory.proven);
-    let proven = proven.flat_map(|proof| proof.configs.iter().cloned());
     let live = case.live.iter().flat_map(|live| names(&live.stand.object()["spec"]["template"]));
-    written.chain(proven).chain(live).collect()
+    written.chain(live).collect()
 }

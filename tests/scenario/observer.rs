@@ -2,7 +2,8 @@
 //! repository, and nothing of the daemon.
 //!
 //! **Invariant:** the pods of an image that is not proven never become more than the furthest step that was approved
-//! for it allows, and two of them run at once only where the pods of the proven one have broken.
+//! for it allows, and two of them run at once only where the pods of the proven one have broken. What pods take their
+//! environment from is there as long as they are, unless somebody has deleted it by hand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +14,11 @@ use triton::model::{CommitId, Digest};
 use triton::spec::{Release, Step};
 
 use crate::scenario::ground::{CLONESETS, PODS};
-use crate::scenario::history::History;
+use crate::scenario::history::{History, NAMESPACE};
 use crate::scenario::reading::{Tree, furthest};
+
+/// ConfigMaps.
+const CONFIGS: &str = "configmaps";
 
 /// What was approved of one image, in one episode.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct Observer {
     tip: Option<CommitId>,
     known: BTreeMap<String, Known>,
     excused: Vec<String>,
+    /// What somebody deletes by hand, until it is there again; whether it is gone already.
+    deleted: BTreeMap<String, bool>,
 }
 
 impl Observer {
@@ -107,6 +113,26 @@ impl Observer {
         }
     }
 
+    /// Somebody deletes an object by hand.
+    pub fn deleted(&mut self, name: &str) {
+        self.deleted.insert(name.to_owned(), false);
+    }
+
+    /// Looks whether what the pods of a CloneSet and its template read is there.
+    fn look_at_configuration(&mut self, store: &Store, cloneset: &Object, pods: &BTreeMap<String, u32>) {
+        let exists = |name: &str| store.get(CONFIGS, NAMESPACE, name).is_some();
+        self.deleted.retain(|name, gone| {
+            let is_back = *gone && exists(name);
+            *gone |= !exists(name);
+            !is_back
+        });
+        let template = tag(&cloneset["spec"]["template"]);
+        for name in pods.keys().chain([&template]).flat_map(|tag| tag.split('+').skip(1)) {
+            let is_there = exists(name) || self.deleted.contains_key(name);
+            assert!(is_there, "{}: pods read ConfigMap {name}, and it is not there", cloneset.name());
+        }
+    }
+
     /// Looks at the cluster.
     ///
     /// # Panics
@@ -121,6 +147,7 @@ impl Observer {
             if self.known.get(name).is_some_and(|known| known.version == version && known.pods == pods) {
                 continue;
             }
+            self.look_at_configuration(store, &cloneset, &pods);
             let name = name.to_owned();
             let known = self.known.entry(name.clone()).or_default();
             version.clone_into(&mut known.version);

@@ -295,6 +295,7 @@ impl Stage {
             }
             Act::Delete(named) => {
                 let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+                self.observer.deleted(name);
                 self.delete(&served(kind), name).await;
             }
             Act::Patch(patch) => {

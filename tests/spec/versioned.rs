@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use triton::model::Digest;
 use triton::objects::Kind;
-use triton::spec::{Companion, Release};
+use triton::spec::{Companion, Exchange, Release};
 
 use crate::spec::{edited, one, read, wrong};
 
@@ -102,6 +102,19 @@ fn documents_of_a_record_give_the_very_same_objects_again() {
     assert_eq!(again.cloneset, release.cloneset);
     assert_eq!(again.companions, release.companions);
     assert_eq!(Digest::of(&release.documents), release.digest, "documents are as written");
+}
+
+#[test]
+fn another_content_makes_pods_anew_or_cannot_come_in_place() {
+    let of = |kind: &str, content: &str| {
+        let text = text(&CONFIG.replace("green", content))
+            .replace("type: InPlaceIfPossible", &format!("type: {kind}"));
+        one(&[("releases/shop/checkout.yaml", &text)]).cloneset.clone()
+    };
+    let exchange = |kind: &str| Exchange::between(&of(kind, "green"), &of(kind, "red"));
+    let fields = vec!["spec.template.spec.containers[name=checkout].envFrom[0].configMapRef.name".to_owned()];
+    assert_eq!(exchange("InPlaceIfPossible"), Exchange::Anew(fields.clone()));
+    assert_eq!(exchange("InPlaceOnly"), Exchange::Impossible(fields));
 }
 
 #[test]
