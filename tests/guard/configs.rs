@@ -42,7 +42,7 @@ fn stands(world: &mut World, content: &str, drift: &[&str]) {
         manager: None,
     };
     let there = CompanionLive {
-        uid: Uid::new(&format!("uid-{content}")),
+        uid: Uid::new(format!("uid-{content}")),
         version: ResourceVersion::new("80"),
         release: id().to_string(),
         other_owner: None,
@@ -53,7 +53,7 @@ fn stands(world: &mut World, content: &str, drift: &[&str]) {
 }
 
 fn deletes(content: &str) -> Write {
-    let (uid, version) = (Uid::new(&format!("uid-{content}")), ResourceVersion::new("80"));
+    let (uid, version) = (Uid::new(format!("uid-{content}")), ResourceVersion::new("80"));
     Write { object: config_key(content), action: Action::Delete { uid, version }, forward: true }
 }
 
