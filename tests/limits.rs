@@ -104,6 +104,12 @@ const LIMITS: &[(&str, Reached)] = &[
     ("cluster/lane.rs HELD_MAX", Later("a wait, not an end")),
     ("cluster/lane.rs RETRY_MAX", Later("a wait, not an end")),
     (
+        "cluster/lease.rs CREATES_MAX",
+        Later(
+            "so many processes in a row end between a create and its UID: the hold `ownership` names the first",
+        ),
+    ),
+    (
         "cluster/lease.rs RENEW_DEADLINE",
         Told("limits::a_daemon_that_gets_no_answers_ends_before_its_lease_does"),
     ),

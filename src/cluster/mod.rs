@@ -22,7 +22,7 @@ pub use cache::{Cache, Feed, FeedState, Seen};
 pub use connect::{Cluster, Options};
 pub use error::Error;
 pub use lane::Lane;
-pub use lease::{Follows, Lease, Now, Standing, Wait};
+pub use lease::{DURATION as LEASE_DURATION, Follows, Lease, Now, Standing, Wait};
 pub use project::{SeenCloneSet, SeenCompanion, SeenRecord};
 pub use requests::Requests;
 pub use telling::{Note, Telling};

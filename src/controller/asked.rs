@@ -59,3 +59,13 @@ pub fn same_desire(a: &Desired, b: &Desired) -> bool {
         (Desired::Release(_) | Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown, _) => false,
     }
 }
+
+/// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
+/// perhaps, or has lost its mark.
+#[must_use]
+pub fn is_named(desired: Option<&Desired>) -> bool {
+    match desired {
+        Some(Desired::Release(_) | Desired::Broken(_)) => true,
+        Some(Desired::Gone(_) | Desired::Unknown) | None => false,
+    }
+}

@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use crate::cluster::SeenRecord;
 use crate::model::{Digest, ReleaseId};
 use crate::objects::record::DOCUMENTS_MAX;
 use crate::spec::Release;
@@ -33,6 +34,13 @@ pub fn unpack(text: &str, digest: Digest) -> Option<Release> {
     let mut documents = Vec::new();
     GzDecoder::new(packed.as_slice()).take(UNPACKED_MAX).read_to_end(&mut documents).ok()?;
     Release::from_documents(&documents, digest).ok()
+}
+
+/// The release that a record keeps under `digest`.
+#[must_use]
+pub fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
+    let texts = [&record.documents.entered, &record.documents.proven];
+    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
 }
 
 /// The releases at hand, by digest; and their packed form, once it was asked for.

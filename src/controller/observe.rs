@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
-use crate::controller::asked::{as_remembered, named, remembered, same_desire};
-use crate::controller::documents::{Shelf, unpack};
+use crate::controller::announced::Announced;
+use crate::controller::asked::{as_remembered, is_named, named, remembered, same_desire};
+use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
 use crate::controller::rehearsals::Rehearsals;
@@ -45,6 +46,8 @@ pub struct Observer {
     forbidden: BTreeMap<Feed, Error>,
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
+    /// Announcements of creates.
+    pub announced: Announced,
     /// Other daemons of the same root; nobody disturbs who writes nothing.
     pub rivals: Rivals,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
@@ -77,6 +80,7 @@ impl Observer {
             told: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             blind: BTreeSet::new(),
+            announced: Announced::default(),
             rivals: Rivals::new(None),
             cases: BTreeMap::new(),
             known: Arc::default(),
@@ -324,6 +328,7 @@ impl Observer {
             now,
             policy: Arc::clone(&self.policy),
             source: self.source.clone(),
+            announcement: self.announced.own(),
             has_records: self.cache.has_records(),
             cases: self.cases.clone(),
             named: Arc::clone(&self.reading.named),
@@ -352,16 +357,19 @@ impl Observer {
         if rival.is_some() && desired.is_none() {
             return None;
         }
+        let is_theirs = foreign.is_some() && seen.is_none();
         let elsewhere = foreign.or(rival);
         let record = recorded.filter(|_| elsewhere.is_none());
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
             return None;
         }
-        let announced = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
+        let unmade = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
+        let memory = seen.as_ref().and_then(|it| it.live.memory.as_ref());
         let mut case = Case {
-            desired: desired.unwrap_or_else(|| self.unnamed(announced)),
+            desired: desired.unwrap_or_else(|| self.unnamed(unmade)),
             live: seen.as_ref().map(|it| it.live.clone()),
+            announced: memory.is_some_and(|memory| self.announced.covers(memory)),
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
@@ -385,18 +393,18 @@ impl Observer {
                 self.blind.insert(id.clone());
                 case.refused = Some(Refusal { hold });
             }
-            None => {
-                self.blind.remove(id);
-            }
+            // What another root tells of is not made beside it.
+            None if is_theirs => drop(self.blind.insert(id.clone())),
+            None => drop(self.blind.remove(id)),
         }
         Some(case)
     }
 
-    /// What is to be said of a release that Git does not name. One that was announced and never made has no pod to
+    /// What is to be said of a release that Git does not name. One that was told of and never made has no pod to
     /// lose, and no memory by which its commits could be looked for: a whole tree without it is all the evidence that
     /// there can be.
-    fn unnamed(&self, announced: bool) -> Desired {
-        match self.source.head.filter(|_| announced && self.reading.is_whole) {
+    fn unnamed(&self, unmade: bool) -> Desired {
+        match self.source.head.filter(|_| unmade && self.reading.is_whole) {
             Some(commit) => Desired::Gone(Removal { commit, approved: true }),
             None => Desired::Unknown,
         }
@@ -483,18 +491,4 @@ impl Observer {
             case.companions.insert(key, live);
         }
     }
-}
-
-/// Whether HEAD has a release. Then a record without a root is taken over: it was made by hand, from the very file
-/// perhaps, or has lost its mark.
-fn is_named(desired: Option<&Desired>) -> bool {
-    match desired {
-        Some(Desired::Release(_) | Desired::Broken(_)) => true,
-        Some(Desired::Gone(_) | Desired::Unknown) | None => false,
-    }
-}
-
-fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
-    let texts = [&record.documents.entered, &record.documents.proven];
-    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
 }

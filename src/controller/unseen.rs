@@ -13,7 +13,8 @@ pub fn unseen(whose: &str, feed: Feed, error: &Error) -> Hold {
     }
 }
 
-/// A record that another daemon writes, of the root `root`: this one can tell nothing there, and announce no create.
+/// A record that another daemon writes, of the root `root`: this one can tell nothing there, and makes nothing
+/// beside it.
 #[must_use]
 pub fn foreign(id: &ReleaseId, root: &str) -> Hold {
     let message = format!(

@@ -39,6 +39,10 @@ fn check_whole(motion: &Motion<'_>) -> Result<(), Violation> {
     )?;
     let uid = motion.live.map(|live| &live.uid);
     whole(memory.uid.as_ref() == uid, "memory does not name the UID of the object")?;
+    let announcement = motion.scene.world.announcement.as_deref().filter(|_| motion.live.is_none());
+    let announced = motion.live.is_some() || announcement.is_some();
+    whole(announced, "a create is not announced: its memory would not count")?;
+    whole(memory.create.as_deref() == announcement, "memory names another announcement than the lease")?;
     let before = motion.scene.memory();
     let mut pairs = before.into_iter().flat_map(|before| {
         let entered = (before.digest, before.template);

@@ -18,7 +18,7 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     if says_everything(facts) {
         return None;
     }
-    let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };
+    let mut memory = Memory { uid: Some(facts.live.uid.clone()), create: None, ..facts.memory.clone() };
     let mut message = String::new();
     if facts.live.is_fresh() {
         if let Some(outcome) = revision(facts, &mut memory) {

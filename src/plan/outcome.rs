@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use crate::model::{Amount, CommitId, Hold};
 use crate::objects::ObjectKey;
-use crate::objects::record::Pending;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
@@ -32,8 +31,8 @@ pub struct Outcome {
     pub rehearsal: Option<Write>,
     /// Memory after the writes, where it changes.
     pub memory: Option<Memory>,
-    /// A create to announce.
-    pub pending: Option<Pending>,
+    /// Whether a create is to be announced.
+    pub announces: bool,
     /// Every closed gate.
     pub holds: Vec<Hold>,
     /// The next moment when time alone changes this.
@@ -59,7 +58,7 @@ impl Outcome {
             writes,
             rehearsal: None,
             memory: None,
-            pending: None,
+            announces: false,
             holds,
             wake_at: None,
         }
@@ -85,6 +84,7 @@ impl Outcome {
 pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestamp) -> Memory {
     Memory {
         uid: None,
+        create: None,
         digest: release.digest,
         template: release.template,
         episode,
@@ -147,7 +147,7 @@ impl Facts<'_> {
         mut memory: Memory,
         message: String,
     ) -> Outcome {
-        memory.uid = Some(self.live.uid.clone());
+        (memory.uid, memory.create) = (Some(self.live.uid.clone()), None);
         // A repair of an unproven release can bring pods to it again: an old leader must not send it.
         let forward = match decision {
             Decision::Enter(_) => true,

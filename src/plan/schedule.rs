@@ -51,11 +51,11 @@ fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
 
 fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
     let view = view(world, case, &outcome);
-    let Outcome { row, decision, message, noted, writes, rehearsal, memory, pending, holds: _, wake_at } =
+    let Outcome { row, decision, message, noted, writes, rehearsal, memory, announces, holds: _, wake_at } =
         outcome;
     // A rest that prunes is still a rest, and a hold writes nothing.
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
     let noted = noted.map(|noted| Box::new(moved(world, case, *noted)));
-    Move { decision, row, message, noted, writes, rehearsal, memory, pending, view, wake_at }
+    Move { decision, row, message, noted, writes, rehearsal, memory, announces, view, wake_at }
 }

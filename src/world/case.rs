@@ -27,6 +27,9 @@ pub struct Case {
     pub desired: Desired,
     /// Its CloneSet.
     pub live: Option<Live>,
+    /// Whether memory of it that names no UID names an announcement that stands on the lease: then it was made under
+    /// that one, and is no copy.
+    pub announced: bool,
     /// Its record.
     pub record: Option<RecordLive>,
     /// Documents that could be had of the releases that memory names: the entered one and the proven ones.
@@ -41,7 +44,7 @@ pub struct Case {
 
 impl Case {
     /// The memory that counts: the object's own, or the record's where the object lost it. Memory with another UID
-    /// is ignored; memory without one counts while the record's pending create has the same digest and episode.
+    /// is ignored; memory without one counts while the announcement of its create stands on the lease.
     #[must_use]
     pub fn memory(&self) -> Option<&Memory> {
         let live = self.live.as_ref()?;
@@ -49,7 +52,7 @@ impl Case {
             match &memory.uid {
                 Some(uid) if *uid == live.uid => return Some(memory),
                 Some(_) => {}
-                None if self.is_pending(memory) => return Some(memory),
+                None if self.announced => return Some(memory),
                 None => {}
             }
         }
@@ -67,14 +70,6 @@ impl Case {
     #[must_use]
     pub fn entered(&self) -> Option<&Arc<Release>> {
         self.documents.get(&self.memory()?.digest)
-    }
-
-    fn is_pending(&self, memory: &Memory) -> bool {
-        let pending = self.record.as_ref().and_then(|record| record.status.pending.as_ref());
-        pending.is_some_and(|pending| {
-            pending.digest == memory.digest.to_string()
-                && pending.episode == memory.episode.map(|commit| commit.to_string())
-        })
     }
 
     /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read, and
@@ -117,6 +112,8 @@ pub struct World {
     pub policy: Arc<Policy>,
     /// The repository.
     pub source: Source,
+    /// The announcement that creates carry from now on; none where none stands on the lease.
+    pub announcement: Option<Arc<str>>,
     /// Whether the cluster serves the record's kind.
     pub has_records: bool,
     /// Desired ∪ live ∪ recorded.

@@ -61,6 +61,8 @@ pub struct Reached {
 pub struct Memory {
     /// The object that it is about; none right after a create, which cannot know it.
     pub uid: Option<Uid>,
+    /// The announcement of that create, for as long as the UID is not written down.
+    pub create: Option<String>,
     /// *D* of the entered release.
     pub digest: Digest,
     /// *T* of the entered release.
@@ -103,6 +105,9 @@ impl Memory {
         let mut put = |key: &str, value: String| out.insert(key.to_owned(), value);
         if let Some(uid) = &self.uid {
             put(keys::UID, uid.to_string());
+        }
+        if let Some(create) = &self.create {
+            put(keys::CREATE, create.clone());
         }
         put(keys::DIGEST, self.digest.to_string());
         put(keys::TEMPLATE, self.template.to_string());
@@ -150,6 +155,7 @@ impl Memory {
         };
         Some(Self {
             uid: get(keys::UID).map(Uid::new),
+            create: get(keys::CREATE).filter(|_| get(keys::UID).is_none()).map(str::to_owned),
             digest: get(keys::DIGEST)?.parse().ok()?,
             template: get(keys::TEMPLATE)?.parse().ok()?,
             episode: maybe(keys::EPISODE)?,
@@ -173,6 +179,7 @@ mod tests {
         let commit = CommitId::from_bytes([7; 20]);
         Memory {
             uid: Some(Uid::new("u-1")),
+            create: None,
             digest: Digest::of(b"d"),
             template,
             episode: Some(commit),
@@ -198,6 +205,7 @@ mod tests {
         assert_eq!(Memory::from_annotations(&full.to_annotations()), Some(full.clone()));
         let bare = Memory {
             uid: None,
+            create: Some("c-1".to_owned()),
             episode: None,
             step_reached: None,
             revision: None,
@@ -206,6 +214,13 @@ mod tests {
             ..full
         };
         assert_eq!(Memory::from_annotations(&bare.to_annotations()), Some(bare));
+    }
+
+    #[test]
+    fn an_announcement_beside_a_uid_says_nothing() {
+        let mut annotations = memory().to_annotations();
+        annotations.insert(keys::CREATE.to_owned(), "c-1".to_owned());
+        assert_eq!(Memory::from_annotations(&annotations), Some(memory()));
     }
 
     #[test]
