@@ -110,7 +110,8 @@ fn write(id: &ReleaseId, action: Action) -> Write {
 
 fn proof_of(release: &Release) -> Proof {
     let version = release.version.clone();
-    Proof { template: release.template, digest: release.digest, commit: None, version }
+    let configs = release.configs();
+    Proof { template: release.template, digest: release.digest, commit: None, version, configs }
 }
 
 /// Memory of `release`, whose pods all stand.
