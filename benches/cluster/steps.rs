@@ -1,6 +1,7 @@
 //! How soon the next step is written when the pods of one are there.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -16,7 +17,10 @@ use crate::cluster::process::{Daemon, PATIENCE, Place};
 use crate::repo::Repo;
 use crate::{line, prepare, release};
 
+/// Rollouts at once: how long the last of them waits for the others is part of what is measured.
 const RELEASES: usize = 40;
+/// Rollouts one after the other, with nothing beside them.
+const ALONE: usize = 10;
 const NAMESPACE: &str = "steps";
 /// Steps that follow each other by themselves.
 const STEPS: &str = "[{replicas: 1}, {replicas: 2}, {replicas: 3}, {replicas: 100%}]";
@@ -30,33 +34,40 @@ pub fn run() {
     plane.kubectl(&["create", "namespace", NAMESPACE]);
     let (repo, state) = (Repo::new(), tempfile::tempdir().expect("a temporary folder"));
     let repository = repo.path().display().to_string();
-    let write = |version: &str| {
-        for number in 0..RELEASES {
+    let write = |numbers: Range<usize>, version: &str| {
+        for number in numbers {
             let name = format!("app-{number}");
             repo.write(&format!("releases/{name}.yaml"), &release(NAMESPACE, &name, 4, version, STEPS));
         }
         repo.commit(version);
     };
-    write("1");
+    write(0..RELEASES, "1");
     let place = Place { namespace: NAMESPACE, repository: &repository, branch: "main", state: state.path() };
     let _daemon = Daemon::start(&plane, "triton", &place, &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut waits = runtime.block_on(async {
+    let (at_once, alone) = runtime.block_on(async {
         let mut seen = Seen::new(&plane).await;
         seen.until(|seen| seen.complete("1") == RELEASES).await;
         seen.waits.clear();
-        write("2");
+        write(0..RELEASES, "2");
         seen.until(|seen| seen.complete("2") == RELEASES && seen.waits.len() >= RELEASES * FOLLOWING).await;
-        seen.waits
+        let at_once = std::mem::take(&mut seen.waits);
+        for number in 0..ALONE {
+            write(number..number + 1, "3");
+            let done = number + 1;
+            seen.until(|seen| seen.complete("3") == done && seen.waits.len() >= done * FOLLOWING).await;
+        }
+        (at_once, seen.waits)
     });
+    tell("one rollout alone", alone);
+    tell(&format!("{RELEASES} rollouts at once"), at_once);
+}
+
+fn tell(what: &str, mut waits: Vec<Duration>) {
     waits.sort();
     let at =
         |share: usize| format!("{} ms", waits[(waits.len() * share / 100).min(waits.len() - 1)].as_millis());
-    line(
-        &format!("pods of a step there → next step written, median of {}", waits.len()),
-        &at(50),
-        "≤ 100 ms",
-    );
+    line(&format!("pods of a step there → next step written, {what}: median"), &at(50), "≤ 100 ms");
     line("the same, 99 of 100", &at(99), "≤ 100 ms");
 }
 
