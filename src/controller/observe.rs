@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
-use crate::controller::asked::{as_remembered, named, remembered, same_desire};
+use crate::controller::asked::{named, remembered, same_desire};
 use crate::controller::documents::{Shelf, unpack};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
@@ -430,7 +430,6 @@ impl Observer {
                 (_, Some(release)) => Some(Arc::clone(release)),
                 (_, None) => record.and_then(|it| recorded(it, digest)).map(Arc::new),
             };
-            let release = release.map(|release| as_remembered(case, release));
             match (release, commit) {
                 (Some(release), _) => {
                     self.shelf.put(&release);

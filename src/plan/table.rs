@@ -431,8 +431,7 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if memory.step >= facts.last_step() {
         return completed(facts, episode);
     }
-    // As it was entered, which is what an older daemon may have made of the very same documents.
-    let release = facts.entered.unwrap_or(head.release());
+    let release = head.release();
     let memory = Memory { step: next, step_entered: facts.now(), step_reached: None, ..memory.clone() };
     facts.enter('q', release, next, memory, entering(facts, release, next))
 }

@@ -118,17 +118,6 @@ fn another_content_makes_pods_anew_or_cannot_come_in_place() {
 }
 
 #[test]
-fn what_was_entered_before_configuration_was_versioned_stays_as_it_was_entered() {
-    let now = release(CONFIG);
-    let opted = CONFIG.replace("name: cfg }", "name: cfg, annotations: { triton.io/versioned: \"false\" } }");
-    let before = release(&opted).template;
-    let entered = Arc::clone(&now).as_entered(before);
-    assert_eq!((entered.template, entered.digest), (before, now.digest));
-    assert_eq!((read_by(&entered), config(&entered).body.key.name.as_str()), (json!("cfg"), "cfg"));
-    assert_eq!(Arc::clone(&now).as_entered(now.template), now);
-}
-
-#[test]
 fn what_stands_reads_its_configuration_by_the_name_that_stands() {
     let release = release(CONFIG);
     let mut template = release.cloneset.value.open()["spec"]["template"].clone();
