@@ -160,7 +160,7 @@ fn a_pull_request_that_changes_configuration_hears_how_it_comes() {
     edit(&repo, config, "EUR", "CHF");
     insta::assert_snapshot!(told("main"), @r"
     Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
-    ConfigMap cart changes: the pods get it step by step, as cart-484299c8.
+    ConfigMap cart changes: the pods get it step by step, as cart-484299c85d396932.
     ");
     repo.git(&["switch", "--quiet", "-c", "opt-out"]);
     let opted = "  name: cart\n  annotations: { triton.io/versioned: \"false\" }\n";
@@ -178,7 +178,7 @@ fn a_pull_request_that_changes_configuration_hears_how_it_comes() {
     edit(&repo, config, opted, "  name: cart\n");
     insta::assert_snapshot!(told("opt-out"), @r"
     Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
-    ConfigMap cart is versioned from now on: the pods get it step by step, as cart-7c915a55.
+    ConfigMap cart is versioned from now on: the pods get it step by step, as cart-7c915a559684bb6a.
     ");
     edit(&repo, config, "USD", "EUR");
     edit(&repo, config, "  name: cart\n", "  name: cart\n  labels: { team: shop }\n");

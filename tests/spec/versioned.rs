@@ -16,8 +16,8 @@ metadata: { namespace: shop, name: cfg }
 data: { colour: green }
 ";
 
-/// The name of [`CONFIG`] as it is applied: eight digits of the SHA-256 of `{"data":{"colour":"green"}}`.
-const GREEN: &str = "cfg-3c17a258";
+/// The name of [`CONFIG`] as it is applied: sixteen digits of the SHA-256 of `{"data":{"colour":"green"}}`.
+const GREEN: &str = "cfg-3c17a258cf6cd9dc";
 
 /// A checkout whose pods read `cfg` as their environment, and `config` behind it.
 fn text(config: &str) -> String {
@@ -158,4 +158,21 @@ fn a_mistake_in_what_the_hash_is_added_to_is_told_and_no_more() {
         let told = wrong(&[("releases/shop/checkout.yaml", &text(&broken))]);
         assert!(told.contains("`metadata.annotations` must be a map of text"), "{told}");
     }
+}
+
+#[test]
+fn bytes_are_named_and_applied_as_the_api_server_gives_them_back() {
+    let bytes = |text: &str| {
+        release(&CONFIG.replace("data: { colour: green }", &format!("binaryData: {{ key: {text} }}")))
+    };
+    let (wrapped, plain) = (bytes("\"Z3Jl\\nZW4=\\n\""), bytes("\"Z3JlZW4=\""));
+    assert_eq!(config(&wrapped).body, config(&plain).body);
+    assert_eq!(config(&wrapped).body.value.open()["binaryData"]["key"], "Z3JlZW4=");
+    assert_eq!(wrapped.template, plain.template);
+    assert_ne!(wrapped.digest, plain.digest, "documents are as written");
+    let told = wrong(&[(
+        "releases/shop/checkout.yaml",
+        &text(&CONFIG.replace("data: { colour", "binaryData: { colour")),
+    )]);
+    assert!(told.contains("`binaryData.colour` is no base64: Kubernetes refuses it"), "{told}");
 }
