@@ -180,6 +180,7 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
         other_owner: other_tool(object),
         drift: Arc::default(),
         beside: stand.ownership.owners().beside().into(),
+        applied: stand.ownership.owners().has_ours(),
     };
     Some(SeenCompanion { live, stand })
 }

@@ -7,7 +7,7 @@ use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
 use crate::plan::holds;
-use crate::plan::outcome::{Outcome, fully_entered};
+use crate::plan::outcome::{Outcome, fully_entered, made_again};
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
 use crate::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Try, World, Write};
@@ -137,6 +137,9 @@ fn made(
     // What is proven is made again whatever stands in the way of its companions.
     if !closed.is_empty() && memory.proven.is_empty() {
         return Outcome::hold('c', closed);
+    }
+    if let Some(outcome) = made_again(id, 'c', &writes) {
+        return Outcome { pending: Some(pending), ..outcome }.holding(closed);
     }
     let body = body::cloneset(release, shape, true, &memory, &world.policy);
     let mut outcome = Outcome::of('c', Decision::Create, message);

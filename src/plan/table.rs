@@ -5,14 +5,13 @@ use std::mem::take;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
-use crate::plan::companions::prunes;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::observed::observed;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
-use crate::plan::tend::tended;
+use crate::plan::tend::{cleared, pruned, tended};
 use crate::spec::{Exchange, OnFailure, Release};
 use crate::world::{Decision, Memory, Proof, Try};
 
@@ -339,6 +338,9 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if head.permitted.furthest < 1 {
         return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));
     }
+    if let Some(outcome) = cleared(facts) {
+        return outcome;
+    }
     let proven = stood(facts);
     let memory = Memory { step: 1, step_entered: facts.now(), revision: None, proven, ..memory };
     facts.enter('k', release, 1, memory, entering(facts, release, 1))
@@ -465,12 +467,7 @@ fn rest(facts: &Facts<'_>) -> Outcome {
     if facts.live.replicas > 0 && !facts.step_done() {
         outcome = outcome.holding(vec![holds::pods_not_ready(facts)]);
     }
-    outcome.writes = prunes(facts.world, facts.id, facts.case);
-    if !outcome.writes.is_empty() {
-        let names: Vec<String> = outcome.writes.iter().map(|write| write.object.to_string()).collect();
-        outcome.message = format!("{} prunes what Git no longer has: {}", facts.id, names.join(", "));
-    }
-    outcome
+    pruned(facts, outcome)
 }
 
 /// Row p: the release is proven.

@@ -160,6 +160,8 @@ pub struct CompanionLive {
     pub drift: Arc<[FieldChange]>,
     /// Other managers that own beside us what we have applied.
     pub beside: Arc<[String]>,
+    /// Whether we have ever applied it.
+    pub applied: bool,
 }
 
 /// The record in the cluster.

@@ -470,6 +470,7 @@ impl Cluster {
                         other_owner: None,
                         drift: drift.into_iter().collect(),
                         beside: [].into(),
+                        applied: true,
                     };
                     ours.insert(key.clone(), live);
                 }

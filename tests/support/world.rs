@@ -228,6 +228,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         other_owner: None,
         drift: Arc::from([]),
         beside: Arc::from([]),
+        applied: true,
     };
     let case = Case {
         desired: Desired::Release(Arc::new(intent)),
