@@ -8,7 +8,7 @@ use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::versioned::named;
 use crate::spec::{Companion, Release, config};
-use crate::world::{Action, Decision, Desired, Expect, Live, World, Write};
+use crate::world::{Action, Case, Decision, Desired, Expect, Live, World, Write};
 
 /// Checks that a write touches an object of this release, allowed by the daemon's configuration, exactly as it was
 /// seen.
@@ -124,9 +124,11 @@ fn is_entered(scene: Scene<'_>, key: &ObjectKey, body: &Value) -> bool {
     let digest = scene.plan.memory.as_ref().map(|memory| memory.digest);
     let entered = digest.map(|digest| scene.release(digest).is_none_or(says));
     let head = scene.intent().filter(|_| key.kind == Kind::HorizontalPodAutoscaler);
-    // What pods of the proven release read stays true to its name while another one is entered.
+    // What pods of the proven release read stays as it was while another one is entered that does not have it.
+    let has = |release: &Release| release.companions.iter().any(|it| it.body.key == *key);
+    let has_it = digest.and_then(|digest| scene.release(digest)).is_some_and(has);
     let proven = scene.memory().and_then(|memory| scene.release(memory.top()?.digest));
-    let proven = proven.filter(|_| key.kind == Kind::ConfigMap && body["immutable"] == true);
+    let proven = proven.filter(|_| key.kind == Kind::ConfigMap && !has_it);
     entered.unwrap_or(true) || head.is_some_and(|intent| says(&intent.release)) || proven.is_some_and(says)
 }
 
@@ -155,7 +157,7 @@ fn check_delete(
     }
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;
     evidence(!matches!(scene.case.desired, Desired::Unknown), "nothing is known of what Git says")?;
-    evidence(!scene.world.named.contains(key), "the tree still names it")?;
+    evidence(!scene.world.named.contains(key) || is_left(scene, key), "the tree still names it")?;
     let after = scene.plan.memory.as_ref();
     let settled = after.is_some_and(|memory| memory.entered_is_proven() && memory.step_reached.is_some());
     evidence(settled, "companions are pruned once the release is complete, not before")?;
@@ -174,12 +176,29 @@ fn known<'a>(scene: Scene<'a>) -> impl Iterator<Item = &'a Release> {
 
 /// Whether a ConfigMap is named by pods that run, or by a release that the stack lets them go back to.
 fn is_read(scene: Scene<'_>, name: &str) -> bool {
-    let after = scene.plan.memory.as_ref();
-    let mut stack = after.into_iter().chain(scene.memory()).flat_map(|memory| &memory.proven);
+    let after = scene.plan.memory.iter().flat_map(|memory| &memory.proven);
+    after.flat_map(|proof| &proof.configs).any(|it| it == name) || is_read_in(scene.case, name)
+}
+
+/// Whether pods of one release read a ConfigMap, or may where they go back or on.
+fn is_read_in(case: &Case, name: &str) -> bool {
+    let mut stack = case.memory().into_iter().chain(case.recorded_memory()).flat_map(|memory| &memory.proven);
     let stands = |live: &Live| config::names(&live.stand.object()["spec"]["template"]).contains(name);
+    let head = match &case.desired {
+        Desired::Release(intent) => Some(&intent.release),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    };
+    let mut known = case.documents.values().chain(head);
     stack.any(|proof| proof.configs.iter().any(|it| it == name))
-        || known(scene).any(|release| release.configs().iter().any(|it| it == name))
-        || scene.case.live.as_ref().is_some_and(stands)
+        || known.any(|release| release.configs().iter().any(|it| it == name))
+        || case.live.as_ref().is_some_and(stands)
+}
+
+/// Whether the tree has the name only for what is applied under another one, and no pods of another release read it.
+fn is_left(scene: Scene<'_>, key: &ObjectKey) -> bool {
+    let mut others = scene.world.cases.iter().filter(|(id, _)| *id != scene.id);
+    scene.intent().is_some_and(|intent| intent.release.is_written_name(key))
+        && !others.any(|(id, case)| id.namespace == key.namespace && is_read_in(case, key.name.as_str()))
 }
 
 /// Whether an object that names our release is a version of a ConfigMap that somebody else has made, and that does not say

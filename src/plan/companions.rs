@@ -115,7 +115,8 @@ pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>)
     (writes, managers)
 }
 
-/// Deletes of companions that the entered release no longer has and that nothing in the tree names: by the present
+/// Deletes of companions that the entered release no longer has, that nothing in the tree is applied as, and that no pod
+/// reads, now or where it goes back: by the present
 /// leader only, an old one does not know the tree.
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
@@ -127,9 +128,9 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         .filter(|(key, there)| {
             there.release == id.to_string()
                 && world.policy.kinds.contains(&key.kind)
-                && !world.named.contains(*key)
                 && !standing.iter().any(|companion| companion.body.key == **key)
                 && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
+                && (!world.named.contains(*key) || is_left(world, id, case, key))
         })
         .collect();
     // Most of what is kept is kept for the stack, and told without opening anything.
@@ -179,6 +180,16 @@ fn desired(case: &Case) -> Option<&Arc<Release>> {
         Desired::Release(intent) => Some(&intent.release),
         Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
     }
+}
+
+/// Whether a ConfigMap stands under a name that the tree has, and that nothing is applied under since it is versioned. It
+/// stays as long as pods of any release here read it.
+fn is_left(world: &World, id: &ReleaseId, case: &Case, key: &ObjectKey) -> bool {
+    let others = || world.cases.iter().filter(|(it, _)| it.namespace == id.namespace && *it != id);
+    let name = key.name.as_str();
+    desired(case).is_some_and(|release| release.is_written_name(key))
+        && !others().any(|(_, other)| is_proven_to_read(other, name))
+        && !others().any(|(_, other)| read_now(other).contains(name))
 }
 
 /// Whether pods read a ConfigMap where a proven release is gone back to.

@@ -163,15 +163,17 @@ pub(crate) fn claims(release: &Release, document: &Document) -> Vec<(Subject, Sp
 }
 
 impl Release {
-    /// The ConfigMaps that its pods read by a name with a content's hash, or that are not its own: those that must not
-    /// go as long as it may be gone back to.
+    /// The ConfigMaps that its pods read, by the names that they read: those that must not go as long as it may be gone
+    /// back to.
     #[must_use]
     pub fn configs(&self) -> Vec<String> {
-        let names = config::names(&self.cloneset.value.open()["spec"]["template"]);
-        let as_written = |name: &String| {
-            let mut companions = self.companions.iter().filter(|it| it.version_of.is_none());
-            companions.any(|it| it.written().kind == Kind::ConfigMap && *name == it.body.key.name.as_str())
-        };
-        names.into_iter().filter(|name| !as_written(name)).collect()
+        config::names(&self.cloneset.value.open()["spec"]["template"]).into_iter().collect()
+    }
+
+    /// Whether `key` is only what Git calls a ConfigMap of this release: nothing is applied under that name.
+    #[must_use]
+    pub fn is_written_name(&self, key: &ObjectKey) -> bool {
+        let is_it = |it: &Companion| it.version_of.is_some() && it.written() == *key;
+        self.companions.iter().any(is_it) && self.companions.iter().all(|it| it.body.key != *key)
     }
 }

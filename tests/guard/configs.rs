@@ -12,8 +12,8 @@ use triton::plan::plan as planned;
 use triton::spec::versioned::named;
 use triton::spec::{Body, Companion, Release};
 use triton::world::{
-    Action, Case, CompanionLive, Decision, Expect, Memory, Move, Permit, RecordLive, Refusal, Source, World,
-    Write,
+    Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Move, Permit, RecordLive, Refusal,
+    Source, World, Write,
 };
 
 use crate::guard::laps::{Lap, a, b};
@@ -339,4 +339,87 @@ fn versions_of_releases_that_never_completed_go_before_the_next_one_begins() {
     }
     edit(&mut world, |case| case.refused = None);
     assert_eq!(planned(&world).moves[&id()].decision, Decision::Enter(1));
+}
+
+/// `release`, whose pods read `cfg` by that very name, with this content.
+fn reading_as_written(release: Release, content: &str) -> Release {
+    let mut release = reading(release, content);
+    let mut config = version("cfg", content);
+    config.as_object_mut().unwrap().remove("immutable");
+    config["metadata"].as_object_mut().unwrap().remove("annotations");
+    let mut value = release.cloneset.value.open();
+    value["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([{"configMapRef": {"name": "cfg"}}]);
+    release.cloneset.value = Compact::of(&value);
+    let body = Body { key: key(Kind::ConfigMap, "cfg"), value: Compact::of(&config) };
+    release.companions[0] = Companion { body, version_of: None };
+    release
+}
+
+/// Puts `cfg` into the cluster under that very name, as ours.
+fn stands_as_written(world: &mut World) -> Write {
+    stands(world, "a", &[]);
+    let cfg = key(Kind::ConfigMap, "cfg");
+    edit(world, |case| {
+        let there = case.companions.remove(&config_key("a")).unwrap();
+        case.companions.insert(cfg.clone(), there);
+    });
+    Write { object: cfg, ..deletes("a") }
+}
+
+#[test]
+fn what_the_proven_pods_read_under_its_own_name_stands_while_the_next_release_does_not_have_it() {
+    let before = reading_as_written(a(), "a");
+    let beside = |next: &Release| {
+        let memory = at_step(next, &before, 1, Some(1));
+        let mut world = world(intent(next), Some(live(next, Some(memory), "99%", 1)), &[&before, next]);
+        if next.companions.iter().any(|it| it.version_of.is_some()) {
+            stands(&mut world, "b", &[]);
+        }
+        world
+    };
+    assert_eq!(done(&beside(&b())), ["+cfg"]);
+    assert_eq!(done(&beside(&reading(b(), "b"))), ["+cfg"]);
+    // One that the next release has is the next one's.
+    let next = reading_as_written(b(), "b");
+    let mut lap = Lap { plan: planned(&beside(&next)), world: beside(&next) };
+    lap.passes();
+    let write = lap.plan.moves.get_mut(&id()).unwrap().writes.first_mut().unwrap();
+    let Action::Apply { body, .. } = &mut write.action else { panic!("an apply") };
+    assert_eq!(body["data"]["is"], "b");
+    Arc::make_mut(body)["data"]["is"] = "a".into();
+    lap.breaks(Rule::Whole);
+}
+
+#[test]
+fn the_written_name_goes_once_no_proven_release_and_no_other_pods_read_it() {
+    let (mut world, memory) = settled();
+    let gone = stands_as_written(&mut world);
+    Arc::make_mut(&mut world.named).insert(gone.object.clone());
+    assert_eq!(done(&world), ["-cfg", "-cfg-old"]);
+    let lap = |world: &World| Lap {
+        world: world.clone(),
+        plan: plan(Decision::Rest, Some(memory.clone()), vec![gone.clone()]),
+    };
+    lap(&world).passes();
+    // Pods of another release read it.
+    let mut other = world.clone();
+    let release = reading_as_written(a(), "a");
+    let case =
+        Case { live: Some(live(&release, None, "0%", 10)), ..(**other.cases.get(&id()).unwrap()).clone() };
+    let case = Case {
+        documents: Default::default(),
+        desired: Desired::Unknown,
+        companions: Default::default(),
+        ..case
+    };
+    other.cases.insert("shop/other".parse().unwrap(), Arc::new(case));
+    assert_eq!(done(&other), ["-cfg-old"]);
+    lap(&other).breaks(Rule::Evidence);
+    // A proven release reads it.
+    let mut read = memory.clone();
+    read.proven[0].configs = vec!["cfg".to_owned()];
+    edit_live(&mut world, |live| live.memory = Some(read));
+    assert_eq!(done(&world), ["-cfg-old"]);
+    lap(&world).breaks(Rule::Evidence);
 }

@@ -86,7 +86,7 @@ fn what_says_so_or_what_no_pod_reads_keeps_its_name() {
         &CONFIG.replace("name: cfg }", "name: cfg, annotations: { triton.io/versioned: \"false\" } }"),
     );
     assert_eq!(config(&out).body.key.name.as_str(), "cfg");
-    assert_eq!((read_by(&out), out.configs()), (json!("cfg"), vec![]));
+    assert_eq!((read_by(&out), out.configs()), (json!("cfg"), vec!["cfg".to_owned()]));
     let plain = edited(&[]) + CONFIG;
     let unread = one(&[("releases/shop/checkout.yaml", &plain)]);
     assert_eq!(config(&unread).body.key.name.as_str(), "cfg");
