@@ -181,6 +181,7 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
         drift: Arc::default(),
         beside: stand.ownership.owners().beside().into(),
         applied: stand.ownership.owners().has_ours(),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
     };
     Some(SeenCompanion { live, stand })
 }

@@ -182,7 +182,8 @@ fn is_read(scene: Scene<'_>, name: &str) -> bool {
 
 /// Whether pods of one release read a ConfigMap, or may where they go back or on.
 fn is_read_in(case: &Case, name: &str) -> bool {
-    let mut stack = case.memory().into_iter().chain(case.recorded_memory()).flat_map(|memory| &memory.proven);
+    let memory = case.memory().or_else(|| case.recorded_memory());
+    let mut stack = memory.into_iter().flat_map(|memory| &memory.proven);
     let stands = |live: &Live| config::names(&live.stand.object()["spec"]["template"]).contains(name);
     let head = match &case.desired {
         Desired::Release(intent) => Some(&intent.release),

@@ -127,6 +127,7 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         .iter()
         .filter(|(key, there)| {
             there.release == id.to_string()
+                && !there.deleting
                 && world.policy.kinds.contains(&key.kind)
                 && !standing.iter().any(|companion| companion.body.key == **key)
                 && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
@@ -194,7 +195,8 @@ fn is_left(world: &World, id: &ReleaseId, case: &Case, key: &ObjectKey) -> bool 
 
 /// Whether pods read a ConfigMap where a proven release is gone back to.
 fn is_proven_to_read(case: &Case, name: &str) -> bool {
-    let mut proven = case.memory().into_iter().flat_map(|memory| &memory.proven);
+    let memory = case.memory().or_else(|| case.recorded_memory());
+    let mut proven = memory.into_iter().flat_map(|memory| &memory.proven);
     proven.any(|proof| proof.configs.iter().any(|config| config == name))
 }
 

@@ -162,6 +162,8 @@ pub struct CompanionLive {
     pub beside: Arc<[String]>,
     /// Whether we have ever applied it.
     pub applied: bool,
+    /// Whether it is being deleted, and somebody keeps it.
+    pub deleting: bool,
 }
 
 /// The record in the cluster.

@@ -471,6 +471,7 @@ impl Cluster {
                         drift: drift.into_iter().collect(),
                         beside: [].into(),
                         applied: true,
+                        deleting: false,
                     };
                     ours.insert(key.clone(), live);
                 }

@@ -67,6 +67,7 @@ fn stands(world: &mut World, content: &str, drift: &[&str]) {
         drift: drift.iter().map(change).collect(),
         beside: Arc::from([]),
         applied: !drift.iter().any(|it| it.contains("ata.")),
+        deleting: false,
     };
     edit(world, |case| drop(case.companions.insert(config_key(content), there)));
 }
@@ -328,7 +329,10 @@ fn versions_of_releases_that_never_completed_go_before_the_next_one_begins() {
     // Pods that are still on their way may read them.
     edit_live(&mut world, |live| live.status.updated = 9);
     assert!(!done_unchecked(&world).iter().any(|it| matches!(it.action, Action::Delete { .. })));
-    // One that may not be deleted keeps nothing back.
+    // One that somebody keeps, or that may not be deleted, keeps nothing back.
+    let mut world = back(true);
+    edit(&mut world, |case| case.companions.values_mut().for_each(|it| it.deleting = true));
+    assert_eq!(planned(&world).moves[&id()].decision, Decision::Enter(1));
     let mut world = back(true);
     let hold =
         Hold { gate: Gate::Cluster, since: None, message: "refused".into(), lift: Lift::by(LiftKind::Wait) };

@@ -229,6 +229,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         drift: Arc::from([]),
         beside: Arc::from([]),
         applied: true,
+        deleting: false,
     };
     let case = Case {
         desired: Desired::Release(Arc::new(intent)),
