@@ -199,7 +199,7 @@ async fn configuration_that_is_taken_over_keeps_its_name_until_git_wants_it_vers
     assert_eq!(kept, 3, "one pod at the first step");
     stage.until("all of them", |it| it.phase() == "Healthy").await;
     let read = &stage.cloneset("checkout")["spec"]["template"]["spec"]["containers"][0]["envFrom"];
-    assert_eq!(read[0]["configMapRef"]["name"], "cfg-3c17a258");
+    assert_eq!(read[0]["configMapRef"]["name"], "cfg-3c17a258cf6cd9dc");
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +227,7 @@ async fn a_file_that_versions_at_once_what_runs_takes_over_as_it_stands_and_goes
     assert_eq!(read(&stage), "cfg");
     stage.edit_release(|text| text.replace("checkout:bad", "checkout:1.0.1"));
     stage.until("all of them", |it| it.phase() == "Healthy").await;
-    assert_eq!(read(&stage), "cfg-3c17a258");
+    assert_eq!(read(&stage), "cfg-3c17a258cf6cd9dc");
     assert_eq!(stage.object("configmaps", "cfg")["metadata"]["annotations"], Value::Null, "nobody took it");
 }
 

@@ -160,7 +160,7 @@ fn a_pull_request_that_changes_configuration_hears_how_it_comes() {
     edit(&repo, config, "EUR", "CHF");
     insta::assert_snapshot!(told("main"), @r"
     Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
-    ConfigMap cart changes: the pods get it step by step, as cart-484299c8.
+    ConfigMap cart changes: the pods get it step by step, as cart-484299c85d396932.
     ");
     repo.git(&["switch", "--quiet", "-c", "opt-out"]);
     let opted = "  name: cart\n  annotations: { triton.io/versioned: \"false\" }\n";
@@ -178,7 +178,7 @@ fn a_pull_request_that_changes_configuration_hears_how_it_comes() {
     edit(&repo, config, opted, "  name: cart\n");
     insta::assert_snapshot!(told("opt-out"), @r"
     Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
-    ConfigMap cart is versioned from now on: the pods get it step by step, as cart-7c915a55.
+    ConfigMap cart is versioned from now on: the pods get it step by step, as cart-7c915a559684bb6a. Nothing stands as cart once no pods of the tree read it.
     ");
     edit(&repo, config, "USD", "EUR");
     edit(&repo, config, "  name: cart\n", "  name: cart\n  labels: { team: shop }\n");
@@ -186,8 +186,22 @@ fn a_pull_request_that_changes_configuration_hears_how_it_comes() {
     Merging this moves no pod of shop/cart: 1.3.0 stays.
     ConfigMap cart changes at once, but for what the pods read of it.
     ");
-    repo.remove(config);
     let reads = "        envFrom:\n        - configMapRef:\n            name: cart\n";
+    edit(&repo, "releases/shop/cart/cloneset.yaml", reads, "");
+    insta::assert_snapshot!(told("main"), @r"
+    Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom cannot be changed in place.
+    ConfigMap cart is read by the pods no more: it is applied first, under its own name.
+    ");
+    edit(&repo, "releases/shop/cart/cloneset.yaml", "        ports:", &format!("{reads}        ports:"));
+    repo.remove(config);
+    insta::assert_snapshot!(told("main"), @r"
+    Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
+    ConfigMap cart is dropped, and the template still names it: no new pod comes up unless somebody else makes it.
+    ");
+    let said = triton(&repo, &["check", "--base", "main"]);
+    let warning = "ConfigMap shop/cart is dropped, and the template still names it: no new pod of shop/cart would come up";
+    assert!(said.out.contains(warning), "{}", said.out);
+    assert_eq!(said.code, Some(0));
     edit(&repo, "releases/shop/cart/cloneset.yaml", reads, "");
     insta::assert_snapshot!(told("main"), @r"
     Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom cannot be changed in place.

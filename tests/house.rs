@@ -73,7 +73,7 @@ const ALL: &[&str] = &[
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "main"]),
     ("axum", &["server", "devcluster"]),
-    ("base64", HANDS),
+    ("base64", &["spec", "controller", "devcluster"]),
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("file_watch", &["controller", "cli"]),

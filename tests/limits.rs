@@ -231,7 +231,7 @@ fn each_limit_of_the_language_is_the_last_that_is_taken() {
         ("must be from 1s to 720h", 720),
         ("52 characters or more", 51),
         ("it is too long", 63),
-        ("Kubernetes takes 253", 244),
+        ("Kubernetes takes 253", 236),
         ("more than 256 documents", 256),
         ("at most 1048576 are read", 1024 * 1024),
         ("recursion limit exceeded", 64),

@@ -4,7 +4,7 @@ use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::permit::{is_dark, may_serve, permitted};
-use crate::spec::{Companion, Exchange, Release, config};
+use crate::spec::{Companion, Exchange, Release};
 use crate::world::{Decision, Intent, Marker, Permit};
 
 /// A release that Git has before and after.
@@ -283,14 +283,27 @@ impl<'a> Change<'a> {
             }
         }
         for gone in &old.companions {
-            let ObjectKey { kind, name, .. } = &gone.written();
-            if new.companions.iter().any(|it| it.written() == gone.written()) {
-                continue;
+            if !new.companions.iter().any(|it| it.written() == gone.written()) {
+                self.say(self.dropped(gone));
             }
-            self.say(match gone.version_of {
-                Some(_) => format!("{kind} {name} is deleted once no proven release reads it."),
-                None => format!("{kind} {name} is deleted once this is complete."),
-            });
+        }
+    }
+
+    /// What becomes of one companion that Git no longer has.
+    fn dropped(&self, gone: &Companion) -> String {
+        let key = gone.written();
+        let name = format!("{} {}", key.kind, key.name);
+        match &gone.version_of {
+            Some(_) if reads(self.release(), &key) => format!(
+                "{name} is dropped, and the template still names it: no new pod comes up unless somebody else makes it."
+            ),
+            None if reads(self.release(), &key) => {
+                format!("{name} is dropped, and the template still names it: it stays as it is.")
+            }
+            None if !reads(&self.old.release, &key) => {
+                format!("{name} is deleted once this is complete.")
+            }
+            Some(_) | None => format!("{name} is deleted once no proven release reads it."),
         }
     }
 
@@ -309,14 +322,22 @@ impl<'a> Change<'a> {
                 format!("{name} goes back with the pods, to {applied}.")
             }
             (Some(before), Some(_)) => {
-                let changes =
-                    if before.version_of.is_some() { "changes" } else { "is versioned from now on" };
-                format!("{name} {changes}: the pods get it {by_steps}as {applied}.")
+                let (changes, then) = match before.version_of {
+                    Some(_) => ("changes", String::new()),
+                    None => (
+                        "is versioned from now on",
+                        format!(" Nothing stands as {} once no pods of the tree read it.", key.name),
+                    ),
+                };
+                format!("{name} {changes}: the pods get it {by_steps}as {applied}.{then}")
             }
-            (Some(before), None) if before.version_of.is_some() => format!(
+            (Some(before), None) if before.version_of.is_some() && reads(self.release(), &key) => format!(
                 "{name} is no longer versioned: the pods get it {by_steps}under its own name, and later changes at once."
             ),
-            (Some(_), None) if self.reads(&key) => format!(
+            (Some(before), None) if before.version_of.is_some() => {
+                format!("{name} is read by the pods no more: it is applied first, under its own name.")
+            }
+            (Some(_), None) if reads(self.release(), &key) => format!(
                 "{name} changes at once for all pods: it is not versioned ({}: \"false\"), running pods see it in their \
                  files within minutes, and in their environment once they start again.",
                 keys::VERSIONED
@@ -328,12 +349,6 @@ impl<'a> Change<'a> {
                 format!("{name} changes before the first new pod, and the old ones see it too.")
             }
         }
-    }
-
-    /// Whether pods read the ConfigMap `key`.
-    fn reads(&self, key: &ObjectKey) -> bool {
-        let names = |release: &Release| config::names(&release.cloneset.value.open()["spec"]["template"]);
-        key.kind == Kind::ConfigMap && names(self.release()).contains(key.name.as_str())
     }
 
     /// Approvals of the old digest that have not been used.
@@ -413,6 +428,11 @@ impl<'a> Change<'a> {
             Some(_) | None => None,
         }
     }
+}
+
+/// Whether pods of a release read the ConfigMap `key`, by the name in its template.
+fn reads(release: &Release, key: &ObjectKey) -> bool {
+    key.kind == Kind::ConfigMap && release.configs().iter().any(|name| name == key.name.as_str())
 }
 
 /// What happens to pods, after `its pods are`.

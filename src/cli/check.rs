@@ -1,17 +1,18 @@
 //! `triton check`: reads the specs as they stand in the work tree.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Question, Root};
+use crate::catalog::{Catalog, Question, Root, Snapshot};
 use crate::cli::draft::{self, Draft};
 use crate::cli::output::{Exit, Format, Paint, Printer, Tint};
 use crate::cli::worktree::{self, OnDisk};
+use crate::model::CommitId;
 use crate::spec::{Diagnostic, Severity};
 use crate::world::{Desired, Policy};
 
@@ -64,7 +65,9 @@ pub fn run(args: &CheckArgs, printer: &Printer) -> Result<Exit> {
         found.extend(disk.diagnostics);
     }
     if let Some(base) = &args.base {
-        let idle = idle_markers(&args.path, base)?;
+        let draft = Draft::of(&args.path, Some(base))?;
+        found.extend(unread_configs(&draft)?);
+        let idle = idle_markers(&draft)?;
         printer.note("markers are judged without the daemon's configuration: its people, bots and skip");
         // One that is named wrong is told already, as a warning.
         found.retain(|it| !idle.iter().any(|new| new.path == it.path));
@@ -83,9 +86,36 @@ pub fn run(args: &CheckArgs, printer: &Printer) -> Result<Exit> {
     Ok(if broken { Exit::YourTurn } else { Exit::Fine })
 }
 
-/// The markers that are new since `base` and would approve nothing there.
-fn idle_markers(path: &Path, base: &str) -> Result<Vec<Diagnostic>> {
-    let draft = Draft::of(path, Some(base))?;
+/// The ConfigMaps that the base has, and a template names that nobody applies any more.
+fn unread_configs(draft: &Draft) -> Result<Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    for root in draft.roots.iter().map(|directory| Root::new(directory)) {
+        let releases = |commit: CommitId| {
+            let tree = draft.repository.commit(commit)?.tree;
+            anyhow::Ok(Snapshot::read(&draft.repository, &root, tree)?.assemble(&root).releases)
+        };
+        let (before, after) =
+            (draft.base.map(releases).transpose()?.unwrap_or_default(), releases(draft.head)?);
+        for (id, new) in after.iter().filter_map(|(id, new)| Some((id, new.as_ref().ok()?))) {
+            let Some(Ok(old)) = before.get(id) else { continue };
+            found.extend(draft::unread(old, new).into_iter().map(|key| Diagnostic {
+                severity: Severity::Warning,
+                path: new.path.clone(),
+                line: 0,
+                column: 0,
+                message: format!(
+                    "{key} is dropped, and the template still names it: no new pod of {id} would come up"
+                ),
+                cure: "keep it, or take its name out of the template".to_owned(),
+                snippet: String::new(),
+            }));
+        }
+    }
+    Ok(found)
+}
+
+/// The markers that are new since the base and would approve nothing there.
+fn idle_markers(draft: &Draft) -> Result<Vec<Diagnostic>> {
     let mut found = Vec::new();
     for directory in &draft.roots {
         let policy = Arc::new(Policy { path: directory.clone(), ..Policy::default() });

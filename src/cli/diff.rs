@@ -87,7 +87,7 @@ pub struct Field {
 pub struct Compared {
     /// The release, `namespace/name`.
     pub release: String,
-    /// `CloneSet shop/checkout`; `ConfigMap shop/cfg, as cfg-5d41402a`.
+    /// `CloneSet shop/checkout`; `ConfigMap shop/cfg, as cfg-5d41402abc4b2a76`.
     pub object: String,
     /// How it stands.
     pub state: State,

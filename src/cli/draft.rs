@@ -11,7 +11,8 @@ use crate::cli::output::Refusal;
 use crate::cli::worktree;
 use crate::git::{Change, Merged, Repository};
 use crate::model::{CommitId, ReleaseId};
-use crate::spec::{Place, Release};
+use crate::objects::ObjectKey;
+use crate::spec::{Companion, Place, Release};
 use crate::world::{Intent, NotCounted};
 
 /// What `git diff` calls a conflict, at most so many by name.
@@ -90,6 +91,15 @@ fn uncommitted(clone: &LocalClone, roots: &[String]) -> Result<Vec<(String, Opti
         files.push((path.to_owned(), content));
     }
     Ok(files)
+}
+
+/// The ConfigMaps that `old` applies under names with their contents' hash and `new` no longer has, though its template
+/// names them: none of its pods would come up.
+#[must_use]
+pub fn unread(old: &Release, new: &Release) -> Vec<ObjectKey> {
+    let versions = old.companions.iter().filter(|it| it.version_of.is_some()).map(Companion::written);
+    let (has, read) = (|key: &ObjectKey| new.companions.iter().any(|it| it.written() == *key), new.configs());
+    versions.filter(|key| !has(key) && read.iter().any(|name| name == key.name.as_str())).collect()
 }
 
 /// A marker that merging adds and that approves nothing.

@@ -190,6 +190,8 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
         other_owner: other_tool(object),
         drift: Arc::default(),
         beside: stand.ownership.owners().beside().into(),
+        applied: stand.ownership.owners().has_ours(),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
     };
     Some(SeenCompanion { live, stand })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::announced::Announced;
-use crate::controller::asked::{as_remembered, is_named, named, remembered, same_desire};
+use crate::controller::asked::{is_named, named, remembered, same_desire};
 use crate::controller::crowd::Crowd;
 use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
@@ -439,7 +439,6 @@ impl Observer {
                 (_, Some(release)) => Some(Arc::clone(release)),
                 (_, None) => record.and_then(|it| recorded(it, digest)).map(Arc::new),
             };
-            let release = release.map(|release| as_remembered(case, release));
             match (release, commit) {
                 (Some(release), _) => {
                     self.shelf.put(&release);

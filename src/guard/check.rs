@@ -122,6 +122,7 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     forward::check(&motion)?;
     exposure::check(&motion)?;
     claim::check(&motion)?;
+    object::check_read(&motion)?;
     let marked = write.forward || !motion.exposes();
     require(marked, Rule::Forward, || {
         "a write forward is not marked as one: an old leader could send it".to_owned()

@@ -3,18 +3,19 @@
 use serde_json::Value;
 
 use crate::guard::rule::{Rule, Violation, require};
-use crate::guard::scene::Scene;
+use crate::guard::scene::{Motion, Scene};
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey, keys};
-use crate::spec::{Release, config};
-use crate::world::{Action, Decision, Desired, Expect, Live, World, Write};
+use crate::spec::versioned::named;
+use crate::spec::{Companion, Release, config};
+use crate::world::{Action, Case, Decision, Desired, Expect, Live, World, Write};
 
 /// Checks that a write touches an object of this release, allowed by the daemon's configuration, exactly as it was
 /// seen.
 ///
 /// # Errors
 ///
-/// [`Rule::Whole`], or [`Rule::Evidence`] for a delete.
+/// [`Rule::Whole`], or [`Rule::Evidence`] or [`Rule::Forward`] for a delete.
 pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     let key = &write.object;
     let whole = |holds, message: &str| require(holds, Rule::Whole, || format!("{key}: {message}"));
@@ -32,6 +33,7 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
         Action::Apply { body, expect } => {
             whole(is_expected(scene, key, expect), "the write does not expect the object that was seen")?;
             whole(names(body, key), "the body names another object")?;
+            whole(is_true_to_its_name(scene, key, body), "its name is not the one of what it says")?;
             if scene.plan.decision == Decision::Remove {
                 let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
                 let stays = entered.is_some_and(|release| release.orphan);
@@ -55,7 +57,12 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
             };
             whole(ours && is_asked(scene), "it is taken from others, and is not ours")
         }
-        Action::Delete { uid, version } => check_delete(scene, key, uid, version),
+        Action::Delete { uid, version } => {
+            require(write.forward, Rule::Forward, || {
+                format!("{key}: a delete is not marked as forward: an old leader could send it")
+            })?;
+            check_delete(scene, key, uid, version)
+        }
     }
 }
 
@@ -117,9 +124,11 @@ fn is_entered(scene: Scene<'_>, key: &ObjectKey, body: &Value) -> bool {
     let digest = scene.plan.memory.as_ref().map(|memory| memory.digest);
     let entered = digest.map(|digest| scene.release(digest).is_none_or(says));
     let head = scene.intent().filter(|_| key.kind == Kind::HorizontalPodAutoscaler);
-    // What pods of the proven release read stays true to its name while another one is entered.
+    // What pods of the proven release read stays as it was while another one is entered that does not have it.
+    let has = |release: &Release| release.companions.iter().any(|it| it.body.key == *key);
+    let has_it = digest.and_then(|digest| scene.release(digest)).is_some_and(has);
     let proven = scene.memory().and_then(|memory| scene.release(memory.top()?.digest));
-    let proven = proven.filter(|_| key.kind == Kind::ConfigMap && body["immutable"] == true);
+    let proven = proven.filter(|_| key.kind == Kind::ConfigMap && !has_it);
     entered.unwrap_or(true) || head.is_some_and(|intent| says(&intent.release)) || proven.is_some_and(says)
 }
 
@@ -132,6 +141,7 @@ fn check_delete(
     let evidence = |holds, message: &str| require(holds, Rule::Evidence, || format!("{key}: {message}"));
     let very_object = seen(scene, key).is_some_and(|it| it == (uid, version));
     evidence(very_object, "the delete does not name the object that was seen")?;
+    // What puts back the content that pods read asks nothing of Git, as every repair.
     if scene.plan.decision != Decision::Remove && is_made_again(scene, key) {
         return Ok(());
     }
@@ -147,7 +157,7 @@ fn check_delete(
     }
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;
     evidence(!matches!(scene.case.desired, Desired::Unknown), "nothing is known of what Git says")?;
-    evidence(!scene.world.named.contains(key), "the tree still names it")?;
+    evidence(!scene.world.named.contains(key) || is_left(scene, key), "the tree still names it")?;
     let after = scene.plan.memory.as_ref();
     let settled = after.is_some_and(|memory| memory.entered_is_proven() && memory.step_reached.is_some());
     evidence(settled, "companions are pruned once the release is complete, not before")?;
@@ -166,22 +176,85 @@ fn known<'a>(scene: Scene<'a>) -> impl Iterator<Item = &'a Release> {
 
 /// Whether a ConfigMap is named by pods that run, or by a release that the stack lets them go back to.
 fn is_read(scene: Scene<'_>, name: &str) -> bool {
-    let after = scene.plan.memory.as_ref();
-    let mut stack = after.into_iter().chain(scene.memory()).flat_map(|memory| &memory.proven);
-    let stands = |live: &Live| config::names(&live.stand.object()["spec"]["template"]).contains(name);
-    stack.any(|proof| proof.configs.iter().any(|it| it == name))
-        || known(scene).any(|release| release.configs().iter().any(|it| it == name))
-        || scene.case.live.as_ref().is_some_and(stands)
+    let after = scene.plan.memory.iter().flat_map(|memory| &memory.proven);
+    after.flat_map(|proof| &proof.configs).any(|it| it == name) || is_read_in(scene.case, name)
 }
 
-/// Whether an object of ours is a version of a ConfigMap that does not say any more what its name says: it cannot be
-/// changed, and is made again.
+/// Whether pods of one release read a ConfigMap, or may where they go back or on.
+fn is_read_in(case: &Case, name: &str) -> bool {
+    let memory = case.memory().or_else(|| case.recorded_memory());
+    let mut stack = memory.into_iter().flat_map(|memory| &memory.proven);
+    let stands = |live: &Live| config::names(&live.stand.object()["spec"]["template"]).contains(name);
+    let head = match &case.desired {
+        Desired::Release(intent) => Some(&intent.release),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    };
+    let mut known = case.documents.values().chain(head);
+    stack.any(|proof| proof.configs.iter().any(|it| it == name))
+        || known.any(|release| release.configs().iter().any(|it| it == name))
+        || case.live.as_ref().is_some_and(stands)
+}
+
+/// Whether the tree has the name only for what is applied under another one, and no pods of another release read it.
+fn is_left(scene: Scene<'_>, key: &ObjectKey) -> bool {
+    let mut others = scene.world.cases.iter().filter(|(id, _)| *id != scene.id);
+    scene.intent().is_some_and(|intent| intent.release.is_written_name(key))
+        && !others.any(|(id, case)| id.namespace == key.namespace && is_read_in(case, key.name.as_str()))
+}
+
+/// Whether an object that names our release is a version of a ConfigMap that somebody else has made, and that does not say
+/// what its name says: it cannot be changed, and is made again. One that we applied is never deleted for what it says, nor
+/// one whose name is not the hash of what every release at hand has under it, nor beside any other write.
 fn is_made_again(scene: Scene<'_>, key: &ObjectKey) -> bool {
-    let is_version =
-        known(scene).flat_map(|it| &it.companions).any(|it| it.body.key == *key && it.version_of.is_some());
+    let mut versions = known(scene).flat_map(|it| &it.companions).filter(|it| it.body.key == *key).peekable();
+    let is_version = versions.peek().is_some()
+        && versions.all(|it| {
+            let value = it.body.value.open();
+            it.version_of.as_ref().is_some_and(|of| named(of.as_str(), &value) == key.name.as_str())
+        });
     let content = |path: &str| path.starts_with("data") || path.starts_with("binaryData");
-    let there = scene.case.companions.get(key).filter(|it| it.release == scene.id.to_string());
-    is_version && there.is_some_and(|it| it.drift.iter().any(|it| content(&it.path)))
+    let there = scene.case.companions.get(key);
+    let there = there.filter(|it| it.release == scene.id.to_string() && !it.applied);
+    let alone = scene.plan.writes.iter().all(|it| it.object.kind != Kind::CloneSet);
+    is_version && alone && there.is_some_and(|it| it.drift.iter().any(|it| content(&it.path)))
+}
+
+/// A version of a ConfigMap is immutable, under a name with the hash of what the body says.
+fn is_true_to_its_name(scene: Scene<'_>, key: &ObjectKey, body: &Value) -> bool {
+    let has = |it: &&Companion| it.body.key == *key;
+    let mut versions = known(scene).flat_map(|it| &it.companions).filter(has).peekable();
+    let marked = body["metadata"]["annotations"][keys::VERSION_OF].as_str();
+    match marked {
+        Some(of) => body["immutable"] == true && named(of, body) == key.name.as_str(),
+        None => versions.peek().is_none() || versions.any(|it| it.version_of.is_none()),
+    }
+}
+
+/// What pods of a new template read stands, or is written before it.
+///
+/// # Errors
+///
+/// [`Rule::Whole`].
+pub fn check_read(motion: &Motion<'_>) -> Result<(), Violation> {
+    let scene = motion.scene;
+    let begins = matches!(scene.plan.decision, Decision::Enter(_) | Decision::Create);
+    // A way back is never kept waiting.
+    if !begins || motion.proven || motion.same_template {
+        return Ok(());
+    }
+    let read = config::names(motion.sent.template);
+    let before = scene.plan.writes.iter().take_while(|it| it.object.kind != Kind::CloneSet);
+    let written: Vec<&ObjectKey> =
+        before.filter(|it| matches!(it.action, Action::Apply { .. })).map(|it| &it.object).collect();
+    let versions = motion.release.into_iter().flat_map(|it| &it.companions);
+    for version in versions.filter(|it| it.version_of.is_some() && read.contains(it.body.key.name.as_str())) {
+        let key = &version.body.key;
+        let stands = scene.case.companions.get(key).is_some_and(|it| it.release == scene.id.to_string());
+        require(stands || written.contains(&key), Rule::Whole, || {
+            format!("pods are to read {key}, which is neither there nor written before them")
+        })?;
+    }
+    Ok(())
 }
 
 fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {

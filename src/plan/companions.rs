@@ -1,13 +1,16 @@
 //! Companions: brought to what they should be, pruned when Git drops them and nobody may need them again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::model::{Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::plan::holds;
-use crate::spec::Companion;
 use crate::spec::config::names;
+use crate::spec::{Companion, Release};
 use crate::world::{Action, Case, CompanionLive, Desired, Expect, World, Write};
 
 /// Writes that bring companions to what they should be, and the holds for those that are somebody else's, or of a
@@ -55,7 +58,7 @@ pub fn companion_writes<'a>(
         if there.is_some_and(|there| same_text && there.drift.is_empty()) {
             continue;
         }
-        if let Some(there) = there.filter(|there| is_altered(companion, there)) {
+        if let Some(there) = there.filter(|there| is_altered(case, companion, there)) {
             writes.push(delete(key, there));
             continue;
         }
@@ -112,7 +115,8 @@ pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>)
     (writes, managers)
 }
 
-/// Deletes of companions that the entered release no longer has and that nothing in the tree names: by the present
+/// Deletes of companions that the entered release no longer has, that nothing in the tree is applied as, and that no pod
+/// reads, now or where it goes back: by the present
 /// leader only, an old one does not know the tree.
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
@@ -123,10 +127,11 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         .iter()
         .filter(|(key, there)| {
             there.release == id.to_string()
+                && !there.deleting
                 && world.policy.kinds.contains(&key.kind)
-                && !world.named.contains(*key)
                 && !standing.iter().any(|companion| companion.body.key == **key)
                 && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
+                && (!world.named.contains(*key) || is_left(world, id, case, key))
         })
         .collect();
     // Most of what is kept is kept for the stack, and told without opening anything.
@@ -143,29 +148,61 @@ fn delete(key: &ObjectKey, there: &CompanionLive) -> Write {
     Write { object: key.clone(), action, forward: true }
 }
 
-/// Whether the content of a versioned ConfigMap is another one: somebody has deleted it, and made it anew. It is immutable,
-/// so that it goes and is made again as it was.
-fn is_altered(companion: &Companion, there: &CompanionLive) -> bool {
+/// Whether somebody has deleted a versioned ConfigMap, and made it anew with another content. It is immutable, so that it
+/// goes and is made again as it was. What we have applied is what the server, or a webhook, made of what we wrote: pods
+/// read it, and it is never deleted for that. Nor is one whose name two releases have for two contents.
+fn is_altered(case: &Case, companion: &Companion, there: &CompanionLive) -> bool {
     let other = |field: &str| {
         let mut changes = there.drift.iter().filter(|it| it.found.as_ref() != Some(&it.wanted));
         changes.any(|it| it.path.starts_with(field))
     };
-    companion.version_of.is_some() && !other("immutable") && (other("data") || other("binaryData"))
+    let altered = !other("immutable") && (other("data") || other("binaryData"));
+    let two = || {
+        let says = content(companion);
+        let mut known = at_hand(case).flat_map(|release| &release.companions);
+        known.any(|it| it.body.key == companion.body.key && content(it) != says)
+    };
+    companion.version_of.is_some() && !there.applied && altered && !two()
+}
+
+/// What a ConfigMap says.
+fn content(companion: &Companion) -> [Value; 2] {
+    let value = companion.body.value.open();
+    ["data", "binaryData"].map(|field| value[field].clone())
+}
+
+/// Every release of which the documents are at hand: the entered one, proven ones, the desired one.
+fn at_hand(case: &Case) -> impl Iterator<Item = &Arc<Release>> {
+    case.documents.values().chain(desired(case))
+}
+
+fn desired(case: &Case) -> Option<&Arc<Release>> {
+    match &case.desired {
+        Desired::Release(intent) => Some(&intent.release),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    }
+}
+
+/// Whether a ConfigMap stands under a name that the tree has, and that nothing is applied under since it is versioned. It
+/// stays as long as pods of any release here read it.
+fn is_left(world: &World, id: &ReleaseId, case: &Case, key: &ObjectKey) -> bool {
+    let others = || world.cases.iter().filter(|(it, _)| it.namespace == id.namespace && *it != id);
+    let name = key.name.as_str();
+    desired(case).is_some_and(|release| release.is_written_name(key))
+        && !others().any(|(_, other)| is_proven_to_read(other, name))
+        && !others().any(|(_, other)| read_now(other).contains(name))
 }
 
 /// Whether pods read a ConfigMap where a proven release is gone back to.
 fn is_proven_to_read(case: &Case, name: &str) -> bool {
-    let mut proven = case.memory().into_iter().flat_map(|memory| &memory.proven);
+    let memory = case.memory().or_else(|| case.recorded_memory());
+    let mut proven = memory.into_iter().flat_map(|memory| &memory.proven);
     proven.any(|proof| proof.configs.iter().any(|config| config == name))
 }
 
 /// The ConfigMaps that pods read, or that a release at hand lets them read.
 fn read_now(case: &Case) -> BTreeSet<String> {
-    let desired = match &case.desired {
-        Desired::Release(intent) => Some(&intent.release),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-    };
-    let written = case.documents.values().chain(desired).flat_map(|release| release.configs());
+    let written = at_hand(case).flat_map(|release| release.configs());
     let live = case.live.iter().flat_map(|live| names(&live.stand.object()["spec"]["template"]));
     written.chain(live).collect()
 }

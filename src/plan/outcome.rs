@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Amount, CommitId, Hold};
+use crate::model::{Amount, CommitId, Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
@@ -103,8 +103,17 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
     }
 }
 
-fn is_delete(write: &Write) -> bool {
-    matches!(write.action, Action::Delete { .. })
+/// Companions that have to go before they are made again: a lap of its own, before a pod reads them. Nothing else of
+/// `writes` is sent with them.
+#[must_use]
+pub fn made_again(id: &ReleaseId, row: char, writes: &[Write]) -> Option<Outcome> {
+    let deletes = writes.iter().filter(|write| matches!(write.action, Action::Delete { .. }));
+    let deletes: Vec<Write> = deletes.cloned().collect();
+    let names: Vec<String> = deletes.iter().map(|write| write.object.to_string()).collect();
+    let message = format!("{id} makes companions again before they are read: {}", names.join(", "));
+    let mut outcome = Outcome::of(row, Decision::Repair, message);
+    outcome.writes = deletes;
+    (!names.is_empty()).then_some(outcome)
 }
 
 /// That `step` is entered, in one sentence.
@@ -244,13 +253,7 @@ impl Facts<'_> {
         if !strangers.is_empty() {
             return Outcome::hold(row, strangers);
         }
-        if before.iter().any(is_delete) {
-            before.retain(is_delete);
-            let names: Vec<String> = before.iter().map(|write| write.object.to_string()).collect();
-            let message =
-                format!("{} makes companions again before they are read: {}", self.id, names.join(", "));
-            let mut outcome = Outcome::of(row, Decision::Repair, message);
-            outcome.writes = before;
+        if let Some(outcome) = made_again(self.id, row, &before) {
             return outcome;
         }
         let mut outcome = self.write(row, Decision::Enter(step), Some(release), shape, memory, message);

@@ -6,7 +6,7 @@ use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
 use crate::plan::holds;
-use crate::plan::outcome::{Outcome, fully_entered};
+use crate::plan::outcome::{Outcome, fully_entered, made_again};
 use crate::plan::serving::unlisted;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
@@ -140,6 +140,9 @@ fn made(
         return outcome;
     };
     let memory = Memory { create: Some(announcement.to_string()), ..memory };
+    if let Some(outcome) = made_again(id, 'c', &writes) {
+        return outcome.holding(closed);
+    }
     let body = body::cloneset(release, shape, true, &memory, &world.policy);
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;

@@ -5,7 +5,6 @@ use std::mem::take;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
-use crate::plan::companions::prunes;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::observed::observed;
@@ -13,7 +12,7 @@ use crate::plan::outcome::{Outcome, entering};
 use crate::plan::serving::{crowded, unlisted};
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
-use crate::plan::tend::tended;
+use crate::plan::tend::{cleared, pruned, tended};
 use crate::spec::{Exchange, OnFailure, Release};
 use crate::world::{Decision, Memory, Proof, Try};
 
@@ -345,6 +344,9 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, 1)) {
         return Outcome::hold('k', vec![hold]);
     }
+    if let Some(outcome) = cleared(facts) {
+        return outcome;
+    }
     let proven = stood(facts);
     let memory =
         Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
@@ -425,8 +427,7 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if memory.step >= facts.last_step() {
         return completed(facts, episode);
     }
-    // As it was entered, which is what an older daemon may have made of the very same documents.
-    let release = facts.entered.unwrap_or(head.release());
+    let release = head.release();
     let memory =
         Memory { step: next, step_entered: facts.now(), step_reached: None, up: false, ..memory.clone() };
     facts.enter('q', release, next, memory, entering(facts, release, next))
@@ -462,12 +463,7 @@ fn rest(facts: &Facts<'_>) -> Outcome {
     if facts.live.replicas > 0 && !facts.step_done() {
         outcome = outcome.holding(vec![holds::pods_not_ready(facts)]);
     }
-    outcome.writes = prunes(facts.world, facts.id, facts.case);
-    if !outcome.writes.is_empty() {
-        let names: Vec<String> = outcome.writes.iter().map(|write| write.object.to_string()).collect();
-        outcome.message = format!("{} prunes what Git no longer has: {}", facts.id, names.join(", "));
-    }
-    outcome
+    pruned(facts, outcome)
 }
 
 /// Row p: the release is proven.

@@ -1,6 +1,6 @@
 //! The companions of what stands: repaired beside what is decided for the pods.
 
-use crate::plan::companions::{companion_writes, take_overs};
+use crate::plan::companions::{companion_writes, prunes, take_overs};
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
 use crate::world::Decision;
@@ -29,6 +29,29 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     }
     if goes_on && blocked {
         return Outcome::hold(outcome.row, outcome.holds).waking(outcome.wake_at);
+    }
+    outcome
+}
+
+/// What nobody reads any more goes before another release is entered, once every pod is on the proven one: whoever pushes
+/// faster than the steps never lets a release complete. One that is refused keeps nothing back.
+#[must_use]
+pub fn cleared(facts: &Facts<'_>) -> Option<Outcome> {
+    let settled = facts.memory.step_reached.is_some() && facts.all_on_proven() && facts.entered.is_some();
+    if !settled || facts.case.refused.is_some() {
+        return None;
+    }
+    let outcome = pruned(facts, Outcome::of('k', Decision::Repair, String::new()));
+    (!outcome.writes.is_empty()).then_some(outcome)
+}
+
+/// Adds the deletes of what Git no longer has.
+#[must_use]
+pub fn pruned(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
+    outcome.writes = prunes(facts.world, facts.id, facts.case);
+    if !outcome.writes.is_empty() {
+        let names: Vec<String> = outcome.writes.iter().map(|write| write.object.to_string()).collect();
+        outcome.message = format!("{} prunes what Git no longer has: {}", facts.id, names.join(", "));
     }
     outcome
 }

@@ -412,13 +412,14 @@ pub fn merge<'g>(groups: impl IntoIterator<Item = &'g Group>) -> Assembled {
     for (subject, these) in &claims {
         match subject {
             Subject::Object(key) => drop(out.named.insert(key.clone())),
-            Subject::Read(key) => {
-                let owner =
-                    claims.get(&subject.partner()).and_then(|owners| owners.first()?.release.as_ref());
-                these.iter().for_each(|claim| read_elsewhere(key, owner, claim, &mut out));
+            Subject::Versioned(key) => {
+                let readers = claims.get(&subject.partner());
+                if let Some(reader) = readers.and_then(|readers| readers.first()?.release.as_ref()) {
+                    these.iter().for_each(|claim| read_elsewhere(key, reader, claim, &mut out));
+                }
                 continue;
             }
-            Subject::Versioned(_) => continue,
+            Subject::Read(_) => continue,
             Subject::Release(_) => {}
         }
         if these.len() > 1 {
@@ -452,16 +453,13 @@ fn twice(subject: &Subject, claims: &[&Claim], out: &mut Assembled) {
     }
 }
 
-/// Pods read a ConfigMap of another release that is applied under a name which only that one's pods are given.
-fn read_elsewhere(key: &ObjectKey, owner: Option<&ReleaseId>, claim: &Claim, out: &mut Assembled) {
-    let Some(owner) = owner else { return };
+/// Pods of another release read a ConfigMap by a name under which it is not applied. It is told where the cure is: whose
+/// file has it, what runs goes on as it is, and the readers are harmed by nothing that others write.
+fn read_elsewhere(key: &ObjectKey, reader: &ReleaseId, claim: &Claim, out: &mut Assembled) {
     let message = format!(
-        "{key} belongs to release {owner}, which applies it under a name with its content's hash: only its own pods read it"
+        "pods of release {reader} read {key} too, which is applied under a name with its content's hash: only its own pods are given that"
     );
-    let cure = format!(
-        "give this release a ConfigMap of its own, or annotate that one {}: \"false\"",
-        keys::VERSIONED
-    );
+    let cure = format!("annotate it {}: \"false\", or give {reader} a ConfigMap of its own", keys::VERSIONED);
     breaks(claim, &Flaw { severity: Severity::Error, at: claim.at, message, cure }, out);
 }
 

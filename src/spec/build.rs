@@ -1,10 +1,8 @@
 //! The documents of one release → the release: its strategy, its digest, and what only shows between documents.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use crate::model::{Digest, Name, TemplateHash};
+use crate::model::{Digest, Name};
 use crate::objects::{Kind, keys};
 use crate::spec::canonical;
 use crate::spec::cloneset::CloneSet;
@@ -215,39 +213,14 @@ impl Release {
     /// # Errors
     /// Where the bytes do not hash to `expected`, or are no documents of a release.
     pub fn from_documents(bytes: &[u8], expected: Digest) -> Result<Self, DocumentsError> {
-        Self::from_documents_by(bytes, expected, |_| {})
-    }
-
-    /// This release as it was entered under the template `template`. Before ConfigMaps were versioned they were applied
-    /// as written, and what was entered then stays so until Git says something else.
-    #[must_use]
-    pub fn as_entered(self: Arc<Self>, template: TemplateHash) -> Arc<Self> {
-        if self.template == template {
-            return self;
-        }
-        let as_written = |cloneset: &mut CloneSet| cloneset.reads.clear();
-        let read = Self::from_documents_by(&self.documents, self.digest, as_written).ok();
-        read.filter(|read| read.template == template).map_or(self, Arc::new)
-    }
-
-    fn from_documents_by(
-        bytes: &[u8],
-        expected: Digest,
-        prepare: impl Fn(&mut CloneSet),
-    ) -> Result<Self, DocumentsError> {
         let found = Digest::of(bytes);
         if found != expected {
             return Err(DocumentsError::Mismatch { expected, found });
         }
         let values: Vec<Value> = serde_json::from_slice(bytes).map_err(|_| DocumentsError::Unreadable)?;
         let mut ignored = Report::default();
-        let mut documents: Vec<Document> =
+        let documents: Vec<Document> =
             values.iter().map(|value| document::read(&Node::from_value(value), &mut ignored)).collect();
-        for document in &mut documents {
-            if let Document::CloneSet(cloneset) = document {
-                prepare(cloneset);
-            }
-        }
         let head = documents.iter().find_map(Document::head);
         let cloneset = documents.iter().find_map(Document::cloneset);
         let companions: Vec<&Accompanying> = documents.iter().filter_map(Document::companion).collect();

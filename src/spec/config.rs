@@ -2,17 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use crate::model::Digest;
 use crate::objects::keys;
 use crate::spec::canonical;
 use crate::spec::node::{Node, Spot, Tree};
-use crate::spec::report::Report;
+use crate::spec::report::{Report, quote};
 use crate::spec::texts::CONTAINERS;
 
 /// Fields of a ConfigMap that are its content.
 const CONTENT: [&str; 2] = ["data", "binaryData"];
+/// Reads base64 as the API server does (Go, `encoding/base64`: the last bits are not looked at).
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// A place in a pod template that names a ConfigMap (Kubernetes, `core/v1`: `ConfigMapVolumeSource`,
 /// `ConfigMapProjection`, `ConfigMapEnvSource`, `ConfigMapKeySelector`). Annotations are no such place.
@@ -82,6 +88,23 @@ fn reference(node: &Node, key: &str, at: &str) -> Option<Reference> {
     })
 }
 
+/// The bytes that `text` stands for as the API server gives them back: line breaks in it are not looked at. `None` where
+/// it is no base64.
+fn stored(text: &str) -> Option<String> {
+    let lines: String = text.split(['\r', '\n']).collect();
+    Some(BASE64.encode(BASE64.decode(lines).ok()?))
+}
+
+/// Writes the bytes of the ConfigMap `object` as the API server gives them back, so that they never look like others.
+pub fn settle(object: &mut Value) {
+    let bytes = object.get_mut("binaryData").and_then(Value::as_object_mut);
+    for value in bytes.into_iter().flat_map(Map::values_mut) {
+        if let Some(stored) = value.as_str().and_then(stored) {
+            *value = stored.into();
+        }
+    }
+}
+
 /// What a ConfigMap says.
 #[derive(Clone, Debug)]
 pub struct Content {
@@ -109,10 +132,18 @@ impl Content {
         let fields = |key| node.get(key).into_iter().flat_map(Node::entries);
         // An empty field says what a missing one says.
         let said = CONTENT.into_iter().filter(|key| fields(key).next().is_some());
-        let said: Map<String, Value> =
+        let mut said: Value =
             said.filter_map(|key| Some((key.to_owned(), node.get(key)?.to_value()))).collect();
+        settle(&mut said);
+        for entry in fields("binaryData") {
+            if entry.node.text().is_some_and(|text| stored(text).is_none()) {
+                let message =
+                    format!("`binaryData.{}` is no base64: Kubernetes refuses it", quote(&entry.key));
+                report.error(entry.node.at, message, "write what `base64 FILE` prints, or text below `data`");
+            }
+        }
         Self {
-            hash: Digest::of(canonical::json(&Value::Object(said)).as_bytes()),
+            hash: Digest::of(canonical::json(&said).as_bytes()),
             keys: CONTENT.into_iter().flat_map(fields).map(|entry| entry.key.clone()).collect(),
             opted_out,
             mutable_at: mutable.map(|it| it.at),

@@ -23,7 +23,7 @@ pub struct Accompanying {
     pub key: Option<ObjectKey>,
     /// Its kind.
     pub kind: Kind,
-    /// As written.
+    /// As written, and the bytes of a ConfigMap as the API server writes them.
     pub body: Compact,
     /// The bytes that go into the digest; empty for an autoscaler, which does not.
     pub canonical: String,
@@ -201,6 +201,10 @@ fn companion(node: &Node, kind: Kind, report: &mut Report) -> Accompanying {
         |target: &&Node| target.get("kind").and_then(Node::text) == Some(Kind::CloneSet.api().kind);
     let scales = target.filter(of_clonesets).and_then(|target| target.get("name")).and_then(Node::text);
     let value = node.to_value();
+    let mut body = value.clone();
+    if is_config {
+        config::settle(&mut body);
+    }
     Accompanying {
         at: node.at,
         namespace_at: names.namespace_at,
@@ -211,7 +215,7 @@ fn companion(node: &Node, kind: Kind, report: &mut Report) -> Accompanying {
         } else {
             canonical::json(&value)
         },
-        body: Compact::of(&value),
+        body: Compact::of(&body),
         scales: scales.filter(|_| kind == Kind::HorizontalPodAutoscaler).map(str::to_owned),
         content: is_config.then(|| Content::read(node, report)),
         points_at: if is_config { Vec::new() } else { config::pointed_at(node) },

@@ -2,8 +2,8 @@
 //! content's hash, and the pods read it by that name. So another content is another template, which takes its steps, and
 //! a revert brings the old content back.
 //!
-//! **Invariant:** a name that pods read never changes its content. *T* has the whole hashes, for the digits of a name can
-//! be forged.
+//! **Invariant:** a name that pods read never changes its content. *T* has the whole hashes: contents that somebody has
+//! made to share the digits of a name are two templates, and the API server refuses the second, for the first is immutable.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,27 @@ use crate::spec::canonical;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::config::{self, Content};
 use crate::spec::document::{Accompanying, Document};
-use crate::spec::node::Spot;
+use crate::spec::node::{Node, Spot};
 use crate::spec::read::nearest;
 use crate::spec::release::{Body, Companion, Release};
-use crate::spec::report::quote;
+use crate::spec::report::{Report, quote};
 use crate::spec::subject::Subject;
 
-/// Hexadecimal digits of a content's hash in a name: two contents of one ConfigMap meet once in four billion, and then
-/// the API server refuses the second, for the first is immutable.
-const DIGITS: usize = 8;
+/// Hexadecimal digits of a content's hash in a name: 64 bits, so that no two contents that a ConfigMap ever has meet by
+/// chance.
+const DIGITS: usize = 16;
 /// Longest name of a ConfigMap (Kubernetes, "Object Names and IDs": a DNS subdomain).
 const NAME_MAX: usize = 253;
 
 /// The name under which a content is applied.
 fn name_of(written: &str, content: &Content) -> String {
     format!("{written}-{}", &content.hash.to_string()[..DIGITS])
+}
+
+/// The name under which what the ConfigMap `object` says is applied, where Git calls it `written`.
+#[must_use]
+pub fn named(written: &str, object: &Value) -> String {
+    name_of(written, &Content::read(&Node::from_value(object), &mut Report::default()))
 }
 
 /// The content of `companion`, if it is a ConfigMap that the pods of `cloneset` read, and does not opt out.
@@ -157,15 +163,17 @@ pub(crate) fn claims(release: &Release, document: &Document) -> Vec<(Subject, Sp
 }
 
 impl Release {
-    /// The ConfigMaps that its pods read by a name with a content's hash, or that are not its own: those that must not
-    /// go as long as it may be gone back to.
+    /// The ConfigMaps that its pods read, by the names that they read: those that must not go as long as it may be gone
+    /// back to.
     #[must_use]
     pub fn configs(&self) -> Vec<String> {
-        let names = config::names(&self.cloneset.value.open()["spec"]["template"]);
-        let as_written = |name: &String| {
-            let mut companions = self.companions.iter().filter(|it| it.version_of.is_none());
-            companions.any(|it| it.written().kind == Kind::ConfigMap && *name == it.body.key.name.as_str())
-        };
-        names.into_iter().filter(|name| !as_written(name)).collect()
+        config::names(&self.cloneset.value.open()["spec"]["template"]).into_iter().collect()
+    }
+
+    /// Whether `key` is only what Git calls a ConfigMap of this release: nothing is applied under that name.
+    #[must_use]
+    pub fn is_written_name(&self, key: &ObjectKey) -> bool {
+        let is_it = |it: &Companion| it.version_of.is_some() && it.written() == *key;
+        self.companions.iter().any(is_it) && self.companions.iter().all(|it| it.body.key != *key)
     }
 }

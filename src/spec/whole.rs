@@ -193,8 +193,9 @@ mod tests {
             let said = whole.replace(BTreeMap::from([(path.to_owned(), change)]));
             same(&whole);
             broken += usize::from(whole.releases.values().any(Result::is_err));
-            elsewhere +=
-                usize::from(whole.diagnostics().any(|it| it.message.contains("only its own pods read it")));
+            elsewhere += usize::from(
+                whole.diagnostics().any(|it| it.message.contains("only its own pods are given that")),
+            );
             let ids = before.keys().chain(whole.releases.keys()).collect::<BTreeSet<_>>();
             for id in ids.into_iter().filter(|id| !said.contains(*id)) {
                 assert_eq!(before.get(id), whole.releases.get(id), "{id} was not told");

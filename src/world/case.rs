@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{Digest, Hold, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
 use crate::world::intent::{Desired, Source};
 use crate::world::live::{CompanionLive, Live, PodLive, RecordLive};
@@ -89,7 +89,7 @@ impl Case {
     }
 
     /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read, and
-    /// the versioned ConfigMaps of the proven release as long as pods of it may run beside the entered one.
+    /// the ConfigMaps that pods of the proven release read as long as they may run beside the entered one.
     #[must_use]
     pub fn standing_companions(&self) -> Vec<&Companion> {
         let entered = self.entered().into_iter().flat_map(|release| &release.companions);
@@ -114,8 +114,19 @@ impl Case {
     fn read_beside(&self) -> impl Iterator<Item = &Companion> {
         let memory = self.memory().filter(|memory| !memory.entered_is_proven());
         let proven = memory.and_then(|memory| self.documents.get(&memory.top()?.digest));
-        let companions = proven.into_iter().flat_map(|release| &release.companions);
-        companions.filter(|companion| companion.version_of.is_some())
+        let entered = self.entered().filter(|_| proven.is_some());
+        let has = move |key: &ObjectKey| {
+            entered.is_some_and(|it| it.companions.iter().any(|it| it.body.key == *key))
+        };
+        proven.into_iter().flat_map(move |release| {
+            let companions = release.companions.iter().filter(|it| it.body.key.kind == Kind::ConfigMap);
+            companions.filter(move |it| {
+                let name = it.body.key.name.as_str();
+                // A version is there because pods read it.
+                it.version_of.is_some()
+                    || (!has(&it.body.key) && release.configs().iter().any(|it| it == name))
+            })
+        })
     }
 }
 

@@ -162,6 +162,10 @@ pub struct CompanionLive {
     pub drift: Arc<[FieldChange]>,
     /// Other managers that own beside us what we have applied.
     pub beside: Arc<[String]>,
+    /// Whether we have ever applied it.
+    pub applied: bool,
+    /// Whether it is being deleted, and somebody keeps it.
+    pub deleting: bool,
 }
 
 /// A pod of a release whose pods serve by approval: it has our readiness gate.

@@ -227,7 +227,7 @@ mod tests {
                 digest: Digest::of(b"d"),
                 commit: Some(commit),
                 version: "2.4.0".into(),
-                configs: vec!["checkout-5d41402a".into()],
+                configs: vec!["checkout-5d41402abc4b2a76".into()],
             }],
         }
     }

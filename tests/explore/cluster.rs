@@ -470,6 +470,8 @@ impl Cluster {
                         other_owner: None,
                         drift: drift.into_iter().collect(),
                         beside: [].into(),
+                        applied: true,
+                        deleting: false,
                     };
                     ours.insert(key.clone(), live);
                 }

@@ -5,22 +5,40 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use triton::fields::{Compact, FieldChange};
 use triton::guard::{Rule, check};
-use triton::model::{ResourceVersion, Uid};
+use triton::model::{Gate, Hold, Lift, LiftKind, ResourceVersion, Uid};
+use triton::objects::record::ReleaseStatus;
 use triton::objects::{Kind, ObjectKey, keys};
 use triton::plan::plan as planned;
+use triton::spec::versioned::named;
 use triton::spec::{Body, Companion, Release};
-use triton::world::{Action, CompanionLive, Decision, Expect, Memory, Permit, Source, World, Write};
+use triton::world::{
+    Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Move, Permit, RecordLive, Refusal,
+    Source, World, Write,
+};
 
 use crate::guard::laps::{Lap, a, b};
 use crate::support::world::*;
 
+/// The contents of `cfg` that there are here.
+const CONTENTS: [&str; 4] = ["a", "b", "old", "bad"];
+
+/// The name under which a content is applied.
+fn name(content: &str) -> String {
+    named("cfg", &json!({"data": {"is": content}}))
+}
+
+/// A version of `cfg`, under the name of one content, that says another.
+fn version(name: &str, says: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": {"is": says},
+        "metadata": {"namespace": "shop", "name": name, "annotations": {keys::VERSION_OF: "cfg"}},
+    })
+}
+
 /// `release`, whose pods read `cfg` with this content.
 fn reading(mut release: Release, content: &str) -> Release {
-    let name = format!("cfg-{content}");
-    let config = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": {"is": content},
-        "metadata": {"namespace": "shop", "name": name},
-    });
+    let name = name(content);
+    let config = version(&name, content);
     let mut value = release.cloneset.value.open();
     value["spec"]["template"]["spec"]["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": name}}]);
     release.cloneset.value = Compact::of(&value);
@@ -30,10 +48,10 @@ fn reading(mut release: Release, content: &str) -> Release {
 }
 
 fn config_key(content: &str) -> ObjectKey {
-    key(Kind::ConfigMap, &format!("cfg-{content}"))
+    key(Kind::ConfigMap, &name(content))
 }
 
-/// Puts the version with this content into the cluster, as ours.
+/// Puts the version with this content into the cluster, as ours; one that says something else was made by somebody else.
 fn stands(world: &mut World, content: &str, drift: &[&str]) {
     let change = |path: &&str| FieldChange {
         path: (*path).to_owned(),
@@ -48,6 +66,8 @@ fn stands(world: &mut World, content: &str, drift: &[&str]) {
         other_owner: None,
         drift: drift.iter().map(change).collect(),
         beside: Arc::from([]),
+        applied: !drift.iter().any(|it| it.contains("ata.")),
+        deleting: false,
     };
     edit(world, |case| drop(case.companions.insert(config_key(content), there)));
 }
@@ -57,13 +77,20 @@ fn deletes(content: &str) -> Write {
     Write { object: config_key(content), action: Action::Delete { uid, version }, forward: true }
 }
 
+/// What the planner writes, whatever the guard says of it.
+fn done_unchecked(world: &World) -> Vec<Write> {
+    planned(world).moves[&id()].writes.clone()
+}
+
 /// What the planner does to ConfigMaps, which the guard lets pass: `+` applied, `-` deleted.
 fn done(world: &World) -> Vec<String> {
     let plan = planned(world);
     assert_eq!(check(world, &plan).get(&id()), None);
     let told = |write: &Write| {
         let sign = if matches!(write.action, Action::Delete { .. }) { '-' } else { '+' };
-        format!("{sign}{}", write.object.name)
+        let is_it = |content: &&str| write.object == config_key(content);
+        let content = CONTENTS.into_iter().find(is_it);
+        content.map_or(format!("{sign}{}", write.object.name), |content| format!("{sign}cfg-{content}"))
     };
     plan.moves[&id()].writes.iter().filter(|it| it.object.kind == Kind::ConfigMap).map(told).collect()
 }
@@ -110,7 +137,7 @@ fn a_release_completes_with_what_its_pods_read() {
     let step = lap.plan.moves.get_mut(&id()).unwrap();
     assert_eq!(step.decision, Decision::Complete);
     let memory = step.memory.as_mut().unwrap();
-    assert_eq!(memory.top().unwrap().configs, ["cfg-b"]);
+    assert_eq!(memory.top().unwrap().configs, [name("b")]);
     memory.proven.last_mut().unwrap().configs.clear();
     let proven = memory.to_annotations()[keys::PROVEN].clone();
     lap.with_body(|body| body["metadata"]["annotations"][keys::PROVEN] = proven.into()).breaks(Rule::Reached);
@@ -121,7 +148,7 @@ fn what_live_pods_read_is_kept_whoever_wrote_it() {
     let (mut world, _) = settled();
     let mut template: Value = reading(b(), "b").cloneset.value.open();
     template["spec"]["template"]["spec"]["volumes"] =
-        json!([{"name": "v", "configMap": {"name": "cfg-old"}}]);
+        json!([{"name": "v", "configMap": {"name": name("old")}}]);
     edit_live(&mut world, |live| live.stand = triton::fields::Stand::of(&template));
     assert_eq!(done(&world), [""; 0]);
 }
@@ -144,11 +171,7 @@ fn what_pods_of_the_proven_release_read_is_put_back_in_the_middle_of_the_next_on
     assert_eq!(done(&world), [""; 0]);
     stands(&mut world, "a", &["metadata.labels[team]"]);
     assert_eq!(done(&world), ["+cfg-a"]);
-    let other = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "immutable": true, "data": {"is": "bad"},
-        "metadata": {"namespace": "shop", "name": "cfg-a"},
-    });
-    let mut body = other;
+    let mut body = version(&name("a"), "bad");
     mark(&mut body);
     let expect = Expect::Same(Uid::new("uid-a"), ResourceVersion::new("80"));
     let write = Write {
@@ -189,4 +212,217 @@ fn what_is_entered_next_is_right_before_a_pod_reads_it() {
         (plan.moves[&id()].decision.clone(), done(&world)),
         (Decision::Enter(1), vec!["+cfg-b".to_owned()])
     );
+}
+
+#[test]
+fn what_we_applied_is_never_deleted_for_what_the_server_made_of_it() {
+    let mut world = on_its_way();
+    stands(&mut world, "a", &["binaryData.is"]);
+    let applied = |case: &mut Case| case.companions.get_mut(&config_key("a")).unwrap().applied = true;
+    edit(&mut world, applied);
+    assert_eq!(done(&world), ["+cfg-a"]);
+    let memory = at_step(&b(), &reading(a(), "a"), 1, Some(1));
+    Lap { plan: plan(Decision::Repair, Some(memory), vec![deletes("a")]), world }.breaks(Rule::Evidence);
+}
+
+#[test]
+fn a_name_that_two_releases_have_for_two_contents_is_not_made_again() {
+    let mut world = on_its_way();
+    stands(&mut world, "a", &["data.is"]);
+    let mut forged = reading(b(), "a");
+    forged.companions[0].body.value = Compact::of(&version(&name("a"), "bad"));
+    edit(&mut world, |case| drop(case.documents.insert(forged.digest, Arc::new(forged))));
+    assert!(!done_unchecked(&world).contains(&deletes("a")));
+    let memory = at_step(&b(), &reading(a(), "a"), 1, Some(1));
+    Lap { plan: plan(Decision::Repair, Some(memory), vec![deletes("a")]), world }.breaks(Rule::Evidence);
+}
+
+#[test]
+fn a_delete_is_never_sent_by_a_leader_that_is_none_any_more() {
+    let mut world = on_its_way();
+    stands(&mut world, "a", &["data.is"]);
+    let memory = at_step(&b(), &reading(a(), "a"), 1, Some(1));
+    let lap = |forward| Lap {
+        plan: plan(Decision::Repair, Some(memory.clone()), vec![Write { forward, ..deletes("a") }]),
+        world: world.clone(),
+    };
+    lap(true).passes();
+    lap(false).breaks(Rule::Forward);
+}
+
+/// Nothing stands of B, which reads `cfg`; with memory in the record, B is proven.
+fn to_be_made(proven: bool) -> World {
+    let release = reading(b(), "b");
+    let memory = Memory { uid: None, episode: Some(commit(2)), ..complete(&release) };
+    let memory = Memory { proven: if proven { memory.proven.clone() } else { vec![] }, ..memory };
+    let record = RecordLive {
+        uid: Uid::new("uid-r"),
+        version: ResourceVersion::new("1"),
+        generation: 1,
+        root: None,
+        status: Arc::new(ReleaseStatus::default()),
+        memory: proven.then_some(memory),
+        replicas: 10,
+    };
+    let mut world = world(intent(&release), None, &[&release]);
+    edit(&mut world, |case| case.record = Some(record));
+    world
+}
+
+#[test]
+fn what_says_something_else_goes_before_the_cloneset_is_made() {
+    for proven in [false, true] {
+        let mut world = to_be_made(proven);
+        stands(&mut world, "b", &["data.is"]);
+        let plan = planned(&world);
+        assert_eq!(check(&world, &plan).get(&id()), None);
+        assert_eq!(plan.moves[&id()].writes, [deletes("b")]);
+        edit(&mut world, |case| drop(case.companions.remove(&config_key("b"))));
+        let plan = planned(&world);
+        let step = &plan.moves[&id()];
+        assert_eq!((step.decision.clone(), done(&world)), (Decision::Create, vec!["+cfg-b".to_owned()]));
+        assert_eq!(step.writes.last().unwrap().object.kind, Kind::CloneSet);
+    }
+}
+
+#[test]
+fn pods_begin_with_what_they_read_under_the_name_of_what_it_says() {
+    let next = reading(b(), "b");
+    let world = world(intent(&next), Some(live(&a(), Some(complete(&a())), "0%", 10)), &[&a()]);
+    let lap = || Lap { plan: planned(&world), world: world.clone() };
+    let config = |step: &mut Move| {
+        step.writes.iter().position(|it| it.object == config_key("b")).expect("it is written first")
+    };
+    lap().passes();
+    let mut missing = lap();
+    let step = missing.plan.moves.get_mut(&id()).unwrap();
+    let at = config(step);
+    let late = step.writes.remove(at);
+    step.writes.push(late);
+    missing.breaks(Rule::Whole);
+    let mut other = lap();
+    let step = other.plan.moves.get_mut(&id()).unwrap();
+    let at = config(step);
+    let Action::Apply { body, .. } = &mut step.writes[at].action else { panic!("an apply") };
+    Arc::make_mut(body)["data"]["is"] = "bad".into();
+    assert!(check(&world, &other.plan)[&id()].message.contains("its name is not the one of what it says"));
+}
+
+#[test]
+fn versions_of_releases_that_never_completed_go_before_the_next_one_begins() {
+    let (before, next) = (reading(a(), "a"), reading(b(), "b"));
+    let back = |reached: bool| {
+        let mut memory = complete(&before);
+        memory.step_reached = memory.step_reached.filter(|_| reached);
+        let mut world = world(intent(&next), Some(live(&before, Some(memory), "0%", 10)), &[&before]);
+        for content in ["a", "old", "bad"] {
+            stands(&mut world, content, &[]);
+        }
+        world
+    };
+    let mut world = back(true);
+    assert_eq!(planned(&world).moves[&id()].decision, Decision::Repair);
+    let mut gone = done(&world);
+    gone.sort();
+    assert_eq!(gone, ["-cfg-bad", "-cfg-old"]);
+    // Pods that are still on their way may read them.
+    edit_live(&mut world, |live| live.status.updated = 9);
+    assert!(!done_unchecked(&world).iter().any(|it| matches!(it.action, Action::Delete { .. })));
+    // One that somebody keeps, or that may not be deleted, keeps nothing back.
+    let mut world = back(true);
+    edit(&mut world, |case| case.companions.values_mut().for_each(|it| it.deleting = true));
+    assert_eq!(planned(&world).moves[&id()].decision, Decision::Enter(1));
+    let mut world = back(true);
+    let hold =
+        Hold { gate: Gate::Cluster, since: None, message: "refused".into(), lift: Lift::by(LiftKind::Wait) };
+    edit(&mut world, |case| case.refused = Some(Refusal { hold }));
+    assert_eq!(planned(&world).moves[&id()].decision, Decision::Enter(1));
+    for content in ["old", "bad"] {
+        edit(&mut world, |case| drop(case.companions.remove(&config_key(content))));
+    }
+    edit(&mut world, |case| case.refused = None);
+    assert_eq!(planned(&world).moves[&id()].decision, Decision::Enter(1));
+}
+
+/// `release`, whose pods read `cfg` by that very name, with this content.
+fn reading_as_written(release: Release, content: &str) -> Release {
+    let mut release = reading(release, content);
+    let mut config = version("cfg", content);
+    config.as_object_mut().unwrap().remove("immutable");
+    config["metadata"].as_object_mut().unwrap().remove("annotations");
+    let mut value = release.cloneset.value.open();
+    value["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([{"configMapRef": {"name": "cfg"}}]);
+    release.cloneset.value = Compact::of(&value);
+    let body = Body { key: key(Kind::ConfigMap, "cfg"), value: Compact::of(&config) };
+    release.companions[0] = Companion { body, version_of: None };
+    release
+}
+
+/// Puts `cfg` into the cluster under that very name, as ours.
+fn stands_as_written(world: &mut World) -> Write {
+    stands(world, "a", &[]);
+    let cfg = key(Kind::ConfigMap, "cfg");
+    edit(world, |case| {
+        let there = case.companions.remove(&config_key("a")).unwrap();
+        case.companions.insert(cfg.clone(), there);
+    });
+    Write { object: cfg, ..deletes("a") }
+}
+
+#[test]
+fn what_the_proven_pods_read_under_its_own_name_stands_while_the_next_release_does_not_have_it() {
+    let before = reading_as_written(a(), "a");
+    let beside = |next: &Release| {
+        let memory = at_step(next, &before, 1, Some(1));
+        let mut world = world(intent(next), Some(live(next, Some(memory), "99%", 1)), &[&before, next]);
+        if next.companions.iter().any(|it| it.version_of.is_some()) {
+            stands(&mut world, "b", &[]);
+        }
+        world
+    };
+    assert_eq!(done(&beside(&b())), ["+cfg"]);
+    assert_eq!(done(&beside(&reading(b(), "b"))), ["+cfg"]);
+    // One that the next release has is the next one's.
+    let next = reading_as_written(b(), "b");
+    let mut lap = Lap { plan: planned(&beside(&next)), world: beside(&next) };
+    lap.passes();
+    let write = lap.plan.moves.get_mut(&id()).unwrap().writes.first_mut().unwrap();
+    let Action::Apply { body, .. } = &mut write.action else { panic!("an apply") };
+    assert_eq!(body["data"]["is"], "b");
+    Arc::make_mut(body)["data"]["is"] = "a".into();
+    lap.breaks(Rule::Whole);
+}
+
+#[test]
+fn the_written_name_goes_once_no_proven_release_and_no_other_pods_read_it() {
+    let (mut world, memory) = settled();
+    let gone = stands_as_written(&mut world);
+    Arc::make_mut(&mut world.named).insert(gone.object.clone());
+    assert_eq!(done(&world), ["-cfg", "-cfg-old"]);
+    let lap = |world: &World| Lap {
+        world: world.clone(),
+        plan: plan(Decision::Rest, Some(memory.clone()), vec![gone.clone()]),
+    };
+    lap(&world).passes();
+    // Pods of another release read it.
+    let mut other = world.clone();
+    let release = reading_as_written(a(), "a");
+    let case =
+        Case { live: Some(live(&release, None, "0%", 10)), ..(**other.cases.get(&id()).unwrap()).clone() };
+    let case = Case {
+        documents: Default::default(),
+        desired: Desired::Unknown,
+        companions: Default::default(),
+        ..case
+    };
+    other.cases.insert("shop/other".parse().unwrap(), Arc::new(case));
+    assert_eq!(done(&other), ["-cfg-old"]);
+    lap(&other).breaks(Rule::Evidence);
+    // A proven release reads it.
+    let mut read = memory.clone();
+    read.proven[0].configs = vec!["cfg".to_owned()];
+    edit_live(&mut world, |live| live.memory = Some(read));
+    assert_eq!(done(&world), ["-cfg-old"]);
+    lap(&world).breaks(Rule::Evidence);
 }

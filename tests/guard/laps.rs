@@ -140,7 +140,7 @@ pub fn removes() -> Lap {
 
 pub fn delete(kind: Kind, uid: &str, version: &str) -> Write {
     let action = Action::Delete { uid: Uid::new(uid), version: ResourceVersion::new(version) };
-    Write { object: key(kind, "checkout"), action, forward: false }
+    Write { object: key(kind, "checkout"), action, forward: true }
 }
 
 pub fn frozen() -> Freeze {

@@ -16,8 +16,8 @@ metadata: { namespace: shop, name: cfg }
 data: { colour: green }
 ";
 
-/// The name of [`CONFIG`] as it is applied: eight digits of the SHA-256 of `{"data":{"colour":"green"}}`.
-const GREEN: &str = "cfg-3c17a258";
+/// The name of [`CONFIG`] as it is applied: sixteen digits of the SHA-256 of `{"data":{"colour":"green"}}`.
+const GREEN: &str = "cfg-3c17a258cf6cd9dc";
 
 /// A checkout whose pods read `cfg` as their environment, and `config` behind it.
 fn text(config: &str) -> String {
@@ -86,7 +86,7 @@ fn what_says_so_or_what_no_pod_reads_keeps_its_name() {
         &CONFIG.replace("name: cfg }", "name: cfg, annotations: { triton.io/versioned: \"false\" } }"),
     );
     assert_eq!(config(&out).body.key.name.as_str(), "cfg");
-    assert_eq!((read_by(&out), out.configs()), (json!("cfg"), vec![]));
+    assert_eq!((read_by(&out), out.configs()), (json!("cfg"), vec!["cfg".to_owned()]));
     let plain = edited(&[]) + CONFIG;
     let unread = one(&[("releases/shop/checkout.yaml", &plain)]);
     assert_eq!(config(&unread).body.key.name.as_str(), "cfg");
@@ -115,17 +115,6 @@ fn another_content_makes_pods_anew_or_cannot_come_in_place() {
     let fields = vec!["spec.template.spec.containers[name=checkout].envFrom[0].configMapRef.name".to_owned()];
     assert_eq!(exchange("InPlaceIfPossible"), Exchange::Anew(fields.clone()));
     assert_eq!(exchange("InPlaceOnly"), Exchange::Impossible(fields));
-}
-
-#[test]
-fn what_was_entered_before_configuration_was_versioned_stays_as_it_was_entered() {
-    let now = release(CONFIG);
-    let opted = CONFIG.replace("name: cfg }", "name: cfg, annotations: { triton.io/versioned: \"false\" } }");
-    let before = release(&opted).template;
-    let entered = Arc::clone(&now).as_entered(before);
-    assert_eq!((entered.template, entered.digest), (before, now.digest));
-    assert_eq!((read_by(&entered), config(&entered).body.key.name.as_str()), (json!("cfg"), "cfg"));
-    assert_eq!(Arc::clone(&now).as_entered(now.template), now);
 }
 
 #[test]
@@ -169,4 +158,21 @@ fn a_mistake_in_what_the_hash_is_added_to_is_told_and_no_more() {
         let told = wrong(&[("releases/shop/checkout.yaml", &text(&broken))]);
         assert!(told.contains("`metadata.annotations` must be a map of text"), "{told}");
     }
+}
+
+#[test]
+fn bytes_are_named_and_applied_as_the_api_server_gives_them_back() {
+    let bytes = |text: &str| {
+        release(&CONFIG.replace("data: { colour: green }", &format!("binaryData: {{ key: {text} }}")))
+    };
+    let (wrapped, plain) = (bytes("\"Z3Jl\\nZW4=\\n\""), bytes("\"Z3JlZW4=\""));
+    assert_eq!(config(&wrapped).body, config(&plain).body);
+    assert_eq!(config(&wrapped).body.value.open()["binaryData"]["key"], "Z3JlZW4=");
+    assert_eq!(wrapped.template, plain.template);
+    assert_ne!(wrapped.digest, plain.digest, "documents are as written");
+    let told = wrong(&[(
+        "releases/shop/checkout.yaml",
+        &text(&CONFIG.replace("data: { colour", "binaryData: { colour")),
+    )]);
+    assert!(told.contains("`binaryData.colour` is no base64: Kubernetes refuses it"), "{told}");
 }

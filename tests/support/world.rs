@@ -237,6 +237,8 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         other_owner: None,
         drift: Arc::from([]),
         beside: Arc::from([]),
+        applied: true,
+        deleting: false,
     };
     let case = Case {
         desired: Desired::Release(Arc::new(intent)),
