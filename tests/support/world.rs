@@ -129,7 +129,8 @@ pub fn marker(release: &Release, permits: Permit, who: &str) -> Marker {
 /// Proof of a release.
 pub fn proof(release: &Release) -> Proof {
     let (template, digest) = (release.template, release.digest);
-    Proof { template, digest, commit: Some(commit(1)), version: release.version.clone() }
+    let revision = Some(format!("checkout-{}", release.version));
+    Proof { template, digest, commit: Some(commit(1)), revision, version: release.version.clone() }
 }
 
 /// Memory of a release that is complete, with nothing else proven.
