@@ -162,6 +162,75 @@ async fn where_git_differs_what_runs_is_kept_as_proven_and_the_difference_takes_
     stage.until("every pod is back", |it| it.pods() == pods("1.0.0", 4)).await;
 }
 
+/// A shop whose pods read a ConfigMap.
+async fn running_with_configuration() -> Stage {
+    let stage = Stage::set();
+    let store = stage.cluster.store();
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "shop", "name": "cfg"},
+        "data": {"colour": "green"}});
+    store.create("configmaps", "kubectl-client-side-apply", config).unwrap();
+    let mut cloneset = manifest();
+    cloneset["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([{"configMapRef": {"name": "cfg"}}]);
+    store.create(CLONESETS, "kubectl-client-side-apply", cloneset).unwrap();
+    stage.until("it runs", |it| it.pods() == pods("1.0.0", 4)).await;
+    stage.wait(10).await;
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn configuration_that_is_taken_over_keeps_its_name_until_git_wants_it_versioned() {
+    let mut stage = running_with_configuration().await;
+    adopt(&stage, true).await.unwrap();
+    let text = std::fs::read_to_string(stage.repo.file(FILE)).unwrap();
+    assert!(text.contains("triton.io/versioned: \"false\""), "{text}");
+    let pods_before = same_pods(&stage);
+    stage.edit_release(|text| text.replace("soak: 5m", "soak: 5s"));
+    stage.start();
+    stage.until("it is healthy", |it| it.phase() == "Healthy").await;
+    let owner =
+        |it: &Stage| it.object("configmaps", "cfg")["metadata"]["annotations"]["triton.io/release"].clone();
+    stage.until("the ConfigMap is ours", |it| owner(it) == "shop/checkout").await;
+    stage.wait(20).await;
+    assert_eq!(same_pods(&stage), pods_before);
+    stage.edit_release(|text| text.replace("  annotations:\n    triton.io/versioned: \"false\"\n", ""));
+    stage.until("step 1", |it| it.waits_for() == "soak").await;
+    let kept = same_pods(&stage).iter().filter(|pod| pods_before.contains(pod)).count();
+    assert_eq!(kept, 3, "one pod at the first step");
+    stage.until("all of them", |it| it.phase() == "Healthy").await;
+    let read = &stage.cloneset("checkout")["spec"]["template"]["spec"]["containers"][0]["envFrom"];
+    assert_eq!(read[0]["configMapRef"]["name"], "cfg-3c17a258");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_versions_at_once_what_runs_takes_over_as_it_stands_and_goes_on_by_steps() {
+    let mut stage = running_with_configuration().await;
+    adopt(&stage, true).await.unwrap();
+    let opted = "  annotations:\n    triton.io/versioned: \"false\"\n";
+    stage.edit_release(|text| {
+        let text = text.replace(opted, "").replace("soak: 5m", "soak: 30s");
+        text.replace("    steps:", "    deadline: 60s\n    steps:").replace("checkout:1.0.0", "checkout:bad")
+    });
+    let pods_before = same_pods(&stage);
+    stage.start();
+    stage.until("one pod tries", |it| it.pods().len() == 2).await;
+    let told = history(&stage);
+    assert!(told[0].contains("is taken over as it stands, as 1.0.0; Git differs at"), "{told:?}");
+    stage.until("it failed", |it| it.waits_for() == "failed").await;
+    stage.until("every pod is back", |it| it.pods() == pods("1.0.0", 4)).await;
+    let kept = same_pods(&stage).iter().filter(|pod| pods_before.contains(pod)).count();
+    assert_eq!(kept, 3, "one pod tried");
+    let read = |it: &Stage| {
+        let cloneset = it.cloneset("checkout");
+        cloneset["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"].clone()
+    };
+    assert_eq!(read(&stage), "cfg");
+    stage.edit_release(|text| text.replace("checkout:bad", "checkout:1.0.1"));
+    stage.until("all of them", |it| it.phase() == "Healthy").await;
+    assert_eq!(read(&stage), "cfg-3c17a258");
+    assert_eq!(stage.object("configmaps", "cfg")["metadata"]["annotations"], Value::Null, "nobody took it");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_bad_first_version_goes_back_to_what_ran_before_git() {
     let mut stage = running().await;

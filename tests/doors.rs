@@ -148,6 +148,54 @@ fn a_marker_in_the_commit_of_its_spec_is_an_error() {
 }
 
 #[test]
+fn a_pull_request_that_changes_configuration_hears_how_it_comes() {
+    let repo = example();
+    let config = "releases/shop/cart/config.yaml";
+    let told = |base: &str| {
+        let out = triton(&repo, &["plan", "--base", base]).out;
+        let told =
+            |line: &&str| line.contains("Its pods") || line.contains("no pod") || line.contains("ConfigMap");
+        out.lines().filter(told).map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    edit(&repo, config, "EUR", "CHF");
+    insta::assert_snapshot!(told("main"), @r"
+    Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
+    ConfigMap cart changes: the pods get it step by step, as cart-484299c8.
+    ");
+    repo.git(&["switch", "--quiet", "-c", "opt-out"]);
+    let opted = "  name: cart\n  annotations: { triton.io/versioned: \"false\" }\n";
+    edit(&repo, config, "  name: cart\n", opted);
+    insta::assert_snapshot!(told("main"), @r"
+    Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
+    ConfigMap cart is no longer versioned: the pods get it step by step, under its own name, and later changes at once.
+    ");
+    repo.commit("Opt out");
+    edit(&repo, config, "CHF", "USD");
+    insta::assert_snapshot!(told("opt-out"), @r#"
+    Merging this moves no pod of shop/cart: 1.3.0 stays.
+    ConfigMap cart changes at once for all pods: it is not versioned (triton.io/versioned: "false"), running pods see it in their files within minutes, and in their environment once they start again.
+    "#);
+    edit(&repo, config, opted, "  name: cart\n");
+    insta::assert_snapshot!(told("opt-out"), @r"
+    Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom[0].configMapRef.name cannot be changed in place.
+    ConfigMap cart is versioned from now on: the pods get it step by step, as cart-7c915a55.
+    ");
+    edit(&repo, config, "USD", "EUR");
+    edit(&repo, config, "  name: cart\n", "  name: cart\n  labels: { team: shop }\n");
+    insta::assert_snapshot!(told("main"), @r"
+    Merging this moves no pod of shop/cart: 1.3.0 stays.
+    ConfigMap cart changes at once, but for what the pods read of it.
+    ");
+    repo.remove(config);
+    let reads = "        envFrom:\n        - configMapRef:\n            name: cart\n";
+    edit(&repo, "releases/shop/cart/cloneset.yaml", reads, "");
+    insta::assert_snapshot!(told("main"), @r"
+    Its pods are deleted and made anew: spec.template.spec.containers[name=cart].envFrom cannot be changed in place.
+    ConfigMap cart is deleted once no proven release reads it.
+    ");
+}
+
+#[test]
 fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
     let repo = example();
     edit(&repo, "releases/shop/search.yaml", "replicas: 8", "replicas: 12");

@@ -52,6 +52,7 @@ const LIMITS: &[(&str, Reached)] = &[
     ),
     ("spec/strategy.rs APPROVALS_MAX", LANGUAGE),
     ("spec/strategy.rs STEPS_MAX", LANGUAGE),
+    ("spec/versioned.rs NAME_MAX", LANGUAGE),
     ("spec/yaml.rs DEPTH_MAX", LANGUAGE),
     ("spec/yaml.rs DOCUMENTS_MAX", LANGUAGE),
     ("spec/yaml.rs FILE_BYTES_MAX", LANGUAGE),
@@ -102,6 +103,12 @@ const LIMITS: &[(&str, Reached)] = &[
     ("cluster/lane.rs EVENTS_MAX", Later("Events are a courtesy; the record has the story")),
     ("cluster/lane.rs HELD_MAX", Later("a wait, not an end")),
     ("cluster/lane.rs RETRY_MAX", Later("a wait, not an end")),
+    (
+        "cluster/lease.rs CREATES_MAX",
+        Later(
+            "so many processes in a row end between a create and its UID: the hold `ownership` names the first",
+        ),
+    ),
     (
         "cluster/lease.rs RENEW_DEADLINE",
         Told("limits::a_daemon_that_gets_no_answers_ends_before_its_lease_does"),
@@ -195,6 +202,15 @@ fn sized(what: &str, many: usize) -> String {
             file(crate::spec::CHECKOUT.replace("name: checkout", &format!("name: {}", "c".repeat(many))))
         }
         "it is too long" => file(edited(&[("namespace: shop", &format!("namespace: {}", "s".repeat(many)))])),
+        "Kubernetes takes 253" => {
+            let name =
+                format!("{}c", "c.".repeat(many)).chars().take(many - 1).chain(['c']).collect::<String>();
+            let read = format!("        envFrom: [{{ configMapRef: {{ name: {name} }} }}]\n");
+            file(format!(
+                "{}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ namespace: shop, name: {name} }}\n",
+                edited(&[("        env:\n", &format!("{read}        env:\n"))])
+            ))
+        }
         "more than 256 documents" => file("kind: x\n---\n".repeat(many - 1) + "kind: x\n"),
         "at most 1048576 are read" => {
             file(format!("{}{}", crate::spec::CHECKOUT, "#".repeat(many - crate::spec::CHECKOUT.len())))
@@ -215,6 +231,7 @@ fn each_limit_of_the_language_is_the_last_that_is_taken() {
         ("must be from 1s to 720h", 720),
         ("52 characters or more", 51),
         ("it is too long", 63),
+        ("Kubernetes takes 253", 244),
         ("more than 256 documents", 256),
         ("at most 1048576 are read", 1024 * 1024),
         ("recursion limit exceeded", 64),

@@ -38,7 +38,8 @@ pub struct AdoptArgs {
     /// The CloneSets: NAMESPACE/NAME or 'NAMESPACE/*'
     #[arg(value_name = "NAMESPACE/NAME")]
     pub pattern: Pattern,
-    /// Write what serves their pods alone, too: Services, routes, autoscalers, disruption budgets
+    /// Write what serves their pods alone, too: Services, routes, autoscalers, disruption budgets, and the ConfigMaps
+    /// that they read
     #[arg(long)]
     pub companions: bool,
     /// A strategy of triton.yaml; by default its default, else one pod, half of them, all
@@ -254,7 +255,7 @@ impl Home {
         if !beside.is_empty() {
             let names: Vec<String> =
                 beside.iter().map(|it| format!("{} {}", it.key.kind, it.key.name)).collect();
-            text.push_str(&format!("# Its pods are also served by: {}.\n", names.join(", ")));
+            text.push_str(&format!("# Its pods also have: {}.\n", names.join(", ")));
         }
         text.push_str(&format!(
             "apiVersion: {}\nkind: Release\nmetadata:\n  namespace: {}\n  name: {}\n  annotations:\n    {}: \"true\"\n",

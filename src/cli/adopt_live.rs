@@ -11,11 +11,20 @@ use crate::cluster::{Cluster, Error, project};
 use crate::fields::{FieldChange, templates};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys};
+use crate::spec::config;
 use crate::world::{Action, Expect, Write};
 
-/// Kinds that can stand beside a CloneSet without its naming them.
-const BESIDE: [Kind; 5] =
-    [Kind::Service, Kind::PodDisruptionBudget, Kind::HttpRoute, Kind::Ingress, Kind::HorizontalPodAutoscaler];
+/// Kinds that can stand beside a CloneSet, and the one that its pods name.
+const BESIDE: [Kind; 6] = [
+    Kind::ConfigMap,
+    Kind::Service,
+    Kind::PodDisruptionBudget,
+    Kind::HttpRoute,
+    Kind::Ingress,
+    Kind::HorizontalPodAutoscaler,
+];
+/// What Kubernetes itself puts into every namespace (`kube-controller-manager`, root CA publisher).
+const ROOT_CA: &str = "kube-root-ca.crt";
 
 /// A cluster to adopt from.
 pub struct Live {
@@ -118,12 +127,15 @@ impl Live {
         match self.cluster.list(kind, namespace).await {
             Ok(listed) => Ok(listed),
             Err(Error::NotServed(_)) if kind != Kind::CloneSet => Ok(Vec::new()),
+            // Without them a release is written as well: its pods read them by their names.
+            Err(Error::Forbidden(_)) if kind == Kind::ConfigMap => Ok(Vec::new()),
             Err(error) => Err(Refusal::new(format!("{kind}s cannot be listed: {error}")).into()),
         }
     }
 }
 
-/// Whether `object` serves the pods of `cloneset`; a route does by a Service among `objects`.
+/// Whether `object` serves the pods of `cloneset`; a route does by a Service among `objects`, a ConfigMap where they read
+/// it.
 fn serves(kind: Kind, object: &Value, cloneset: &Value, objects: &[(Kind, Value)]) -> bool {
     let labels = &cloneset["spec"]["template"]["metadata"]["labels"];
     let selects = |selector: &Value| {
@@ -145,7 +157,11 @@ fn serves(kind: Kind, object: &Value, cloneset: &Value, objects: &[(Kind, Value)
             let names: Vec<Value> = services.map(|(_, service)| name(service)).collect();
             names_service(&object["spec"], &names)
         }
-        Kind::CloneSet | Kind::Pod | Kind::ConfigMap | Kind::ServiceAccount => false,
+        Kind::ConfigMap => {
+            let read = config::names(&cloneset["spec"]["template"]);
+            name(object).as_str().is_some_and(|name| name != ROOT_CA && read.contains(name))
+        }
+        Kind::CloneSet | Kind::Pod | Kind::ServiceAccount => false,
     }
 }
 
@@ -169,7 +185,8 @@ mod tests {
     #[test]
     fn what_serves_the_pods_is_found_by_selector_target_and_backend() {
         let cloneset = json!({"metadata": {"name": "web"},
-            "spec": {"template": {"metadata": {"labels": {"app": "web", "tier": "x"}}}}});
+            "spec": {"template": {"metadata": {"labels": {"app": "web", "tier": "x"}}, "spec": {"volumes": [
+                {"configMap": {"name": "settings"}}, {"configMap": {"name": ROOT_CA}}]}}}});
         let service = |selector: Value| json!({"metadata": {"name": "svc"}, "spec": {"selector": selector}});
         let ours = service(json!({"app": "web"}));
         let all = [(Kind::Service, ours.clone())];
@@ -183,6 +200,9 @@ mod tests {
             is(Kind::HorizontalPodAutoscaler, &target("web"))
                 && !is(Kind::HorizontalPodAutoscaler, &target("x"))
         );
+        let config = |name: &str| json!({"metadata": {"name": name}});
+        assert!(is(Kind::ConfigMap, &config("settings")) && !is(Kind::ConfigMap, &config("other")));
+        assert!(!is(Kind::ConfigMap, &config(ROOT_CA)), "every namespace has it");
         let route = |name: &str| json!({"spec": {"rules": [{"backendRefs": [{"name": name, "port": 80}]}]}});
         assert!(is(Kind::HttpRoute, &route("svc")) && !is(Kind::HttpRoute, &route("x")));
         let ingress =

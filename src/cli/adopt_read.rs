@@ -65,7 +65,12 @@ pub fn companion(kind: Kind, live: &Value) -> Value {
     let api = kind.api();
     let dot = if api.group.is_empty() { "" } else { "." };
     let resource = format!("{}{dot}{}", api.plural, api.group);
-    lean(written(live), |object| fill_defaults(&resource, object))
+    let mut companion = lean(written(live), |object| fill_defaults(&resource, object));
+    if kind == Kind::ConfigMap {
+        // Under another name it would be another template, and taking over moves no pod.
+        companion["metadata"]["annotations"][keys::VERSIONED] = "false".into();
+    }
+    companion
 }
 
 /// What somebody applied or set; where nobody is known, all of it.
@@ -245,6 +250,15 @@ mod tests {
         assert_eq!(written["spec"]["template"]["spec"]["containers"][0]["image"], "r/web:1");
         assert_eq!(written["spec"]["template"]["spec"].get("dnsPolicy"), None);
         assert_eq!(written["metadata"]["labels"], json!({"app": "web", "other": "x"}));
+    }
+
+    #[test]
+    fn a_configmap_keeps_its_name() {
+        let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "shop", "name": "cfg"},
+            "data": {"colour": "green"}});
+        let mut wanted = live.clone();
+        wanted["metadata"]["annotations"] = json!({keys::VERSIONED: "false"});
+        assert_eq!(companion(Kind::ConfigMap, &live), wanted);
     }
 
     #[test]

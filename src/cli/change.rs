@@ -2,9 +2,9 @@
 
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
-use crate::objects::keys;
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::permit::{is_dark, may_serve, permitted};
-use crate::spec::{Exchange, Release};
+use crate::spec::{Companion, Exchange, Release, config};
 use crate::world::{Decision, Intent, Marker, Permit};
 
 /// A release that Git has before and after.
@@ -276,30 +276,64 @@ impl<'a> Change<'a> {
                 format!("Its steps change: {}.", targets.join(" → "))
             });
         }
-        let at_once = old.template == new.template;
         for companion in &new.companions {
-            let key = &companion.body.key;
-            let name = format!("{} {}", key.kind, key.name);
-            match old.companions.iter().find(|it| it.body.key == *key) {
-                Some(before) if before.body == companion.body => {}
-                Some(_) if at_once => {
-                    self.say(format!(
-                        "{name} changes at once, for the pods of every version: it has no steps."
-                    ));
-                }
-                Some(_) => {
-                    self.say(format!(
-                        "{name} changes before the first new pod, and the old ones see it too."
-                    ));
-                }
-                None => self.say(format!("{name} is new: it is applied first.")),
+            let before = old.companions.iter().find(|it| it.written() == companion.written());
+            if before.is_none_or(|before| before.body != companion.body) {
+                self.say(self.companion(before, companion));
             }
         }
-        for key in old.companions.iter().map(|it| &it.body.key) {
-            if !new.companions.iter().any(|it| it.body.key == *key) {
-                self.say(format!("{} {} is deleted once this is complete.", key.kind, key.name));
+        for gone in &old.companions {
+            let ObjectKey { kind, name, .. } = &gone.written();
+            if new.companions.iter().any(|it| it.written() == gone.written()) {
+                continue;
+            }
+            self.say(match gone.version_of {
+                Some(_) => format!("{kind} {name} is deleted once no proven release reads it."),
+                None => format!("{kind} {name} is deleted once this is complete."),
+            });
+        }
+    }
+
+    /// What becomes of one companion that is new, or changes.
+    fn companion(&self, before: Option<&Companion>, after: &Companion) -> String {
+        let (key, applied) = (after.written(), &after.body.key.name);
+        let name = format!("{} {}", key.kind, key.name);
+        let by_steps = if self.release().last_step() > 1 { "step by step, " } else { "" };
+        match (before, &after.version_of) {
+            (None, None) => format!("{name} is new: it is applied first."),
+            (None, Some(_)) => format!("{name} is new: it is applied first, as {applied}."),
+            (Some(before), Some(_)) if before.body.key == after.body.key => {
+                format!("{name} changes at once, but for what the pods read of it.")
+            }
+            (Some(_), Some(_)) if self.goes_back() => {
+                format!("{name} goes back with the pods, to {applied}.")
+            }
+            (Some(before), Some(_)) => {
+                let changes =
+                    if before.version_of.is_some() { "changes" } else { "is versioned from now on" };
+                format!("{name} {changes}: the pods get it {by_steps}as {applied}.")
+            }
+            (Some(before), None) if before.version_of.is_some() => format!(
+                "{name} is no longer versioned: the pods get it {by_steps}under its own name, and later changes at once."
+            ),
+            (Some(_), None) if self.reads(&key) => format!(
+                "{name} changes at once for all pods: it is not versioned ({}: \"false\"), running pods see it in their \
+                 files within minutes, and in their environment once they start again.",
+                keys::VERSIONED
+            ),
+            (Some(_), None) if self.old.release.template == self.release().template => {
+                format!("{name} changes at once, for the pods of every version: it has no steps.")
+            }
+            (Some(_), None) => {
+                format!("{name} changes before the first new pod, and the old ones see it too.")
             }
         }
+    }
+
+    /// Whether pods read the ConfigMap `key`.
+    fn reads(&self, key: &ObjectKey) -> bool {
+        let names = |release: &Release| config::names(&release.cloneset.value.open()["spec"]["template"]);
+        key.kind == Kind::ConfigMap && names(self.release()).contains(key.name.as_str())
     }
 
     /// Approvals of the old digest that have not been used.

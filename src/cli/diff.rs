@@ -87,7 +87,7 @@ pub struct Field {
 pub struct Compared {
     /// The release, `namespace/name`.
     pub release: String,
-    /// `CloneSet shop/checkout`.
+    /// `CloneSet shop/checkout`; `ConfigMap shop/cfg, as cfg-5d41402a`.
     pub object: String,
     /// How it stands.
     pub state: State,
@@ -155,10 +155,15 @@ async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release
     found.push(compared(release, key, &wanted, live.as_ref(), written.as_ref()));
     for companion in &release.companions {
         let key = &companion.body.key;
-        let live = read(cluster, key).await?;
+        let before = entered
+            .and_then(|entered| entered.companions.iter().find(|it| it.written() == companion.written()));
+        let mut live = read(cluster, key).await?;
+        // What pods read now, where another content is to be read under another name.
+        if let (None, Some(before)) = (&live, before.filter(|it| it.body.key != *key)) {
+            live = read(cluster, &before.body.key).await?;
+        }
         let policy = self::policy(live.as_ref());
         let wanted = body::companion(&companion.body, &release.id, &policy);
-        let before = entered.and_then(|entered| entered.companions.iter().find(|it| it.body.key == *key));
         let written = before.map(|before| body::companion(&before.body, &release.id, &policy));
         found.push(compared(release, key, &wanted, live.as_ref(), written.as_deref()));
     }
@@ -198,7 +203,7 @@ pub fn compared(
     live: Option<&Value>,
     written: Option<&Value>,
 ) -> Compared {
-    let (release, object) = (release.id.to_string(), key.to_string());
+    let (release, object) = (release.id.to_string(), named(release, key));
     let Some(live) = live else {
         return Compared { release, object, state: State::Missing, fields: Vec::new() };
     };
@@ -226,6 +231,12 @@ pub fn compared(
     }));
     let state = if fields.is_empty() { State::Same } else { State::Differs };
     Compared { release, object, state, fields }
+}
+
+/// An object by the name that people wrote, with the one that is applied where that is another one.
+fn named(release: &Release, key: &ObjectKey) -> String {
+    let companion = release.companions.iter().find(|it| it.body.key == *key && it.version_of.is_some());
+    companion.map_or_else(|| key.to_string(), |it| format!("{}, as {}", it.written(), key.name))
 }
 
 /// Whether a field is written by the rollout, and by no spec.

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::cli::change::{Change, lifted};
 use crate::cli::way::{Light, Seen, Way, pods};
-use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::model::{Gate, Hold, ReleaseId};
 use crate::spec::{Initial, Release};
-use crate::world::{Desired, Intent};
+use crate::world::{Decision, Desired, Intent};
 
 /// What is said of one release. `plan -o json` has a list of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -144,9 +144,7 @@ fn lost(
 
 /// What else is closed.
 fn wait(seen: Seen<'_>, out: &mut Forecast) {
-    // A create that its record announces first goes on by itself.
-    let announced = |hold: &&Hold| hold.gate == Gate::Cluster && hold.lift.kind == LiftKind::Wait;
-    for hold in seen.moved.holds().iter().filter(|hold| !announced(hold)) {
+    for hold in seen.moved.holds() {
         out.sentences.push(format!("It waits: {}.{}", hold.message, lifted(hold)));
     }
 }
@@ -165,11 +163,11 @@ pub fn standing(id: &ReleaseId, desired: &Desired, light: Light<'_>) -> Option<F
         (Some(seen), _) => {
             let moved = seen.moved;
             out.from.clone_from(&moved.view.version.from);
-            if !moved.message.is_empty() {
-                out.sentences.push(format!("{}.", moved.message));
-            } else if let (Some(_), Some(new)) = (&moved.pending, new) {
+            if let (Decision::Create, Some(new)) = (&moved.decision, new) {
                 let release = &new.release;
                 out.sentences.push(format!("{id} {} is created{}.", release.version, first(release)));
+            } else if !moved.message.is_empty() {
+                out.sentences.push(format!("{}.", moved.message));
             }
             wait(seen, &mut out);
             out.holds = moved.holds().to_vec();

@@ -1,7 +1,6 @@
 //! The second lane of writes: records and Events, coalesced to the newest.
 //!
-//! A record that announces a create is written at once, beside the workloads: one of them waits for it. Everything else
-//! is told when no workload is being written, or slowly where that does not end.
+//! They are told when no workload is being written, or slowly where that does not end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,14 +14,12 @@ use tokio::time::Instant;
 use crate::cluster::cache::Cache;
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::Error;
-use crate::cluster::telling::{Note, Telling, announce, delete_record, write_note, write_record};
+use crate::cluster::telling::{Note, Telling, delete_record, write_note, write_record};
 use crate::model::{Hold, ReleaseId};
 
 /// Events of one release that wait to be sent; the oldest go first. More than a handful at once tell nobody anything.
 const EVENTS_MAX: usize = 8;
-/// Announcements that are written at once: as many as the creates that wait for them.
-const ANNOUNCERS: usize = 16;
-/// Other records that are written at once: half of what workloads may take.
+/// Releases that are told of at once: half of what workloads may take.
 const WORKERS: usize = 8;
 /// How long these wait for workloads. From then on they are written one by one: people are told late, and are told.
 const HELD_MAX: Duration = Duration::from_secs(2);
@@ -51,8 +48,7 @@ impl Failure {
 
 #[derive(Default)]
 struct Queue {
-    /// What a create waits for. Of a release it is here or in `records`, never in both.
-    announcements: BTreeMap<ReleaseId, Telling>,
+    /// A telling of nothing is the record's end.
     records: BTreeMap<ReleaseId, Option<Telling>>,
     notes: BTreeMap<ReleaseId, VecDeque<Note>>,
     failures: BTreeMap<ReleaseId, Failure>,
@@ -62,14 +58,8 @@ struct Queue {
 /// What is to be told of one release.
 struct Entry {
     id: ReleaseId,
-    what: What,
-}
-
-enum What {
-    /// A create is under way: the record itself, without its status.
-    Announcement(Telling),
-    /// Everything there is. A telling of nothing is the record's end.
-    All(Option<Option<Telling>>, VecDeque<Note>),
+    telling: Option<Option<Telling>>,
+    notes: VecDeque<Note>,
 }
 
 /// Where the loop leaves what is to be told.
@@ -93,24 +83,13 @@ impl Lane {
 
     /// Leaves the newest state of a release's record. What was left before and not yet written is dropped.
     pub fn tell(&self, id: &ReleaseId, telling: Telling) {
-        let mut queue = self.queue();
-        if telling.announces {
-            queue.records.remove(id);
-            queue.announcements.insert(id.clone(), telling);
-        } else {
-            queue.announcements.remove(id);
-            queue.records.insert(id.clone(), Some(telling));
-        }
-        drop(queue);
+        self.queue().records.insert(id.clone(), Some(telling));
         self.wake.notify_one();
     }
 
     /// The release is gone, and its record goes as well.
     pub fn forget(&self, id: &ReleaseId) {
-        let mut queue = self.queue();
-        queue.announcements.remove(id);
-        queue.records.insert(id.clone(), None);
-        drop(queue);
+        self.queue().records.insert(id.clone(), None);
         self.wake.notify_one();
     }
 
@@ -126,7 +105,7 @@ impl Lane {
         self.wake.notify_one();
     }
 
-    /// Workloads are being written: this lane waits, but for announcements.
+    /// Workloads are being written: this lane waits.
     pub fn pause(&self) {
         self.busy.send_if_modified(|busy| !std::mem::replace(busy, true));
     }
@@ -140,17 +119,7 @@ impl Lane {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let queue = self.queue();
-        queue.announcements.is_empty()
-            && queue.records.is_empty()
-            && queue.notes.is_empty()
-            && queue.writing.is_empty()
-    }
-
-    /// Whether creates wait for their announcements, but for those that the server does not take.
-    #[must_use]
-    pub fn is_announcing(&self) -> bool {
-        let queue = self.queue();
-        queue.announcements.keys().any(|id| !queue.failures.contains_key(id))
+        queue.records.is_empty() && queue.notes.is_empty() && queue.writing.is_empty()
     }
 
     /// Whether every record tells what was left here last, but for those that the server does not take.
@@ -158,29 +127,25 @@ impl Lane {
     pub fn is_told(&self) -> bool {
         let queue = self.queue();
         let fails = |id: &ReleaseId| queue.failures.contains_key(id);
-        queue.announcements.keys().chain(queue.records.keys()).chain(&queue.writing).all(fails)
+        queue.records.keys().chain(&queue.writing).all(fails)
     }
 
     /// Writes what is left here, a few releases at once, for as long as the process lives.
     pub async fn run(self, cluster: Cluster, cache: Cache) {
         let mut busy = self.busy.subscribe();
         let mut writing = FuturesUnordered::new();
-        let mut announcing = 0;
         let mut held_since = None;
         loop {
             let woken = self.wake.notified();
-            let held = *busy.borrow_and_update() || self.is_announcing();
+            let held = *busy.borrow_and_update();
             held_since = held_since.filter(|_| held).or_else(|| held.then(Instant::now));
             let workers = match held_since.map(|since: Instant| since.elapsed() >= HELD_MAX) {
                 None => WORKERS,
                 Some(true) => 1,
                 Some(false) => 0,
             };
-            loop {
-                let announces = announcing < ANNOUNCERS;
-                let others = writing.len() - announcing < workers;
-                let Some(entry) = self.next(announces, others) else { break };
-                announcing += usize::from(matches!(entry.what, What::Announcement(_)));
+            while writing.len() < workers {
+                let Some(entry) = self.next() else { break };
                 let (cluster, cache) = (cluster.clone(), cache.clone());
                 writing.push(async move {
                     let told = tell(&cluster, &cache, &entry).await;
@@ -188,15 +153,11 @@ impl Lane {
                 });
             }
             // Where nothing can be begun, that ends by what is waited for beside.
-            let others = writing.len() - announcing < workers;
-            let retry_at = self.next_retry(announcing < ANNOUNCERS, others);
+            let retry_at = if writing.len() < workers { self.next_retry() } else { None };
             let held_until = held_since.filter(|_| workers == 0).map(|since| since + HELD_MAX);
             tokio::select! {
                 biased;
-                Some((entry, told)) = writing.next() => {
-                    announcing -= usize::from(matches!(entry.what, What::Announcement(_)));
-                    self.settle(entry, told, &cache);
-                }
+                Some((entry, told)) = writing.next() => self.settle(entry, told, &cache),
                 // The sender lives as long as `self`.
                 _ = busy.changed() => {}
                 () = woken => {}
@@ -205,35 +166,25 @@ impl Lane {
         }
     }
 
-    /// The next release that is not being written and does not wait after a failure: one to announce, else one of
-    /// which there is something else to tell.
-    fn next(&self, announces: bool, others: bool) -> Option<Entry> {
+    /// The next release of which there is something to tell, that is not being written and does not wait after a
+    /// failure.
+    fn next(&self) -> Option<Entry> {
         let mut queue = self.queue();
         let now = Instant::now();
         let free = |id: &&ReleaseId| {
             !queue.writing.contains(*id) && queue.failures.get(*id).is_none_or(|failure| failure.at <= now)
         };
-        let announced = queue.announcements.keys().find(|id| announces && free(id)).cloned();
-        let (id, what) = if let Some(id) = announced {
-            let telling = queue.announcements.remove(&id)?;
-            (id, What::Announcement(telling))
-        } else {
-            let told = queue.records.keys().chain(queue.notes.keys());
-            let id = told.into_iter().find(|id| others && free(id))?.clone();
-            let telling = queue.records.remove(&id);
-            let notes = queue.notes.remove(&id).unwrap_or_default();
-            (id, What::All(telling, notes))
-        };
+        let id = queue.records.keys().chain(queue.notes.keys()).find(free)?.clone();
+        let telling = queue.records.remove(&id);
+        let notes = queue.notes.remove(&id).unwrap_or_default();
         queue.writing.insert(id.clone());
-        Some(Entry { id, what })
+        Some(Entry { id, telling, notes })
     }
 
-    /// When the next one may be tried again, of those that may be begun.
-    fn next_retry(&self, announces: bool, others: bool) -> Option<Instant> {
+    /// When the next one may be tried again.
+    fn next_retry(&self) -> Option<Instant> {
         let queue = self.queue();
-        let announcements = queue.announcements.keys().filter(|_| announces);
-        let others = queue.records.keys().chain(queue.notes.keys()).filter(|_| others);
-        let left = announcements.chain(others).filter(|id| !queue.writing.contains(*id));
+        let left = queue.records.keys().chain(queue.notes.keys()).filter(|id| !queue.writing.contains(*id));
         left.filter_map(|id| queue.failures.get(id)).map(|failure| failure.at).min()
     }
 
@@ -246,17 +197,14 @@ impl Lane {
     }
 
     fn settle(&self, entry: Entry, told: Result<(), Error>, cache: &Cache) {
-        let Entry { id, what } = entry;
+        let Entry { id, telling, .. } = entry;
         let mut queue = self.queue();
         queue.writing.remove(&id);
         let before = queue.failures.remove(&id);
         let was_told = before.as_ref().is_some_and(Failure::is_told);
         let Err(error) = told else {
-            if let What::Announcement(telling) = what {
-                queue.leave(&id, Telling { announces: false, ..telling });
-            }
             drop(queue);
-            // The next one of these, or a create, may have waited for it.
+            // The next one of these may have waited for it.
             self.wake.notify_one();
             if was_told {
                 cache.touch(&id);
@@ -272,32 +220,13 @@ impl Lane {
         let failure = Failure { at: Instant::now() + wait.max(error.asked()), wait, error };
         let tells = failure.is_told() && (is_news || !was_told);
         queue.failures.insert(id.clone(), failure);
-        match what {
-            What::Announcement(telling) | What::All(Some(Some(telling)), _) => queue.leave(&id, telling),
-            What::All(Some(None), _) => {
-                if !queue.announcements.contains_key(&id) {
-                    queue.records.entry(id.clone()).or_insert(None);
-                }
-            }
-            What::All(None, _) => {}
+        // Unless something newer was left meanwhile.
+        if let Some(telling) = telling {
+            queue.records.entry(id.clone()).or_insert(telling);
         }
         drop(queue);
         if tells {
             cache.touch(&id);
-        }
-    }
-}
-
-impl Queue {
-    /// Leaves what was to be told before, but where something newer was left meanwhile.
-    fn leave(&mut self, id: &ReleaseId, telling: Telling) {
-        if self.announcements.contains_key(id) || self.records.contains_key(id) {
-            return;
-        }
-        if telling.announces {
-            self.announcements.insert(id.clone(), telling);
-        } else {
-            self.records.insert(id.clone(), Some(telling));
         }
     }
 }
@@ -310,11 +239,7 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 async fn tell(cluster: &Cluster, cache: &Cache, entry: &Entry) -> Result<(), Error> {
-    let id = &entry.id;
-    let (telling, notes) = match &entry.what {
-        What::Announcement(telling) => return announce(cluster, cache, id, telling).await.map(drop),
-        What::All(telling, notes) => (telling, notes),
-    };
+    let Entry { id, telling, notes } = entry;
     match telling {
         Some(Some(telling)) => write_record(cluster, cache, id, telling).await?,
         Some(None) => delete_record(cluster, cache, id).await?,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::cluster::apply::{LEASES, REQUEST_TIMEOUT, Target};
 use crate::cluster::connect::Cluster;
 use crate::cluster::error::Error;
-use crate::model::{CommitId, ResourceVersion, Uid};
+use crate::model::{CommitId, Digest, ResourceVersion, Uid};
 use crate::objects::keys;
 use crate::world::{Action, Expect};
 
@@ -25,6 +25,10 @@ pub const DURATION: Duration = Duration::from_secs(15);
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// How often it is renewed, or asked for (Kubernetes' default).
 pub const RETRY: Duration = Duration::from_secs(2);
+
+/// Announcements of creates that stand on a lease. A process has one at a time, and one of another process stays only
+/// where a CloneSet of it still has no UID in its memory.
+pub const CREATES_MAX: usize = 16;
 
 /// The present moment, as the one clock of the program tells it.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -40,6 +44,8 @@ pub struct Standing {
     pub told: Option<CommitId>,
     /// When Git was last asked with success.
     pub polled_at: Option<Timestamp>,
+    /// Announcements of creates, the newest last.
+    pub creates: Vec<String>,
 }
 
 /// Why the lease is not ours yet.
@@ -83,10 +89,11 @@ pub struct Lease {
     renewed: std::sync::Mutex<Option<Instant>>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Notes {
     polled_at: Option<Timestamp>,
     told: Option<CommitId>,
+    creates: Vec<String>,
 }
 
 #[derive(Default)]
@@ -180,7 +187,13 @@ impl Lease {
             repository: annotation(keys::REPOSITORY).map(str::to_owned),
             told: annotation(keys::TOLD).and_then(|it| it.parse().ok()),
             polled_at: annotation(keys::POLLED_AT).and_then(|it| it.parse().ok()),
+            creates: annotation(keys::CREATES)
+                .into_iter()
+                .flat_map(|it| it.split(','))
+                .map(str::to_owned)
+                .collect(),
         };
+        self.notes().creates.clone_from(&standing.creates);
         let transitions = state.object.as_ref().and_then(|it| it.pointer("/spec/leaseTransitions")?.as_i64());
         state.transitions = transitions.map_or(0, |it| it + i64::from(holder != self.holder));
         state.standing = standing;
@@ -270,6 +283,31 @@ impl Lease {
         written
     }
 
+    /// Announces creates, under a name that stood on no lease before: it is made of the version that the lease had.
+    ///
+    /// # Errors
+    ///
+    /// Any: nothing may be made under it then.
+    pub async fn announce(&self) -> Result<String, Error> {
+        let mut state = self.state.lock().await;
+        let of = json!([&self.holder, (self.now)(), version(state.object.as_ref())]);
+        let create = Digest::of(of.to_string().as_bytes()).short().to_string();
+        let before = self.notes().creates.clone();
+        let oldest = (before.len() + 1).saturating_sub(CREATES_MAX);
+        let after = before.iter().skip(oldest).chain([&create]).cloned().collect();
+        self.notes().creates = after;
+        let written = self.write(&mut state, &self.holder).await;
+        if written.is_err() {
+            self.notes().creates = before;
+        }
+        written.map(|()| create)
+    }
+
+    /// Withdraws an announcement: it is gone with the next renewal.
+    pub fn withdraw(&self, create: &str) {
+        self.notes().creates.retain(|it| it != create);
+    }
+
     /// Notes when Git was last asked with success: it is written with the next renewal.
     pub fn note_poll(&self, at: Timestamp) {
         self.notes().polled_at = Some(at);
@@ -325,12 +363,14 @@ impl Lease {
 
     fn body(&self, state: &State, holder: &str) -> Value {
         let mut annotations = serde_json::Map::new();
-        let (notes, standing) = (*self.notes(), &state.standing);
+        let (notes, standing) = (self.notes().clone(), &state.standing);
+        let creates = Some(notes.creates.join(",")).filter(|text| !text.is_empty());
         let texts = [
             (keys::HEAD, standing.head.map(|head| head.to_string())),
             (keys::REPOSITORY, standing.repository.clone()),
             (keys::TOLD, notes.told.or(standing.told).map(|head| head.to_string())),
             (keys::INTERVAL, Some(self.follows.interval.as_secs().to_string())),
+            (keys::CREATES, creates),
             (keys::POLLED_AT, notes.polled_at.or(standing.polled_at).map(|at| at.to_string())),
         ];
         for (key, text) in texts {

@@ -25,7 +25,7 @@ pub use connect::{Cluster, Options};
 pub use error::Error;
 pub use feed::{Feed, FeedState};
 pub use lane::Lane;
-pub use lease::{Follows, Lease, Now, Standing, Wait};
+pub use lease::{DURATION as LEASE_DURATION, Follows, Lease, Now, Standing, Wait};
 pub use project::{SeenCloneSet, SeenCompanion, SeenPod, SeenRecord};
 pub use requests::Requests;
 pub use seen::Seen;

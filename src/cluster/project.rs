@@ -224,7 +224,6 @@ pub fn record(object: &Value) -> Option<SeenRecord> {
     let mut status: ReleaseStatus =
         object.get("status").cloned().and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
     let documents = std::mem::take(&mut status.documents);
-    status.pending = annotations.get(keys::PENDING).and_then(|text| serde_json::from_str(text).ok());
     let live = RecordLive {
         uid: uid(object)?,
         version: version(object)?,

@@ -26,8 +26,6 @@ pub struct Telling {
     pub heir_of: Option<String>,
     /// The record's status; what speaks of the record's generation is filled in here.
     pub status: ReleaseStatus,
-    /// Whether a create waits for it.
-    pub announces: bool,
 }
 
 /// One Event (events.k8s.io/v1), about a CloneSet.
@@ -64,7 +62,7 @@ pub async fn write_record(
     id: &ReleaseId,
     telling: &Telling,
 ) -> Result<(), Error> {
-    let Some(seen) = announce(cluster, cache, id, telling).await? else { return Ok(()) };
+    let Some(seen) = write_itself(cluster, cache, id, telling).await? else { return Ok(()) };
     let status = at_generation(&telling.status, seen.live.generation);
     if seen.status() == status {
         return Ok(());
@@ -78,13 +76,9 @@ pub async fn write_record(
     Ok(())
 }
 
-/// Writes the record itself where it differs: its spec, its marks, and the create that is under way. Gives it as it is
-/// then; nothing where another daemon writes it.
-///
-/// # Errors
-///
-/// See [`Error`].
-pub async fn announce(
+/// Writes the record itself where it differs: its spec and its marks. Gives it as it is then; nothing where another
+/// daemon writes it.
+async fn write_itself(
     cluster: &Cluster,
     cache: &Cache,
     id: &ReleaseId,
@@ -97,21 +91,14 @@ pub async fn announce(
     if lease.is_some() && lease != ours && lease != telling.heir_of.as_deref() {
         return Ok(None);
     }
-    let pending = &telling.status.pending;
     let stands = seen.as_ref().is_some_and(|seen| {
         let is_marked = seen.live.root.as_deref() == Some(telling.root.as_str()) && lease == ours;
-        let is_told =
-            seen.live.status.pending == *pending && seen.stand.object() == json!({"spec": telling.spec});
-        is_marked && is_told
+        is_marked && seen.stand.object() == json!({"spec": telling.spec})
     });
     if stands {
         return Ok(seen);
     }
-    let mut annotations = json!({keys::ROOT: telling.root, keys::LEASE_NAMESPACE: cluster.namespace()});
-    if let Some(pending) = pending {
-        let text = serde_json::to_string(pending).map_err(|error| Error::Malformed(error.to_string()))?;
-        annotations[keys::PENDING] = text.into();
-    }
+    let annotations = json!({keys::ROOT: telling.root, keys::LEASE_NAMESPACE: cluster.namespace()});
     let labels = json!({keys::MANAGED_BY: keys::MANAGED_BY_TRITON});
     let body = json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": telling.spec});
     let same = |seen: Arc<SeenRecord>| Expect::Same(seen.live.uid.clone(), seen.live.version.clone());

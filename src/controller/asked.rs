@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::Known;
 use crate::model::{CommitId, Digest};
+use crate::spec::Release;
 use crate::world::{Case, Desired, Live};
 
 /// What the cluster remembers of a release.
@@ -26,6 +27,18 @@ pub fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
     named.entry(memory.digest).or_insert(memory.episode);
     named
+}
+
+/// A release under the template by which memory knows it.
+#[must_use]
+pub fn as_remembered(case: &Case, release: Arc<Release>) -> Arc<Release> {
+    let Some(memory) = case.memory().or_else(|| case.recorded_memory()) else { return release };
+    let entered = (memory.digest == release.digest).then_some(memory.template);
+    let proven = || memory.proven.iter().find(|it| it.digest == release.digest).map(|it| it.template);
+    match entered.or_else(proven) {
+        Some(template) => release.as_entered(template),
+        None => release,
+    }
 }
 
 /// Whether Git says the same as before. Releases are shared while their text stands, and never compared by value.

@@ -36,6 +36,13 @@ pub fn unpack(text: &str, digest: Digest) -> Option<Release> {
     Release::from_documents(&documents, digest).ok()
 }
 
+/// The release that a record keeps under `digest`.
+#[must_use]
+pub fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
+    let texts = [&record.documents.entered, &record.documents.proven];
+    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
+}
+
 /// The releases at hand, by digest; and their packed form, once it was asked for.
 #[derive(Default)]
 pub struct Shelf {
@@ -84,13 +91,6 @@ impl Shelf {
             self.digests.remove(id);
         }
     }
-}
-
-/// Documents as a record has them.
-#[must_use]
-pub fn recorded(record: &SeenRecord, digest: Digest) -> Option<Release> {
-    let texts = [&record.documents.entered, &record.documents.proven];
-    texts.into_iter().flatten().find_map(|text| unpack(text, digest))
 }
 
 #[cfg(test)]

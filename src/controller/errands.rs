@@ -135,10 +135,11 @@ impl Errands {
         moves: Vec<(&ReleaseId, &Move, Part)>,
         adopts: &dyn Fn(&ReleaseId) -> bool,
     ) {
-        let World { now, policy, source, has_records, cases: _, named } = world;
+        let World { now, policy, source, announcement, has_records, cases: _, named } = world;
         let (policy, source, named) = (Arc::clone(policy), source.clone(), Arc::clone(named));
-        let (now, has_records, cases) = (*now, *has_records, BTreeMap::new());
-        let scene = Arc::new(World { now, policy, source, has_records, cases, named });
+        let (now, announcement, has_records) = (*now, announcement.clone(), *has_records);
+        let cases = BTreeMap::new();
+        let scene = Arc::new(World { now, policy, source, announcement, has_records, cases, named });
         let free = moves.into_iter().filter(|(id, ..)| !self.is_away(id));
         let mut all: Vec<_> =
             free.filter_map(|(id, decided, part)| Some((id, decided, part, world.cases.get(id)?))).collect();
@@ -154,12 +155,6 @@ impl Errands {
     pub fn begin(&mut self, stands: &dyn Fn(&ReleaseId, &Arc<Case>) -> bool) {
         while self.away.len() < WORKERS {
             let Some((id, errand)) = self.waiting.pop_front() else { break };
-            if rank(&errand.decided, errand.part, &errand.case) == Rank::Late
-                && self.executor.lane.is_announcing()
-            {
-                self.waiting.push_front((id, errand));
-                break;
-            }
             // The next lap judges it anew.
             if stands(&id, &errand.case) && !self.is_written(&errand) {
                 self.send_out(id, errand);

@@ -17,7 +17,7 @@ use crate::controller::report::{self, Told};
 use crate::guard;
 use crate::model::{Gate, Hold, LiftKind, ReleaseId};
 use crate::objects::ObjectKey;
-use crate::objects::record::{Pending, View};
+use crate::objects::record::View;
 use crate::plan;
 use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 
@@ -25,21 +25,17 @@ use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 struct Shown {
     view: View,
     memory: Option<Memory>,
-    pending: Option<Pending>,
     violation: Option<Hold>,
 }
 
 impl Shown {
     fn of(decided: &Move, violation: Option<&Hold>) -> Self {
-        let (view, memory, pending) = (decided.view.clone(), decided.memory.clone(), decided.pending.clone());
-        Self { view, memory, pending, violation: violation.cloned() }
+        let (view, memory) = (decided.view.clone(), decided.memory.clone());
+        Self { view, memory, violation: violation.cloned() }
     }
 
     fn is_of(&self, decided: &Move, violation: Option<&Hold>) -> bool {
-        self.view == decided.view
-            && self.memory == decided.memory
-            && self.pending == decided.pending
-            && self.violation.as_ref() == violation
+        self.view == decided.view && self.memory == decided.memory && self.violation.as_ref() == violation
     }
 }
 
@@ -69,6 +65,8 @@ pub struct Laps {
     pub pulse: Pulse,
     /// Releases that something was to be told of while a move of theirs was still to be carried out.
     untold: BTreeSet<ReleaseId>,
+    /// Whether creates waited for an announcement at the last lap.
+    announces: bool,
     told: Told,
     shown: BTreeMap<ReleaseId, Shown>,
     /// What was last said that would be done, where nothing is.
@@ -96,6 +94,7 @@ impl Laps {
             holder,
             pulse,
             untold: BTreeSet::new(),
+            announces: false,
             told: Told::default(),
             shown: BTreeMap::new(),
             intents: BTreeMap::new(),
@@ -128,10 +127,18 @@ impl Laps {
         changed.append(&mut self.untold);
         self.tell(&world, &plan, &changed, &begun, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
-        let announced = plan.moves.values().any(|it| it.pending.is_some() && it.writes.is_empty());
+        self.announces = self.errands.is_some() && plan.moves.values().any(|it| it.announces);
+        let creates = plan.moves.values().any(|it| it.announces || it.decision == Decision::Create);
+        self.observer.announced.look(&world.cases, creates || !self.is_idle());
         let settled =
-            self.errands.is_some() && self.is_idle() && !announced && !self.observer.refusals.may_pass();
+            self.errands.is_some() && self.is_idle() && !self.announces && !self.observer.refusals.may_pass();
         Lapped { wake_at: plan.wake_at, settled }
+    }
+
+    /// Whether creates wait for an announcement that may be written now.
+    #[must_use]
+    pub fn announces(&self) -> bool {
+        self.announces && self.observer.announced.may_announce()
     }
 
     /// Whether no move is under way.
@@ -319,7 +326,10 @@ impl Laps {
         for (id, it) in news {
             let violation = violations.get(id);
             let Some(case) = world.cases.get(id) else { continue };
-            if begun.contains(id) || self.errands.as_ref().is_some_and(|errands| errands.is_away(id)) {
+            // That a create is to be announced is over before anybody could read it.
+            let is_momentary = it.announces && self.observer.announced.may_announce();
+            let is_away = self.errands.as_ref().is_some_and(|errands| errands.is_away(id));
+            if begun.contains(id) || is_away || is_momentary {
                 self.untold.insert(id.clone());
                 continue;
             }
@@ -403,8 +413,7 @@ impl Laps {
         self.told.note(id, &status);
         self.observer.note_told(id, outcome.memory(case));
         let (root, heir_of) = (world.policy.root.clone(), seen_lease);
-        let announces = outcome.decided.pending.is_some() && outcome.decided.writes.is_empty();
-        executor.lane.tell(id, Telling { spec, root, heir_of, status, announces });
+        executor.lane.tell(id, Telling { spec, root, heir_of, status });
     }
 }
 
@@ -417,14 +426,13 @@ const fn is_urgent(decided: &Move) -> bool {
 fn intent(outcome: &Outcome<'_>) -> String {
     let decided = outcome.decided;
     let word = decided.decision.word();
-    let does = match (&*decided.message, decided.writes.is_empty(), &decided.pending) {
+    let does = match (&*decided.message, decided.writes.is_empty()) {
         _ if outcome.violation.is_some() => "would do nothing".to_owned(),
         _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
-        (_, true, Some(_)) => "would announce a create in its record, then make it".to_owned(),
-        (_, true, None) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
-        (_, true, None) => "would hold".to_owned(),
-        ("", false, _) => format!("would {word}"),
-        (message, false, _) => format!("would {word}: {message}"),
+        (_, true) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
+        (_, true) => "would hold".to_owned(),
+        ("", false) => format!("would {word}"),
+        (message, false) => format!("would {word}: {message}"),
     };
     let holds = outcome.violation.into_iter().chain(&decided.view.holds);
     holds.fold(does, |text, hold| format!("{text}; {}", hold.message))

@@ -3,7 +3,8 @@
 //! Watches, timers and Git only wake it. Everything is planned anew on each lap; what is incremental is observing. What a
 //! lap decides is carried out beside the loop, of several releases at once, and told when it is done.
 //!
-//! **Invariant:** nothing is written before everything was seen once, and a head is written down before it is used.
+//! **Invariant:** nothing is written before everything was seen once, and a head is written down before it is used, as
+//! creates are announced before they are sent.
 
 pub mod clock;
 pub mod pulse;
@@ -14,6 +15,8 @@ pub mod crowd;
 pub mod rivals;
 pub mod rehearsals;
 pub mod seen;
+pub mod announced;
+pub mod tenure;
 pub mod source;
 pub mod asking;
 pub mod asked;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
-use crate::controller::asked::{is_named, named, remembered, same_desire};
+use crate::controller::announced::Announced;
+use crate::controller::asked::{as_remembered, is_named, named, remembered, same_desire};
 use crate::controller::crowd::Crowd;
 use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
@@ -16,10 +17,10 @@ use crate::controller::refusals::Refusals;
 use crate::controller::rehearsals::Rehearsals;
 use crate::controller::rivals::Rivals;
 use crate::controller::source::Sought;
-use crate::controller::unseen::{foreign, unseen};
+use crate::controller::unseen::{foreign, tell_unseen, unseen};
 use crate::model::{Digest, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
-use crate::spec::Release;
+use crate::spec::{Companion, Release};
 use crate::world::{Case, Desired, Drift, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
@@ -48,6 +49,8 @@ pub struct Observer {
     forbidden: BTreeMap<Feed, Error>,
     /// Releases that have one of such a kind.
     blind: BTreeSet<ReleaseId>,
+    /// Announcements of creates.
+    pub announced: Announced,
     /// Other daemons of the same root; nobody disturbs who writes nothing.
     pub rivals: Rivals,
     cases: BTreeMap<ReleaseId, Arc<Case>>,
@@ -81,6 +84,7 @@ impl Observer {
             told: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             blind: BTreeSet::new(),
+            announced: Announced::default(),
             rivals: Rivals::new(None),
             cases: BTreeMap::new(),
             known: Arc::default(),
@@ -128,17 +132,7 @@ impl Observer {
         if forbidden == self.forbidden {
             return;
         }
-        for (feed, error) in &forbidden {
-            match feed {
-                Feed::CloneSets | Feed::Records | Feed::Pods => {
-                    tracing::error!("{}", unseen("every release waits", *feed, error).message);
-                }
-                Feed::Companions(kind) if self.policy.kinds.contains(kind) => {
-                    tracing::warn!(kind = %kind, "{}", unseen("releases that have one wait", *feed, error).message);
-                }
-                Feed::Companions(_) => {}
-            }
-        }
+        tell_unseen(&forbidden, &self.policy);
         self.forbidden = forbidden;
         self.touch_all();
     }
@@ -333,6 +327,7 @@ impl Observer {
             now,
             policy: Arc::clone(&self.policy),
             source: self.source.clone(),
+            announcement: self.announced.own(),
             has_records: self.cache.has_records(),
             cases: self.cases.clone(),
             named: Arc::clone(&self.reading.named),
@@ -361,16 +356,19 @@ impl Observer {
         if rival.is_some() && desired.is_none() {
             return None;
         }
+        let is_theirs = foreign.is_some() && seen.is_none();
         let elsewhere = foreign.or(rival);
         let record = recorded.filter(|_| elsewhere.is_none());
         let is_ours = record.is_some() || seen.as_ref().is_some_and(|it| ours(it.live.root.as_ref()));
         if desired.is_none() && !is_ours {
             return None;
         }
-        let announced = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
+        let unmade = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
+        let memory = seen.as_ref().and_then(|it| it.live.memory.as_ref());
         let mut case = Case {
-            desired: desired.unwrap_or_else(|| self.unnamed(announced)),
+            desired: desired.unwrap_or_else(|| self.unnamed(unmade)),
             live: seen.as_ref().map(|it| it.live.clone()),
+            announced: memory.is_some_and(|memory| self.announced.covers(memory)),
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
@@ -396,18 +394,18 @@ impl Observer {
                 self.blind.insert(id.clone());
                 case.refused = Some(Refusal { hold });
             }
-            None => {
-                self.blind.remove(id);
-            }
+            // What another root tells of is not made beside it.
+            None if is_theirs => drop(self.blind.insert(id.clone())),
+            None => drop(self.blind.remove(id)),
         }
         Some(case)
     }
 
-    /// What is to be said of a release that Git does not name. One that was announced and never made has no pod to
+    /// What is to be said of a release that Git does not name. One that was told of and never made has no pod to
     /// lose, and no memory by which its commits could be looked for: a whole tree without it is all the evidence that
     /// there can be.
-    fn unnamed(&self, announced: bool) -> Desired {
-        match self.source.head.filter(|_| announced && self.reading.is_whole) {
+    fn unnamed(&self, unmade: bool) -> Desired {
+        match self.source.head.filter(|_| unmade && self.reading.is_whole) {
             Some(commit) => Desired::Gone(Removal { commit, approved: true }),
             None => Desired::Unknown,
         }
@@ -441,6 +439,7 @@ impl Observer {
                 (_, Some(release)) => Some(Arc::clone(release)),
                 (_, None) => record.and_then(|it| recorded(it, digest)).map(Arc::new),
             };
+            let release = release.map(|release| as_remembered(case, release));
             match (release, commit) {
                 (Some(release), _) => {
                     self.shelf.put(&release);
@@ -470,16 +469,13 @@ impl Observer {
     }
 
     fn companions(&self, id: &ReleaseId, case: &mut Case) {
-        let standing: BTreeMap<ObjectKey, _> = case
-            .standing_companions()
-            .into_iter()
-            .map(|companion| (companion.body.key.clone(), companion.body.clone()))
-            .collect();
+        let of = |it: &Companion| (it.body.key.clone(), it.body.clone());
+        let standing: BTreeMap<ObjectKey, _> = case.standing_companions().into_iter().map(of).collect();
         let mut keys = self.cache.companions_of(id);
         keys.extend(standing.keys().cloned());
         let mut desired = BTreeMap::new();
         if let Desired::Release(intent) = &case.desired {
-            desired.extend(intent.release.companions.iter().map(|it| (it.body.key.clone(), it.body.clone())));
+            desired.extend(intent.release.companions.iter().map(of));
         }
         keys.extend(desired.keys().cloned());
         for key in keys {
@@ -487,7 +483,9 @@ impl Observer {
             let mut live = seen.live.clone();
             // One of nobody's is taken over by what is about to be written.
             let free = desired.get(&key).filter(|_| live.release.is_empty());
-            let written = free.or(standing.get(&key));
+            // A version of before has one content only, and may be needed again.
+            let again = desired.get(&key).filter(|_| key.kind == Kind::ConfigMap);
+            let written = free.or(standing.get(&key)).or(again);
             if let Some(written) = written {
                 live.drift = self.echoes.companion(written, id, &seen.stand, &self.policy);
             }

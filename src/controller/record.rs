@@ -75,7 +75,6 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
         since: view.holds.first().and_then(|hold| hold.since),
         history: history(world, outcome),
         memory: memory.map(Memory::to_annotations).unwrap_or_default(),
-        pending: pending(case, outcome.decided, before),
         documents,
         view,
     }
@@ -150,16 +149,6 @@ fn history(world: &World, outcome: &Outcome<'_>) -> Vec<Transition> {
     }
     history.drain(..history.len().saturating_sub(HISTORY_MAX));
     history
-}
-
-/// An announced create stays announced until the object's memory knows its own UID.
-fn pending(case: &Case, decided: &Move, before: &ReleaseStatus) -> Option<crate::objects::record::Pending> {
-    if decided.pending.is_some() {
-        return decided.pending.clone();
-    }
-    let live = case.live.as_ref();
-    let settled = live.and_then(|live| live.memory.as_ref()).is_some_and(|memory| memory.uid.is_some());
-    before.pending.clone().filter(|_| !settled)
 }
 
 /// The documents that are needed when Git is away: the entered release's, and those of the release that a rollback

@@ -1,7 +1,7 @@
 //! The loop's waiting: for the cluster, for Git, for time, for the end.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
-use crate::cluster::{Cache, Cluster, Error, Follows, Lane, Lease, Standing, Wait, watch as watch_all};
+use crate::cluster::{Cache, Cluster, Error, Follows, Lane, Lease, watch as watch_all};
+use crate::controller::announced::Announced;
 use crate::controller::asking::Git;
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Executor, Rewritten};
@@ -21,6 +22,7 @@ use crate::controller::pulse::{Pulse, Stage};
 use crate::controller::rivals::Rivals;
 use crate::controller::seen;
 use crate::controller::source::{Answer, Ask, Source, told};
+use crate::controller::tenure::{acquire, finish, keep};
 use crate::model::CommitId;
 use crate::world::{Fault, Policy};
 
@@ -36,8 +38,6 @@ const LEARN: Duration = Duration::from_millis(250);
 const STRANGERS: Duration = Duration::from_secs(60);
 /// How often the loop turns where nothing happens: who watches it learns that it still does.
 const BEAT: Duration = Duration::from_secs(10);
-/// How long the second lane may finish at the end.
-const FLUSH: Duration = Duration::from_secs(2);
 
 /// How the loop runs.
 #[derive(Clone, Debug)]
@@ -164,6 +164,7 @@ impl Controller {
             never = broken(&mut tasks) => match never {},
             never = self.git.fetch_ahead(interval, inline) => match never {},
         };
+        self.laps.observer.announced = Announced::of(self.lease.clone(), acquired.creates);
         let elsewhere = acquired.repository.filter(|theirs| *theirs != self.repository);
         self.git.begin(acquired.head, elsewhere);
         tasks.spawn(self.lane.clone().run(self.cluster.clone(), self.cache.clone()));
@@ -187,42 +188,11 @@ impl Controller {
     }
 }
 
-/// Ends in order: what is to be told is told, and the lease given back.
-async fn finish(lane: Lane, lease: Option<Arc<Lease>>) {
-    let told = async {
-        while !lane.is_empty() {
-            tokio::time::sleep(GATHER).await;
-        }
-    };
-    // What is not written now is written by the next process.
-    let _ = tokio::time::timeout(FLUSH, told).await;
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
-}
-
 /// Waits for what must not happen: that a watch or the second lane ends. Blind or mute, the loop must not go on.
 async fn broken(tasks: &mut JoinSet<()>) -> Infallible {
     match tasks.join_next().await {
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         ended => panic!("a watch or the second lane has ended: {ended:?}"),
-    }
-}
-
-/// The head seen last, from the lease once it is ours; from the file where there is none.
-async fn acquire(lease: Option<Arc<Lease>>, file: Option<&Path>, pulse: &Pulse) -> Result<Standing, Error> {
-    if let Some(lease) = lease {
-        let waits = |wait: &Wait| pulse.enter(Stage::Waiting(wait.clone()));
-        return lease.acquire(waits).await;
-    }
-    let Some(file) = file else { return Ok(Standing::default()) };
-    seen::read(file).map_err(|error| Error::Config(format!("{}: {error}", file.display())))
-}
-
-async fn keep(lease: Option<Arc<Lease>>) -> Error {
-    match lease {
-        Some(lease) => lease.keep().await,
-        None => std::future::pending().await,
     }
 }
 
@@ -247,6 +217,10 @@ impl Controller {
             wait_for_lists(&self.cache).await;
             return;
         }
+        if self.laps.announces() && self.laps.observer.announced.announce().await {
+            return self.lap();
+        }
+        self.laps.observer.announced.withdraw();
         if self.git.is_idle()
             && let Some(ask) = self.next_ask()
         {

@@ -34,7 +34,8 @@ pub struct Knobs {
     pub slow_images: BTreeMap<String, Duration>,
     /// Pods (by name) whose containers are not ready, however good their image is.
     pub unready: BTreeSet<String>,
-    /// Tags of images whose containers are not ready, in whichever pod they run.
+    /// Tags of images whose containers are not ready, in whichever pod they run, and names of ConfigMaps that leave no
+    /// container ready which takes its environment from them.
     pub crashing: BTreeSet<String>,
     /// From the moment when the controller is told of a change to its pass: shortest and longest.
     pub lag: (Duration, Duration),
@@ -118,6 +119,12 @@ fn images(pod: &Pod) -> impl Iterator<Item = &str> {
     items(&pod.body, "/spec/containers").filter_map(|container| container["image"].as_str())
 }
 
+/// The ConfigMaps that containers take their environment from.
+fn configs(pod: &Pod) -> impl Iterator<Item = &str> {
+    let sources = items(&pod.body, "/spec/containers").flat_map(|container| items(container, "/envFrom"));
+    sources.filter_map(|source| source["configMapRef"]["name"].as_str())
+}
+
 fn is_bad(image: &str) -> bool {
     let named = image.split('@').next().unwrap_or_default();
     named.rsplit_once(':').is_some_and(|(_name, tag)| !tag.contains('/') && tag.contains("bad"))
@@ -125,7 +132,10 @@ fn is_bad(image: &str) -> bool {
 
 fn is_healthy(pod: &Pod, knobs: &Knobs) -> bool {
     let crashes = |image: &str| image.rsplit(':').next().is_some_and(|tag| knobs.crashing.contains(tag));
-    !images(pod).any(|image| is_bad(image) || crashes(image)) && !knobs.unready.contains(pod.name())
+    let misread = configs(pod).any(|name| knobs.crashing.contains(name));
+    !images(pod).any(|image| is_bad(image) || crashes(image))
+        && !misread
+        && !knobs.unready.contains(pod.name())
 }
 
 /// How long the step takes.

@@ -18,10 +18,10 @@ pub struct FieldChange {
 }
 
 impl FieldChange {
-    /// Whether it only says that an object does not have our marks.
+    /// Whether it only says that an object does not have our marks, or what Git says to us alone.
     #[must_use]
     pub fn is_mark(&self) -> bool {
-        let marks = [keys::MANAGED_BY, keys::RELEASE, keys::ROOT];
+        let marks = [keys::MANAGED_BY, keys::RELEASE, keys::ROOT, keys::VERSIONED];
         let maps = ["metadata.labels", "metadata.annotations"];
         let alone = maps.contains(&self.path.as_str()) && self.found.is_none();
         let ours = |value: &Value| {

@@ -5,7 +5,7 @@ use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
 use crate::guard::status;
 use crate::model::TemplateHash;
-use crate::spec::Initial;
+use crate::spec::{Initial, Release};
 use crate::world::{Decision, Memory, Proof, Try};
 
 /// Checks the memory in a body.
@@ -41,6 +41,10 @@ fn check_whole(motion: &Motion<'_>) -> Result<(), Violation> {
     )?;
     let uid = motion.live.map(|live| &live.uid);
     whole(memory.uid.as_ref() == uid, "memory does not name the UID of the object")?;
+    let announcement = motion.scene.world.announcement.as_deref().filter(|_| motion.live.is_none());
+    let announced = motion.live.is_some() || announcement.is_some();
+    whole(announced, "a create is not announced: its memory would not count")?;
+    whole(memory.create.as_deref() == announcement, "memory names another announcement than the lease")?;
     let before = motion.scene.memory();
     let mut pairs = before.into_iter().flat_map(|before| {
         let entered = (before.digest, before.template);
@@ -202,6 +206,9 @@ fn check_complete(motion: &Motion<'_>) -> Result<(), Violation> {
         settled && status::is_done(live, memory, true),
         "a release completes, and the status does not prove it",
     )?;
+    let reads = motion.release.map(Release::configs);
+    let written = reads.is_none_or(|reads| memory.top().is_some_and(|top| top.configs == reads));
+    reached(written, "a release completes, and what its pods read is not written down")?;
     // One proven release always stays: without it a failure could not be taken back.
     let depth = motion.scene.world.policy.proven_depth.max(1);
     reached(memory.entered_is_proven(), "a release completes and is not written down as proven")?;

@@ -28,7 +28,7 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
     }
     let intent = check_gates(motion)?;
     if made {
-        return check_first(motion, intent);
+        return check_first(motion);
     }
     let Some(entered) = entered else {
         return require(false, Rule::Whole, || "the object is not ours".to_owned());
@@ -89,15 +89,10 @@ fn check_gates<'a>(motion: &Motion<'a>) -> Result<&'a Intent, Violation> {
 }
 
 /// The first create: of HEAD's release, and only where nothing is proven that could be made again.
-fn check_first(motion: &Motion<'_>, intent: &Intent) -> Result<(), Violation> {
+fn check_first(motion: &Motion<'_>) -> Result<(), Violation> {
     require(motion.scene.is_first(), Rule::OneUnproven, || {
         "a CloneSet is made with an unproven template, though another one is proven".to_owned()
-    })?;
-    let announced = motion.scene.plan.pending.as_ref().is_some_and(|pending| {
-        let episode = motion.sent.memory.episode.map(|commit| commit.to_string());
-        pending.digest == intent.release.digest.to_string() && pending.episode == episode
-    });
-    require(announced, Rule::Whole, || "a create is not announced: its memory would not count".to_owned())
+    })
 }
 
 /// The next step of the same release: one, permitted, with the one before reached, healthy and soaked. That it was

@@ -6,8 +6,8 @@ use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Scene;
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey, keys};
-use crate::spec::Release;
-use crate::world::{Action, Decision, Desired, Expect, World, Write};
+use crate::spec::{Release, config};
+use crate::world::{Action, Decision, Desired, Expect, Live, World, Write};
 
 /// Checks that a write touches an object of this release, allowed by the daemon's configuration, exactly as it was
 /// seen.
@@ -117,7 +117,10 @@ fn is_entered(scene: Scene<'_>, key: &ObjectKey, body: &Value) -> bool {
     let digest = scene.plan.memory.as_ref().map(|memory| memory.digest);
     let entered = digest.map(|digest| scene.release(digest).is_none_or(says));
     let head = scene.intent().filter(|_| key.kind == Kind::HorizontalPodAutoscaler);
-    entered.unwrap_or(true) || head.is_some_and(|intent| says(&intent.release))
+    // What pods of the proven release read stays true to its name while another one is entered.
+    let proven = scene.memory().and_then(|memory| scene.release(memory.top()?.digest));
+    let proven = proven.filter(|_| key.kind == Kind::ConfigMap && body["immutable"] == true);
+    entered.unwrap_or(true) || head.is_some_and(|intent| says(&intent.release)) || proven.is_some_and(says)
 }
 
 fn check_delete(
@@ -129,6 +132,9 @@ fn check_delete(
     let evidence = |holds, message: &str| require(holds, Rule::Evidence, || format!("{key}: {message}"));
     let very_object = seen(scene, key).is_some_and(|it| it == (uid, version));
     evidence(very_object, "the delete does not name the object that was seen")?;
+    if scene.plan.decision != Decision::Remove && is_made_again(scene, key) {
+        return Ok(());
+    }
     evidence(scene.world.source.is_readable(), "nothing is deleted while Git cannot be read")?;
     if let Some(companion) = scene.case.companions.get(key) {
         evidence(companion.release == scene.id.to_string(), "it belongs to another release")?;
@@ -147,7 +153,35 @@ fn check_delete(
     evidence(settled, "companions are pruned once the release is complete, not before")?;
     let entered = after.and_then(|memory| scene.release(memory.digest));
     let dropped = entered.is_some_and(|release| release.companions.iter().all(|it| it.body.key != *key));
-    evidence(dropped, "the release that is entered has it, or its documents are not at hand")
+    evidence(dropped, "the release that is entered has it, or its documents are not at hand")?;
+    let read = key.kind == Kind::ConfigMap && is_read(scene, key.name.as_str());
+    evidence(!read, "pods read it, or will where they go back")
+}
+
+/// Every release of which anything is known here: HEAD's, the entered one, the proven ones at hand.
+fn known<'a>(scene: Scene<'a>) -> impl Iterator<Item = &'a Release> {
+    let head = scene.intent().map(|intent| &intent.release);
+    scene.case.documents.values().chain(head).map(|release| &**release)
+}
+
+/// Whether a ConfigMap is named by pods that run, or by a release that the stack lets them go back to.
+fn is_read(scene: Scene<'_>, name: &str) -> bool {
+    let after = scene.plan.memory.as_ref();
+    let mut stack = after.into_iter().chain(scene.memory()).flat_map(|memory| &memory.proven);
+    let stands = |live: &Live| config::names(&live.stand.object()["spec"]["template"]).contains(name);
+    stack.any(|proof| proof.configs.iter().any(|it| it == name))
+        || known(scene).any(|release| release.configs().iter().any(|it| it == name))
+        || scene.case.live.as_ref().is_some_and(stands)
+}
+
+/// Whether an object of ours is a version of a ConfigMap that does not say any more what its name says: it cannot be
+/// changed, and is made again.
+fn is_made_again(scene: Scene<'_>, key: &ObjectKey) -> bool {
+    let is_version =
+        known(scene).flat_map(|it| &it.companions).any(|it| it.body.key == *key && it.version_of.is_some());
+    let content = |path: &str| path.starts_with("data") || path.starts_with("binaryData");
+    let there = scene.case.companions.get(key).filter(|it| it.release == scene.id.to_string());
+    is_version && there.is_some_and(|it| it.drift.iter().any(|it| content(&it.path)))
 }
 
 fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {

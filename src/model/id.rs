@@ -105,7 +105,8 @@ hex_type!(
     32
 );
 hex_type!(
-    /// *T*: SHA-256 of the pod template as written. Proof and failure belong to a template.
+    /// *T*: SHA-256 of the pod template as written, in which each versioned ConfigMap has a name with its content's whole
+    /// hash. Proof and failure belong to a template.
     TemplateHash,
     32
 );

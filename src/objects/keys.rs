@@ -20,10 +20,6 @@ pub const ROOT: &str = "triton.io/root";
 /// On a record: the namespace with the lease of the daemon that writes it. Two daemons of one root meet here.
 pub const LEASE_NAMESPACE: &str = "triton.io/lease-namespace";
 
-/// On a record: the create that is under way, as JSON ([`Pending`](crate::objects::record::Pending)). It stands beside
-/// the status: the record that announces a create is made with it, in one write.
-pub const PENDING: &str = "triton.io/pending";
-
 /// For people, on a CloneSet: nothing is written while it exists, whatever its value.
 pub const SUSPEND: &str = "triton.io/suspend";
 /// For people, on a CloneSet: take back the entered digest that it names (any prefix from twelve digits on).
@@ -32,6 +28,11 @@ pub const ROLLBACK: &str = "triton.io/rollback";
 pub const ADOPT: &str = "triton.io/adopt";
 /// For people, on a Release in Git: `orphan` leaves the objects when the file is deleted.
 pub const ON_DELETE: &str = "triton.io/on-delete";
+/// For people, on a ConfigMap in Git: `"false"` applies it under the name that it has, for all pods at once.
+pub const VERSIONED: &str = "triton.io/versioned";
+
+/// On a ConfigMap that is applied under a name with its content's hash: the name that Git has.
+pub const VERSION_OF: &str = "triton.io/version-of";
 
 /// Condition of a pod, readiness gate and label of a template: the pod serves once the condition is true. The label
 /// makes the pods that have the gate known by it.
@@ -43,6 +44,8 @@ pub const SERVE_GATED: &str = "gated";
 pub const RELEASE: &str = "triton.io/release";
 /// Memory: UID of the object that it is about.
 pub const UID: &str = "triton.io/uid";
+/// Memory of an object that was only just made, instead of its UID: the announcement under which that was done.
+pub const CREATE: &str = "triton.io/create";
 /// Memory: the entered digest, 64 hexadecimal digits.
 pub const DIGEST: &str = "triton.io/digest";
 /// Memory: hash of the entered template, 64 hexadecimal digits.
@@ -69,8 +72,9 @@ pub const FAILED: &str = "triton.io/failed";
 pub const PROVEN: &str = "triton.io/proven";
 
 /// The annotations that are memory: written by us alone, never taken from Git.
-pub const MEMORY: [&str; 13] = [
+pub const MEMORY: [&str; 14] = [
     UID,
+    CREATE,
     DIGEST,
     TEMPLATE,
     EPISODE,
@@ -97,6 +101,9 @@ pub const HEAD: &str = "triton.io/head";
 pub const REPOSITORY: &str = "triton.io/repository";
 /// On the lease: the head that the records tell of. It follows [`HEAD`] as soon as everything is told.
 pub const TOLD: &str = "triton.io/told-head";
+/// On the lease: announcements of creates, the newest last, with commas between them. An object cannot carry the UID that
+/// it does not have yet: until it does, its memory names one of these.
+pub const CREATES: &str = "triton.io/creates";
 /// On the lease: seconds between two polls.
 pub const INTERVAL: &str = "triton.io/interval";
 /// On the lease: when Git was last asked with success.

@@ -231,17 +231,6 @@ pub struct Transition {
     pub head: Option<String>,
 }
 
-/// A create that was announced before it was sent: an object cannot carry the UID that it does not have yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Pending {
-    /// Digest that is being created, 64 hexadecimal digits.
-    pub digest: String,
-    /// First commit of its episode.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub episode: Option<String>,
-}
-
 /// Documents of releases that may be needed when Git is away: base64 of gzip of the bytes that hash to the digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -289,9 +278,6 @@ pub struct ReleaseStatus {
     /// The same memory as in the annotations of the CloneSet, by annotation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub memory: BTreeMap<String, String>,
-    /// A create under way. On the wire it is an annotation of the record.
-    #[serde(skip)]
-    pub pending: Option<Pending>,
     /// What is needed when Git is away.
     #[serde(default)]
     pub documents: Documents,

@@ -110,7 +110,8 @@ fn write(id: &ReleaseId, action: Action) -> Write {
 
 fn proof_of(live: &Live, release: &Release) -> Proof {
     let (version, revision) = (release.version.clone(), Some(live.status.update_revision.clone()));
-    Proof { template: release.template, digest: release.digest, commit: None, revision, version }
+    let configs = release.configs();
+    Proof { template: release.template, digest: release.digest, commit: None, revision, version, configs }
 }
 
 /// Memory of `release`, whose pods all stand.

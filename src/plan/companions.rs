@@ -1,12 +1,13 @@
-//! Companions: brought to what they should be, pruned when Git drops them.
+//! Companions: brought to what they should be, pruned when Git drops them and nobody may need them again.
 
 use std::collections::BTreeSet;
 
 use crate::model::{Hold, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::plan::holds;
 use crate::spec::Companion;
+use crate::spec::config::names;
 use crate::world::{Action, Case, CompanionLive, Desired, Expect, World, Write};
 
 /// Writes that bring companions to what they should be, and the holds for those that are somebody else's, or of a
@@ -52,6 +53,10 @@ pub fn companion_writes<'a>(
         }
         let same_text = !all || standing.iter().any(|it| it.body == companion.body);
         if there.is_some_and(|there| same_text && there.drift.is_empty()) {
+            continue;
+        }
+        if let Some(there) = there.filter(|there| is_altered(companion, there)) {
+            writes.push(delete(key, there));
             continue;
         }
         let expect = there.map_or(Expect::Absent, |it| Expect::Same(it.uid.clone(), it.version.clone()));
@@ -112,16 +117,55 @@ pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>)
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let standing = case.standing_companions();
-    let unwanted = case.companions.iter().filter(|(key, there)| {
-        there.release == id.to_string()
-            && world.policy.kinds.contains(&key.kind)
-            && !world.named.contains(*key)
-            && !standing.iter().any(|companion| companion.body.key == **key)
-    });
-    let delete = |(key, there): (&ObjectKey, &CompanionLive)| Write {
-        object: key.clone(),
-        action: Action::Delete { uid: there.uid.clone(), version: there.version.clone() },
-        forward: true,
+    let is_config = |key: &ObjectKey| key.kind == Kind::ConfigMap;
+    let mut unwanted: Vec<(&ObjectKey, &CompanionLive)> = case
+        .companions
+        .iter()
+        .filter(|(key, there)| {
+            there.release == id.to_string()
+                && world.policy.kinds.contains(&key.kind)
+                && !world.named.contains(*key)
+                && !standing.iter().any(|companion| companion.body.key == **key)
+                && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
+        })
+        .collect();
+    // Most of what is kept is kept for the stack, and told without opening anything.
+    if unwanted.iter().any(|(key, _)| is_config(key)) {
+        let read = read_now(case);
+        unwanted.retain(|(key, _)| !is_config(key) || !read.contains(key.name.as_str()));
+    }
+    unwanted.into_iter().map(|(key, there)| delete(key, there)).collect()
+}
+
+/// By the present leader only: an old one does not know what Git says by now.
+fn delete(key: &ObjectKey, there: &CompanionLive) -> Write {
+    let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
+    Write { object: key.clone(), action, forward: true }
+}
+
+/// Whether the content of a versioned ConfigMap is another one: somebody has deleted it, and made it anew. It is immutable,
+/// so that it goes and is made again as it was.
+fn is_altered(companion: &Companion, there: &CompanionLive) -> bool {
+    let other = |field: &str| {
+        let mut changes = there.drift.iter().filter(|it| it.found.as_ref() != Some(&it.wanted));
+        changes.any(|it| it.path.starts_with(field))
     };
-    unwanted.map(delete).collect()
+    companion.version_of.is_some() && !other("immutable") && (other("data") || other("binaryData"))
+}
+
+/// Whether pods read a ConfigMap where a proven release is gone back to.
+fn is_proven_to_read(case: &Case, name: &str) -> bool {
+    let mut proven = case.memory().into_iter().flat_map(|memory| &memory.proven);
+    proven.any(|proof| proof.configs.iter().any(|config| config == name))
+}
+
+/// The ConfigMaps that pods read, or that a release at hand lets them read.
+fn read_now(case: &Case) -> BTreeSet<String> {
+    let desired = match &case.desired {
+        Desired::Release(intent) => Some(&intent.release),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    };
+    let written = case.documents.values().chain(desired).flat_map(|release| release.configs());
+    let live = case.live.iter().flat_map(|live| names(&live.stand.object()["spec"]["template"]));
+    written.chain(live).collect()
 }

@@ -105,10 +105,10 @@ pub fn no_records(id: &ReleaseId) -> Hold {
     hold(Gate::Cluster, None, message, lift.command("kubectl apply -f deploy/crd.yaml"))
 }
 
-/// The record has to announce a create before it is sent.
+/// An announcement has to stand on the lease before a create is sent.
 #[must_use]
 pub fn announcing(id: &ReleaseId) -> Hold {
-    let message = format!("{id} is about to be made; its record announces it first");
+    let message = format!("{id} is about to be made; the lease announces that first");
     hold(Gate::Cluster, None, message, Lift::wait())
 }
 

@@ -19,7 +19,7 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     if says_everything(facts) && !serving::has_news(facts) {
         return None;
     }
-    let mut memory = Memory { uid: Some(facts.live.uid.clone()), ..facts.memory.clone() };
+    let mut memory = Memory { uid: Some(facts.live.uid.clone()), create: None, ..facts.memory.clone() };
     let mut message = String::new();
     let told = serving::note(facts, &mut memory).or_else(|| serving::note_up(facts, &mut memory));
     if let Some(told) = told {

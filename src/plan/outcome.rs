@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use crate::model::{Amount, CommitId, Hold};
 use crate::objects::ObjectKey;
-use crate::objects::record::Pending;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
@@ -34,8 +33,8 @@ pub struct Outcome {
     pub rehearsal: Option<Write>,
     /// Memory after the writes, where it changes.
     pub memory: Option<Memory>,
-    /// A create to announce.
-    pub pending: Option<Pending>,
+    /// Whether a create is to be announced.
+    pub announces: bool,
     /// Every closed gate.
     pub holds: Vec<Hold>,
     /// The next moment when time alone changes this.
@@ -62,7 +61,7 @@ impl Outcome {
             serving: Vec::new(),
             rehearsal: None,
             memory: None,
-            pending: None,
+            announces: false,
             holds,
             wake_at: None,
         }
@@ -88,6 +87,7 @@ impl Outcome {
 pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestamp) -> Memory {
     Memory {
         uid: None,
+        create: None,
         digest: release.digest,
         template: release.template,
         episode,
@@ -101,6 +101,25 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         failed: None,
         proven: Vec::new(),
     }
+}
+
+fn is_delete(write: &Write) -> bool {
+    matches!(write.action, Action::Delete { .. })
+}
+
+/// That `step` is entered, in one sentence.
+#[must_use]
+pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
+    let shape = facts.shape(release, step);
+    let pods = shape.size - shape.partition.partition_pods(shape.size);
+    format!(
+        "{} enters step {step} of {} of {}: {} of {}",
+        facts.id,
+        release.last_step(),
+        holds::named(release),
+        holds::pods(pods),
+        facts.wanted_size()
+    )
 }
 
 impl Facts<'_> {
@@ -148,7 +167,7 @@ impl Facts<'_> {
         mut memory: Memory,
         message: String,
     ) -> Outcome {
-        memory.uid = Some(self.live.uid.clone());
+        (memory.uid, memory.create) = (Some(self.live.uid.clone()), None);
         // A repair of an unproven release can bring pods to it again: an old leader must not send it.
         let forward = match decision {
             Decision::Enter(_) => true,
@@ -224,7 +243,8 @@ impl Facts<'_> {
         let revision = memory.revision.clone().or_else(|| top.revision.clone());
         if memory.step_reached.is_some() {
             let (digest, commit, version) = (memory.digest, memory.episode, memory.version.clone());
-            *top = Proof { template: memory.template, digest, commit, revision, version };
+            let (template, configs) = (memory.template, std::mem::take(&mut top.configs));
+            *top = Proof { template, digest, commit, revision, version, configs };
         } else {
             top.revision = revision;
         }
@@ -242,6 +262,15 @@ impl Facts<'_> {
         };
         if !strangers.is_empty() {
             return Outcome::hold(row, strangers);
+        }
+        if before.iter().any(is_delete) {
+            before.retain(is_delete);
+            let names: Vec<String> = before.iter().map(|write| write.object.to_string()).collect();
+            let message =
+                format!("{} makes companions again before they are read: {}", self.id, names.join(", "));
+            let mut outcome = Outcome::of(row, Decision::Repair, message);
+            outcome.writes = before;
+            return outcome;
         }
         let mut outcome = self.write(row, Decision::Enter(step), Some(release), shape, memory, message);
         // Companions of a release that is not entered are as new as its template.

@@ -78,7 +78,7 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
         serving,
         rehearsal,
         memory,
-        pending,
+        announces,
         holds: _,
         wake_at,
     } = outcome;
@@ -86,5 +86,5 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
     let noted = noted.map(|noted| Box::new(moved(world, case, *noted)));
-    Move { decision, row, message, noted, writes, serving, rehearsal, memory, pending, view, wake_at }
+    Move { decision, row, message, noted, writes, serving, rehearsal, memory, announces, view, wake_at }
 }

@@ -19,8 +19,8 @@ use crate::plan::steps;
 use crate::spec::{Initial, Release, Serve};
 use crate::world::{Action, Case, Decision, Desired, Expect, Memory, PodLive, Write};
 
-/// Most pods that one move lets in: the next lap has the others, and what is more urgent has not to wait for all.
-pub const LET_IN_MAX: usize = 50;
+/// Most pods that one move lets in, one write each: the next lap has the others, and a rollback waits for these at most.
+pub const LET_IN_MAX: usize = 8;
 
 /// What keeps a release whose pods serve by approval from being started: they could not be let in.
 #[must_use]

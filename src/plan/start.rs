@@ -2,7 +2,6 @@
 
 use crate::model::{Hold, ReleaseId};
 use crate::objects::ObjectKey;
-use crate::objects::record::Pending;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Head;
@@ -120,7 +119,7 @@ fn first_create(world: &World, id: &ReleaseId, case: &Case, failed: Option<Try>)
     made(world, id, case, release, shape, memory, message)
 }
 
-/// Makes the CloneSet, after its companions, once the record has announced it.
+/// Makes the CloneSet, after its companions, once an announcement stands on the lease.
 fn made(
     world: &World,
     id: &ReleaseId,
@@ -130,19 +129,17 @@ fn made(
     memory: Memory,
     message: String,
 ) -> Outcome {
-    let episode = memory.episode.map(|commit| commit.to_string());
-    let pending = Pending { digest: release.digest.to_string(), episode };
-    let announced = case.record.as_ref().and_then(|record| record.status.pending.as_ref());
-    if announced != Some(&pending) {
-        let mut outcome = Outcome::hold('c', vec![holds::announcing(id)]);
-        outcome.pending = Some(pending);
-        return outcome;
-    }
     let (writes, closed) = companion_writes(world, id, case, release.companions.iter(), true);
     // What is proven is made again whatever stands in the way of its companions.
     if !closed.is_empty() && memory.proven.is_empty() {
         return Outcome::hold('c', closed);
     }
+    let Some(announcement) = &world.announcement else {
+        let mut outcome = Outcome::hold('c', vec![holds::announcing(id)]);
+        outcome.announces = true;
+        return outcome;
+    };
+    let memory = Memory { create: Some(announcement.to_string()), ..memory };
     let body = body::cloneset(release, shape, true, &memory, &world.policy);
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;
@@ -151,7 +148,6 @@ fn made(
     for write in &mut outcome.writes {
         write.forward = memory.proven.is_empty();
     }
-    outcome.pending = Some(pending);
     outcome.memory = Some(memory);
     outcome.holding(closed)
 }

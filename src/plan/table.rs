@@ -7,7 +7,7 @@ use crate::plan::companions::prunes;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::observed::observed;
-use crate::plan::outcome::Outcome;
+use crate::plan::outcome::{Outcome, entering};
 use crate::plan::serving::{crowded, unlisted};
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
@@ -386,19 +386,6 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
     facts.enter('k', release, step, memory, message)
 }
 
-fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
-    let shape = facts.shape(release, step);
-    let pods = shape.size - shape.partition.partition_pods(shape.size);
-    format!(
-        "{} enters step {step} of {} of {}: {} of {}",
-        facts.id,
-        release.last_step(),
-        holds::named(release),
-        holds::pods(pods),
-        facts.wanted_size()
-    )
-}
-
 /// Rows l to q: the entered release is the desired one.
 fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     let memory = facts.memory;
@@ -425,7 +412,8 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if memory.step >= facts.last_step() {
         return completed(facts, episode);
     }
-    let release = head.release();
+    // As it was entered, which is what an older daemon may have made of the very same documents.
+    let release = facts.entered.unwrap_or(head.release());
     let memory =
         Memory { step: next, step_entered: facts.now(), step_reached: None, up: false, ..memory.clone() };
     facts.enter('q', release, next, memory, entering(facts, release, next))
@@ -477,13 +465,9 @@ fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
         proven.pop();
     }
     let (version, revision) = (memory.version.clone(), memory.revision.clone());
-    proven.push(Proof {
-        template: memory.template,
-        digest: memory.digest,
-        commit: episode,
-        revision,
-        version,
-    });
+    let configs = facts.entered.map(|release| release.configs()).unwrap_or_default();
+    let (template, digest) = (memory.template, memory.digest);
+    proven.push(Proof { template, digest, commit: episode, revision, version, configs });
     // One entry always stays: without it a failed release could not be taken back.
     let depth = facts.policy().proven_depth.max(1);
     proven.drain(..proven.len().saturating_sub(depth));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::ReleaseId;
-use crate::objects::ObjectKey;
+use crate::objects::{ObjectKey, keys};
 use crate::spec::build;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::diagnostic::{Diagnostic, Severity, plain};
@@ -19,6 +19,8 @@ use crate::spec::node::Spot;
 use crate::spec::release::Release;
 use crate::spec::report::{Flaw, Report, quote};
 use crate::spec::serve;
+use crate::spec::subject::Subject;
+use crate::spec::versioned;
 
 /// A release, or what is wrong with it: its errors.
 pub type Checked = Result<Arc<Release>, Arc<[Diagnostic]>>;
@@ -53,15 +55,6 @@ struct Claim {
     path: String,
     at: Spot,
     file: Arc<ParsedFile>,
-}
-
-/// What may stand only once in a root.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Subject {
-    /// A release.
-    Release(ReleaseId),
-    /// An object of one.
-    Object(ObjectKey),
 }
 
 /// What a root says.
@@ -317,6 +310,9 @@ impl<'f> Draft<'f> {
             }
         }
         self.check_autoscalers(cloneset_path, cloneset, &companions);
+        versioned::check((cloneset_path, cloneset), &companions, |path, at, message, cure| {
+            self.report(path).error(at, message, cure);
+        });
         let (strategy, at) = resolved?;
         build::check_strategy(head, &strategy, at, cloneset, self.report(path));
         for (path, companion) in companions.iter().filter(|_| strategy.strategy.is_gated()) {
@@ -374,6 +370,11 @@ fn finish(
     }
     for (path, document) in &draft.members {
         out.claims.extend(claim(document, id.as_ref(), path, &files[*path]));
+        let beside = release.iter().flat_map(|release| versioned::claims(release, document));
+        out.claims.extend(beside.map(|(subject, at)| {
+            let (path, file) = ((*path).to_owned(), Arc::clone(&files[*path]));
+            Claim { subject, release: id.clone(), path, at, file }
+        }));
     }
     if several {
         let file = &files[draft.path];
@@ -408,12 +409,20 @@ pub fn merge<'g>(groups: impl IntoIterator<Item = &'g Group>) -> Assembled {
             claims.entry(&claim.subject).or_default().push(claim);
         }
     }
-    for (subject, claims) in claims {
-        if let Subject::Object(key) = subject {
-            out.named.insert(key.clone());
+    for (subject, these) in &claims {
+        match subject {
+            Subject::Object(key) => drop(out.named.insert(key.clone())),
+            Subject::Read(key) => {
+                let owner =
+                    claims.get(&subject.partner()).and_then(|owners| owners.first()?.release.as_ref());
+                these.iter().for_each(|claim| read_elsewhere(key, owner, claim, &mut out));
+                continue;
+            }
+            Subject::Versioned(_) => continue,
+            Subject::Release(_) => {}
         }
-        if claims.len() > 1 {
-            twice(subject, &claims, &mut out);
+        if these.len() > 1 {
+            twice(subject, these, &mut out);
         }
     }
     out.diagnostics.sort_by(|a, b| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column)));
@@ -426,7 +435,7 @@ fn twice(subject: &Subject, claims: &[&Claim], out: &mut Assembled) {
         let other = claims[usize::from(index == 0)];
         let what = match subject {
             Subject::Release(id) => format!("Release {id}"),
-            Subject::Object(key) => key.to_string(),
+            Subject::Object(key) | Subject::Versioned(key) | Subject::Read(key) => key.to_string(),
         };
         let place = if other.path == claim.path {
             format!("in line {}", other.at.line)
@@ -439,10 +448,28 @@ fn twice(subject: &Subject, claims: &[&Claim], out: &mut Assembled) {
             message: format!("{what} stands here and {place}"),
             cure: "delete one of the two".to_owned(),
         };
-        let diagnostic = flaw.in_file(&claim.path, &claim.file.text);
-        if let Some(id) = &claim.release {
-            settle(&mut out.releases, id.clone(), Err(Arc::from([diagnostic.clone()])));
-        }
-        out.diagnostics.push(diagnostic);
+        breaks(claim, &flaw, out);
     }
+}
+
+/// Pods read a ConfigMap of another release that is applied under a name which only that one's pods are given.
+fn read_elsewhere(key: &ObjectKey, owner: Option<&ReleaseId>, claim: &Claim, out: &mut Assembled) {
+    let Some(owner) = owner else { return };
+    let message = format!(
+        "{key} belongs to release {owner}, which applies it under a name with its content's hash: only its own pods read it"
+    );
+    let cure = format!(
+        "give this release a ConfigMap of its own, or annotate that one {}: \"false\"",
+        keys::VERSIONED
+    );
+    breaks(claim, &Flaw { severity: Severity::Error, at: claim.at, message, cure }, out);
+}
+
+/// A mistake that only the whole root shows breaks the release that has it.
+fn breaks(claim: &Claim, flaw: &Flaw, out: &mut Assembled) {
+    let diagnostic = flaw.in_file(&claim.path, &claim.file.text);
+    if let Some(id) = &claim.release {
+        settle(&mut out.releases, id.clone(), Err(Arc::from([diagnostic.clone()])));
+    }
+    out.diagnostics.push(diagnostic);
 }

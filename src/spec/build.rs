@@ -1,21 +1,25 @@
 //! The documents of one release → the release: its strategy, its digest, and what only shows between documents.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use crate::model::Digest;
-use crate::objects::Kind;
+use crate::model::{Digest, Name, TemplateHash};
+use crate::objects::{Kind, keys};
 use crate::spec::canonical;
 use crate::spec::cloneset::CloneSet;
+use crate::spec::config;
 use crate::spec::document::{self, Accompanying, Document};
 use crate::spec::file::RepositoryFile;
 use crate::spec::head::{Head, Wanted};
 use crate::spec::node::{Node, Spot};
 use crate::spec::read::unnamed_cure;
 use crate::spec::readiness;
-use crate::spec::release::{Body, Companion, Initial, Release};
+use crate::spec::release::{Body, Initial, Release};
 use crate::spec::report::{Report, quote};
 use crate::spec::serve;
 use crate::spec::strategy::{self, WrittenStrategy};
+use crate::spec::versioned;
 
 /// The strategy of `head`, and where the release names it. `None` where there is none to be had, which is told.
 pub fn resolve(
@@ -116,14 +120,10 @@ pub fn release(
     texts.push(canonical::json(&value));
     texts.push(cloneset.canonical.clone());
     let documents = canonical::documents(texts).into_bytes();
-    let body = |companion: &&Accompanying| {
-        let key = companion.key.clone()?;
-        Some(Companion { body: Body { key, value: companion.body.clone() } })
-    };
-    let mut bodies: Vec<Companion> = companions.iter().filter_map(body).collect();
+    let (body, template, mut bodies) = versioned::apply(cloneset, companions);
     let rank = |kind: Kind| Kind::COMPANIONS.iter().position(|it| *it == kind);
     bodies.sort_by_key(|it| (rank(it.body.key.kind), it.body.key.clone()));
-    let (applied, template) = serve::applied(cloneset, &strategy.strategy);
+    let (body, template) = serve::applied((body, template), &strategy.strategy);
     Some(Release {
         id: head.id.clone()?,
         path: path.to_owned(),
@@ -138,7 +138,7 @@ pub fn release(
         documents: documents.into(),
         version: cloneset.version.clone(),
         replicas: cloneset.replicas,
-        cloneset: Body { key: cloneset.key.clone()?, value: applied },
+        cloneset: Body { key: cloneset.key.clone()?, value: body },
         companions: bodies,
     })
 }
@@ -189,6 +189,19 @@ impl Release {
         let is_cloneset = |it: &&mut Value| it["kind"] == Kind::CloneSet.api().kind;
         let cloneset = values.iter_mut().find(is_cloneset)?;
         cloneset.get_mut("spec")?.as_object_mut()?.insert("template".to_owned(), template.clone());
+        // What stands reads its ConfigMaps by the names that stand, and none that came later.
+        let stands = config::names(template);
+        let is_versioned = |it: &Value| {
+            let named = |name: &Name| it["metadata"]["name"] == *name.as_str();
+            let mut versions = self.companions.iter().filter_map(|it| it.version_of.as_ref());
+            it["kind"] == Kind::ConfigMap.api().kind && versions.any(named)
+        };
+        values.retain(|it| {
+            !is_versioned(it) || it["metadata"]["name"].as_str().is_some_and(|name| stands.contains(name))
+        });
+        for config in values.iter_mut().filter(|it| is_versioned(it)) {
+            config["metadata"]["annotations"][keys::VERSIONED] = "false".into();
+        }
         let texts = values.iter().map(canonical::json).collect();
         let documents = canonical::documents(texts).into_bytes();
         let release = Self::from_documents(&documents, Digest::of(&documents)).ok()?;
@@ -202,14 +215,39 @@ impl Release {
     /// # Errors
     /// Where the bytes do not hash to `expected`, or are no documents of a release.
     pub fn from_documents(bytes: &[u8], expected: Digest) -> Result<Self, DocumentsError> {
+        Self::from_documents_by(bytes, expected, |_| {})
+    }
+
+    /// This release as it was entered under the template `template`. Before ConfigMaps were versioned they were applied
+    /// as written, and what was entered then stays so until Git says something else.
+    #[must_use]
+    pub fn as_entered(self: Arc<Self>, template: TemplateHash) -> Arc<Self> {
+        if self.template == template {
+            return self;
+        }
+        let as_written = |cloneset: &mut CloneSet| cloneset.reads.clear();
+        let read = Self::from_documents_by(&self.documents, self.digest, as_written).ok();
+        read.filter(|read| read.template == template).map_or(self, Arc::new)
+    }
+
+    fn from_documents_by(
+        bytes: &[u8],
+        expected: Digest,
+        prepare: impl Fn(&mut CloneSet),
+    ) -> Result<Self, DocumentsError> {
         let found = Digest::of(bytes);
         if found != expected {
             return Err(DocumentsError::Mismatch { expected, found });
         }
         let values: Vec<Value> = serde_json::from_slice(bytes).map_err(|_| DocumentsError::Unreadable)?;
         let mut ignored = Report::default();
-        let documents: Vec<Document> =
+        let mut documents: Vec<Document> =
             values.iter().map(|value| document::read(&Node::from_value(value), &mut ignored)).collect();
+        for document in &mut documents {
+            if let Document::CloneSet(cloneset) = document {
+                prepare(cloneset);
+            }
+        }
         let head = documents.iter().find_map(Document::head);
         let cloneset = documents.iter().find_map(Document::cloneset);
         let companions: Vec<&Accompanying> = documents.iter().filter_map(Document::companion).collect();

@@ -7,6 +7,7 @@ use crate::model::{Amount, TemplateHash};
 use crate::objects::cloneset::UPDATE_STRATEGY;
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::canonical;
+use crate::spec::config::{self, Reference};
 use crate::spec::image;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
@@ -50,8 +51,10 @@ pub struct CloneSet {
     pub body: Compact,
     /// The bytes that go into the digest: as written, without `replicas`.
     pub canonical: String,
-    /// *T*.
+    /// Hash of the template as written.
     pub template: TemplateHash,
+    /// The places of the template that name ConfigMaps.
+    pub reads: Vec<Reference>,
     /// Image tag of the first container.
     pub version: String,
     /// `spec.replicas`.
@@ -84,6 +87,7 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         key: names.key(Kind::CloneSet),
         canonical: canonical::json(&without(&value, &[&["spec", "replicas"]])),
         template: TemplateHash::of(canonical::json(&value["spec"]["template"]).as_bytes()),
+        reads: spec.and_then(|it| it.get("template")).map(config::references).unwrap_or_default(),
         version: image::version(&value),
         replicas: replicas.and_then(|entry| count(&entry.node, report)),
         replicas_at: replicas.map(|entry| entry.at),

@@ -4,6 +4,7 @@ use crate::fields::Compact;
 use crate::objects::{Kind, ObjectKey, keys, record};
 use crate::spec::canonical;
 use crate::spec::cloneset::{self, CloneSet};
+use crate::spec::config::{self, Content};
 use crate::spec::head::{self, Head};
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
@@ -28,6 +29,10 @@ pub struct Accompanying {
     pub canonical: String,
     /// Name of the CloneSet that an autoscaler scales.
     pub scales: Option<String>,
+    /// What a ConfigMap says.
+    pub content: Option<Content>,
+    /// ConfigMaps that it names, and where.
+    pub points_at: Vec<(String, Spot)>,
 }
 
 /// One document of a file.
@@ -183,7 +188,8 @@ fn refuse(version: &str, kind: &str, at: Spot, report: &mut Report) -> Option<Ki
 fn companion(node: &Node, kind: Kind, report: &mut Report) -> Accompanying {
     let names = object::names(node, report);
     object::check(node, kind, report);
-    if kind == Kind::ConfigMap {
+    let is_config = kind == Kind::ConfigMap;
+    if is_config {
         texts::map(node, "data", "", report);
         texts::map(node, "binaryData", "", report);
     }
@@ -207,5 +213,7 @@ fn companion(node: &Node, kind: Kind, report: &mut Report) -> Accompanying {
         },
         body: Compact::of(&value),
         scales: scales.filter(|_| kind == Kind::HorizontalPodAutoscaler).map(str::to_owned),
+        content: is_config.then(|| Content::read(node, report)),
+        points_at: if is_config { Vec::new() } else { config::pointed_at(node) },
     }
 }

@@ -20,7 +20,7 @@ const SERVER_OWNED: [&str; 8] = [
 ];
 
 /// Annotations that only the cluster has, or only a Release.
-const CLUSTER_ONLY: [&str; 4] = [keys::ROOT, keys::RELEASE, keys::SUSPEND, keys::ROLLBACK];
+const CLUSTER_ONLY: [&str; 5] = [keys::ROOT, keys::RELEASE, keys::VERSION_OF, keys::SUSPEND, keys::ROLLBACK];
 
 /// Namespace and name as written, each where it can be read.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +124,11 @@ fn annotation(key: &str, at: Spot, kind: Kind, report: &mut Report) {
     } else if key == keys::ADOPT || key == keys::ON_DELETE {
         let message = format!("the annotation `{key}` has no effect on a {kind}");
         report.error(at, message, "move it to the Release document");
+    } else if key == keys::VERSIONED && kind == Kind::ConfigMap {
+        // Its value is read with the rest of the ConfigMap.
+    } else if key == keys::VERSIONED {
+        let message = format!("the annotation `{key}` has no effect on a {kind}");
+        report.error(at, message, "delete it: only ConfigMaps are versioned");
     } else if key.strip_prefix(keys::GROUP).is_some_and(|rest| rest.starts_with('/')) {
         report.error(at, format!("there is no annotation `{}`", quote(key)), "delete it");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::fields::Compact;
-use crate::model::{Amount, Digest, ReleaseId, TemplateHash};
+use crate::model::{Amount, Digest, Name, ReleaseId, TemplateHash};
 use crate::objects::{Kind, ObjectKey};
 
 /// One step of a strategy.
@@ -85,11 +85,20 @@ pub struct Body {
 /// An object that is applied with a release.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Companion {
-    /// The object.
+    /// The object as it is applied.
     pub body: Body,
+    /// The name that Git has, where it is applied immutable under one with its content's hash.
+    pub version_of: Option<Name>,
 }
 
 impl Companion {
+    /// What people call it: its kind and the name that they wrote.
+    #[must_use]
+    pub fn written(&self) -> ObjectKey {
+        let name = self.version_of.as_ref().unwrap_or(&self.body.key.name).clone();
+        ObjectKey { name, ..self.body.key.clone() }
+    }
+
     /// Whether it belongs to the digest: an autoscaler does not.
     #[must_use]
     pub fn is_autoscaler(&self) -> bool {
@@ -126,7 +135,7 @@ pub struct Release {
     pub version: String,
     /// `replicas`, where Git owns them.
     pub replicas: Option<u32>,
-    /// The CloneSet.
+    /// The CloneSet; its template reads each versioned ConfigMap by the name that is applied.
     pub cloneset: Body,
     /// Everything else, in the order in which it is applied.
     pub companions: Vec<Companion>,

@@ -14,13 +14,13 @@ use crate::spec::release::{Serve, Strategy};
 use crate::spec::report::Report;
 use crate::spec::strategy::WrittenStrategy;
 
-/// The CloneSet as it is applied, and its *T*: with our gate, where the strategy asks for it.
+/// A CloneSet and its *T* as they are applied: with our gate, where the strategy asks for it.
 #[must_use]
-pub fn applied(cloneset: &CloneSet, strategy: &Strategy) -> (Compact, TemplateHash) {
+pub fn applied((body, template): (Compact, TemplateHash), strategy: &Strategy) -> (Compact, TemplateHash) {
     if !strategy.is_gated() {
-        return (cloneset.body.clone(), cloneset.template);
+        return (body, template);
     }
-    let mut value = cloneset.body.open();
+    let mut value = body.open();
     readiness::gate(&mut value["spec"]["template"]);
     let template = TemplateHash::of(canonical::json(&value["spec"]["template"]).as_bytes());
     (Compact::of(&value), template)

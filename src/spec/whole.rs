@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
-use crate::spec::assemble::{Assembled, Checked, Group, Subject, directory, merge};
+use crate::spec::assemble::{Assembled, Checked, Group, directory, merge};
 use crate::spec::diagnostic::Diagnostic;
+use crate::spec::subject::Subject;
 
 /// What a root says, by group. A group is named by its file, or by its folder with a slash at the end.
 #[derive(Clone, Debug, Default)]
@@ -71,15 +72,14 @@ impl Whole {
         self.settle(touched, releases)
     }
 
-    /// A group no longer names a subject. Returns the groups that still do.
+    /// A group no longer names a subject. Returns the groups that have to do with it and stay.
     fn leave(&mut self, name: &str, subject: &Subject) -> BTreeSet<String> {
         let Some(holders) = self.holders.get_mut(subject) else { return BTreeSet::new() };
         holders.remove(name);
-        let left = holders.clone();
-        if left.is_empty() {
+        if holders.is_empty() {
             self.holders.remove(subject);
         }
-        left
+        self.holders.get(&subject.partner()).cloned().unwrap_or_default()
     }
 
     /// Notes whether an object is named.
@@ -134,7 +134,7 @@ impl Whole {
             if found.contains(&name) {
                 continue;
             }
-            for holders in group.subjects().filter_map(|subject| self.holders.get(&subject)) {
+            for holders in group.subjects().filter_map(|subject| self.holders.get(&subject.partner())) {
                 waiting.extend(holders.iter().filter(|other| **other != name).cloned());
             }
             found.insert(name);
@@ -149,13 +149,16 @@ mod tests {
     use crate::spec::assemble::assemble_group;
     use crate::spec::file::{RepositoryFile, parse_file};
 
-    /// A file with a Release, and a Service with another name.
-    fn group(path: &str, release: &str, service: &str) -> Arc<Group> {
+    /// A file with a Release, and a Service with another name; its pods read one ConfigMap, and it has one.
+    fn group(path: &str, release: &str, service: &str, configs: (&str, &str)) -> Arc<Group> {
+        let (read, own) = configs;
         let text = format!(
             "apiVersion: triton.io/v1\nkind: Release\nmetadata: {{namespace: shop, name: {release}}}\n---\n\
              apiVersion: apps.kruise.io/v1alpha1\nkind: CloneSet\nmetadata: {{namespace: shop, name: {release}}}\n\
              spec:\n  selector: {{matchLabels: {{a: b}}}}\n  template:\n    metadata: {{labels: {{a: b}}}}\n    \
-             spec: {{containers: [{{name: app, image: 'a:latest'}}]}}\n---\napiVersion: v1\nkind: Service\n\
+             spec: {{containers: [{{name: app, image: 'a:latest', envFrom: [{{configMapRef: {{name: {read}}}}}]}}]}}\n\
+             ---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{namespace: shop, name: {own}}}\n---\n\
+             apiVersion: v1\nkind: Service\n\
              metadata: {{namespace: shop, name: {service}}}\nspec: {{selector: {{a: b}}, ports: [{{port: 80}}]}}\n"
         );
         let files = BTreeMap::from([(path.to_owned(), Arc::new(parse_file(text.as_bytes())))]);
@@ -175,34 +178,37 @@ mod tests {
     #[test]
     fn it_says_what_all_its_groups_together_say_whatever_comes_and_goes() {
         // Files, releases and Services by number: some stand twice, and some are in between two others.
-        let (paths, names) = (["a.yaml", "b.yaml", "c.yaml", "d.yaml"], ["x", "y", "z"]);
+        let (paths, names) = (["a.yaml", "b.yaml", "c.yaml", "d.yaml"], ["x", "y", "z", "u", "v", "w"]);
         let (mut whole, mut seed) = (Whole::default(), 1u64);
         let mut below = |limit: usize| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) as usize % limit
         };
-        let mut broken = 0;
+        let (mut broken, mut elsewhere) = (0, 0);
         for _ in 0..300 {
-            let (path, release, service) = (paths[below(4)], names[below(3)], names[below(3)]);
-            let change = (below(4) > 0).then(|| group(path, release, service));
+            let (path, release, service) = (paths[below(4)], names[below(6)], names[below(6)]);
+            let configs = (names[below(6)], names[below(6)]);
+            let change = (below(4) > 0).then(|| group(path, release, service, configs));
             let before = whole.releases.clone();
             let said = whole.replace(BTreeMap::from([(path.to_owned(), change)]));
             same(&whole);
             broken += usize::from(whole.releases.values().any(Result::is_err));
+            elsewhere +=
+                usize::from(whole.diagnostics().any(|it| it.message.contains("only its own pods read it")));
             let ids = before.keys().chain(whole.releases.keys()).collect::<BTreeSet<_>>();
             for id in ids.into_iter().filter(|id| !said.contains(*id)) {
                 assert_eq!(before.get(id), whole.releases.get(id), "{id} was not told");
             }
         }
-        assert!((50..290).contains(&broken), "{broken} of 300");
+        assert!((50..290).contains(&broken) && elsewhere > 30, "{broken} and {elsewhere} of 300");
     }
 
     #[test]
     fn a_set_of_names_that_nothing_changes_is_shared() {
         let mut whole = Whole::default();
-        whole.replace(BTreeMap::from([("a.yaml".to_owned(), Some(group("a.yaml", "x", "y")))]));
+        whole.replace(BTreeMap::from([("a.yaml".to_owned(), Some(group("a.yaml", "x", "y", ("r", "o"))))]));
         let before = Arc::clone(whole.named());
-        whole.replace(BTreeMap::from([("a.yaml".to_owned(), Some(group("a.yaml", "x", "y")))]));
+        whole.replace(BTreeMap::from([("a.yaml".to_owned(), Some(group("a.yaml", "x", "y", ("r", "o"))))]));
         assert!(Arc::ptr_eq(&before, whole.named()));
     }
 }

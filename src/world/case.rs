@@ -27,6 +27,9 @@ pub struct Case {
     pub desired: Desired,
     /// Its CloneSet.
     pub live: Option<Live>,
+    /// Whether memory of it that names no UID names an announcement that stands on the lease: then it was made under
+    /// that one, and is no copy.
+    pub announced: bool,
     /// Its record.
     pub record: Option<RecordLive>,
     /// Documents that could be had of the releases that memory names: the entered one and the proven ones.
@@ -43,7 +46,7 @@ pub struct Case {
 
 impl Case {
     /// The memory that counts: the object's own, or the record's where the object lost it. Memory with another UID
-    /// is ignored; memory without one counts while the record's pending create has the same digest and episode.
+    /// is ignored; memory without one counts while the announcement of its create stands on the lease.
     #[must_use]
     pub fn memory(&self) -> Option<&Memory> {
         let live = self.live.as_ref()?;
@@ -51,7 +54,7 @@ impl Case {
             match &memory.uid {
                 Some(uid) if *uid == live.uid => return Some(memory),
                 Some(_) => {}
-                None if self.is_pending(memory) => return Some(memory),
+                None if self.announced => return Some(memory),
                 None => {}
             }
         }
@@ -85,15 +88,8 @@ impl Case {
         desired || stands || known || self.memory().is_some_and(is_lost)
     }
 
-    fn is_pending(&self, memory: &Memory) -> bool {
-        let pending = self.record.as_ref().and_then(|record| record.status.pending.as_ref());
-        pending.is_some_and(|pending| {
-            pending.digest == memory.digest.to_string()
-                && pending.episode == memory.episode.map(|commit| commit.to_string())
-        })
-    }
-
-    /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read.
+    /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read, and
+    /// the versioned ConfigMaps of the proven release as long as pods of it may run beside the entered one.
     #[must_use]
     pub fn standing_companions(&self) -> Vec<&Companion> {
         let entered = self.entered().into_iter().flat_map(|release| &release.companions);
@@ -102,10 +98,24 @@ impl Case {
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
         };
         let autoscalers = head.into_iter().flat_map(|release| &release.companions);
-        entered
+        let mut standing: Vec<&Companion> = entered
             .filter(|companion| !companion.is_autoscaler())
             .chain(autoscalers.filter(|companion| companion.is_autoscaler()))
-            .collect()
+            .collect();
+        for companion in self.read_beside() {
+            if !standing.iter().any(|it| it.body.key == companion.body.key) {
+                standing.push(companion);
+            }
+        }
+        standing
+    }
+
+    /// What pods of the newest proven release read while another one is entered.
+    fn read_beside(&self) -> impl Iterator<Item = &Companion> {
+        let memory = self.memory().filter(|memory| !memory.entered_is_proven());
+        let proven = memory.and_then(|memory| self.documents.get(&memory.top()?.digest));
+        let companions = proven.into_iter().flat_map(|release| &release.companions);
+        companions.filter(|companion| companion.version_of.is_some())
     }
 }
 
@@ -118,6 +128,8 @@ pub struct World {
     pub policy: Arc<Policy>,
     /// The repository.
     pub source: Source,
+    /// The announcement that creates carry from now on; none where none stands on the lease.
+    pub announcement: Option<Arc<str>>,
     /// Whether the cluster serves the record's kind.
     pub has_records: bool,
     /// Desired ∪ live ∪ recorded.

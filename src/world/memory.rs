@@ -26,6 +26,10 @@ pub struct Proof {
     /// Image tag, for people.
     #[serde(default)]
     pub version: String,
+    /// ConfigMaps that its pods read and that must be there when they come back
+    /// ([`Release::configs`](crate::spec::Release::configs)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<String>,
 }
 
 /// A try: failure belongs to a template and an attempt.
@@ -63,6 +67,8 @@ const ALL: &str = "all";
 pub struct Memory {
     /// The object that it is about; none right after a create, which cannot know it.
     pub uid: Option<Uid>,
+    /// The announcement of that create, for as long as the UID is not written down.
+    pub create: Option<String>,
     /// *D* of the entered release.
     pub digest: Digest,
     /// *T* of the entered release.
@@ -114,6 +120,9 @@ impl Memory {
         let mut put = |key: &str, value: String| out.insert(key.to_owned(), value);
         if let Some(uid) = &self.uid {
             put(keys::UID, uid.to_string());
+        }
+        if let Some(create) = &self.create {
+            put(keys::CREATE, create.clone());
         }
         put(keys::DIGEST, self.digest.to_string());
         put(keys::TEMPLATE, self.template.to_string());
@@ -174,6 +183,7 @@ impl Memory {
         };
         Some(Self {
             uid: get(keys::UID).map(Uid::new),
+            create: get(keys::CREATE).filter(|_| get(keys::UID).is_none()).map(str::to_owned),
             digest: get(keys::DIGEST)?.parse().ok()?,
             template: get(keys::TEMPLATE)?.parse().ok()?,
             episode: maybe(keys::EPISODE)?,
@@ -203,6 +213,7 @@ mod tests {
         let commit = CommitId::from_bytes([7; 20]);
         Memory {
             uid: Some(Uid::new("u-1")),
+            create: None,
             digest: Digest::of(b"d"),
             template,
             episode: Some(commit),
@@ -220,6 +231,7 @@ mod tests {
                 commit: Some(commit),
                 revision: Some("checkout-abc".into()),
                 version: "2.4.0".into(),
+                configs: vec!["checkout-5d41402a".into()],
             }],
         }
     }
@@ -230,6 +242,7 @@ mod tests {
         assert_eq!(Memory::from_annotations(&full.to_annotations()), Some(full.clone()));
         let bare = Memory {
             uid: None,
+            create: Some("c-1".to_owned()),
             episode: None,
             step_reached: None,
             revision: None,
@@ -242,6 +255,13 @@ mod tests {
         assert_eq!(Memory::from_annotations(&bare.to_annotations()), Some(bare.clone()));
         let all = Memory { served: Memory::ALL, ..bare };
         assert_eq!(Memory::from_annotations(&all.to_annotations()), Some(all));
+    }
+
+    #[test]
+    fn an_announcement_beside_a_uid_says_nothing() {
+        let mut annotations = memory().to_annotations();
+        annotations.insert(keys::CREATE.to_owned(), "c-1".to_owned());
+        assert_eq!(Memory::from_annotations(&annotations), Some(memory()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::model::{Hold, ReleaseId, ResourceVersion, Uid};
 use crate::objects::ObjectKey;
-use crate::objects::record::{Pending, Phase, View};
+use crate::objects::record::{Phase, View};
 use crate::world::memory::Memory;
 
 /// What is decided for one release.
@@ -125,8 +125,8 @@ pub struct Move {
     pub rehearsal: Option<Write>,
     /// Memory as it is after the writes; none where there is no CloneSet of ours.
     pub memory: Option<Memory>,
-    /// A create to announce in the record before it is sent.
-    pub pending: Option<Pending>,
+    /// Whether a create waits for an announcement on the lease.
+    pub announces: bool,
     /// What people see, holds included.
     pub view: View,
     /// The next moment when time alone changes the decision.

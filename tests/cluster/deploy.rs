@@ -108,7 +108,7 @@ fn an_observer_with_the_right_to_read_says_what_it_would_do_and_asks_for_nothing
         let tells = line["release"] == "shop/checkout" && line["message"].as_str()?.starts_with(what);
         tells.then_some(())
     };
-    observer.until(|line| would(line, "would announce a create"));
+    observer.until(|line| would(line, "would Create: "));
     let mut diff = triton(&plane.kubeconfig("observe"), HOME, state.path());
     // What Git has and the cluster has not is something to tell: the exit code says so.
     let told = diff.arg("diff").current_dir(repo.path()).output().unwrap();

@@ -31,6 +31,12 @@ const GATES: [usize; 2] = [2, 4];
 
 fn files(release: (&str, &str, &str), version: &str) -> String {
     let (name, strategy, initial) = release;
+    // A name with a content's hash cannot come in place.
+    let reads = if strategy == "ReCreate" {
+        format!(", envFrom: [{{configMapRef: {{name: {name}}}}}]")
+    } else {
+        String::new()
+    };
     let gate = |step: usize| if GATES.contains(&step) { ", approval: {}" } else { "" };
     let steps: Vec<String> = (1..=STEPS.len())
         .map(|step| format!("{{replicas: {}{}}}", ["1", "40%", "3", "100%"][step - 1], gate(step)))
@@ -50,7 +56,7 @@ spec:
   updateStrategy: {{type: {strategy}, maxUnavailable: 2}}
   template:
     metadata: {{labels: {{app: {name}}}}}
-    spec: {{containers: [{{name: app, image: 'example/{name}:{version}'}}]}}
+    spec: {{containers: [{{name: app, image: 'example/{name}:{version}'{reads}}}]}}
 ---
 apiVersion: v1
 kind: ConfigMap

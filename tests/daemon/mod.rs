@@ -2,6 +2,7 @@
 
 mod audit;
 mod chaos;
+mod creates;
 mod doors;
 mod events;
 mod health;

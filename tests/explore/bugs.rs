@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use triton::model::{Amount, Percent};
-use triton::objects::record::ReleaseStatus;
 use triton::spec::Release;
 use triton::world::{Approver, Case, Desired, Intent, Live, Memory, NotCounted, World};
 
@@ -50,6 +49,8 @@ pub enum Bug {
     ReachedByMemory,
     /// An edited template is not noticed.
     TemplateUnseen,
+    /// Memory without a UID is believed, whatever announcement it names.
+    CopyBelieved,
     /// The record is believed to say what memory says.
     MemoryBelieved,
     /// Freezes with an end are not seen.
@@ -128,6 +129,7 @@ pub const ALL: &[Bug] = &[
     Bug::FailureForgotten,
     Bug::ReachedByMemory,
     Bug::TemplateUnseen,
+    Bug::CopyBelieved,
     Bug::MemoryBelieved,
     Bug::FreezeEndUnseen,
     Bug::FreezeForEver,
@@ -192,10 +194,10 @@ impl Bug {
             && case.live.is_none()
             && let Some(record) = &mut case.record
         {
-            let pending = record.status.pending.clone();
-            record.status = Arc::new(ReleaseStatus { pending, ..ReleaseStatus::default() });
+            record.status = Arc::default();
             record.memory = None;
         }
+        case.announced |= self == Self::CopyBelieved;
         let Some(live) = &mut case.live else { return };
         let step = live.memory.as_ref().map(|memory| memory.step);
         match self {

@@ -13,7 +13,6 @@ use triton::devcluster::kubelet::Knobs;
 use triton::devcluster::sim::Sim as Kube;
 use triton::fields::{FieldChange, Stand};
 use triton::model::{Amount, Digest, ReleaseId, ResourceVersion, Uid};
-use triton::objects::record::{Pending, ReleaseStatus};
 use triton::objects::{Kind, ObjectKey, keys};
 use triton::spec::{Companion, Release};
 use triton::world::{Action, CompanionLive, Drift, Expect, Live, Memory, RecordLive, Write};
@@ -45,8 +44,6 @@ pub struct Record {
     pub memory: Option<Memory>,
     /// Documents that it keeps.
     pub documents: BTreeMap<Digest, Arc<Release>>,
-    /// An announced create.
-    pub pending: Option<Pending>,
     /// Size at the last write.
     pub replicas: u32,
 }
@@ -88,6 +85,8 @@ pub struct Cluster {
     pub things: BTreeMap<ObjectKey, Thing>,
     /// The last head seen, on the Lease.
     pub lease: Option<u32>,
+    /// Announcements of creates, on the Lease, and when each was needed last.
+    pub creates: BTreeMap<String, i64>,
     /// Changes of CloneSets, pods and revisions so far.
     pub changes: u64,
     ids: Vec<ReleaseId>,
@@ -104,6 +103,7 @@ impl Cluster {
             records: BTreeMap::new(),
             things: BTreeMap::new(),
             lease: None,
+            creates: BTreeMap::new(),
             changes: 0,
             ids: ids.to_vec(),
             serial: 0,
@@ -426,13 +426,12 @@ impl Record {
     /// What the program sees of it.
     #[must_use]
     pub fn project(&self) -> RecordLive {
-        let status = ReleaseStatus { pending: self.pending.clone(), ..ReleaseStatus::default() };
         RecordLive {
             uid: self.uid.clone(),
             version: ResourceVersion::new(self.version.to_string()),
             generation: 1,
             root: Some(String::new()),
-            status: Arc::new(status),
+            status: Arc::default(),
             memory: self.memory.clone(),
             replicas: self.replicas,
         }

@@ -16,6 +16,9 @@ use crate::explore::spec::{digest, release, time};
 /// Seconds after which a fetch is too old to go forward.
 pub const STALE_AFTER: i64 = 6;
 
+/// Seconds for which an announcement stays that nothing needs.
+pub const KEPT: i64 = 15;
+
 /// One reading of the repository.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -63,6 +66,8 @@ pub struct Daemon {
     pub fetched: Option<i64>,
     /// What is wrong with Git.
     pub fault: Option<Fault>,
+    /// The announcement that its creates carry.
+    pub create: Option<Arc<str>>,
     looked: BTreeMap<ReleaseId, (Stamp, Option<Arc<Case>>)>,
 }
 
@@ -73,6 +78,7 @@ struct Stamp {
     set: Option<(Uid, u64, Owners)>,
     record: Option<u64>,
     things: (usize, u64),
+    creates: Vec<String>,
 }
 
 impl Daemon {
@@ -134,6 +140,7 @@ impl Daemon {
             now: time(now),
             policy: Arc::new(policy),
             source,
+            announcement: self.create.clone(),
             has_records: true,
             named: Arc::new(objects.map(|body| body.key.clone()).collect()),
             cases,
@@ -149,14 +156,17 @@ impl Daemon {
             set: set.map(|set| (set.uid.clone(), set.version, set.owners.clone())),
             record: cluster.records.get(id).map(|record| record.version),
             things: (cluster.things.len(), things),
+            creates: cluster.creates.keys().cloned().collect(),
         }
     }
 
     fn case(&self, cluster: &Cluster, id: &ReleaseId, desired: Desired) -> Case {
         let record = cluster.records.get(id);
         let set = cluster.sets.get(id);
+        let create = set.and_then(|set| set.memory.as_ref()?.create.as_ref());
         let mut case = Case {
             desired,
+            announced: create.is_some_and(|create| cluster.creates.contains_key(create)),
             live: set.map(|set| set.project(id, None)),
             record: record.map(Record::project),
             documents: BTreeMap::new(),
@@ -204,6 +214,27 @@ impl Daemon {
     }
 }
 
+impl Cluster {
+    /// Announces creates on the Lease.
+    pub fn announce(&mut self, now: i64) -> String {
+        let create = format!("create-{}", self.tick());
+        self.creates.insert(create.clone(), now);
+        create
+    }
+
+    /// Withdraws announcements that nothing has needed for some time; `own` is needed by its process.
+    pub fn withdraw(&mut self, own: Option<&str>, now: i64) {
+        let unnamed = self.sets.values().filter_map(|set| set.memory.as_ref()).filter(|it| it.uid.is_none());
+        let needed: Vec<&str> = unnamed.filter_map(|it| it.create.as_deref()).chain(own).collect();
+        for (create, at) in &mut self.creates {
+            if needed.contains(&create.as_str()) {
+                *at = now;
+            }
+        }
+        self.creates.retain(|_, at| now - *at < KEPT);
+    }
+}
+
 /// The record as it should be after a move, or `None` where there is nothing to record.
 #[must_use]
 pub fn recorded(
@@ -215,7 +246,7 @@ pub fn recorded(
 ) -> Option<Record> {
     let standing = case.memory().or_else(|| case.recorded_memory());
     let memory = decided.memory.as_ref().or(standing).cloned();
-    if memory.is_none() && decided.pending.is_none() && before.is_none() {
+    if memory.is_none() && before.is_none() {
         return None;
     }
     let known = before.map(|record| record.documents.clone()).unwrap_or_default();
@@ -233,8 +264,6 @@ pub fn recorded(
             }
         }
     }
-    let settled = case.live.as_ref().and_then(|live| live.memory.as_ref()).is_some_and(|it| it.uid.is_some());
-    let announced = before.and_then(|record| record.pending.clone()).filter(|_| !settled);
     let record = before.map(|record| (record.uid.clone(), record.version));
     let (uid, version) = record.unwrap_or_else(|| (triton::model::Uid::new(format!("record-{id}")), 0));
     Some(Record {
@@ -242,7 +271,6 @@ pub fn recorded(
         version,
         memory,
         documents,
-        pending: decided.pending.clone().or(announced),
         replicas: fresh.sets.get(id).map(|set| set.replicas).or(before.map(|it| it.replicas)).unwrap_or(1),
     })
 }
@@ -251,5 +279,5 @@ pub fn recorded(
 #[must_use]
 pub fn same_record(a: &Record, b: &Record) -> bool {
     let digests = |record: &Record| record.documents.keys().copied().collect::<Vec<_>>();
-    (&a.memory, &a.pending, a.replicas, digests(a)) == (&b.memory, &b.pending, b.replicas, digests(b))
+    (&a.memory, a.replicas, digests(a)) == (&b.memory, b.replicas, digests(b))
 }

@@ -1,11 +1,10 @@
 //! Safety, after every write to a CloneSet: what it lets happen, against what Git permits and what really happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use triton::model::{Amount, Percent, ReleaseId};
 use triton::objects::keys;
-use triton::objects::record::Pending;
 use triton::world::Memory;
 
 use crate::explore::daemon::STALE_AFTER;
@@ -26,8 +25,8 @@ pub struct Scene<'a> {
     pub before: Option<&'a CloneSet>,
     /// The CloneSet after.
     pub after: &'a CloneSet,
-    /// The create that the record announces.
-    pub pending: Option<&'a Pending>,
+    /// The announcements of creates that stand on the Lease.
+    pub creates: &'a BTreeMap<String, i64>,
     /// The line as the server has it.
     pub line: &'a [Arc<Commit>],
     /// The newest head that was seen.
@@ -94,6 +93,8 @@ fn take_apart<'a>(ledger: &Ledger, scene: &'a Scene<'a>) -> Result<Act<'a>, Viol
 }
 
 fn created(ledger: &Ledger, act: &Act<'_>) -> Result<(), Violation> {
+    let announced = act.memory.create.as_ref().is_some_and(|it| act.scene.creates.contains_key(it));
+    require(announced, "announced", || "made under no announcement that stands".to_owned())?;
     let excused = ledger.excuses.record_lost || ledger.excuses.dirty || ledger.excuses.hand;
     require(ledger.proven.is_empty() || act.proven || excused, "permit", || {
         format!("makes {} again though {:?} is proven", act.template, ledger.proven)
@@ -128,10 +129,10 @@ fn changed(ledger: &Ledger, act: &Act<'_>, before: &CloneSet) -> Result<(), Viol
     let after = act.scene.after;
     require(act.memory.uid.as_ref() == Some(&after.uid), "uid", || "memory of another object".to_owned())?;
     let entered_here = ledger.entry.as_ref().is_some_and(|entry| entry.uid == after.uid);
-    // Memory without a UID counts by the create that its record announces; with that record lost it is one to adopt.
+    // Memory without a UID counts while the announcement of its create stands; else it is a copy, and one to adopt.
     let counts = before.memory().is_some_and(|it| match &it.uid {
         Some(uid) => *uid == before.uid,
-        None => act.scene.pending.is_some_and(|pending| pending.digest == it.digest.to_string()),
+        None => it.create.is_some_and(|create| act.scene.creates.contains_key(&create)),
     });
     let stands = before.generation == after.generation;
     require(entered_here || stands, "uid", || "a CloneSet that was never ours is changed".to_owned())?;

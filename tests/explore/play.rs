@@ -189,6 +189,7 @@ fn touch(sim: &mut Sim, op: &Op) {
         | Op::Freezing(number)
         | Op::Delete(number)
         | Op::Restore(number)
+        | Op::Copy(number)
         | Op::Suspend(number)
         | Op::TakeBack(number)
         | Op::EditService(number) => *number,
@@ -223,20 +224,31 @@ fn touch(sim: &mut Sim, op: &Op) {
                 thing.version += 1_000_000;
             }
         }
-        Op::Restore(_) => restore(sim, &id),
+        Op::Restore(_) => {
+            let Some(body) = sim.cluster.body(&id) else { return };
+            replace(sim, &id, body);
+            let excuses = &mut sim.ledgers.get_mut(&id).expect("every release has one").excuses;
+            (excuses.dirty, excuses.hand) = (true, true);
+        }
+        Op::Copy(_) => {
+            let Some(body) = sim.made.get(&id).cloned() else { return };
+            // While its announcement stands nobody can tell it from what was made under that.
+            let create = body["metadata"]["annotations"][keys::CREATE].as_str();
+            if !create.is_some_and(|create| sim.cluster.creates.contains_key(create)) {
+                replace(sim, &id, body);
+            }
+        }
         _ => edit(sim, &id, op),
     }
 }
 
-/// Deleted, and restored from a backup: the same spec and annotations under another UID.
-fn restore(sim: &mut Sim, id: &ReleaseId) {
-    let Some(mut body) = sim.cluster.body(id) else { return };
+/// Deleted, and made again from a body with all its annotations, under another UID.
+fn replace(sim: &mut Sim, id: &ReleaseId, mut body: serde_json::Value) {
     body["metadata"].as_object_mut().expect("a CloneSet has metadata").remove("resourceVersion");
     body["status"] = serde_json::Value::Null;
     sim.cluster.delete(id);
     sim.cluster.make(body);
-    let excuses = &mut sim.ledgers.get_mut(id).expect("every release has one").excuses;
-    (excuses.dirty, excuses.hand, excuses.disturbed) = (true, true, true);
+    sim.ledgers.get_mut(id).expect("every release has one").excuses.disturbed = true;
 }
 
 /// What happens to pods, and to fields that somebody writes by hand.

@@ -190,7 +190,8 @@ fn by_hand(dice: &mut Dice, id: usize) -> Op {
         33..52 => Op::Rewrite(id, dice.pick(&['A', 'B', 'C', 'X'])),
         52..78 => Op::Memory(id, wipe),
         78..86 => Op::EditRecord(id, wipe),
-        _ => Op::Restore(id),
+        86..93 => Op::Restore(id),
+        _ => Op::Copy(id),
     }
 }
 

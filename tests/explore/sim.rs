@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
 use triton::devcluster::sim::Sim as Kube;
 use triton::guard::check;
 use triton::model::{Hold, ReleaseId};
@@ -76,6 +77,8 @@ pub struct Sim {
     pub holds: BTreeMap<ReleaseId, Vec<Hold>>,
     /// Phases of the last lap.
     pub phases: BTreeMap<ReleaseId, Phase>,
+    /// CloneSets as they were made first: what somebody may have exported then.
+    pub made: BTreeMap<ReleaseId, Value>,
     /// Releases whose objects were left behind.
     pub left: BTreeSet<ReleaseId>,
     /// Surplus pods that were deleted because a hold asked for it.
@@ -130,6 +133,7 @@ impl Sim {
             names: Names::default(),
             holds: BTreeMap::new(),
             phases: BTreeMap::new(),
+            made: BTreeMap::new(),
             left: BTreeSet::new(),
             cures: 0,
             forks: false,
@@ -308,6 +312,18 @@ impl Sim {
                 budget -= 1;
             }
         }
+        let announces = plan.moves.values().any(|it| it.announces);
+        if announces {
+            if budget == 0 {
+                self.restart();
+                return Ok(lap);
+            }
+            self.daemon.create = Some(self.cluster.announce(self.now).into());
+        }
+        let creates = announces || plan.moves.values().any(|it| it.decision == Decision::Create);
+        self.cluster.withdraw(self.daemon.create.as_deref().filter(|_| creates), self.now);
+        let stands = |create: &Arc<str>| self.cluster.creates.contains_key(&**create);
+        self.daemon.create = self.daemon.create.take().filter(stands);
         self.phases = plan.moves.iter().map(|(id, decided)| (id.clone(), decided.view.phase)).collect();
         self.holds = plan.moves.into_iter().map(|(id, decided)| (id, decided.view.holds)).collect();
         Ok(lap)
@@ -385,6 +401,9 @@ impl Sim {
             self.companion(id, &write)?;
             return Ok(Sent::Changed);
         }
+        if let (None, Some(body)) = (&before, self.cluster.body(id)) {
+            self.made.insert(id.clone(), body);
+        }
         self.judge(id, before.as_ref(), row)?;
         Ok(Sent::Changed)
     }
@@ -404,7 +423,7 @@ impl Sim {
             now: self.now,
             before,
             after,
-            pending: self.cluster.records.get(id).and_then(|record| record.pending.as_ref()),
+            creates: &self.cluster.creates,
             line: &self.line,
             seen: self.seen,
             follows: self.daemon.reading.as_ref().map(|reading| reading.head().number),

@@ -284,6 +284,7 @@ fn companions(id: &ReleaseId, spec: &Spec) -> Vec<Companion> {
                 "spec": says,
             })),
         },
+        version_of: None,
     };
     let service = (spec.doc.service > 0)
         .then(|| companion(Kind::Service, json!({ "selector": { "app": spec.doc.service.to_string() } })));

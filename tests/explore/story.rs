@@ -144,6 +144,8 @@ pub enum Op {
     Delete(usize),
     /// It is restored from a backup, with the memory of another UID.
     Restore(usize),
+    /// It is replaced by a copy of what was made first, exported before its memory had a UID.
+    Copy(usize),
     /// `triton.io/suspend` is put on, or taken off.
     Suspend(usize),
     /// `triton.io/rollback` names the entered digest.
@@ -193,6 +195,7 @@ impl fmt::Display for Op {
             Self::LoseRecord(id) => write!(f, "the record of release {id} is deleted"),
             Self::Delete(id) => write!(f, "the CloneSet of release {id} is deleted"),
             Self::Restore(id) => write!(f, "the CloneSet of release {id} is restored from a backup"),
+            Self::Copy(id) => write!(f, "the CloneSet of release {id} is replaced by a copy without a UID"),
             Self::Suspend(id) => write!(f, "triton.io/suspend on release {id}, or off"),
             Self::TakeBack(id) => write!(f, "triton.io/rollback on release {id} names the entered digest"),
             Self::EditService(id) => write!(f, "by hand: the Service of release {id}"),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use triton::fields::Compact;
 use triton::guard::check;
 use triton::model::Lift;
-use triton::objects::record::{Pending, ReleaseStatus};
+use triton::objects::record::ReleaseStatus;
 use triton::plan::plan;
 use triton::spec::{Initial, OnFailure, Release};
 use triton::world::{Desired, Fault, Freeze, Live, Memory, Permit, Reached, RecordLive, Removal, Try, World};
@@ -177,13 +177,14 @@ impl Draw {
             let fault = Fault::Refused { message: "rewritten".into(), lift: Lift::wait() };
             world.source.fault = Some(fault);
         }
-        let pending = Pending { digest: desired.digest.to_string(), episode: Some(commit(2).to_string()) };
+        // Where none stands, a create waits for one.
+        world.announcement = world.announcement.filter(|_| !self.flag(30, 3));
         let record = RecordLive {
             uid: triton::model::Uid::new("uid-3"),
             version: triton::model::ResourceVersion::new("9"),
             generation: 1,
             root: Some(ROOT.into()),
-            status: Arc::new(ReleaseStatus { pending: Some(pending), ..ReleaseStatus::default() }),
+            status: Arc::new(ReleaseStatus::default()),
             memory: self.flag(31, 1).then(|| self.memory()),
             replicas: self.replicas,
         };

@@ -158,9 +158,9 @@ fn no_motion_without_a_hold() {
 
 #[test]
 fn a_create_is_announced_and_a_write_forward_is_marked() {
-    let mut lap = creates();
-    lap.plan.moves.get_mut(&id()).unwrap().pending = None;
-    lap.breaks(Rule::Whole);
+    creates().passes();
+    creates().with_world(|world| world.announcement = None).breaks(Rule::Whole);
+    creates().with_world(|world| world.announcement = Some(Arc::from("create-2"))).breaks(Rule::Whole);
     let mut lap = enters_first();
     lap.plan.moves.get_mut(&id()).unwrap().writes[0].forward = false;
     lap.breaks(Rule::Forward);

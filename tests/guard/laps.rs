@@ -116,6 +116,7 @@ pub fn completes() -> Lap {
 pub fn creates() -> Lap {
     let memory = Memory {
         uid: None,
+        create: Some(CREATE.to_owned()),
         episode: Some(commit(2)),
         step_reached: None,
         revision: None,

@@ -3,6 +3,7 @@
 mod laps;
 mod pods;
 mod objects;
+mod configs;
 mod claims;
 mod agreement;
 mod serving;

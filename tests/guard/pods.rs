@@ -226,11 +226,13 @@ fn a_cloneset_that_was_deleted_comes_back_proven() {
         });
     });
     lap.breaks(Rule::OneUnproven);
-    let proven = Memory { uid: None, step_reached: None, revision: None, ..complete(&a()) };
+    let announced = Some(CREATE.to_owned());
+    let proven =
+        Memory { uid: None, create: announced.clone(), step_reached: None, revision: None, ..complete(&a()) };
     let again = body(&a(), &proven, 10, "0%");
     lap.plan = plan(Decision::Create, Some(proven), vec![create(again, false)]);
     lap.passes();
-    let unproven = Memory { uid: None, revision: None, ..at_step(&b(), &a(), 3, None) };
+    let unproven = Memory { uid: None, create: announced, revision: None, ..at_step(&b(), &a(), 3, None) };
     lap.plan =
         plan(Decision::Create, Some(unproven.clone()), vec![create(body(&b(), &unproven, 10, "0%"), true)]);
     lap.breaks(Rule::OneUnproven);

@@ -148,7 +148,7 @@ fn made() -> Vec<Story> {
         |world: World| with(world, |world| edit_intent(world, |intent| intent.episode = None));
     vec![
         ("without the record's kind", with(nothing(), |world| world.has_records = false)),
-        ("about to be made", nothing()),
+        ("about to be made", with(nothing(), |it| it.announcement = None)),
         ("gone with its documents", lost),
         ("failed before it was lost", failed_before),
         ("made on an old fetch", with(nothing(), |world| world.source.fetched_at = Some(ago(100)))),

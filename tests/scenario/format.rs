@@ -28,6 +28,9 @@ pub struct PolicyText {
     /// Authors of commits are believed to be people.
     #[serde(default)]
     pub people: bool,
+    /// Proven releases that are kept; the default where none is said.
+    #[serde(default)]
+    pub depth: Option<usize>,
     /// Authors who are nobody.
     #[serde(default)]
     pub bots: BTreeSet<String>,
@@ -203,7 +206,7 @@ pub enum Act {
     Scale(u32),
     /// An object is there that somebody else has made.
     Create(Value),
-    /// Containers of this tag crash from now on, though they came up.
+    /// Containers of this tag, or that read the ConfigMap of this name, crash from now on, though they came up.
     Break(String),
     /// They run again.
     Heal(String),
@@ -253,8 +256,8 @@ pub struct Picture {
     pub untouched: Option<usize>,
     /// So many of the remembered pods are there, whatever they run by now.
     pub kept: Option<usize>,
-    /// Other objects, as `Service/checkout`, and whether they are there.
-    pub objects: BTreeMap<String, bool>,
+    /// Other objects, as `Service/checkout`, and whether they are there, or fields that they have.
+    pub objects: BTreeMap<String, Value>,
     /// Decisions in the record's history that must be there, in this order: `Repair`, or `Repair: part of what it says`.
     pub history: Vec<String>,
 }

@@ -49,7 +49,7 @@ impl State {
     fn is_well(&self, pod: &Object) -> bool {
         let (tag, held) = (tag(pod), self.held.get(&key(pod)));
         !tag.contains("bad")
-            && !self.crashing.contains(&tag)
+            && !tag.split('+').any(|part| self.crashing.contains(part))
             && held.is_none_or(|until| *until <= Instant::now())
     }
 }

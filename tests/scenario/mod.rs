@@ -52,6 +52,21 @@ steps:
     );
 }
 
+/// Nobody is there to put it back.
+#[test]
+#[should_panic(expected = "pods read ConfigMap cfg, and it is not there")]
+fn the_observer_notices_pods_whose_configuration_is_not_there() {
+    play::text(
+        "says: {}
+steps:
+- expect: { phase: Healthy }
+- kill: {}
+- cluster: { patch: { spec: { template: { spec: { containers: [{ name: checkout, image: 'a:C', envFrom: [{ configMapRef: { name: cfg } }] }] } } } } }
+- advance: 1m
+",
+    );
+}
+
 /// On the embedded cluster the daemon is always the quicker one.
 #[test]
 fn a_partition_that_is_lowered_by_hand_is_put_back_before_a_slower_kruise_lets_a_pod_go() {

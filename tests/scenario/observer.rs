@@ -2,7 +2,8 @@
 //! repository, and nothing of the daemon.
 //!
 //! **Invariant:** the pods of an image that is not proven never become more than the furthest step that was approved
-//! for it allows, and two of them run at once only where the pods of the proven one have broken.
+//! for it allows, and two of them run at once only where the pods of the proven one have broken. What pods take their
+//! environment from is there as long as they are, unless somebody has deleted it by hand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +14,12 @@ use triton::model::{CommitId, Digest};
 use triton::spec::{Release, Step};
 
 use crate::scenario::ground::{CLONESETS, PODS};
-use crate::scenario::history::History;
+use crate::scenario::history::{History, NAMESPACE};
 use crate::scenario::reading::{Tree, furthest};
 use crate::scenario::serving::{Served, let_in};
+
+/// ConfigMaps.
+const CONFIGS: &str = "configmaps";
 
 /// What was approved of one image, in one episode.
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ pub struct Observer {
     tip: Option<CommitId>,
     known: BTreeMap<String, Known>,
     excused: Vec<String>,
+    /// What somebody deletes by hand, until it is there again; whether it is gone already.
+    deleted: BTreeMap<String, bool>,
 }
 
 impl Observer {
@@ -103,7 +109,7 @@ impl Observer {
             let Some((release, furthest)) = furthest(&line, name) else { continue };
             let known = self.known.entry(name.to_owned()).or_default();
             known.version.clear();
-            let image = release.version.clone();
+            let image = tag(&release.cloneset.value.open()["spec"]["template"]);
             // A return to a proven image takes the proof of those that came after it.
             if let Some(place) = known.proven.iter().position(|it| *it == image) {
                 known.proven.truncate(place + 1);
@@ -115,6 +121,26 @@ impl Observer {
             }
             let let_in = let_in(&line, name);
             approved.push(Approved { release, furthest, let_in });
+        }
+    }
+
+    /// Somebody deletes an object by hand.
+    pub fn deleted(&mut self, name: &str) {
+        self.deleted.insert(name.to_owned(), false);
+    }
+
+    /// Looks whether what the pods of a CloneSet and its template read is there.
+    fn look_at_configuration(&mut self, store: &Store, cloneset: &Object, pods: &BTreeMap<String, u32>) {
+        let exists = |name: &str| store.get(CONFIGS, NAMESPACE, name).is_some();
+        self.deleted.retain(|name, gone| {
+            let is_back = *gone && exists(name);
+            *gone |= !exists(name);
+            !is_back
+        });
+        let template = tag(&cloneset["spec"]["template"]);
+        for name in pods.keys().chain([&template]).flat_map(|tag| tag.split('+').skip(1)) {
+            let is_there = exists(name) || self.deleted.contains_key(name);
+            assert!(is_there, "{}: pods read ConfigMap {name}, and it is not there", cloneset.name());
         }
     }
 
@@ -137,6 +163,7 @@ impl Observer {
             if self.known.get(name).is_some_and(|known| known.version == version && known.pods == pods) {
                 continue;
             }
+            self.look_at_configuration(store, &cloneset, &pods);
             let name = name.to_owned();
             let known = self.known.entry(name.clone()).or_default();
             version.clone_into(&mut known.version);
@@ -250,10 +277,17 @@ fn ready(store: &Store, name: &str) -> Vec<String> {
     store.list(PODS, None).iter().filter(|pod| mine(pod) && is_ready(pod)).map(|pod| tag(pod)).collect()
 }
 
-/// The tag of a pod's image.
+/// What a pod runs: the tag of its image, and each ConfigMap that it takes its environment from, as `A+cfg`.
 pub fn tag(pod: &Value) -> String {
-    let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
-    image.rsplit(':').next().unwrap_or_default().to_owned()
+    let container = &pod["spec"]["containers"][0];
+    let image = container["image"].as_str().unwrap_or_default();
+    let mut tag = image.rsplit(':').next().unwrap_or_default().to_owned();
+    for source in container["envFrom"].as_array().into_iter().flatten() {
+        if let Some(name) = source["configMapRef"]["name"].as_str() {
+            tag = format!("{tag}+{name}");
+        }
+    }
+    tag
 }
 
 fn replicas(cloneset: &Value) -> u32 {

@@ -259,8 +259,15 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     if let Some(kept) = picture.kept {
         same("pods that were kept", kept.into(), &stage.kept().into());
     }
-    for (object, there) in &picture.objects {
-        same(object, (*there).into(), &stage.object(object).is_some().into());
+    for (name, wanted) in &picture.objects {
+        let object = stage.object(name);
+        match wanted {
+            Value::Object(fields) => {
+                let object = object.unwrap_or_default();
+                fields.iter().for_each(|(field, value)| same(name, value.clone(), &object[field]));
+            }
+            there => same(name, there.clone(), &object.is_some().into()),
+        }
     }
     found.extend(differences_told(&status, picture));
     found

@@ -63,6 +63,7 @@ impl Stage {
             people: policy.people.then_some(People::CommitAuthors),
             bots: policy.bots.clone(),
             root,
+            proven_depth: policy.depth.unwrap_or(Policy::default().proven_depth),
             ..Policy::default()
         };
         let mut stage = Self {
@@ -295,6 +296,7 @@ impl Stage {
             }
             Act::Delete(named) => {
                 let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+                self.observer.deleted(name);
                 self.delete(&served(kind), name).await;
             }
             Act::Patch(patch) => {
@@ -375,7 +377,8 @@ impl Stage {
 
     async fn create(&mut self, object: &Value) {
         let kind = served(object["kind"].as_str().unwrap_or_default());
-        let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
+        let object = object.to_string().replace("{root}", &self.rules.borrow().policy.root);
+        let object: DynamicObject = serde_json::from_str(&object).expect("an object");
         let who = PostParams { field_manager: Some(HAND.to_owned()), ..PostParams::default() };
         let made = self.api(&kind).create(&who, &object).await.expect("it is made");
         self.catch_up(written(&kind, &made)).await;

@@ -11,6 +11,7 @@ mod bad_yaml;
 mod digest;
 mod grouping;
 mod stability;
+mod versioned;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use triton::fields::{Compact, Stand};
 use triton::model::{CommitId, Digest, ReleaseId, ResourceVersion, TemplateHash, Uid};
-use triton::objects::record::{Pending, View};
+use triton::objects::record::View;
 use triton::objects::{Kind, ObjectKey, keys};
 use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy};
 use triton::world::{
@@ -17,6 +17,9 @@ use triton::world::{
 
 /// The root that every object of these worlds belongs to.
 pub const ROOT: &str = "0a1b2c3d";
+
+/// The announcement that stands on the lease of these worlds.
+pub const CREATE: &str = "create-1";
 
 /// The release.
 pub fn id() -> ReleaseId {
@@ -96,7 +99,7 @@ pub fn release(image: &str) -> Release {
         version: image.to_owned(),
         replicas: Some(10),
         cloneset: body(Kind::CloneSet, cloneset),
-        companions: vec![Companion { body: body(Kind::Service, service) }],
+        companions: vec![Companion { body: body(Kind::Service, service), version_of: None }],
     }
 }
 
@@ -129,14 +132,16 @@ pub fn marker(release: &Release, permits: Permit, who: &str) -> Marker {
 /// Proof of a release.
 pub fn proof(release: &Release) -> Proof {
     let (template, digest) = (release.template, release.digest);
-    let revision = Some(format!("checkout-{}", release.version));
-    Proof { template, digest, commit: Some(commit(1)), revision, version: release.version.clone() }
+    let (version, configs) = (release.version.clone(), release.configs());
+    let revision = Some(format!("checkout-{version}"));
+    Proof { template, digest, commit: Some(commit(1)), revision, version, configs }
 }
 
 /// Memory of a release that is complete, with nothing else proven.
 pub fn complete(release: &Release) -> Memory {
     Memory {
         uid: Some(Uid::new("uid-1")),
+        create: None,
         digest: release.digest,
         template: release.template,
         episode: Some(commit(1)),
@@ -237,6 +242,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
     let case = Case {
         desired: Desired::Release(Arc::new(intent)),
         live,
+        announced: false,
         record: None,
         documents: known.iter().map(|it| (it.digest, Arc::new((*it).clone()))).collect(),
         companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
@@ -248,6 +254,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         now: now(),
         policy: Arc::new(Policy { root: ROOT.to_owned(), ..Policy::default() }),
         source: Source { head: Some(commit(3)), fetched_at: Some(ago(10)), fault: None },
+        announcement: Some(Arc::from(CREATE)),
         has_records: true,
         cases: BTreeMap::from([(id(), Arc::new(case))]),
         named: Arc::new(BTreeSet::from([key(Kind::CloneSet, "checkout"), key(Kind::Service, "checkout")])),
@@ -287,10 +294,6 @@ pub fn create(body: Value, forward: bool) -> Write {
 
 /// A plan of one move.
 pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> Plan {
-    let pending = memory.as_ref().filter(|memory| memory.uid.is_none()).map(|memory| Pending {
-        digest: memory.digest.to_string(),
-        episode: memory.episode.map(|commit| commit.to_string()),
-    });
     let (view, message) = (View::default(), String::new());
     let row = '-';
     let made = Move {
@@ -302,7 +305,7 @@ pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> P
         serving: vec![],
         rehearsal: None,
         memory,
-        pending,
+        announces: false,
         view,
         wake_at: None,
     };
