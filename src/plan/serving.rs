@@ -52,6 +52,14 @@ pub fn note(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
     }
     let (id, before, noted) = (facts.id, facts.memory.served, facts.noted());
     let asked = asked(facts).filter(|_| noted != Memory::ALL);
+    let again = |head: &Head<'_>| {
+        head.intent.episode.as_ref().is_some_and(|episode| Some(episode.first) != facts.memory.episode)
+    };
+    // What was let in goes with its digest and its episode, and row k tells that.
+    let another = facts.head.is_some() && self::asked(facts).is_none();
+    if another || asked.is_some_and(again) {
+        return None;
+    }
     let served = asked.map_or(noted, |head| {
         let permitted = may_serve(head.intent, head.policy).min(facts.memory.step);
         if head.fresh && !is_stopped(facts) { permitted } else { permitted.min(noted) }

@@ -48,7 +48,7 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
             "step {} has no pods of its own that could wait to serve: those of the next step wait for its approval",
             index + 1
         );
-        report.warning(place(index), message, "write `serve: approval` at the steps that add pods");
+        report.warn(place(index), message, "write `serve: approval` at the steps that add pods");
     }
     let room = room(&body["spec"], replicas);
     let crowded = (0..steps.len()).find(|index| dark(&strategy.strategy, *index, replicas) > room);
