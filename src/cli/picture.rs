@@ -24,6 +24,8 @@ pub struct Picture {
     cache: Cache,
     /// Why nothing was seen.
     pub blind: Option<String>,
+    /// Why the pods were not, where any release needs them seen: the plan knows nothing of who serves.
+    pub without_pods: Option<String>,
 }
 
 impl Picture {
@@ -32,10 +34,11 @@ impl Picture {
         let cache = Cache::default();
         let cluster = match args.connect().await {
             Ok(cluster) => cluster,
-            Err(error) => return Self { cache, blind: Some(error.to_string()) },
+            Err(error) => return Self { cache, blind: Some(error.to_string()), without_pods: None },
         };
         // The watches end with this function: what they saw stays.
         let _watches = watch(&cluster, &cache);
+        let mut without_pods = None;
         let seen = async {
             while !cache.is_synced() {
                 if let Some(error) = stopped(&cache) {
@@ -46,11 +49,13 @@ impl Picture {
             if cache.has_gated() {
                 cache.want_pods();
                 // Whoever may not see pods sees the rest.
-                while !cache.has_pods() && stopped(&cache).is_none() {
-                    cache.changed().await;
+                while !cache.has_pods() && without_pods.is_none() {
+                    without_pods = stopped(&cache);
+                    if without_pods.is_none() {
+                        cache.changed().await;
+                    }
                 }
-            }
-            if !cache.has_pods() {
+            } else {
                 cache.without_pods();
             }
             None
@@ -61,7 +66,7 @@ impl Picture {
         };
         // Half a picture would be taken for a whole one.
         let cache = if blind.is_some() { Cache::default() } else { cache };
-        Self { cache, blind }
+        Self { cache, blind, without_pods }
     }
 
     /// The world at `now`, with the root in `directory` as `head` has it, after `seen`.

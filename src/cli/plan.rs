@@ -81,6 +81,9 @@ pub async fn run(args: &PlanArgs, printer: &Printer) -> Result<Exit> {
     if let Some(why) = &picture.blind {
         printer.note(format!("no cluster was read: {why}"));
     }
+    if let Some(why) = &picture.without_pods {
+        printer.note(format!("the pods that wait to serve were not read, and none is let in below: {why}"));
+    }
     let mut told = Told { blind: picture.blind.is_some(), base: args.base.clone(), ..Told::default() };
     for directory in &draft.roots {
         tell(&draft, directory, &picture, Timestamp::now(), &mut told)?;

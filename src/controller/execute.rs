@@ -128,7 +128,7 @@ impl Executor {
         carried
     }
 
-    /// Lets pods in, each by itself. Gives those that could not be.
+    /// Lets pods in, each by itself. Gives those that could not be; what keeps all of them out ends it.
     pub async fn let_in(
         &self,
         pods: &[Write],
@@ -137,7 +137,12 @@ impl Executor {
         let mut kept_out = Vec::new();
         for write in pods {
             if let Err(error) = self.send(write, may_go).await {
+                // One that has changed meanwhile says nothing of the others.
+                let ends = error.is_transient() && !matches!(error, Error::Conflict);
                 kept_out.push((write.object.clone(), error));
+                if ends {
+                    break;
+                }
             }
             self.pulse.beat();
         }

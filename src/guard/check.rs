@@ -144,6 +144,12 @@ fn check_left(scene: Scene<'_>, body: &Value) -> Result<(), Violation> {
         entered.is_some_and(|release| release.orphan),
         "its release does not say that its objects stay",
     )?;
+    let gated = scene.case.live.as_ref().is_some_and(|live| live.gated)
+        || scene.case.pods.as_ref().is_some_and(|pods| !pods.is_empty())
+        || entered.is_some_and(|release| release.strategy.is_gated());
+    require(!gated, Rule::Serving, || {
+        "it is left behind, and nobody would let in its pods that wait to serve".to_owned()
+    })?;
     let stands = scene.case.live.as_ref().is_some_and(|live| live.stand.ours()["spec"] == body["spec"]);
     require(stands, Rule::Whole, || "what is left behind is not as it stands".to_owned())
 }

@@ -118,7 +118,19 @@ fn check_proven(motion: &Motion<'_>) -> Result<(), Violation> {
     // A CloneSet may be made again as a proven release below the newest: those above it are proven no more.
     let back = motion.live.is_none() && stood.starts_with(&stands) && stands.last() == Some(&template);
     let kept = stood == stands || back;
-    whole(moves || kept, "the body's memory has lost what was proven")
+    whole(moves || kept, "the body's memory has lost what was proven")?;
+    // Pods of a proven revision serve by themselves: none is called so that was not the proven template's.
+    let entered = motion.scene.memory().map(|before| (before.template, &before.revision));
+    let seen = after.iter().all(|proof| {
+        let carried =
+            || before.iter().any(|it| it.template == proof.template && it.revision == proof.revision);
+        let is_entered = || {
+            let sent = (motion.sent.memory.template, &motion.sent.memory.revision);
+            [entered, Some(sent)].contains(&Some((proof.template, &proof.revision)))
+        };
+        proof.revision.is_none() || carried() || is_entered()
+    });
+    whole(seen, "a revision is called proven that no status has shown for its template")
 }
 
 /// A failure is written for the entered try, and erased only when its template is proven after all.
@@ -140,14 +152,16 @@ fn check_failed(motion: &Motion<'_>) -> Result<(), Violation> {
     })
 }
 
-/// Up to which step pods may serve: as it was for the same template, or as Git permits while nothing stands in the way.
+/// Up to which step pods may serve: as it was for the same release, or as Git permits while nothing stands in the way.
 fn check_served(motion: &Motion<'_>) -> Result<(), Violation> {
     let memory = &motion.sent.memory;
     let serving = |holds, message: &str| require(holds, Rule::Serving, || message.to_owned());
     if memory.served == 0 {
         return Ok(());
     }
-    let before = motion.scene.memory().filter(|it| motion.live.is_some() && it.template == memory.template);
+    let same =
+        |it: &&Memory| motion.live.is_some() && it.digest == memory.digest && it.episode == memory.episode;
+    let before = motion.scene.memory().filter(same);
     if before.is_some_and(|before| memory.served <= before.served) {
         return Ok(());
     }

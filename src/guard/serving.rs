@@ -9,15 +9,19 @@ use crate::guard::scene::Scene;
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, keys};
 use crate::spec::Initial;
-use crate::world::{Action, Expect, Live, Memory, PodLive, Write};
+use crate::world::{Action, Decision, Desired, Expect, Live, Memory, PodLive, Write};
 
 /// Checks every pod that a move lets in.
 ///
 /// # Errors
 ///
 /// [`Rule::Whole`] where it is none of the release's, or more is written than the one condition; [`Rule::Serving`] where
-/// it is not permitted.
+/// it is not permitted; [`Rule::Forward`] where nothing may be written at all.
 pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
+    let suspended = scene.case.live.as_ref().is_some_and(|live| live.suspend.is_some());
+    require(!suspended || scene.plan.serving.is_empty(), Rule::Forward, || {
+        "it is suspended in the cluster, and pods are let in".to_owned()
+    })?;
     let mut more: u32 = 0;
     for write in &scene.plan.serving {
         let pod = check_pod(scene, write)?;
@@ -27,13 +31,15 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
         let (Some(live), Some(memory)) = (live, scene.memory()) else {
             return serving(false, "its CloneSet is not ours");
         };
-        if is_free(live, memory, pod) {
+        if is_proven(live, memory, pod) {
             continue;
         }
         let entered = !memory.entered_is_proven() && is_entered(live, memory, pod);
         serving(entered, "it is of a revision that is neither proven nor entered")?;
         serving(write.forward, "an old leader could let it in")?;
         serving(pod.up, "its containers are not ready")?;
+        let leaves = matches!(scene.plan.decision, Decision::RollBack | Decision::Fail | Decision::Remove);
+        serving(!leaves, "its release is being left")?;
         more += 1;
     }
     if more == 0 {
@@ -50,26 +56,50 @@ fn check_permitted(scene: Scene<'_>, more: u32) -> Result<(), Violation> {
     let serve = u32::try_from(there).unwrap_or(u32::MAX).saturating_add(more);
     let permitted = permitted(scene, live, memory);
     require(serve <= permitted, Rule::Serving, || {
-        format!("{serve} pods of an unproven template would serve, and Git permits {permitted}")
+        format!("{serve} pods of an unproven template would serve, and {permitted} may")
     })
 }
 
-/// Pods of the entered release, not proven, that may serve: what Git has permitted by memory, and permits now where it
-/// can be read.
+/// Pods of the entered release, not proven, that may serve: as many as the markers at HEAD permit; where HEAD cannot be
+/// asked, as both copies of memory say that it did. While nothing goes forward no more than did already.
 fn permitted(scene: Scene<'_>, live: &Live, memory: &Memory) -> u32 {
-    if memory.served == Memory::ALL {
-        return u32::MAX;
-    }
     let Some(release) = scene.release(memory.digest) else { return 0 };
-    let head = scene.intent().filter(|intent| intent.release.digest == memory.digest);
-    let head = head.map(|intent| permit::served(intent, &scene.world.policy));
-    let step = memory.served.min(memory.step).min(head.unwrap_or(u32::MAX));
-    if step as usize >= release.strategy.steps.len() {
-        return u32::MAX;
-    }
     let grows = scene.is_first() && release.strategy.initial == Initial::Steps;
     let wanted = scene.intent().and_then(|intent| intent.release.replicas).filter(|_| grows);
-    pods::of_step(&release.strategy.steps, step, wanted.unwrap_or(live.replicas))
+    let size = wanted.unwrap_or(live.replicas);
+    let pods = |step: u32| match step as usize {
+        step if step >= release.strategy.steps.len() => u32::MAX,
+        _ => pods::of_step(&release.strategy.steps, step, size),
+    };
+    let same = |it: &&Memory| it.uid == memory.uid && it.digest == memory.digest;
+    let both = scene.case.recorded_memory().filter(same).map_or(0, |it| it.served.min(memory.served));
+    let came_at_once = both == Memory::ALL && scene.is_first() && release.strategy.initial == Initial::All;
+    let head = scene.intent().filter(|intent| intent.release.digest == memory.digest);
+    let step = match head {
+        Some(intent) => permit::served(intent, &scene.world.policy).min(memory.served),
+        None => both,
+    };
+    let step = if step == Memory::ALL { 0 } else { step.min(memory.step) };
+    let most = if came_at_once { u32::MAX } else { pods(step) };
+    if !is_stopped(scene, memory) {
+        return most;
+    }
+    let before =
+        memory.step.checked_sub(1).map_or(0, |step| pods::of_step(&release.strategy.steps, step, size));
+    most.min(memory.step_reached.map_or(before, |reached| reached.pods))
+}
+
+/// Whether the entered release does not go forward, by somebody's will or because it has failed.
+fn is_stopped(scene: Scene<'_>, memory: &Memory) -> bool {
+    let world = scene.world;
+    let attempt = scene.release(memory.digest).map_or(1, |release| release.attempt);
+    let failed = memory.failed.is_some_and(|it| it.template == memory.template && attempt <= it.attempt);
+    let head = scene.intent().is_some_and(|intent| {
+        intent.release.digest != memory.digest
+            || intent.episode.as_ref().map(|it| it.first) != memory.episode
+            || permit::closed(intent, &world.policy, world.now).is_some()
+    });
+    failed || head || matches!(scene.case.desired, Desired::Gone(_))
 }
 
 /// The pod that is written, as it was seen; of it our condition alone is.
@@ -118,15 +148,14 @@ fn is_entered(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
     entered(live, memory).is_some_and(|revision| pod.is_of(revision))
 }
 
-/// Whether the pod is of the proven revision: the entered one, else the one that new pods below the partition are of.
-fn is_free(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
-    let Some(entered) = entered(live, memory) else { return false };
-    let status = &live.status;
+/// Whether the pod is of the proven revision. Kruise's current revision says nothing of that.
+fn is_proven(live: &Live, memory: &Memory, pod: &PodLive) -> bool {
+    let Some(top) = memory.top() else { return false };
+    let stands = live.is_fresh() && !live.drift.template && pod.is_of(&live.status.update_revision);
     if memory.entered_is_proven() {
-        let stands = live.is_fresh() && !live.drift.template && pod.is_of(&status.update_revision);
-        return stands || pod.is_of(entered);
+        let known = memory.revision.as_ref().or(top.revision.as_ref());
+        return stands || known.is_some_and(|it| pod.is_of(it));
     }
-    // A status of an earlier spec is one of the same template, once memory knows the revision that it became.
-    let old = status.current_revision != status.update_revision;
-    old && !pod.is_of(entered) && pod.is_of(&status.current_revision)
+    let proven = top.revision.as_ref().is_some_and(|it| pod.is_of(it));
+    proven && !stands && !is_entered(live, memory, pod)
 }

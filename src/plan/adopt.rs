@@ -64,7 +64,7 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
     let episode = head.intent.episode.as_ref().map(|it| it.first);
     let Some(rehearsal) = &live.rehearsal else {
         let mut outcome = Outcome::hold('a', vec![holds::rehearsing(id)]);
-        let proof = Proof { commit: episode, ..proof_of(release) };
+        let proof = Proof { commit: episode, ..proof_of(live, release) };
         let memory = adopted(world, case, live, release, proof);
         let own_size = live.replicas_owner.is_none();
         let body = body::cloneset(release, shape(live), own_size, &memory, &world.policy);
@@ -72,7 +72,7 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         return outcome;
     };
     if rehearsal.template.is_empty() {
-        let proof = Proof { commit: episode, ..proof_of(release) };
+        let proof = Proof { commit: episode, ..proof_of(live, release) };
         let message = format!("{id} is taken over as it stands");
         return take(world, id, case, live, release, proof, message);
     }
@@ -84,7 +84,7 @@ pub fn adopt(world: &World, id: &ReleaseId, case: &Case, live: &Live) -> Outcome
         "{id} is taken over as it stands, as {}; Git differs at {fields}, and that comes by its steps",
         standing.version
     );
-    take(world, id, case, live, standing, proof_of(standing), message)
+    take(world, id, case, live, standing, proof_of(live, standing), message)
 }
 
 /// The fields that a dry-run would have changed.
@@ -108,10 +108,10 @@ fn write(id: &ReleaseId, action: Action) -> Write {
     Write { object: ObjectKey::cloneset(id), action, forward: false }
 }
 
-fn proof_of(release: &Release) -> Proof {
-    let version = release.version.clone();
+fn proof_of(live: &Live, release: &Release) -> Proof {
+    let (version, revision) = (release.version.clone(), Some(live.status.update_revision.clone()));
     let configs = release.configs();
-    Proof { template: release.template, digest: release.digest, commit: None, version, configs }
+    Proof { template: release.template, digest: release.digest, commit: None, revision, version, configs }
 }
 
 /// Memory of `release`, whose pods all stand.

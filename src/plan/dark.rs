@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::plan::facts::{Facts, Head};
-use crate::plan::holds::pods;
+use crate::plan::holds::{pods, suspended_in_cluster};
 use crate::spec::{Permission, Release, marker_of};
 use crate::world::PodLive;
 
@@ -61,6 +61,31 @@ pub fn let_in_later(facts: &Facts<'_>, dark: &[&PodLive], permitted: bool) -> Ho
     hold(Gate::Serve, Some(facts.memory.step_entered), message, Lift::wait())
 }
 
+/// Pods are up, and it is suspended in the cluster: nothing is written, and so none is let in.
+#[must_use]
+pub fn suspended(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
+    let message = format!(
+        "{} has {} that {} not serve{}: none is let in while it is suspended in the cluster",
+        facts.id,
+        are_up(dark),
+        if dark.len() == 1 { "does" } else { "do" },
+        addresses(dark)
+    );
+    hold(Gate::Serve, None, message, suspended_in_cluster(facts.id, "").lift)
+}
+
+/// Pods are up that are neither of the proven nor of the entered revision: nobody can let them in any more.
+#[must_use]
+pub fn left_over(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
+    let message = format!(
+        "{} has {} of an earlier revision that was never proven{}: they do not serve until the rollout replaces them",
+        facts.id,
+        are_up(dark),
+        addresses(dark)
+    );
+    hold(Gate::Serve, None, message, Lift::wait())
+}
+
 /// Pods of a release that serve by approval were not listed yet, and could not be let in.
 #[must_use]
 pub fn pods_unlisted(id: &ReleaseId) -> Hold {
@@ -90,7 +115,7 @@ pub fn no_room(id: &ReleaseId, release: &Release, step: u32, dark: u32, room: u3
 pub fn strands(id: &ReleaseId) -> Hold {
     let message = format!(
         "{id} was removed from Git and its objects are to stay, and nobody would let its next pods serve; bring it back, \
-         leave `serve: approval` out, and remove it once that has rolled"
+         leave `serve: approval` out, and remove it once that has rolled to the end"
     );
     let lift = Lift::by(LiftKind::Commit).command("git revert the removal");
     hold(Gate::Serve, None, message, lift)

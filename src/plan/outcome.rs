@@ -241,6 +241,25 @@ impl Facts<'_> {
         self.write(row, Decision::RollBack, Some(release), shape, memory, message)
     }
 
+    /// The stack as the next rollout finds it: a release with the proven template that was reached stands for it, even
+    /// where the next one came before it was complete.
+    #[must_use]
+    pub fn stood(&self) -> Vec<Proof> {
+        let memory = self.memory;
+        let mut proven = memory.proven.clone();
+        let Some(top) = proven.last_mut().filter(|_| self.is_proven()) else { return proven };
+        // Kruise may have encoded it anew since it was proven.
+        let revision = memory.revision.clone().or_else(|| top.revision.clone());
+        if memory.step_reached.is_some() {
+            let (digest, commit, version) = (memory.digest, memory.episode, memory.version.clone());
+            let (template, configs) = (memory.template, std::mem::take(&mut top.configs));
+            *top = Proof { template, digest, commit, revision, version, configs };
+        } else {
+            top.revision = revision;
+        }
+        proven
+    }
+
     /// Enters `step` of the desired release, companions first.
     #[must_use]
     pub fn enter(&self, row: char, release: &Release, step: u32, memory: Memory, message: String) -> Outcome {

@@ -11,7 +11,7 @@ use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
 use crate::spec;
-use crate::world::{Action, Case, CompanionLive, Decision, Desired, Expect, Removal, World, Write};
+use crate::world::{Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Removal, World, Write};
 
 /// The releases that may not go yet: one sync removed more of them than it may, and nobody has said that it is
 /// meant.
@@ -73,7 +73,7 @@ pub fn remove(
         Ok(orphan) => orphan,
         Err(which) => return Outcome::hold('-', vec![documents(id, &which)]),
     };
-    if orphan && case.live.as_ref().is_some_and(|live| live.gated) {
+    if orphan && strands(case) {
         return Outcome::hold('-', vec![dark::strands(id)]);
     }
     let verb = if orphan { "left behind" } else { "deleted" };
@@ -81,6 +81,18 @@ pub fn remove(
     let mut outcome = Outcome::of('-', Decision::Remove, message);
     outcome.writes = if orphan { leave(world, id, case) } else { delete(world, id, case) };
     outcome
+}
+
+/// Whether a pod that is there, or that Kruise makes, has our gate: of the template that stands, or of the proven one
+/// before it.
+fn strands(case: &Case) -> bool {
+    let Some(live) = &case.live else { return false };
+    let memory = case.memory();
+    let before = memory.and_then(Memory::top).filter(|_| memory.is_some_and(|it| !it.entered_is_proven()));
+    let digests = memory.map(|memory| memory.digest).into_iter().chain(before.map(|top| top.digest));
+    let mut written = digests.filter_map(|digest| case.documents.get(&digest));
+    let listed = case.pods.as_ref().map_or_else(|| case.is_gated(), |pods| !pods.is_empty());
+    live.gated || listed || written.any(|release| release.strategy.is_gated())
 }
 
 /// A CloneSet stands that is not ours: it was left behind, or somebody else made it. What serves its pods stays.

@@ -37,7 +37,9 @@ pub fn plan(world: &World) -> Plan {
         outcome.holds.retain(|hold| said.insert(hold.message.clone()));
         // What somebody can lift comes first, on every screen.
         outcome.holds.sort_by_key(|hold| hold.lift.kind == LiftKind::Wait);
-        wake_at = [wake_at, outcome.wake_at].into_iter().flatten().min();
+        // A moment that is past wakes nobody, and must not stand before another release's.
+        let coming = outcome.wake_at.filter(|at| *at > world.now);
+        wake_at = [wake_at, coming].into_iter().flatten().min();
         (id.clone(), moved(world, case, outcome))
     };
     let moves = world.cases.iter().map(one).collect();

@@ -12,15 +12,15 @@ use crate::model::{Hold, ReleaseId};
 use crate::objects::keys::SERVE;
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::dark;
-use crate::plan::facts::Facts;
+use crate::plan::facts::{Facts, Head};
 use crate::plan::outcome::Outcome;
 use crate::plan::permit::{is_dark, let_in_by, may_serve};
 use crate::plan::steps;
-use crate::spec::{Release, Serve};
-use crate::world::{Action, Case, Decision, Expect, Memory, PodLive, Write};
+use crate::spec::{Initial, Release, Serve};
+use crate::world::{Action, Case, Decision, Desired, Expect, Memory, PodLive, Write};
 
-/// Most pods that one move lets in: the next lap has the others, and what is more urgent has not to wait for all.
-pub const LET_IN_MAX: usize = 50;
+/// Most pods that one move lets in, one write each: the next lap has the others, and a rollback waits for these at most.
+pub const LET_IN_MAX: usize = 8;
 
 /// What keeps a release whose pods serve by approval from being started: they could not be let in.
 #[must_use]
@@ -43,27 +43,42 @@ pub fn crowded(facts: &Facts<'_>, release: &Release, step: u32) -> Option<Hold> 
 }
 
 /// Memory with the step up to which pods may serve, as Git has it now; and the sentence that tells it, where it changed.
-/// It rises while nothing stands in the way of going forward, and falls with an approval that is withdrawn.
+/// It rises while nothing stands in the way of going forward, and falls with an approval that is withdrawn, and to what
+/// the record knows of where Git cannot be asked.
 pub fn note(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
-    let (Some(release), Some(head)) = (facts.entered, &facts.head) else { return None };
-    let is_it = head.release().digest == facts.memory.digest && !facts.is_proven();
-    if !is_it || !release.strategy.is_gated() || facts.memory.served == Memory::ALL {
+    let release = facts.entered?;
+    if facts.is_proven() || !release.strategy.is_gated() {
         return None;
     }
-    let episode = head.intent.episode.as_ref().map(|episode| episode.first);
-    let permitted = may_serve(head.intent, head.policy).min(facts.memory.step);
-    let open = head.fresh
-        && head.closed().is_none()
-        && episode == facts.memory.episode
-        && !facts.has_failed(facts.entered_try());
-    let served = if open { permitted } else { permitted.min(facts.memory.served) };
-    if served == facts.memory.served {
+    let (id, before, noted) = (facts.id, facts.memory.served, facts.noted());
+    let asked = asked(facts).filter(|_| noted != Memory::ALL);
+    let again = |head: &Head<'_>| {
+        head.intent.episode.as_ref().is_some_and(|episode| Some(episode.first) != facts.memory.episode)
+    };
+    // What was let in goes with its digest and its episode, and row k tells that.
+    let another = facts.head.is_some() && self::asked(facts).is_none();
+    if another || asked.is_some_and(again) {
+        return None;
+    }
+    let served = asked.map_or(noted, |head| {
+        let permitted = may_serve(head.intent, head.policy).min(facts.memory.step);
+        if head.fresh && !is_stopped(facts) { permitted } else { permitted.min(noted) }
+    });
+    if served == before {
         return None;
     }
     memory.served = served;
-    let (id, before) = (facts.id, facts.memory.served);
+    let Some(head) = asked.filter(|_| before != Memory::ALL) else {
+        return Some(format!(
+            "{id} lets pods serve up to step {served}: no other copy of its memory says more"
+        ));
+    };
     if served < before {
         return Some(format!("{id} lets no more pods of step {before} serve: the approval was withdrawn"));
+    }
+    // Nobody could have let them in before: their time begins now.
+    if memory.step_reached.is_none() {
+        memory.step_entered = facts.now();
     }
     let by = let_in_by(head.intent, served).map(|approver| format!(", by {}", approver.name));
     Some(format!("{id} lets the pods of step {served} serve{}", by.unwrap_or_default()))
@@ -104,25 +119,41 @@ pub fn has_news(facts: &Facts<'_>) -> bool {
     note(facts, &mut memory).or_else(|| note_up(facts, &mut memory)).is_some()
 }
 
-/// Pods that may serve of an entered release that is not proven.
+/// Pods that may serve of an entered release that is not proven. While nothing goes forward those that served are
+/// replaced, and no others come in: those of the step where it is reached, else of the one before.
 fn allowed(facts: &Facts<'_>) -> u32 {
-    let memory = facts.memory;
-    if memory.served == Memory::ALL {
-        return u32::MAX;
-    }
+    let (memory, noted) = (facts.memory, facts.noted());
+    let stopped = is_stopped(facts);
     let Some(release) = facts.entered else { return 0 };
-    let step = memory.served.min(memory.step).min(at_head(facts).unwrap_or(u32::MAX));
-    if step >= release.last_step() {
-        return u32::MAX;
-    }
     let size = if facts.is_building() { facts.wanted_size() } else { facts.live.replicas };
-    steps::pods(release, step, size)
+    let pods = |step: u32| match step {
+        step if step >= release.last_step() => u32::MAX,
+        step => steps::pods(release, step, size),
+    };
+    let at_head = asked(facts).map_or(u32::MAX, |head| may_serve(head.intent, head.policy));
+    let permitted = if noted == Memory::ALL { u32::MAX } else { pods(noted.min(memory.step).min(at_head)) };
+    match memory.step_reached {
+        _ if !stopped => permitted,
+        Some(reached) => permitted.min(reached.pods),
+        None => permitted.min(memory.step.checked_sub(1).map_or(0, |step| steps::pods(release, step, size))),
+    }
 }
 
-/// The step up to which HEAD lets pods of the entered release serve, where it can be read and says anything of it.
-fn at_head(facts: &Facts<'_>) -> Option<u32> {
-    let head = facts.head.as_ref().filter(|head| head.release().digest == facts.memory.digest)?;
-    Some(may_serve(head.intent, head.policy))
+/// HEAD, where it says anything of the entered release.
+fn asked<'a>(facts: &'a Facts<'_>) -> Option<&'a Head<'a>> {
+    facts.head.as_ref().filter(|head| head.release().digest == facts.memory.digest)
+}
+
+/// Whether somebody or something has stopped the entered release: HEAD has another one or none, or has it again; it is
+/// suspended or frozen, or has failed. A HEAD that cannot be read says nothing of that.
+fn is_stopped(facts: &Facts<'_>) -> bool {
+    let by_head = facts.head.as_ref().is_some_and(|head| {
+        let episode = head.intent.episode.as_ref().map(|episode| episode.first);
+        let is_it = head.release().digest == facts.memory.digest && episode == facts.memory.episode;
+        !is_it || head.closed().is_some()
+    });
+    let gone = matches!(facts.case.desired, Desired::Gone(_));
+    by_head || gone || facts.live.suspend.is_some() || facts.has_failed(facts.entered_try())
 }
 
 impl Facts<'_> {
@@ -133,18 +164,40 @@ impl Facts<'_> {
         self.memory.revision.as_deref().or_else(|| seen().filter(|_| fresh))
     }
 
-    /// The revision whose pods serve by themselves, where it is known: that of the proven template.
+    /// The step up to which pods may serve as memory says. Both copies of it have to, where Git cannot be asked; and of a
+    /// CloneSet that came all at once Git says nothing.
+    fn noted(&self) -> u32 {
+        let memory = self.memory;
+        if memory.served != Memory::ALL && asked(self).is_some() {
+            return memory.served;
+        }
+        let same = |it: &&Memory| it.uid == memory.uid && it.digest == memory.digest;
+        let recorded = self.case.recorded_memory().filter(same).map_or(0, |it| it.served);
+        let at_once = !self.anything_proven()
+            && self.entered.is_some_and(|release| release.strategy.initial == Initial::All);
+        match memory.served.min(recorded) {
+            Memory::ALL if !at_once => 0,
+            noted => noted,
+        }
+    }
+
+    /// The revision whose pods serve by themselves, where it is known: that of the proven template. Kruise's current
+    /// revision is none: an unproven one becomes it too.
     fn free_revision(&self) -> Option<&str> {
-        let entered = self.entered_revision()?;
-        let status = &self.live.status;
+        let top = self.top()?;
+        let update = &*self.live.status.update_revision;
+        let stands = self.live.is_fresh() && !self.live.drift.template;
         if self.is_proven() {
             // One that Kruise has encoded anew is not yet in memory.
-            let stands = self.live.is_fresh() && !self.live.drift.template;
-            return Some(if stands { &status.update_revision } else { entered });
+            let known = || self.memory.revision.as_deref().or(top.revision.as_deref());
+            return if stands { Some(update) } else { known() };
         }
-        // New pods below the partition are of it (Kruise, `sync/cloneset_scale.go`).
-        let current = status.current_revision.as_str();
-        (current != status.update_revision && current != entered).then_some(current)
+        let entered = |it: &str| Some(it) == self.entered_revision() || (stands && it == update);
+        top.revision.as_deref().filter(|it| !entered(it))
+    }
+
+    fn is_entered(&self, pod: &PodLive) -> bool {
+        self.entered_revision().is_some_and(|revision| pod.is_of(revision))
     }
 
     /// The pods with our gate that this CloneSet has; `None` where they were not listed.
@@ -154,28 +207,30 @@ impl Facts<'_> {
 
     /// The same, of the entered revision.
     fn entered_pods(&self) -> Option<impl Iterator<Item = &PodLive>> {
-        let revision = self.entered_revision();
-        Some(self.gated_pods()?.filter(move |pod| revision.is_some_and(|it| pod.is_of(it))))
+        Some(self.gated_pods()?.filter(|pod| self.is_entered(pod)))
     }
 
-    /// Whether the entered step is no failure for want of available pods: as many are up as it asks for, or as Kruise makes
-    /// while they wait to serve. Where they were not listed, nothing is known.
+    /// Whether the entered step is no failure for want of available pods: whichever are missing are up, and nothing but our
+    /// gate keeps them; or Kruise makes no more while these wait. Where they were not listed, nothing is known.
     #[must_use]
     pub fn pods_wait_to_serve(&self) -> bool {
         if !self.live.gated {
             return false;
         }
         let Some(pods) = self.entered_pods() else { return true };
-        let (mut up, mut dark) = (0_u32, 0_u32);
-        for pod in pods.filter(|pod| pod.up) {
-            up += 1;
-            dark += u32::from(!pod.serves);
+        let (mut there, mut dark) = (0_u32, 0_u32);
+        for pod in pods {
+            there += 1;
+            dark += u32::from(pod.up && !pod.serves);
         }
         let room = || {
             let spec = self.entered.map(|release| release.cloneset.value.open());
             spec.map_or(0, |it| crate::spec::room(&it["spec"], self.live.replicas))
         };
-        up >= self.step_pods() || (dark > 0 && dark >= room())
+        let asked = self.step_pods();
+        let missing = asked.saturating_sub(self.live.status.updated_available);
+        let unmade = asked.saturating_sub(there);
+        missing <= dark || (dark > 0 && dark >= room() && missing <= dark.saturating_add(unmade))
     }
 }
 
@@ -192,10 +247,16 @@ pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
         }
         return outcome;
     };
-    if let Some(free) = facts.free_revision() {
-        let waiting = pods.filter(|pod| !pod.serves && pod.up && pod.is_of(free));
-        outcome.serving.extend(waiting.take(LET_IN_MAX).map(|pod| let_in(facts, pod, false)));
+    let waiting: Vec<&PodLive> = pods.filter(|pod| !pod.serves && pod.up).collect();
+    if facts.live.suspend.is_some() {
+        let told = (!waiting.is_empty()).then(|| dark::suspended(facts, &waiting));
+        outcome.holds.extend(told);
+        return outcome;
     }
+    let free = facts.free_revision();
+    let (free, others): (Vec<_>, Vec<_>) =
+        waiting.into_iter().partition(|pod| free.is_some_and(|free| pod.is_of(free)));
+    outcome.serving.extend(free.into_iter().take(LET_IN_MAX).map(|pod| let_in(facts, pod, false)));
     if facts.is_proven() || goes {
         return outcome;
     }
@@ -209,6 +270,10 @@ pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
             outcome.holds.retain(|hold| hold.gate != crate::model::Gate::Pods);
         }
         outcome.holds.push(said(facts, &dark));
+    }
+    let left: Vec<&PodLive> = others.into_iter().filter(|pod| !facts.is_entered(pod)).collect();
+    if !left.is_empty() {
+        outcome.holds.push(dark::left_over(facts, &left));
     }
     outcome
 }
@@ -231,7 +296,7 @@ fn chosen<'a>(facts: &'a Facts<'_>) -> (Vec<&'a PodLive>, Vec<&'a PodLive>) {
 
 /// Pods of the entered step that are let in at a time, where it says so.
 fn batch(facts: &Facts<'_>) -> Option<u32> {
-    if facts.memory.served == Memory::ALL {
+    if facts.noted() == Memory::ALL {
         return None;
     }
     let index = (facts.memory.step as usize).checked_sub(1)?;
@@ -243,14 +308,12 @@ fn batch(facts: &Facts<'_>) -> Option<u32> {
 
 /// Why the pods that are `dark` wait.
 fn said(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
-    let head = facts.head.as_ref().filter(|head| head.release().digest == facts.memory.digest);
-    if let Some(head) = head
+    if let Some(head) = asked(facts)
         && let Some(step) = (1..=facts.memory.step).find(|step| is_dark(head.intent, head.policy, *step))
     {
         return dark::waits_to_serve(facts, head, step, dark);
     }
-    let stands = head.is_some_and(|head| head.fresh && head.closed().is_none());
-    dark::let_in_later(facts, dark, stands && at_head(facts).is_some_and(|step| step >= facts.memory.step))
+    dark::let_in_later(facts, dark, asked(facts).is_some_and(|head| head.fresh) && !is_stopped(facts))
 }
 
 /// The one condition that is ours, on this very pod as it was seen.

@@ -1,7 +1,5 @@
 //! The table: rows b to q for a release whose CloneSet is ours; the first that applies decides.
 
-use std::mem::take;
-
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
@@ -347,22 +345,10 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if let Some(outcome) = cleared(facts) {
         return outcome;
     }
-    let proven = stood(facts);
+    let proven = facts.stood();
     let memory =
         Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
     facts.enter('k', release, 1, memory, entering(facts, release, 1))
-}
-
-/// The stack as the next rollout finds it: a release with the proven template that was reached stands for it, even
-/// where the next one came before it was complete.
-fn stood(facts: &Facts<'_>) -> Vec<Proof> {
-    let memory = facts.memory;
-    let mut proven = memory.proven.clone();
-    if let Some(top) = proven.last_mut().filter(|_| facts.is_proven() && memory.step_reached.is_some()) {
-        let (digest, commit, version) = (memory.digest, memory.episode, memory.version.clone());
-        *top = Proof { template: memory.template, digest, commit, version, configs: take(&mut top.configs) };
-    }
-    proven
 }
 
 fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
@@ -392,7 +378,8 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
     // Another attempt has a deadline of its own.
     let restarts = facts.memory.step_reached.is_some() || facts.has_failed(facts.entered_try());
     let clock = if restarts { facts.now() } else { facts.memory.step_entered };
-    let memory = Memory { step, step_entered: clock, ..memory };
+    // Approvals to serve are of a digest, as every other.
+    let memory = Memory { step, step_entered: clock, served: 0, up: false, ..memory };
     let message = format!(
         "{} goes on with {} at step {step}: only the template is the same",
         facts.id,
@@ -407,7 +394,7 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     let episode = head.intent.episode.as_ref().map(|it| it.first);
     if episode.is_some() && episode != memory.episode && !facts.is_proven() {
         let message = format!("{} was released again; approvals of before no longer count", facts.id);
-        return facts.note('k', Decision::Note, Memory { episode, ..memory.clone() }, message);
+        return facts.note('k', Decision::Note, Memory { episode, served: 0, ..memory.clone() }, message);
     }
     if facts.is_proven() && memory.step_reached.is_none() {
         return Outcome::hold('l', vec![holds::rolling_back(facts)]);
@@ -473,15 +460,15 @@ fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
     if facts.is_proven() {
         proven.pop();
     }
-    let version = memory.version.clone();
+    let (version, revision) = (memory.version.clone(), memory.revision.clone());
     let configs = facts.entered.map(|release| release.configs()).unwrap_or_default();
     let (template, digest) = (memory.template, memory.digest);
-    proven.push(Proof { template, digest, commit: episode, version, configs });
+    proven.push(Proof { template, digest, commit: episode, revision, version, configs });
     // One entry always stays: without it a failed release could not be taken back.
     let depth = facts.policy().proven_depth.max(1);
     proven.drain(..proven.len().saturating_sub(depth));
     let failed = memory.failed.filter(|failed| failed.template != memory.template);
     let message = format!("{} is complete: every pod is on {}", facts.id, memory.version);
-    let memory = Memory { proven, failed, episode, ..memory.clone() };
+    let memory = Memory { proven, failed, episode, served: 0, up: false, ..memory.clone() };
     facts.note('p', Decision::Complete, memory, message)
 }

@@ -40,6 +40,16 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
         return;
     }
     let Some(replicas) = cloneset.replicas else { return };
+    let asks = |index: usize| steps[index].serve != Serve::Automatic;
+    let empty = (first..steps.len())
+        .find(|index| asks(*index) && replicas > 0 && dark(&strategy.strategy, *index, replicas) == 0);
+    if let Some(index) = empty {
+        let message = format!(
+            "step {} has no pods of its own that could wait to serve: those of the next step wait for its approval",
+            index + 1
+        );
+        report.warn(place(index), message, "write `serve: approval` at the steps that add pods");
+    }
     let room = room(&body["spec"], replicas);
     let crowded = (0..steps.len()).find(|index| dark(&strategy.strategy, *index, replicas) > room);
     if let Some(index) = crowded {

@@ -20,6 +20,9 @@ pub struct Proof {
     /// First commit of that release's episode, where it came from Git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitId>,
+    /// The CloneSet revision that it was, where it is known: pods of it serve by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Image tag, for people.
     #[serde(default)]
     pub version: String,
@@ -226,6 +229,7 @@ mod tests {
                 template,
                 digest: Digest::of(b"d"),
                 commit: Some(commit),
+                revision: Some("checkout-abc".into()),
                 version: "2.4.0".into(),
                 configs: vec!["checkout-5d41402abc4b2a76".into()],
             }],

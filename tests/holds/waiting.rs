@@ -77,7 +77,24 @@ pub fn stories() -> Vec<Story> {
             });
             edit_live(world, |live| live.gated = true);
         });
+    let suspended = with(up(None, 1, 0), |world| {
+        given(world);
+        edit_live(world, |live| live.suspend = Some("looking".to_owned()));
+    });
+    let several = with(up(None, 2, 0), |world| {
+        edit_live(world, |live| live.suspend = Some("looking".to_owned()));
+    });
+    let left_over = with(up(None, 1, 0), |world| {
+        edit(world, |case| {
+            let earlier = PodLive { revision: "checkout-2.3.9".to_owned(), ..pod(2, false) };
+            case.pods =
+                Some(case.pods.iter().flat_map(|pods| pods.iter().cloned()).chain([earlier]).collect());
+        });
+    });
     vec![
+        ("a pod that is up while it is suspended in the cluster", suspended),
+        ("pods that are up while it is suspended in the cluster", several),
+        ("a pod of a revision that was left and never proven", left_over),
         ("a pod that waits to serve", up(None, 1, 0)),
         ("pods that wait to serve", up(None, 5, 0)),
         ("pods that wait for those before them", batch),

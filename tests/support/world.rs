@@ -133,7 +133,8 @@ pub fn marker(release: &Release, permits: Permit, who: &str) -> Marker {
 pub fn proof(release: &Release) -> Proof {
     let (template, digest) = (release.template, release.digest);
     let (version, configs) = (release.version.clone(), release.configs());
-    Proof { template, digest, commit: Some(commit(1)), version, configs }
+    let revision = Some(format!("checkout-{version}"));
+    Proof { template, digest, commit: Some(commit(1)), revision, version, configs }
 }
 
 /// Memory of a release that is complete, with nothing else proven.
