@@ -309,8 +309,12 @@ fn next(intent: &Intent) -> Result<u32> {
                  does not count one of them, --step names the step that takes another",
         )
     } else {
-        Refusal::new(format!("no step of {id} asks for an approval"))
-            .hint("`triton why` says what it waits for")
+        let hint = if (1..=release.last_step()).any(|step| asks_to_serve(release, step)) {
+            "its pods serve by approval: `triton approve --serve` gives that"
+        } else {
+            "`triton why` says what it waits for"
+        };
+        Refusal::new(format!("no step of {id} asks for an approval")).hint(hint)
     }
     .into())
 }

@@ -19,8 +19,10 @@ pub struct Forecast {
     pub name: String,
     /// Its version (image tag) before; none for a new release.
     pub from: Option<String>,
-    /// Its version after; none for one that is removed.
+    /// Its version after; none for one that is removed or broken.
     pub to: Option<String>,
+    /// Whether its files have mistakes afterwards: what runs stays.
+    pub broken: bool,
     /// What happens, in order.
     pub sentences: Vec<String>,
     /// Approvals that count now and will not after.
@@ -44,6 +46,7 @@ pub fn forecast(
         name: id.name.to_string(),
         from: version(old),
         to: version(new),
+        broken: matches!(after, Some(Desired::Broken(_))),
         ..Forecast::default()
     };
     match (old, new) {

@@ -157,6 +157,7 @@ fn intents(world: &World) -> BTreeMap<ReleaseId, &Intent> {
 fn versions(said: &Forecast) -> String {
     match (&said.from, &said.to) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (Some(from), None) if said.broken => format!("{from}, its files have mistakes"),
         (Some(from), None) => format!("{from}, removed"),
         (_, Some(only)) => only.clone(),
         (None, None) => String::new(),

@@ -284,7 +284,9 @@ fn back_line(row: &Row, paint: Paint) -> Option<String> {
     // Which commit to revert is not said: it may have brought a size or a Service besides, or came in two parts.
     let proven = view.version.from.as_ref().filter(|_| under_way)?;
     let revert = format!("triton rollback {}, or git revert to {proven}", row.id());
+    // Before step 1 every pod is where it would go back to.
     let pods = match view.pods.updated {
+        _ if view.step == 0 => String::new(),
         0 => String::new(),
         1 => "   (1 pod)".to_owned(),
         many => format!("   ({many} pods)"),

@@ -29,7 +29,13 @@ pub async fn run(args: WhyArgs, printer: &Printer) -> Result<Exit> {
     for row in status::rows(&records, vec![record]).await {
         match args.one.output {
             Format::Json => printer.json(&row)?,
-            Format::Text => printer.say(render::why(&row, Timestamp::now(), printer.paint))?,
+            Format::Text => {
+                let now = Timestamp::now();
+                printer.say(render::why(&row, now, printer.paint))?;
+                for trouble in render::troubles(&[row], now, printer.paint) {
+                    printer.say(format!("\n{trouble}"))?;
+                }
+            }
         }
     }
     Ok(Exit::Fine)
