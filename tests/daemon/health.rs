@@ -14,6 +14,8 @@ use crate::daemon::{STEPS, proven};
 
 /// How often it is looked whether the program says that it hangs: a busy machine may answer earlier questions late.
 const LOOKS: usize = 1_000;
+/// What it says then.
+const SILENT: &str = "503 Git has not answered one question for ";
 
 /// The status and the text of one page of the last daemon.
 pub async fn page(stage: &Stage, path: &str) -> (u16, String) {
@@ -126,7 +128,7 @@ async fn a_git_that_never_answers_is_seen_though_the_loop_turns() {
             tokio::task::yield_now().await;
         }
         said = says(&stage, "/healthz").await;
-        if said.starts_with("503 ") {
+        if said.starts_with(SILENT) {
             break;
         }
     }
@@ -135,7 +137,7 @@ async fn a_git_that_never_answers_is_seen_though_the_loop_turns() {
     std::fs::rename(&head, &waiting).unwrap();
     std::fs::rename(&aside, &head).unwrap();
     drop(std::fs::OpenOptions::new().write(true).open(&waiting).unwrap());
-    assert!(said.starts_with("503 Git has not answered one question for "), "{said}");
+    assert!(said.starts_with(SILENT), "{said}");
     stage.wait(30).await;
     assert!(says(&stage, "/healthz").await.starts_with("200 "));
 }
