@@ -180,7 +180,12 @@ impl Controller {
             if let Some(ended) = ended {
                 if ended.is_ok() {
                     self.laps.end();
-                    finish(self.lane.clone(), self.lease.clone()).await;
+                    // The lease is kept until it is given back: a renewal under way has to come to its end first.
+                    tokio::select! {
+                        biased;
+                        () = finish(self.lane.clone(), self.lease.clone()) => {}
+                        _ = &mut lost => {}
+                    }
                 }
                 return ended;
             }

@@ -6,6 +6,7 @@ mod creates;
 mod doors;
 mod events;
 mod health;
+mod lease;
 mod metrics;
 mod quiet;
 mod refused;
@@ -201,20 +202,6 @@ async fn an_answer_that_was_lost_is_found_out() {
     stage.cluster.knobs().set(|faults| faults.failures.push(failure));
     stage.release("1.1.0", STEPS);
     stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_daemon_waits_until_the_first_is_gone() {
-    let mut stage = proven(STEPS).await;
-    let mut second = stage.beside();
-    second.start();
-    stage.wait(60).await;
-    let holder =
-        |stage: &Stage| stage.lease()["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(holder(&stage), "daemon-1");
-    stage.kill().await;
-    stage.wait(20).await;
-    assert_eq!(holder(&stage), "other-1");
 }
 
 const COMPANIONS: &str = "apiVersion: v1
@@ -458,17 +445,6 @@ async fn an_autoscaler_keeps_the_size_that_it_gave() {
     stage.until("1.1.0 is healthy", |it| it.at() == "1.1.0 3/3" && it.phase() == "Healthy").await;
     assert_eq!(stage.pods(), [("example/checkout:1.1.0".to_owned(), 8)].into());
     assert_eq!(stage.history("Repair"), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_daemon_that_loses_its_lease_ends() {
-    let mut stage = proven(STEPS).await;
-    let mut taken = stage.lease();
-    taken["spec"]["holderIdentity"] = "somebody".into();
-    stage.cluster.store().update("leases.coordination.k8s.io", "thief", taken).unwrap();
-    stage.wait(5).await;
-    let error = stage.ended().await.unwrap_err();
-    assert_eq!(error.to_string(), "the lease is lost: somebody holds it");
 }
 
 #[tokio::test(start_paused = true)]
