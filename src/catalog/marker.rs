@@ -7,7 +7,7 @@ use crate::catalog::snapshot;
 use crate::catalog::walk::Beginning;
 use crate::git::{Entry, Error, ObjectId, Person, Repository, error::Result};
 use crate::model::CommitId;
-use crate::spec::{Permission, Place, Release, Serve, read_marker};
+use crate::spec::{Permission, Place, Release, Step, read_marker};
 use crate::world::{Approver, Marker, NotCounted, People, Permit, Policy};
 
 /// Markers of one release that are reported although they do not count. More would bury what matters.
@@ -152,15 +152,12 @@ impl Judge<'_> {
 
     /// Whether the pods of the step serve by approval.
     fn asks_to_serve(&self, step: u32) -> bool {
-        let index = (step as usize).checked_sub(1);
-        let step = index.and_then(|index| self.release.strategy.steps.get(index));
-        step.is_some_and(|step| step.serve != Serve::Automatic)
+        self.release.step(step).is_some_and(Step::serves_by_approval)
     }
 
     /// Whether the step wants somebody else than a writer of the spec.
     fn wants_another(&self, step: u32) -> bool {
-        let index = (step as usize).checked_sub(1);
-        let step = index.and_then(|index| self.release.strategy.steps.get(index));
+        let step = self.release.step(step);
         step.and_then(|step| step.approval).is_some_and(|approval| approval.not_author)
     }
 

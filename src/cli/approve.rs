@@ -12,7 +12,7 @@ use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
 use crate::cli::records::{ClusterArgs, Pattern};
 use crate::model::{CommitId, ReleaseId};
-use crate::spec::{Permission, Place, Release, Serve};
+use crate::spec::{Permission, Place, Release, Step};
 use crate::world::{Intent, Marker as Marked, Permit};
 
 /// Letters of a marker's own word: no vowels, so that it never says anything.
@@ -255,7 +255,7 @@ fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec
             Some(step) => asked(intent, step).map(|()| step)?,
             None => next(intent)?,
         };
-        let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas.to_string());
+        let target = release.step(step).map(|it| it.replicas.to_string());
         let title = format!("Approve step {step} ({}) of {named}", target.unwrap_or_default());
         (Permission::Step(step), title, format!("# Lets {named} enter step {step}.\n"))
     };
@@ -271,8 +271,7 @@ fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec
 
 /// The approvals that `step` asks for; 0 for none.
 fn count(release: &Release, step: u32) -> usize {
-    let written = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
-    written.and_then(|step| step.approval).map_or(0, |approval| approval.count as usize)
+    release.step(step).and_then(|step| step.approval).map_or(0, |approval| approval.count as usize)
 }
 
 /// The approvals of `step` that count.
@@ -321,8 +320,7 @@ fn next(intent: &Intent) -> Result<u32> {
 
 /// Whether the pods of `step` serve by approval.
 fn asks_to_serve(release: &Release, step: u32) -> bool {
-    let written = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
-    written.is_some_and(|step| step.serve != Serve::Automatic)
+    release.step(step).is_some_and(Step::serves_by_approval)
 }
 
 fn asked_to_serve(intent: &Intent, step: u32) -> Result<()> {

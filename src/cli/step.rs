@@ -89,8 +89,7 @@ fn standing(intent: &Intent, step: u32) -> Refusal {
 
 /// What Git permits by the new number, approvals apart.
 fn meaning(release: &Release, step: u32) -> String {
-    let target = (step as usize).checked_sub(1).and_then(|index| release.strategy.steps.get(index));
-    match target {
+    match release.step(step) {
         None => "no step is permitted".to_owned(),
         Some(target) => {
             let waits = release.strategy.steps.iter().take(step as usize).any(|it| it.approval.is_some());

@@ -108,9 +108,7 @@ impl<'a> Way<'a> {
     #[must_use]
     pub fn target(&self, step: u32) -> String {
         let release = self.release();
-        let index = (step as usize).checked_sub(1);
-        let written = index.and_then(|index| release.strategy.steps.get(index));
-        let written = written.map(|step| step.replicas.to_string()).unwrap_or_default();
+        let written = release.step(step).map(|step| step.replicas.to_string()).unwrap_or_default();
         match self.size() {
             None if step == release.last_step() => "all pods".to_owned(),
             None => written,
@@ -184,8 +182,7 @@ impl<'a> Way<'a> {
                 ways.push(self.target(step));
                 people += self.approvals(step);
             }
-            let soak =
-                release.strategy.steps.get((step as usize).wrapping_sub(1)).map_or(0, |step| step.soak);
+            let soak = release.step(step).map_or(0, |step| step.soak);
             if soak > 0 && !permitted.skip {
                 ways.push(format!("soak {}", span(i64::from(soak))));
                 least += soak;

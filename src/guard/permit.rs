@@ -4,23 +4,17 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::spec::{Release, Serve, Step, markers_of};
+use crate::spec::{Release, Step, markers_of};
 use crate::world::{Intent, Marker, Permit, Policy};
 
 /// The furthest step that Git permits: every step up to it has the approvals that it asks for, and the cap allows it.
 #[must_use]
 pub fn furthest(intent: &Intent, policy: &Policy) -> u32 {
-    let release = &*intent.release;
     let skipped = is_skipped(intent, policy);
-    let mut permitted = 0;
-    for (number, step) in (1..).zip(&release.strategy.steps) {
+    last_open(&intent.release, |number, step| {
         let capped = intent.cap.is_some_and(|cap| number > cap);
-        if capped || !(skipped || is_approved(intent, policy, number, step)) {
-            break;
-        }
-        permitted = number;
-    }
-    permitted
+        !capped && (skipped || is_approved(intent, policy, number, step))
+    })
 }
 
 /// The furthest step whose pods Git lets serve, with those of every step before it.
@@ -28,16 +22,17 @@ pub fn furthest(intent: &Intent, policy: &Policy) -> u32 {
 pub fn served(intent: &Intent, policy: &Policy) -> u32 {
     let release = &*intent.release;
     let skipped = is_skipped(intent, policy);
-    let mut permitted = 0;
-    for (number, step) in (1..).zip(&release.strategy.steps) {
+    last_open(release, |number, step| {
         let mut given = intent.markers.iter();
         let given = given.any(|marker| approver(marker, Permit::Serve(number), release, policy).is_some());
-        if step.serve != Serve::Automatic && !skipped && !given {
-            break;
-        }
-        permitted = number;
-    }
-    permitted
+        !step.serves_by_approval() || skipped || given
+    })
+}
+
+/// The last step up to which every one is open; 0 where the first is not.
+fn last_open(release: &Release, is_open: impl Fn(u32, &Step) -> bool) -> u32 {
+    let steps = (1..).zip(&release.strategy.steps);
+    steps.take_while(|(number, step)| is_open(*number, step)).last().map_or(0, |(number, _)| number)
 }
 
 /// Whether a hotfix marker opens approvals, soak and freezes of this digest.

@@ -67,8 +67,7 @@ pub fn check_soaked(
     since: Timestamp,
 ) -> Result<(), Violation> {
     let world = motion.scene.world;
-    let index = usize::try_from(step).unwrap_or(usize::MAX).checked_sub(1);
-    let soak = index.and_then(|index| release.strategy.steps.get(index)).map_or(0, |step| step.soak);
+    let soak = release.step(step).map_or(0, |step| step.soak);
     let soaked = world.now.duration_since(since) >= SignedDuration::from_secs(i64::from(soak));
     let intent = motion.scene.intent().filter(|intent| intent.release.digest == release.digest);
     let skipped = intent.is_some_and(|intent| permit::is_skipped(intent, &world.policy));

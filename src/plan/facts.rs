@@ -293,8 +293,7 @@ impl<'a> Facts<'a> {
     /// When the entered step has soaked, once it is reached.
     #[must_use]
     pub fn soaked_at(&self) -> Option<Timestamp> {
-        let step = (self.memory.step as usize).checked_sub(1)?;
-        let soak = self.entered?.strategy.steps.get(step)?.soak;
+        let soak = self.entered?.step(self.memory.step)?.soak;
         let reached = self.memory.step_reached?;
         reached.at.checked_add(SignedDuration::from_secs(i64::from(soak))).ok()
     }

@@ -260,7 +260,7 @@ fn not_permitted_by_itself(
     since: Option<Timestamp>,
 ) -> Vec<Hold> {
     let release = head.release();
-    let target = release.strategy.steps.get(step as usize - 1).map(|it| it.replicas);
+    let target = release.step(step).map(|it| it.replicas);
     let asked = pods(steps::pods(release, step, size));
     let share = match target {
         Some(percent @ Amount::Percent(_)) => format!("{percent} = {asked} of {size}"),

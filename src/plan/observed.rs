@@ -16,7 +16,7 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }
-    if says_everything(facts) && !serving::has_news(facts) {
+    if says_everything(facts) {
         return None;
     }
     let mut memory = Memory { uid: Some(facts.live.uid.clone()), create: None, ..facts.memory.clone() };
@@ -37,10 +37,9 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
 /// Whether there is nothing that memory could say more: a release that rests is not worth a copy of it.
 fn says_everything(facts: &Facts<'_>) -> bool {
     let (memory, live) = (facts.memory, facts.live);
-    let is_reached = memory.revision.as_ref() == Some(&live.status.update_revision)
-        && memory.step_reached.is_some()
-        && facts.is_proven();
-    memory.uid.as_ref() == Some(&live.uid) && (is_reached || !live.is_fresh())
+    let is_reached =
+        memory.revision.as_ref() == Some(&live.status.update_revision) && memory.step_reached.is_some();
+    memory.uid.as_ref() == Some(&live.uid) && facts.is_proven() && (is_reached || !live.is_fresh())
 }
 
 /// Learns the revision of the entered template; until then no pod of it could have been late. At zero replicas it is

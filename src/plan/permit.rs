@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::objects::record::{ApprovalView, Ignored};
-use crate::spec::{Approval, Release, Serve};
+use crate::spec::{Approval, Release, Step};
 use crate::world::{Approver, Intent, Permit, Policy};
 
 /// What Git permits of a release at HEAD.
@@ -57,8 +57,7 @@ pub fn missing(intent: &Intent, policy: &Policy, step: u32) -> Option<Missing> {
 /// The approval that `step` asks for.
 #[must_use]
 pub fn asked(release: &Release, step: u32) -> Option<Approval> {
-    let index = (step as usize).checked_sub(1)?;
-    release.strategy.steps.get(index)?.approval
+    release.step(step)?.approval
 }
 
 fn approvers(intent: &Intent, permit: Permit) -> impl Iterator<Item = &Approver> {
@@ -85,9 +84,7 @@ pub fn may_serve(intent: &Intent, policy: &Policy) -> u32 {
 /// Whether the pods of `step` wait for an approval to serve, by itself: the steps before it are not looked at.
 #[must_use]
 pub fn is_dark(intent: &Intent, policy: &Policy, step: u32) -> bool {
-    let index = (step as usize).checked_sub(1);
-    let asks = index.and_then(|index| intent.release.strategy.steps.get(index));
-    let asks = asks.is_some_and(|step| step.serve != Serve::Automatic);
+    let asks = intent.release.step(step).is_some_and(Step::serves_by_approval);
     let skip = policy.skip && approvers(intent, Permit::Skip).next().is_some();
     asks && !skip && approvers(intent, Permit::Serve(step)).next().is_none()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::model::{Hold, ReleaseId};
+use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::keys::SERVE;
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::dark;
@@ -16,7 +16,7 @@ use crate::plan::facts::{Facts, Head};
 use crate::plan::outcome::Outcome;
 use crate::plan::permit::{is_dark, let_in_by, may_serve};
 use crate::plan::steps;
-use crate::spec::{Initial, Release, Serve};
+use crate::spec::{self, Initial, Release, Serve};
 use crate::world::{Action, Case, Decision, Desired, Expect, Memory, PodLive, Write};
 
 /// Most pods that one move lets in, one write each: the next lap has the others, and a rollback waits for these at most.
@@ -34,11 +34,11 @@ pub fn unlisted(id: &ReleaseId, case: &Case, release: &Release) -> Option<Hold> 
 pub fn crowded(facts: &Facts<'_>, release: &Release, step: u32) -> Option<Hold> {
     let index = (step as usize).checked_sub(1)?;
     let size = facts.wanted_size();
-    let dark = crate::spec::dark(&release.strategy, index, size);
+    let dark = spec::dark(&release.strategy, index, size);
     if dark == 0 || facts.builds(release) {
         return None;
     }
-    let room = crate::spec::room(&release.cloneset.value.open()["spec"], size);
+    let room = spec::room(&release.cloneset.value.open()["spec"], size);
     (dark > room).then(|| dark::no_room(facts.id, release, step, dark, room))
 }
 
@@ -110,13 +110,6 @@ pub fn note_up(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
         memory.step_entered = facts.now();
     }
     Some(format!("{id} has the pods of step {step} of {last} up no more"))
-}
-
-/// Whether memory is to say something else of who serves.
-#[must_use]
-pub fn has_news(facts: &Facts<'_>) -> bool {
-    let mut memory = facts.memory.clone();
-    note(facts, &mut memory).or_else(|| note_up(facts, &mut memory)).is_some()
 }
 
 /// Pods that may serve of an entered release that is not proven. While nothing goes forward those that served are
@@ -225,7 +218,7 @@ impl Facts<'_> {
         }
         let room = || {
             let spec = self.entered.map(|release| release.cloneset.value.open());
-            spec.map_or(0, |it| crate::spec::room(&it["spec"], self.live.replicas))
+            spec.map_or(0, |it| spec::room(&it["spec"], self.live.replicas))
         };
         let asked = self.step_pods();
         let missing = asked.saturating_sub(self.live.status.updated_available);
@@ -267,7 +260,7 @@ pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
         let up = facts.entered_pods().into_iter().flatten().filter(|pod| pod.up).count();
         if up >= facts.step_pods() as usize {
             // They are up: nothing but this keeps them from being available.
-            outcome.holds.retain(|hold| hold.gate != crate::model::Gate::Pods);
+            outcome.holds.retain(|hold| hold.gate != Gate::Pods);
         }
         outcome.holds.push(said(facts, &dark));
     }
@@ -299,8 +292,7 @@ fn batch(facts: &Facts<'_>) -> Option<u32> {
     if facts.noted() == Memory::ALL {
         return None;
     }
-    let index = (facts.memory.step as usize).checked_sub(1)?;
-    match facts.entered?.strategy.steps.get(index)?.serve {
+    match facts.entered?.step(facts.memory.step)?.serve {
         Serve::Automatic => None,
         Serve::Approval { batch } => batch.map(|batch| batch.scaled(facts.live.replicas, true).max(1)),
     }

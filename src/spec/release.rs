@@ -19,6 +19,14 @@ pub struct Step {
     pub serve: Serve,
 }
 
+impl Step {
+    /// Whether its pods serve once Git permits it.
+    #[must_use]
+    pub fn serves_by_approval(&self) -> bool {
+        self.serve != Serve::Automatic
+    }
+}
+
 /// How the pods of a step come to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serve {
@@ -145,11 +153,18 @@ impl Strategy {
     /// Whether pods of any step serve by approval: then all of them have a readiness gate of ours.
     #[must_use]
     pub fn is_gated(&self) -> bool {
-        self.steps.iter().any(|step| step.serve != Serve::Automatic)
+        self.steps.iter().any(Step::serves_by_approval)
     }
 }
 
 impl Release {
+    /// Its step `number`, from 1; there is none for 0, which is before all of them.
+    #[must_use]
+    pub fn step(&self, number: u32) -> Option<&Step> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.strategy.steps.get(index)
+    }
+
     /// Number of its last step.
     #[must_use]
     pub fn last_step(&self) -> u32 {

@@ -10,7 +10,7 @@ use crate::spec::cloneset::CloneSet;
 use crate::spec::document::Accompanying;
 use crate::spec::node::Spot;
 use crate::spec::readiness;
-use crate::spec::release::{Serve, Strategy};
+use crate::spec::release::{Step, Strategy};
 use crate::spec::report::Report;
 use crate::spec::strategy::WrittenStrategy;
 
@@ -30,7 +30,7 @@ pub fn applied((body, template): (Compact, TemplateHash), strategy: &Strategy) -
 /// the release itself (`inline`); else everything is told `at` its name.
 pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &CloneSet, report: &mut Report) {
     let steps = &strategy.strategy.steps;
-    let Some(first) = steps.iter().position(|step| step.serve != Serve::Automatic) else { return };
+    let Some(first) = steps.iter().position(Step::serves_by_approval) else { return };
     let place = |index: usize| strategy.steps_at.get(index).filter(|_| inline).copied().unwrap_or(at);
     let body = cloneset.body.open();
     let kind = body.pointer("/spec/updateStrategy/type").and_then(Value::as_str).unwrap_or("ReCreate");
@@ -40,9 +40,9 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
         return;
     }
     let Some(replicas) = cloneset.replicas else { return };
-    let asks = |index: usize| steps[index].serve != Serve::Automatic;
-    let empty = (first..steps.len())
-        .find(|index| asks(*index) && replicas > 0 && dark(&strategy.strategy, *index, replicas) == 0);
+    let empty = (first..steps.len()).find(|index| {
+        steps[*index].serves_by_approval() && replicas > 0 && dark(&strategy.strategy, *index, replicas) == 0
+    });
     if let Some(index) = empty {
         let message = format!(
             "step {} has no pods of its own that could wait to serve: those of the next step wait for its approval",
@@ -78,7 +78,7 @@ pub fn check_service(companion: &Accompanying, report: &mut Report) {
 /// Pods of the step at `index` that wait to serve at once, at `replicas` pods in all; 0 where they serve by themselves.
 #[must_use]
 pub fn dark(strategy: &Strategy, index: usize, replicas: u32) -> u32 {
-    let Some(step) = strategy.steps.get(index).filter(|step| step.serve != Serve::Automatic) else {
+    let Some(step) = strategy.steps.get(index).filter(|step| step.serves_by_approval()) else {
         return 0;
     };
     let before = strategy.steps[..index].iter().map(|step| step.replicas.step_pods(replicas)).max();
