@@ -2,6 +2,7 @@
 
 use triton::cli::clone::PublishArgs;
 use triton::cli::output::Printer;
+use triton::cli::records::ClusterArgs;
 use triton::cli::restart::{self, RestartArgs};
 
 use crate::repo::Repo;
@@ -26,13 +27,16 @@ fn args(repo: &Repo, name: &str) -> RestartArgs {
         release: name.parse().unwrap(),
         reason: None,
         dir: repo.path().to_owned(),
+        pods: None,
         publish: PublishArgs::default(),
+        cluster: ClusterArgs::default(),
     }
 }
 
 fn run(args: &RestartArgs, second: u32) -> Result<(), String> {
     let now = format!("2026-01-02T03:04:{second:02}.5Z").parse().unwrap();
-    restart::run(args, now, &Printer::SILENT).map(drop).map_err(|error| error.to_string())
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(restart::run(args, now, &Printer::SILENT)).map(drop).map_err(|error| error.to_string())
 }
 
 #[test]

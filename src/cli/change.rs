@@ -1,5 +1,6 @@
 //! What merging changes of a release that Git has before and after, in sentences.
 
+use crate::cli::pace;
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -54,6 +55,7 @@ impl<'a> Change<'a> {
             self.back();
         }
         self.size();
+        self.said.sentences.extend(pace::replaced(&self.old.release, &self.new.release));
         // A rollout has told already what stops it.
         self.stops(moves && self.way.closed().is_some());
         self.said
@@ -170,6 +172,7 @@ impl<'a> Change<'a> {
             | Gate::Soak
             | Gate::Serve
             | Gate::Pods
+            | Gate::Replace
             | Gate::RollingBack
             | Gate::Freeze
             | Gate::Controller

@@ -1,6 +1,6 @@
 //! Objects of the API as projections: what decisions look at, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -147,6 +147,12 @@ fn partition(object: &Value) -> (Amount, Option<String>) {
     }
 }
 
+/// `spec.scaleStrategy.podsToDelete`; what is no name is no pod.
+fn to_delete(object: &Value) -> BTreeSet<Name> {
+    let names = object.pointer("/spec/scaleStrategy/podsToDelete").and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(|name| name.as_str()?.parse().ok()).collect()
+}
+
 /// A CloneSet; `None` where the object has no UID, version or name, which no server sends.
 #[must_use]
 pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
@@ -164,6 +170,7 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         partition,
         gated: text(object, "/spec/template/metadata/labels/triton.io~1serve") == Some(keys::SERVE_GATED),
         paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
+        to_delete: to_delete(object),
         replicas_owner,
         suspend: annotations.get(keys::SUSPEND).cloned(),
         rollback: annotations.get(keys::ROLLBACK).cloned(),

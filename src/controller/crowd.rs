@@ -1,8 +1,9 @@
-//! Pods that wait to serve: asked for where a release needs them, and seen beside it.
+//! Pods that wait to serve, asked for where a release needs them and seen beside it; and those that Git names.
 
 use std::sync::Arc;
 
 use crate::cluster::Cache;
+use crate::controller::looks::Looks;
 use crate::controller::refusals::Refusals;
 use crate::model::ReleaseId;
 use crate::world::{Case, PodLive};
@@ -12,6 +13,8 @@ use crate::world::{Case, PodLive};
 pub struct Crowd {
     /// Pods that could not be let in: nothing else of a release is kept back by it.
     pub refusals: Refusals,
+    /// Pods that Git names to be replaced.
+    pub looks: Looks,
     listed: bool,
 }
 

@@ -27,7 +27,8 @@ struct Echo {
 #[derive(Default)]
 pub struct Echoes(BTreeMap<ObjectKey, Echo>);
 
-/// A CloneSet as it should stand, but for what the planner compares itself: replicas, partition, paused and memory.
+/// A CloneSet as it should stand, but for what the planner compares itself: replicas, partition, paused, which pods are
+/// deleted, and memory.
 #[must_use]
 pub fn wanted_cloneset(release: &Release, policy: &Policy) -> Value {
     let mut wanted = Value::clone(&body::companion(&release.cloneset, &release.id, policy));
@@ -42,6 +43,9 @@ fn without_rollout(object: &mut Value) {
     if let Some(strategy) = spec.get_mut("updateStrategy").and_then(Value::as_object_mut) {
         strategy.remove("partition");
         strategy.remove("paused");
+    }
+    if let Some(scale) = spec.get_mut("scaleStrategy").and_then(Value::as_object_mut) {
+        scale.remove("podsToDelete");
     }
 }
 

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
+use crate::cluster::Error;
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Executor, Rehearsed};
+use crate::controller::looks::Looked;
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
 use crate::world::{Case, Decision, Move, World, Write};
@@ -52,6 +54,8 @@ pub enum Came {
     Carried(Carried),
     /// It was tried.
     Rehearsed(Rehearsed),
+    /// Pods were looked at.
+    Looked(Looked),
 }
 
 /// Which goes first.
@@ -77,6 +81,23 @@ pub struct Errands {
     waiting: VecDeque<(ReleaseId, Errand)>,
 }
 
+/// Whether it takes pods back: nothing else of its release keeps that waiting.
+#[must_use]
+pub const fn is_urgent(decided: &Move) -> bool {
+    matches!(decided.decision, Decision::RollBack | Decision::Fail)
+}
+
+/// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
+/// that it writes.
+#[must_use]
+pub fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
+    let lost = matches!(
+        error,
+        Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_) | Error::Rewritten(_)
+    );
+    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
+}
+
 fn rank(decided: &Move, part: Part, case: &Case) -> Rank {
     if !part.writes {
         return Rank::Usual;
@@ -92,6 +113,7 @@ fn rank(decided: &Move, part: Part, case: &Case) -> Rank {
         | Decision::Adopt
         | Decision::Enter(_)
         | Decision::Repair
+        | Decision::Replace
         | Decision::Remove => Rank::Usual,
     }
 }
@@ -182,9 +204,12 @@ impl Errands {
         // A repair may be marked as forward too, and needs no fetch.
         let bound = matches!(errand.decided.decision, Decision::Enter(_) | Decision::Create);
         let rehearsal = errand.decided.rehearsal.clone().filter(|_| does && writes.is_empty());
+        let looks = errand.decided.looks.clone();
         let carried = async move {
             let came = if let Some(write) = rehearsal {
                 Came::Rehearsed(executor.rehearse(&write).await)
+            } else if does && writes.is_empty() && !looks.is_empty() {
+                Came::Looked(executor.look(&of, &looks).await)
             } else {
                 let may_go = || !bound || scene.source.is_fresh(clock.now(), scene.policy.stale_after);
                 let mut carried = executor.carry_out(&of, &writes, adopts, &may_go).await;

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease, SeenCompanion, Target, project};
 use crate::controller::drift::rewritten;
+use crate::controller::looks::Looked;
 use crate::controller::pulse::Pulse;
-use crate::model::ReleaseId;
+use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::world::{Action, Write};
 
@@ -154,6 +155,20 @@ impl Executor {
         let answer = self.cluster.rehearse(write).await;
         self.pulse.beat();
         answer.map(Option::unwrap_or_default)
+    }
+
+    /// Looks at pods.
+    pub async fn look(&self, id: &ReleaseId, names: &[Name]) -> Looked {
+        let (api, namespace) = (Kind::Pod.api(), id.namespace.as_str());
+        let mut looked = Looked::new();
+        for name in names {
+            let found =
+                self.cluster.read(Target { api, namespace, name: name.as_str(), status: false }).await;
+            let owner = |object| project::pod(&object).filter(|it| !it.live.ending).map(|it| it.live.owner);
+            looked.push((name.clone(), found.map(|object| object.and_then(owner))));
+            self.pulse.beat();
+        }
+        looked
     }
 
     /// What would become of a write to an object whose last one was rewritten: what has no other end is not written again.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::cluster::{Cache, Error, Telling};
+use crate::cluster::{Cache, Telling};
 use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
-use crate::controller::errands::{Came, Errand, Errands, Part};
+use crate::controller::errands::{Came, Errand, Errands, Part, is_doubtful, is_urgent};
 use crate::controller::execute::{Carried, Executor, Refused};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Survey};
@@ -16,8 +16,8 @@ use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
 use crate::guard;
 use crate::model::{Gate, Hold, LiftKind, ReleaseId};
-use crate::objects::ObjectKey;
 use crate::objects::record::View;
+use crate::objects::{Kind, ObjectKey};
 use crate::plan;
 use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 
@@ -176,7 +176,8 @@ impl Laps {
             let urgent = is_urgent(it);
             let sees = urgent || !observer.is_blind(id);
             let (alone, sound) = (!observer.rivals.write(id), !violations.contains_key(id));
-            let writes = (!it.writes.is_empty() && sees && alone) || it.rehearsal.is_some();
+            let writes =
+                (!it.writes.is_empty() && sees && alone) || it.rehearsal.is_some() || !it.looks.is_empty();
             let writes = writes && sound && !refusals.waits(id, urgent);
             let waits = || observer.crowd.refusals.waits(id, false);
             let serving = !it.serving.is_empty() && alone && sound && !waits();
@@ -202,6 +203,12 @@ impl Laps {
             Came::Rehearsed(Err(error)) => {
                 let key = ObjectKey::cloneset(&id);
                 self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
+            }
+            Came::Looked(looked) => {
+                if let Some((name, error)) = self.observer.crowd.looks.note(&id, looked) {
+                    let key = ObjectKey { kind: Kind::Pod, namespace: id.namespace.clone(), name };
+                    self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
+                }
             }
             Came::Carried(carried) => {
                 self.settle_pods(&id, &errand, &carried);
@@ -238,6 +245,7 @@ impl Laps {
         }
         let Errand { decided, case, scene, .. } = errand;
         if let Some(refused) = &carried.refused {
+            self.observer.crowd.looks.forget(id);
             self.refused(id, refused, is_urgent(&decided));
         } else {
             self.observer.refusals.clear(id);
@@ -255,7 +263,7 @@ impl Laps {
     fn clear_refusals(&mut self, plan: &Plan) {
         for (id, it) in &plan.moves {
             let is_away = self.errands.as_ref().is_some_and(|errands| errands.is_away(id));
-            let rests = it.writes.is_empty() && it.rehearsal.is_none() && !is_away;
+            let rests = it.writes.is_empty() && it.rehearsal.is_none() && it.looks.is_empty() && !is_away;
             if rests && self.observer.refusals.clear(id) {
                 self.observer.touch(id);
             }
@@ -417,11 +425,6 @@ impl Laps {
     }
 }
 
-/// Whether it takes pods back: nothing else of its release keeps that waiting.
-const fn is_urgent(decided: &Move) -> bool {
-    matches!(decided.decision, Decision::RollBack | Decision::Fail)
-}
-
 /// What a move would do, and what holds it.
 fn intent(outcome: &Outcome<'_>) -> String {
     let decided = outcome.decided;
@@ -441,16 +444,6 @@ fn intent(outcome: &Outcome<'_>) -> String {
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
     cache.record(id).is_none_or(|seen| seen.live.root.as_deref().is_none_or(|theirs| theirs == root))
-}
-
-/// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
-/// that it writes.
-fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
-    let lost = matches!(
-        error,
-        Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_) | Error::Rewritten(_)
-    );
-    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
 }
 
 fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {

@@ -36,7 +36,7 @@ pub struct Observer {
     pub echoes: Echoes,
     /// Writes that were refused.
     pub refusals: Refusals,
-    /// Pods that serve by approval.
+    /// Pods that somebody asks about.
     pub crowd: Crowd,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     /// Companions of nobody's, with the release that takes them over.
@@ -258,6 +258,7 @@ impl Observer {
         for id in &gone {
             self.strangers.remove(id);
             self.rehearsals.forget(id);
+            self.crowd.looks.forget(id);
             self.told.remove(id);
         }
         let is_cloneset = |key: &ObjectKey| key.kind == Kind::CloneSet;
@@ -372,6 +373,7 @@ impl Observer {
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
+            looked: BTreeMap::new(),
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
             pods: None,
             refused: self.refusals.of(id).or_else(|| self.crowd.refusals.of(id)).or_else(|| {
@@ -381,6 +383,7 @@ impl Observer {
         };
         case.documents = self.documents(id, &case, record.as_deref());
         self.rehearsals.show(id, &mut case);
+        self.crowd.looks.show(id, &mut case);
         if let Some(seen) = &seen {
             let drift = self.cloneset_drift(id, &case, seen);
             if let Some(live) = &mut case.live {

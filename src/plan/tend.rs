@@ -59,7 +59,7 @@ pub fn pruned(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
 /// What can be decided a lap later as well: it moves no pod back, and loses nothing.
 fn may_wait(decision: &Decision) -> bool {
     match decision {
-        Decision::Rest | Decision::Hold | Decision::Complete | Decision::Enter(_) => true,
+        Decision::Rest | Decision::Hold | Decision::Replace | Decision::Complete | Decision::Enter(_) => true,
         Decision::Note
         | Decision::Create
         | Decision::Adopt

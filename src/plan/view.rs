@@ -103,6 +103,7 @@ fn refuses(hold: &Hold) -> bool {
         | Gate::Soak
         | Gate::Serve
         | Gate::Pods
+        | Gate::Replace
         | Gate::RollingBack
         | Gate::Suspend
         | Gate::Freeze

@@ -128,6 +128,7 @@ pub fn release(
         strategy: strategy.strategy.clone(),
         cap: head.cap,
         suspend: head.suspend,
+        replace: head.replace.clone(),
         attempt: head.attempt,
         adopt: head.adopt,
         orphan: head.orphan,
@@ -206,8 +207,8 @@ impl Release {
         Some(Self { path: self.path.clone(), adopt: self.adopt, ..release })
     }
 
-    /// Reads what [`Release::documents`] holds again. The result has no path, no replicas, no autoscalers, no cap, and
-    /// is not suspended: those are not in the digest. Rules that came later are not applied to it: what was entered
+    /// Reads what [`Release::documents`] holds again. The result has no path, no replicas, no autoscalers, no cap, no
+    /// pods to replace, and is not suspended: those are not in the digest. Rules that came later are not applied to it: what was entered
     /// once can be gone back to.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub struct CloneSet {
     pub name_at: Spot,
     /// Which one.
     pub key: Option<ObjectKey>,
-    /// As written, without `replicas`, `partition` and `paused`.
+    /// As written, without `replicas`, `partition`, `paused` and `podsToDelete`.
     pub body: Compact,
     /// The bytes that go into the digest: as written, without `replicas`.
     pub canonical: String,
@@ -77,6 +77,15 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         check_template(spec, report);
         selector::check(spec, report);
         check_update(spec, report);
+        if let Some(scale) = spec.get("scaleStrategy").and_then(|scale| scale.entry("podsToDelete")) {
+            let message =
+                "`spec.scaleStrategy.podsToDelete` belongs to the rollout: Kruise takes names out of it";
+            report.error(
+                scale.at,
+                message,
+                "delete the line, and write the names as `spec.replace` of the Release",
+            );
+        }
     }
     let replicas = spec.and_then(|spec| spec.entry("replicas"));
     let value = node.to_value();
@@ -97,6 +106,7 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
                 &["spec", "replicas"],
                 &["spec", "updateStrategy", "partition"],
                 &["spec", "updateStrategy", "paused"],
+                &["spec", "scaleStrategy", "podsToDelete"],
             ],
         )),
     }

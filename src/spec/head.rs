@@ -1,8 +1,10 @@
 //! The `Release` document: strategy, `step`, `suspend`, `attempt`, and its two annotations.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::model::ReleaseId;
+use crate::model::{Name, ReleaseId};
 use crate::objects::keys;
 use crate::spec::cloneset::without;
 use crate::spec::node::{Node, Spot, Tree};
@@ -14,6 +16,10 @@ use crate::spec::texts;
 
 /// Highest `spec.step` and `spec.attempt`: nobody means more, and sums of them still fit.
 const NUMBER_MAX: u32 = 1_000_000;
+
+/// Most pods that `spec.replace` names: all of them are remembered in one annotation of the CloneSet, which has 256 KiB for
+/// all that it has (Kubernetes, `TotalAnnotationSizeLimitB`), and each is looked at once.
+pub const REPLACE_MAX: usize = 100;
 
 /// The strategy that a release asks for.
 #[derive(Clone, Debug)]
@@ -37,7 +43,7 @@ pub struct Head {
     pub name_at: Spot,
     /// Which release.
     pub id: Option<ReleaseId>,
-    /// As written, without `spec.step`, `spec.suspend` and `spec.strategy`; no `spec` where nothing else is in it.
+    /// As written, without `spec.step`, `spec.suspend`, `spec.replace` and `spec.strategy`; no `spec` where nothing else is in it.
     pub value: Value,
     /// Its strategy.
     pub wanted: Wanted,
@@ -47,6 +53,8 @@ pub struct Head {
     pub cap_at: Option<Spot>,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// `spec.replace`.
+    pub replace: BTreeSet<Name>,
     /// `spec.attempt`.
     pub attempt: u32,
     /// The annotation `triton.io/adopt`.
@@ -62,11 +70,18 @@ pub fn read(node: &Node, report: &mut Report) -> Head {
         at: node.at,
         name_at: names.name_at,
         id: names.namespace.zip(names.name).map(|(namespace, name)| ReleaseId { namespace, name }),
-        value: without(&node.to_value(), &[&["spec", "step"], &["spec", "suspend"], &["spec", "strategy"]]),
+        value: without(
+            &node.to_value(),
+            &["step", "suspend", "replace", "strategy"]
+                .map(|field| ["spec", field])
+                .each_ref()
+                .map(|it| &it[..]),
+        ),
         wanted: Wanted::Default,
         cap: None,
         cap_at: None,
         suspend: false,
+        replace: BTreeSet::new(),
         attempt: 1,
         adopt: false,
         orphan: false,
@@ -90,11 +105,12 @@ pub fn read(node: &Node, report: &mut Report) -> Head {
 }
 
 fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
-    let known = ["strategy", "step", "suspend", "attempt"];
+    let known = ["strategy", "step", "suspend", "replace", "attempt"];
     let Some(fields) = Fields::open(node, "spec", &known, report) else { return };
     head.cap = fields.number("step", 0..=NUMBER_MAX, report);
     head.cap_at = fields.key_at("step");
     head.suspend = fields.flag("suspend", report).unwrap_or(false);
+    head.replace = fields.get("replace", report).map(|node| replaced(node, report)).unwrap_or_default();
     head.attempt = fields.number("attempt", 1..=NUMBER_MAX, report).unwrap_or(1);
     head.wanted = match fields.get("strategy", report) {
         None if fields.key_at("strategy").is_some() => Wanted::Broken,
@@ -109,6 +125,37 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
             Wanted::Broken
         }
     };
+}
+
+/// The pods that `spec.replace` names.
+fn replaced(node: &Node, report: &mut Report) -> BTreeSet<Name> {
+    let mut names = BTreeSet::new();
+    if !matches!(node.tree, Tree::List(_)) {
+        let message = format!("`spec.replace` must be a list, not {}", node.what());
+        report.error(node.at, message, "write the names of pods, as `[web-x2b4c]`");
+    }
+    for item in node.items() {
+        let name: Result<Name, String> = match item.text() {
+            Some(text) => text.parse::<Name>().map_err(|why| why.to_string()),
+            None => Err(format!("{} is no name of a pod", item.what())),
+        };
+        match name {
+            Ok(name) if names.contains(&name) => {
+                report.error(item.at, format!("`spec.replace` names {name} twice"), "delete one of the two");
+            }
+            Ok(name) => drop(names.insert(name)),
+            Err(why) => report.error(item.at, format!("`spec.replace`: {why}"), "write the name of a pod"),
+        }
+    }
+    if names.len() > REPLACE_MAX {
+        let message = format!("`spec.replace` names {} pods, more than {REPLACE_MAX}", names.len());
+        report.error(
+            node.at,
+            message,
+            "take out those that are replaced, or restart all: triton restart NS/NAME",
+        );
+    }
+    names
 }
 
 fn annotation(key: &str, at: Spot, node: &Node, head: &mut Head, report: &mut Report) {

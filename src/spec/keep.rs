@@ -1,5 +1,5 @@
-//! Earlier files of a release with what stays as it is now: its size, its autoscalers, `spec.step` and `spec.suspend`.
-//! None of these is part of a release's digest: going back to a release is not going back to its size.
+//! Earlier files of a release with what stays as it is now: its size, its autoscalers, `spec.step`, `spec.suspend`
+//! and `spec.replace`. None of these is part of a release's digest: going back to a release is not going back to its size.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,12 @@ pub fn keep(then: &Files, now: &Files, id: &ReleaseId, last: Option<u32>) -> Res
         return Ok(Kept { files: then.clone(), told: Vec::new(), is_blind: !now.is_empty() });
     }
     let mut out = with_autoscalers(then, now);
-    for (kind, key) in [(sized.kind, "replicas"), (record::KIND, "step"), (record::KIND, "suspend")] {
+    for (kind, key) in [
+        (sized.kind, "replicas"),
+        (record::KIND, "step"),
+        (record::KIND, "suspend"),
+        (record::KIND, "replace"),
+    ] {
         let field = Field { kind, release: id, path: &["spec", key] };
         let mut value = now.values().find_map(|text| get(text, field));
         if let (Some(last), "step") = (last, key) {

@@ -1,5 +1,6 @@
 //! The checked types: what a release says once nothing is wrong with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::fields::Compact;
@@ -81,7 +82,8 @@ pub struct Strategy {
     pub on_failure: OnFailure,
 }
 
-/// One object as written in Git; a CloneSet without `replicas`, `partition` and `paused`, which the rollout writes.
+/// One object as written in Git; a CloneSet without `replicas`, `partition`, `paused` and `podsToDelete`, which the rollout
+/// writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
     /// Which object.
@@ -127,6 +129,8 @@ pub struct Release {
     pub cap: Option<u32>,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// `spec.replace`: pods that are replaced, each once.
+    pub replace: BTreeSet<Name>,
     /// `spec.attempt`, from 1.
     pub attempt: u32,
     /// Whether a CloneSet that exists may be taken over.

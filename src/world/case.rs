@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Digest, Hold, ReleaseId};
+use crate::model::{Digest, Hold, Name, ReleaseId, Uid};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
 use crate::world::intent::{Desired, Source};
@@ -38,6 +38,9 @@ pub struct Case {
     pub companions: BTreeMap<ObjectKey, CompanionLive>,
     /// Its pods that have our readiness gate, by name; `None` where they are not watched, or were not listed yet.
     pub pods: Option<Arc<[PodLive]>>,
+    /// Pods that Git names to be replaced and that were looked at: the CloneSet that each is of; none where there is no
+    /// such pod, or it is on its way out.
+    pub looked: BTreeMap<Name, Option<Uid>>,
     /// Objects that it would make and that exist without being ours.
     pub strangers: BTreeSet<ObjectKey>,
     /// Why the last write was refused.

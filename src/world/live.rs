@@ -1,5 +1,6 @@
 //! What the cluster has: projections of the objects of a release.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,6 +111,8 @@ pub struct Live {
     pub gated: bool,
     /// `spec.updateStrategy.paused`.
     pub paused: bool,
+    /// `spec.scaleStrategy.podsToDelete`: pods that Kruise is asked to delete and that are still there.
+    pub to_delete: BTreeSet<Name>,
     /// Another manager that owns `spec.replicas`, an autoscaler for one.
     pub replicas_owner: Option<String>,
     /// The annotation `triton.io/suspend`.

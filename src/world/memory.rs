@@ -2,12 +2,12 @@
 //!
 //! Memory restricts, it never permits: no write goes past what Git permits at HEAD.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitId, Digest, TemplateHash, Uid};
+use crate::model::{CommitId, Digest, Name, TemplateHash, Uid};
 use crate::objects::keys;
 
 /// One proven release: its template completed a rollout, or was adopted.
@@ -91,6 +91,8 @@ pub struct Memory {
     /// Whether the pods of the entered step were all up, of a release where they wait to serve: from then on its deadline
     /// does not count, until they are not.
     pub up: bool,
+    /// Pods that Git names and that were asked to be replaced: each is asked for once.
+    pub replaced: BTreeSet<Name>,
     /// The last try that failed.
     pub failed: Option<Try>,
     /// The proven stack, newest last.
@@ -146,6 +148,10 @@ impl Memory {
         if self.up {
             put(keys::STEP_UP, true.to_string());
         }
+        if !self.replaced.is_empty() {
+            let names: Vec<&str> = self.replaced.iter().map(Name::as_str).collect();
+            put(keys::REPLACED, names.join(" "));
+        }
         if let Some(failed) = &self.failed {
             put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
         }
@@ -194,10 +200,15 @@ impl Memory {
             revision: get(keys::REVISION).map(str::to_owned),
             served,
             up: maybe_up(get(keys::STEP_UP))?,
+            replaced: names(get(keys::REPLACED).unwrap_or_default())?,
             failed,
             proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
         })
     }
+}
+
+fn names(text: &str) -> Option<BTreeSet<Name>> {
+    text.split_ascii_whitespace().map(|name| name.parse().ok()).collect()
 }
 
 fn maybe_up(text: Option<&str>) -> Option<bool> {
@@ -224,6 +235,7 @@ mod tests {
             revision: Some("checkout-abc".to_owned()),
             served: 2,
             up: true,
+            replaced: ["checkout-x2b4c", "checkout-zz9k1"].map(|name| name.parse().unwrap()).into(),
             failed: Some(Try { template, attempt: 2 }),
             proven: vec![Proof {
                 template,
@@ -248,6 +260,7 @@ mod tests {
             revision: None,
             served: 0,
             up: false,
+            replaced: BTreeSet::new(),
             failed: None,
             proven: vec![],
             ..full
@@ -270,13 +283,14 @@ mod tests {
             keys::STEP,
             keys::STEP_REACHED,
             keys::SERVED,
+            keys::REPLACED,
             keys::FAILED,
             keys::PROVEN,
             keys::DIGEST,
             keys::EPISODE,
         ] {
             let mut annotations = memory().to_annotations();
-            annotations.insert(key.to_owned(), "nonsense".to_owned());
+            annotations.insert(key.to_owned(), "Nonsense!".to_owned());
             assert_eq!(Memory::from_annotations(&annotations), None, "{key}");
         }
     }

@@ -375,6 +375,7 @@ impl CloneSet {
             partition: self.partition,
             gated: false,
             paused: self.paused,
+            to_delete: Default::default(),
             replicas_owner: self.owners.sizer.map(str::to_owned),
             suspend: annotation(keys::SUSPEND),
             rollback: annotation(keys::ROLLBACK),

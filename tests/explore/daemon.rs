@@ -172,6 +172,7 @@ impl Daemon {
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             pods: None,
+            looked: BTreeMap::new(),
             strangers: std::collections::BTreeSet::new(),
             refused: None,
         };

@@ -35,6 +35,7 @@ const fn is_the_planners(gate: Gate) -> bool {
         | Gate::Soak
         | Gate::Serve
         | Gate::Pods
+        | Gate::Replace
         | Gate::RollingBack
         | Gate::Suspend
         | Gate::Freeze

@@ -1,0 +1,207 @@
+//! Pods that Git names: asked for once, when every pod may be of the entered release, and never beside anything new.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use triton::guard::{Rule, check};
+use triton::model::{Gate, Name, Uid};
+use triton::objects::keys;
+use triton::plan::plan;
+use triton::spec::Release;
+use triton::world::{Action, Decision, Freeze, Memory, Move, World};
+
+use crate::support::world::*;
+
+fn names(names: &[&str]) -> BTreeSet<Name> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// A is complete, and Git names these pods of it.
+fn complete_naming(named: &[&str]) -> World {
+    let a = release("a");
+    let head = Release { replace: names(named), ..a.clone() };
+    world(intent(&head), Some(live(&a, Some(complete(&a)), "0%", 10)), &[&a])
+}
+
+/// What was seen of a pod: the CloneSet that it is of.
+fn looked(world: &mut World, name: &str, owner: Option<&str>) {
+    edit(world, |case| drop(case.looked.insert(name.parse().unwrap(), owner.map(Uid::new))));
+}
+
+fn decided(world: &World) -> Move {
+    let plan = plan(world);
+    assert_eq!(check(world, &plan), Default::default());
+    plan.moves[&id()].clone()
+}
+
+/// The pods that Kruise is asked to delete, where a write says anything of them.
+fn listed(decided: &Move) -> Option<BTreeSet<Name>> {
+    let [write] = decided.writes.as_slice() else { return None };
+    let Action::Apply { body, .. } = &write.action else { panic!("an apply") };
+    let list = body.pointer("/spec/scaleStrategy/podsToDelete")?;
+    Some(list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().parse().unwrap()).collect())
+}
+
+fn says(decided: &Move, part: &str) -> bool {
+    decided.holds().iter().any(|hold| hold.gate == Gate::Replace && hold.message.contains(part))
+}
+
+#[test]
+fn pods_are_looked_at_before_they_are_asked_for_and_then_asked_for_once() {
+    let mut world = complete_naming(&["web-a", "web-b"]);
+    let first = decided(&world);
+    assert_eq!((first.decision, first.looks.len(), first.writes.len()), (Decision::Rest, 2, 0));
+    looked(&mut world, "web-a", Some("uid-1"));
+    looked(&mut world, "web-b", Some("uid-1"));
+    let asks = decided(&world);
+    assert_eq!((asks.decision.clone(), listed(&asks)), (Decision::Replace, Some(names(&["web-a", "web-b"]))));
+    let memory = asks.memory.unwrap();
+    assert_eq!(memory.replaced, names(&["web-a", "web-b"]));
+    edit_live(&mut world, |live| {
+        live.memory = Some(memory);
+        live.to_delete = names(&["web-b"]);
+    });
+    edit(&mut world, |case| case.looked.clear());
+    let waits = decided(&world);
+    assert_eq!((waits.decision.clone(), waits.looks.len()), (Decision::Rest, 0));
+    assert!(says(&waits, "replaces 1 pod that Git names: web-b"), "{:?}", waits.holds());
+    edit_live(&mut world, |live| live.to_delete.clear());
+    assert!(decided(&world).holds().is_empty(), "a name that is still in Git does nothing");
+}
+
+#[test]
+fn a_name_of_no_pod_is_a_hold_and_the_others_go_on() {
+    let mut world = complete_naming(&["web-a", "web-b", "web-c"]);
+    looked(&mut world, "web-a", Some("uid-1"));
+    looked(&mut world, "web-b", None);
+    looked(&mut world, "web-c", Some("another"));
+    let asks = decided(&world);
+    assert_eq!(listed(&asks), Some(names(&["web-a"])));
+    edit_live(&mut world, |live| live.memory = asks.memory.clone());
+    edit(&mut world, |case| drop(case.looked.remove(&"web-a".parse().unwrap())));
+    let holds = decided(&world);
+    assert!(says(&holds, "has no pod web-b, web-c: take it out of spec.replace"), "{:?}", holds.holds());
+}
+
+#[test]
+fn in_the_middle_of_a_rollout_named_pods_wait_and_those_asked_for_are_asked_for_again_later() {
+    let (a, b) = (release("a"), release("b"));
+    let head = Release { replace: names(&["web-a", "web-b"]), ..b.clone() };
+    let memory = Memory { replaced: names(&["web-a", "web-b"]), ..complete(&a) };
+    let mut stands = live(&a, Some(memory), "0%", 10);
+    stands.to_delete = names(&["web-b"]);
+    let enters = decided(&world(intent(&head), Some(stands), &[&a, &b]));
+    assert_eq!(enters.decision, Decision::Enter(1));
+    assert_eq!(enters.memory.as_ref().unwrap().replaced, names(&["web-a"]), "what is done stays done");
+    let Action::Apply { body, .. } = &enters.writes.last().unwrap().action else { panic!("an apply") };
+    assert_eq!(body["spec"]["scaleStrategy"]["podsToDelete"], serde_json::json!([]));
+    let memory = Memory { replaced: names(&["web-a"]), ..at_step(&b, &a, 1, Some(1)) };
+    let mut world = world(intent(&head), Some(live(&b, Some(memory), "99%", 1)), &[&a, &b]);
+    looked(&mut world, "web-b", Some("uid-1"));
+    let waits = decided(&world);
+    assert_eq!((waits.decision.clone(), waits.looks.len()), (Decision::Hold, 0));
+    assert!(says(&waits, "replaces 1 pod that Git names once it is complete: web-b"), "{:?}", waits.holds());
+}
+
+#[test]
+fn a_freeze_and_an_old_fetch_stop_it() {
+    let mut frozen = complete_naming(&["web-a"]);
+    looked(&mut frozen, "web-a", Some("uid-1"));
+    let mut old = frozen.clone();
+    let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
+    edit_intent(&mut frozen, |intent| intent.freezes.push(Arc::new(freeze)));
+    let stops = decided(&frozen);
+    assert!(stops.writes.is_empty() && stops.holds().iter().any(|hold| hold.gate == Gate::Freeze));
+    old.source.fetched_at = Some(ago(9_000));
+    assert!(decided(&old).writes.is_empty());
+}
+
+#[test]
+fn a_name_that_leaves_git_leaves_the_list_and_a_repair_keeps_the_others() {
+    let mut world = complete_naming(&["web-b"]);
+    edit_live(&mut world, |live| {
+        live.memory.as_mut().unwrap().replaced = names(&["web-a", "web-b"]);
+        live.to_delete = names(&["web-a", "web-b"]);
+    });
+    let mut resized = world.clone();
+    let leaves = decided(&world);
+    assert_eq!((leaves.decision.clone(), listed(&leaves)), (Decision::Replace, Some(names(&["web-b"]))));
+    edit_live(&mut resized, |live| live.replicas = 9);
+    let repairs = decided(&resized);
+    assert_eq!((repairs.decision.clone(), listed(&repairs)), (Decision::Repair, Some(names(&["web-b"]))));
+}
+
+#[test]
+fn with_a_smaller_size_named_pods_go_first() {
+    let mut world = complete_naming(&["web-a"]);
+    edit_live(&mut world, |live| (live.replicas, live.status.replicas) = (11, 11));
+    let looks = decided(&world);
+    assert_eq!((looks.decision.clone(), looks.looks.len()), (Decision::Hold, 1));
+    looked(&mut world, "web-a", Some("uid-1"));
+    let scales = decided(&world);
+    assert_eq!((scales.decision.clone(), listed(&scales)), (Decision::Repair, Some(names(&["web-a"]))));
+}
+
+#[test]
+fn memory_edited_by_hand_deletes_nothing_that_git_does_not_name() {
+    let mut world = complete_naming(&[]);
+    edit_live(&mut world, |live| {
+        live.memory.as_mut().unwrap().replaced = names(&["web-a"]);
+        live.to_delete = names(&["web-a"]);
+    });
+    let leaves = decided(&world);
+    assert_eq!(listed(&leaves), Some(names(&[])));
+}
+
+/// What the guard says of a plan whose body lists these pods.
+fn judged(world: &World, edit: impl FnOnce(&mut serde_json::Value, &mut Memory)) -> Option<Rule> {
+    let mut plan = plan(world);
+    let decided = plan.moves.get_mut(&id()).unwrap();
+    let memory = decided.memory.as_mut().unwrap();
+    let Action::Apply { body, .. } = &mut decided.writes.last_mut().unwrap().action else { panic!("an apply") };
+    let body = Arc::make_mut(body);
+    edit(body, memory);
+    let mut annotations = body["metadata"]["annotations"].take();
+    annotations.as_object_mut().unwrap().retain(|key, _| !keys::MEMORY.contains(&key.as_str()));
+    for (key, text) in memory.to_annotations() {
+        annotations[key] = text.into();
+    }
+    body["metadata"]["annotations"] = annotations;
+    check(world, &plan).remove(&id()).map(|violation| violation.rule)
+}
+
+#[test]
+fn the_guard_lets_no_pod_be_deleted_that_git_does_not_name_or_twice_or_unseen() {
+    let mut world = complete_naming(&["web-a", "web-b"]);
+    looked(&mut world, "web-a", Some("uid-1"));
+    looked(&mut world, "web-b", None);
+    let list = |list: &'static [&'static str]| {
+        move |body: &mut serde_json::Value, memory: &mut Memory| {
+            body["spec"]["scaleStrategy"]["podsToDelete"] = list.into();
+            memory.replaced = names(list);
+        }
+    };
+    assert_eq!(judged(&world, list(&["web-a"])), None);
+    assert_eq!(judged(&world, list(&["web-a", "web-c"])), Some(Rule::Replace), "Git does not name it");
+    assert_eq!(judged(&world, list(&["web-a", "web-b"])), Some(Rule::Replace), "it is no pod of this one");
+    let forgets = |body: &mut serde_json::Value, memory: &mut Memory| {
+        body["spec"]["scaleStrategy"]["podsToDelete"] = ["web-a"].as_slice().into();
+        memory.replaced.clear();
+    };
+    assert_eq!(judged(&world, forgets), Some(Rule::Replace), "it would be asked for twice");
+    let claims = |_: &mut serde_json::Value, memory: &mut Memory| memory.replaced = names(&["web-a", "web-b"]);
+    assert_eq!(judged(&world, claims), Some(Rule::Replace), "it would never be asked for");
+}
+
+#[test]
+fn the_guard_lets_no_pod_be_deleted_beside_an_unproven_template() {
+    let (a, b) = (release("a"), release("b"));
+    let head = Release { replace: names(&["web-a"]), ..b.clone() };
+    let mut world = world(intent(&head), Some(live(&a, Some(complete(&a)), "0%", 10)), &[&a, &b]);
+    looked(&mut world, "web-a", Some("uid-1"));
+    let asks = |body: &mut serde_json::Value, memory: &mut Memory| {
+        body["spec"]["scaleStrategy"]["podsToDelete"] = ["web-a"].as_slice().into();
+        memory.replaced = names(&["web-a"]);
+    };
+    assert_eq!(judged(&world, asks), Some(Rule::Replace));
+}
