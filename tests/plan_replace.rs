@@ -158,7 +158,9 @@ fn judged(world: &World, edit: impl FnOnce(&mut serde_json::Value, &mut Memory))
     let mut plan = plan(world);
     let decided = plan.moves.get_mut(&id()).unwrap();
     let memory = decided.memory.as_mut().unwrap();
-    let Action::Apply { body, .. } = &mut decided.writes.last_mut().unwrap().action else { panic!("an apply") };
+    let Action::Apply { body, .. } = &mut decided.writes.last_mut().unwrap().action else {
+        panic!("an apply")
+    };
     let body = Arc::make_mut(body);
     edit(body, memory);
     let mut annotations = body["metadata"]["annotations"].take();
@@ -189,7 +191,8 @@ fn the_guard_lets_no_pod_be_deleted_that_git_does_not_name_or_twice_or_unseen() 
         memory.replaced.clear();
     };
     assert_eq!(judged(&world, forgets), Some(Rule::Replace), "it would be asked for twice");
-    let claims = |_: &mut serde_json::Value, memory: &mut Memory| memory.replaced = names(&["web-a", "web-b"]);
+    let claims =
+        |_: &mut serde_json::Value, memory: &mut Memory| memory.replaced = names(&["web-a", "web-b"]);
     assert_eq!(judged(&world, claims), Some(Rule::Replace), "it would never be asked for");
 }
 

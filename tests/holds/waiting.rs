@@ -104,3 +104,36 @@ pub fn stories() -> Vec<Story> {
         ("removed, with pods that nobody would let in", orphaned),
     ]
 }
+
+/// Pods that Git names to be replaced.
+pub fn named() -> Vec<Story> {
+    let name = |name: &str| -> triton::model::Name { name.parse().unwrap() };
+    let naming = |world: World| {
+        with(world, |world| {
+            edit_intent(world, |intent| {
+                Arc::make_mut(&mut intent.release).replace =
+                    [name("checkout-x2b4c"), name("checkout-zz9k1")].into();
+            });
+        })
+    };
+    let a = a();
+    let resting = || naming(world(intent(&a), Some(live(&a, Some(complete(&a)), "0", 10)), &[&a]));
+    let asked = with(resting(), |world| {
+        edit_live(world, |live| {
+            live.memory.as_mut().unwrap().replaced = [name("checkout-x2b4c"), name("checkout-zz9k1")].into();
+            live.to_delete = [name("checkout-x2b4c")].into();
+        });
+    });
+    let unknown = with(resting(), |world| {
+        edit(world, |case| drop(case.looked.insert(name("checkout-x2b4c"), None)));
+    });
+    let fewer = with(resting(), |world| edit_live(world, |live| live.replicas = 12));
+    let b = release("2.4.1");
+    let canary = world(intent(&b), Some(live(&b, Some(at_step(&b, &a, 1, Some(1))), "99%", 1)), &[&a, &b]);
+    vec![
+        ("pods that Git names are being replaced", asked),
+        ("Git names no pod of it", unknown),
+        ("Git names pods, and fewer of them", fewer),
+        ("Git names pods in the middle of a rollout", naming(canary)),
+    ]
+}

@@ -19,7 +19,7 @@ use triton::objects::{Kind, keys};
 use triton::world::{People, Policy};
 
 use crate::scenario::daemon::Daemon;
-use crate::scenario::format::{Act, PolicyText, Span, dawn};
+use crate::scenario::format::{Act, Commit, PolicyText, Replace, Span, dawn};
 use crate::scenario::ground::{
     CLONESETS, Came, Ground, HAND, LEASES, PODS, RECORDS, kinds, resource as resource_of,
 };
@@ -215,6 +215,23 @@ impl Stage {
         let pods = self.store().list(PODS, Some(NAMESPACE));
         let same = |pod: &&Object| self.remembered.get(pod.uid()) == Some(&(tag(pod), restarts(pod)));
         pods.iter().filter(same).count()
+    }
+
+    /// Names the first of the remembered pods that are there, and others, in one commit.
+    pub fn replace(&mut self, step: &Replace) {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        let there = pods.iter().filter(|pod| self.remembered.contains_key(pod.uid()));
+        let mut names: Vec<String> = there.map(|pod| pod.name().to_owned()).collect();
+        names.sort();
+        names.truncate(step.first);
+        names.extend(step.also.iter().cloned());
+        let named = if names.is_empty() { Value::Null } else { names.into() };
+        let mut commit = Commit { message: Some("Replace pods".to_owned()), ..Commit::default() };
+        commit.set.insert("Release.spec.replace".to_owned(), named);
+        if let Some(replicas) = step.replicas {
+            commit.set.insert("CloneSet.spec.replicas".to_owned(), replicas.into());
+        }
+        self.history.commit(&commit);
     }
 
     /// How many of the remembered pods are there, whatever they run.
