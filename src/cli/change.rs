@@ -44,6 +44,9 @@ impl<'a> Change<'a> {
             self.rollout();
         } else if old.digest != new.digest {
             self.stays();
+            if !pace::same(old, new) {
+                self.said.sentences.extend(pace::sentences(new, self.way.size()));
+            }
         }
         if old.digest == new.digest {
             self.permits();
@@ -116,6 +119,7 @@ impl<'a> Change<'a> {
             self.say(format!("Its pods are {}.", exchanged(&exchange)));
         }
         self.gate();
+        self.said.sentences.extend(pace::sentences(self.release(), self.way.size()));
     }
 
     /// Whether pods get or lose the readiness gate of `serve: approval`, and what it means for those of the next step.

@@ -11,6 +11,7 @@ use crate::spec::config::{self, Reference};
 use crate::spec::image;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
+use crate::spec::order;
 use crate::spec::pod;
 use crate::spec::read::unknown_cure;
 use crate::spec::readiness;
@@ -225,6 +226,7 @@ fn check_update(spec: &Node, report: &mut Report) {
         }
     }
     check_restart(spec, update, report);
+    order::check(update, report);
     let unavailable = speed(update, "maxUnavailable", report);
     let surge = speed(update, "maxSurge", report);
     if surge == Some(false) && update.get("type").and_then(Node::text) == Some("InPlaceOnly") {
