@@ -4,7 +4,10 @@ use triton::cli::clone::PublishArgs;
 use triton::cli::output::Printer;
 use triton::cli::records::ClusterArgs;
 use triton::cli::restart::{self, RestartArgs};
+use triton::devcluster::Denial;
 
+use crate::daemon::stage::Stage;
+use crate::daemon::{STEPS, proven};
 use crate::repo::Repo;
 
 const MAILER: &str = "releases/shop/mailer.yaml";
@@ -88,4 +91,54 @@ fn what_cannot_be_restarted_by_a_template_is_refused_with_the_reason() {
     repo.write(MAILER, &format!("{}# mine\n", std::fs::read_to_string(repo.file(MAILER)).unwrap()));
     let refused = run(&args(&repo, "shop/mailer"), 5).unwrap_err();
     assert_eq!(refused, format!("{MAILER} has changes that are not committed"));
+}
+
+/// `triton restart --pods` in the clone of a stage.
+async fn replace(stage: &Stage, selector: &str) -> Result<(), String> {
+    for (key, value) in [("user.name", "Bo"), ("user.email", "bo@example.com"), ("commit.gpgsign", "false")] {
+        stage.repo.git(&["config", key, value]);
+    }
+    let args = args(&stage.repo, "shop/checkout");
+    let done = restart::replace_in(&args, selector, &stage.client(), &Printer::SILENT).await;
+    done.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_selector_are_named_in_one_commit_and_replaced_once() {
+    let stage = proven(STEPS).await;
+    let before = stage.pod_names();
+    let first = format!("apps.kruise.io/cloneset-instance-id={}", before[0].rsplit_once('-').unwrap().1);
+    assert_eq!(replace(&stage, "app=nobody").await.unwrap_err(), "no pod of shop/checkout fits app=nobody");
+    replace(&stage, &first).await.unwrap();
+    let said = stage.repo.git(&["show", "--format=%s", "--unified=0", "HEAD"]);
+    assert!(said.starts_with("Replace 1 pod of shop/checkout"), "{said}");
+    assert!(said.contains(&format!("replace: [{}]", before[0])), "{said}");
+    let again = replace(&stage, &first).await.unwrap_err();
+    assert_eq!(again, "spec.replace of shop/checkout names them already");
+    let left = |stage: &Stage| {
+        let now = stage.pod_names();
+        (now.len(), before.iter().filter(|name| now.contains(name)).count())
+    };
+    stage.until("it is replaced", |it| left(it) == (4, 3) && it.phase() == "Healthy").await;
+    stage.wait(300).await;
+    assert_eq!((left(&stage), stage.history("Replace")), ((4, 3), 1));
+    replace(&stage, "app=checkout").await.unwrap();
+    stage.until("all are replaced", |it| left(it) == (4, 0) && it.phase() == "Healthy").await;
+    let text = stage.repo.git(&["show", "HEAD:releases/shop/checkout.yaml"]);
+    assert!(!text.contains(&before[0]), "one that is gone is named no more: {text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_look_at_a_pod_it_holds_and_says_which_and_a_new_version_goes_on() {
+    let stage = proven(STEPS).await;
+    let denial = Denial { verb: "get", plural: "pods".into(), namespace: None };
+    stage.cluster.knobs().set(|faults| faults.denials.push(denial));
+    replace(&stage, "app=checkout").await.unwrap();
+    stage.until("it holds", |it| it.waits_for() == "cluster").await;
+    let hold = stage.record("checkout")["status"]["holds"].to_string();
+    assert!(hold.contains("resources: [\\\"pods\\\"], verbs: [\\\"get\\\"]"), "{hold}");
+    stage.edit_release(|text| text.replace("checkout:1.0.0", "checkout:1.1.0"));
+    stage.until("1.1.0 goes all its steps", |it| it.at() == "1.1.0 3/3").await;
+    stage.cluster.knobs().set(|faults| faults.denials.clear());
+    stage.until("it is healthy", |it| it.phase() == "Healthy").await;
 }

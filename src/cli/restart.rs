@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -52,15 +53,21 @@ pub struct RestartArgs {
 /// Runs `triton restart` at `now`.
 ///
 /// # Errors
-/// Where the release's pods are updated in place, its file takes a person to edit, or Git refuses.
+/// Where the release's pods are updated in place, its file takes a person to edit, the cluster cannot be read, or Git
+/// refuses.
 pub async fn run(args: &RestartArgs, now: Timestamp, printer: &Printer) -> Result<Exit> {
+    match &args.pods {
+        Some(selector) => replace_in(args, selector, &args.cluster.connect().await?, printer).await,
+        None => restart(args, now, printer),
+    }
+}
+
+/// One commit that sets the annotation.
+fn restart(args: &RestartArgs, now: Timestamp, printer: &Printer) -> Result<Exit> {
     let id = &args.release;
     let located = Located::find(&args.dir, Some(id))?;
     let head = located.clone.head()?;
     let intent = located.intent(head, id)?;
-    if let Some(selector) = &args.pods {
-        return replace(args, selector, &located, &intent, printer).await;
-    }
     if intent.release.is_in_place() {
         return Err(in_place(id).into());
     }
@@ -89,31 +96,34 @@ pub async fn run(args: &RestartArgs, now: Timestamp, printer: &Printer) -> Resul
     Ok(Exit::Fine)
 }
 
-/// One commit that names the pods with these labels, and no more those that are gone.
-async fn replace(
+/// Runs `triton restart --pods` for a cluster that is connected already: one commit that names the pods with these
+/// labels, and no more those that are gone.
+///
+/// # Errors
+/// As [`run`].
+pub async fn replace_in(
     args: &RestartArgs,
     selector: &str,
-    located: &Located,
-    intent: &Intent,
+    cluster: &Cluster,
     printer: &Printer,
 ) -> Result<Exit> {
-    let (id, release) = (&args.release, &intent.release);
-    let cluster = args.cluster.connect().await?;
-    let matching = pods(&cluster, id, selector).await?;
+    let id = &args.release;
+    let located = Located::find(&args.dir, Some(id))?;
+    let release = Arc::clone(&located.intent(located.clone.head()?, id)?.release);
+    let matching = pods(cluster, id, selector).await?;
     if matching.is_empty() {
         return Err(Refusal::new(format!("no pod of {id} fits {selector}"))
             .hint(format!("kubectl get pods -n {} -l {selector}", id.namespace))
             .into());
     }
     let named = |it: &BTreeSet<Name>| release.replace.intersection(it).cloned().collect::<Vec<_>>();
-    let standing =
-        if release.replace.is_empty() { Vec::new() } else { named(&pods(&cluster, id, "").await?) };
+    let standing = if release.replace.is_empty() { Vec::new() } else { named(&pods(cluster, id, "").await?) };
     let new: Vec<Name> = matching.into_iter().filter(|name| !standing.contains(name)).collect();
     if new.is_empty() {
         return Err(Refusal::new(format!("spec.replace of {id} names them already")).into());
     }
     let field = Field { kind: record::KIND, release: id, path: &["spec", "replace"] };
-    let (path, file, text) = read(located, id, field)?;
+    let (path, file, text) = read(&located, id, field)?;
     // In the order in which they stand there, so that their lines stay.
     let before = edit::get(&text, field).and_then(|list| list.as_array().cloned()).unwrap_or_default();
     let stays = |it: &Value| standing.iter().any(|name| *it == *name.as_str());

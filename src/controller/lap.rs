@@ -431,6 +431,7 @@ fn intent(outcome: &Outcome<'_>) -> String {
     let word = decided.decision.word();
     let does = match (&*decided.message, decided.writes.is_empty()) {
         _ if outcome.violation.is_some() => "would do nothing".to_owned(),
+        _ if !decided.looks.is_empty() => "would Replace pods, once they were looked at".to_owned(),
         _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
         (_, true) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
         (_, true) => "would hold".to_owned(),

@@ -78,7 +78,10 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         check_template(spec, report);
         selector::check(spec, report);
         check_update(spec, report);
-        if let Some(scale) = spec.get("scaleStrategy").and_then(|scale| scale.entry("podsToDelete")) {
+        let listed = spec.get("scaleStrategy").and_then(|scale| scale.entry("podsToDelete"));
+        if let Some(scale) =
+            listed.filter(|entry| !matches!(&entry.node.tree, Tree::List(items) if items.is_empty()))
+        {
             let message =
                 "`spec.scaleStrategy.podsToDelete` belongs to the rollout: Kruise takes names out of it";
             report.error(
