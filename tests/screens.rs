@@ -22,7 +22,16 @@ fn now() -> Timestamp {
 }
 
 fn step(target: &str, pods: u32, state: StepState) -> StepView {
-    StepView { target: target.into(), pods, state, needs: 0, soak: 0, entered_at: None, approvals: vec![], serve: None }
+    StepView {
+        target: target.into(),
+        pods,
+        state,
+        needs: 0,
+        soak: 0,
+        entered_at: None,
+        approvals: vec![],
+        serve: None,
+    }
 }
 
 fn hold(gate: Gate, since: &str, message: &str, lift: Lift) -> Hold {
