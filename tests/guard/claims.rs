@@ -141,7 +141,9 @@ fn so_many_pods_may_fail_as_the_release_says_and_no_more() {
             let release = Arc::new(release);
             edit_intent(world, |intent| intent.release = Arc::clone(&release));
             edit(world, |case| drop(case.documents.insert(release.digest, release)));
-            edit_live(world, |it| (it.status.available, it.status.updated_available) = (available, available));
+            edit_live(world, |it| {
+                (it.status.available, it.status.updated_available) = (available, available)
+            });
         })
     };
     sparing(9).passes();
