@@ -1,4 +1,4 @@
-//! Strategies: steps, `initial`, `deadline`, `onFailure`.
+//! Strategies: steps, `initial`, `deadline`, `onFailure`, `failureThreshold`.
 
 use serde_json::Value;
 
@@ -39,6 +39,7 @@ impl Default for WrittenStrategy {
             initial: Initial::All,
             deadline: DEADLINE,
             on_failure: OnFailure::Rollback,
+            failure_threshold: Amount::Count(0),
         };
         Self { strategy, value: Value::Null, at: Spot::default(), steps_at: Vec::new(), initial_at: None }
     }
@@ -65,7 +66,8 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
 }
 
 fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
-    let fields = Fields::open(node, path, &["steps", "initial", "deadline", "onFailure"], report)?;
+    let fields =
+        Fields::open(node, path, &["steps", "initial", "deadline", "onFailure", "failureThreshold"], report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
@@ -76,6 +78,17 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     out.strategy.deadline = fields.duration("deadline", 1, report).unwrap_or(DEADLINE);
     let failures = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
     out.strategy.on_failure = fields.word("onFailure", &failures, report).unwrap_or(OnFailure::Rollback);
+    let threshold = fields
+        .key_at("failureThreshold")
+        .and_then(|at| Some((at, fields.amount("failureThreshold", report)?)));
+    if let Some((at, Amount::Percent(Percent::FULL))) = threshold {
+        let message = format!(
+            "`{}` of 100% would call a step healthy whose pods all fail",
+            fields.path_of("failureThreshold")
+        );
+        report.error(at, message, "write the share of a step's pods that may fail, as 10%");
+    }
+    out.strategy.failure_threshold = threshold.map_or(Amount::Count(0), |(_, threshold)| threshold);
     Some(out)
 }
 

@@ -60,6 +60,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         initial: Initial::All,
         deadline: 600,
         on_failure: OnFailure::Rollback,
+        failure_threshold: triton::model::Amount::Count(0),
     }
 }
 
