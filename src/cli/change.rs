@@ -4,6 +4,7 @@ use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::permit::{is_dark, may_serve, permitted};
+use crate::spec::restart::restarts;
 use crate::spec::{Companion, Exchange, Release};
 use crate::world::{Decision, Intent, Marker, Permit};
 
@@ -104,7 +105,12 @@ impl<'a> Change<'a> {
         let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);
         let waits = matches!(exchange, Exchange::Impossible(_));
         // The hold says so already.
-        if !(waits && self.refused().is_some()) {
+        if restarts(&self.old.release.cloneset, &self.release().cloneset) && !self.release().is_in_place() {
+            self.say(
+                "This restarts its pods: they are deleted and made anew, with the same containers."
+                    .to_owned(),
+            );
+        } else if !(waits && self.refused().is_some()) {
             self.say(format!("Its pods are {}.", exchanged(&exchange)));
         }
         self.gate();

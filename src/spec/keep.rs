@@ -50,13 +50,13 @@ pub struct Unedited {
 /// # Errors
 /// A file that takes a person to edit.
 pub fn keep(then: &Files, now: &Files, id: &ReleaseId, last: Option<u32>) -> Result<Kept, Unedited> {
-    let sized = Field { kind: "CloneSet", release: id, key: "replicas" };
+    let sized = Field { kind: "CloneSet", release: id, path: &["spec", "replicas"] };
     if !now.values().any(|text| has(text, sized)) {
         return Ok(Kept { files: then.clone(), told: Vec::new(), is_blind: !now.is_empty() });
     }
     let mut out = with_autoscalers(then, now);
-    for (kind, key) in [(sized.kind, sized.key), (record::KIND, "step"), (record::KIND, "suspend")] {
-        let field = Field { kind, release: id, key };
+    for (kind, key) in [(sized.kind, "replicas"), (record::KIND, "step"), (record::KIND, "suspend")] {
+        let field = Field { kind, release: id, path: &["spec", key] };
         let mut value = now.values().find_map(|text| get(text, field));
         if let (Some(last), "step") = (last, key) {
             value = value.map(|step| step.as_u64().map_or(step, |step| step.min(last.into()).into()));

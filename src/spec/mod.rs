@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod alike;
 pub mod release;
 pub mod exchange;
+pub mod restart;
 pub mod node;
 pub mod report;
 pub mod scalar;
