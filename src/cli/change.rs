@@ -1,5 +1,6 @@
 //! What merging changes of a release that Git has before and after, in sentences.
 
+use crate::cli::pace;
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -43,6 +44,9 @@ impl<'a> Change<'a> {
             self.rollout();
         } else if old.digest != new.digest {
             self.stays();
+            if !pace::same(old, new) {
+                self.said.sentences.extend(pace::sentences(new, self.way.size()));
+            }
         }
         if old.digest == new.digest {
             self.permits();
@@ -105,7 +109,9 @@ impl<'a> Change<'a> {
         let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);
         let waits = matches!(exchange, Exchange::Impossible(_));
         // The hold says so already.
-        if restarts(&self.old.release.cloneset, &self.release().cloneset) && !self.release().is_in_place() {
+        if restarts(&self.old.release.cloneset, &self.release().cloneset)
+            && self.release().in_place().is_none()
+        {
             self.say(
                 "This restarts its pods: they are deleted and made anew, with the same containers."
                     .to_owned(),
@@ -114,6 +120,7 @@ impl<'a> Change<'a> {
             self.say(format!("Its pods are {}.", exchanged(&exchange)));
         }
         self.gate();
+        self.said.sentences.extend(pace::sentences(self.release(), self.way.size()));
     }
 
     /// Whether pods get or lose the readiness gate of `serve: approval`, and what it means for those of the next step.

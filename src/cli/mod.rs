@@ -18,6 +18,7 @@ pub mod draft;
 pub mod check;
 pub mod picture;
 pub mod way;
+pub mod pace;
 pub mod change;
 pub mod forecast;
 pub mod plan;

@@ -13,7 +13,7 @@ use crate::cli::output::{Exit, Printer, Refusal};
 use crate::model::ReleaseId;
 use crate::objects::keys;
 use crate::spec::edit::{self, Field};
-use crate::spec::restart::RESTARTED_AT;
+use crate::spec::restart::{RESTARTED_AT, instead};
 use crate::world::Intent;
 
 /// Start every pod of a release anew: one commit that sets an annotation of its pod template.
@@ -45,8 +45,8 @@ pub fn run(args: &RestartArgs, now: Timestamp, printer: &Printer) -> Result<Exit
     let located = Located::find(&args.dir, Some(id))?;
     let head = located.clone.head()?;
     let intent = located.intent(head, id)?;
-    if intent.release.is_in_place() {
-        return Err(in_place(id).into());
+    if let Some(kind) = intent.release.in_place() {
+        return Err(in_place(id, &kind).into());
     }
     let field = Field { kind: "CloneSet", release: id, path: &RESTARTED_AT };
     let files = located.files_at(head, id)?;
@@ -82,11 +82,11 @@ pub fn run(args: &RestartArgs, now: Timestamp, printer: &Printer) -> Result<Exit
 }
 
 /// A container that is updated in place is not started again by another annotation.
-fn in_place(id: &ReleaseId) -> Refusal {
+fn in_place(id: &ReleaseId, kind: &str) -> Refusal {
     Refusal::new(format!(
         "pods of {id} are updated in place, and another annotation starts none of them again"
     ))
-    .hint(format!("replace them: triton restart {id} --pods SELECTOR"))
+    .hint(instead(kind, id.namespace.as_str()))
 }
 
 /// What comes of it, a line each.

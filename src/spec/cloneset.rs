@@ -11,10 +11,12 @@ use crate::spec::config::{self, Reference};
 use crate::spec::image;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
+use crate::spec::order;
 use crate::spec::pod;
 use crate::spec::read::unknown_cure;
 use crate::spec::readiness;
 use crate::spec::report::{Report, quote};
+use crate::spec::restart::instead;
 use crate::spec::selector;
 use crate::spec::texts;
 
@@ -215,6 +217,7 @@ fn check_update(spec: &Node, report: &mut Report) {
         }
     }
     check_restart(spec, update, report);
+    order::check(update, report);
     let unavailable = speed(update, "maxUnavailable", report);
     let surge = speed(update, "maxSurge", report);
     if surge == Some(false) && update.get("type").and_then(Node::text) == Some("InPlaceOnly") {
@@ -244,7 +247,7 @@ fn check_restart(spec: &Node, update: &Node, report: &mut Report) {
     report.warn(
         entry.at,
         message,
-        "delete the line, and replace the pods: triton restart NS/NAME --pods SELECTOR",
+        format!("delete the line; to start pods again, {}", instead(kind, "NAMESPACE")),
     );
 }
 

@@ -41,7 +41,7 @@ pub fn set_step(text: &str, id: &ReleaseId, step: u32) -> Option<Edited> {
 }
 
 /// The file `text` with `value`, which is no map, in `field`, or without that field; `None` where that takes a person: the
-/// file cannot be read, has no such document, or is written in a way that is not edited here (an alias, a quoted number).
+/// file cannot be read, has no such document, or is written in a way that is not edited here (a list, an anchor).
 #[must_use]
 pub fn set(text: &str, field: Field<'_>, value: Option<&Value>) -> Option<Edited> {
     // Positions are those of the text without its mark.
@@ -126,14 +126,35 @@ fn assign(at: &mut Value, path: &[&str], value: Option<&Value>) -> Option<()> {
     Some(())
 }
 
-/// The text without the line of a field that has one of its own.
+/// The text without a field: without its line where it has one of its own.
 fn without(text: &str, node: &Node, path: &[&str]) -> Option<String> {
     let way = way(node, path);
     let Some(entry) = way.last().filter(|_| way.len() == path.len()) else { return Some(text.to_owned()) };
-    let at = offset(text, Spot { line: entry.at.line, column: 1 })?;
-    let key_at = offset(text, entry.at)?;
-    let end = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
-    text[at..key_at].chars().all(char::is_whitespace).then(|| format!("{}{}", &text[..at], &text[end..]))
+    let line = offset(text, Spot { line: entry.at.line, column: 1 })?;
+    let key = offset(text, entry.at)?;
+    let (at, end) = if text[line..key].chars().all(char::is_whitespace) {
+        (line, text[line..].find('\n').map_or(text.len(), |end| line + end + 1))
+    } else {
+        let (value, length) = scalar(text, entry)?;
+        let parent = way.iter().rev().nth(1)?;
+        among_others(text, parent, key, value + length)?
+    };
+    Some(format!("{}{}", &text[..at], &text[end..]))
+}
+
+/// The bytes of a field in a line of others, from `key` to `end`, with the comma that parts it from the next one, else
+/// from the one before; the only one goes with its braces.
+fn among_others(text: &str, parent: &Entry, key: usize, end: usize) -> Option<(usize, usize)> {
+    let rest = text[end..].trim_start();
+    let next = text.len() - rest.len();
+    if let Some(behind) = rest.strip_prefix(',') {
+        return Some((key, text.len() - behind.trim_start_matches(' ').len()));
+    }
+    let before = text[..key].trim_end();
+    match before.strip_suffix(',') {
+        Some(before) => Some((before.len(), end)),
+        None => rest.starts_with('}').then_some((behind_colon(text, parent)?, next + 1)),
+    }
 }
 
 /// Where bytes are replaced, how many, and by what.
@@ -146,17 +167,28 @@ fn change(text: &str, node: &Node, path: &[&str], value: &Value) -> Option<(usiz
 
 /// Another value in the place of one.
 fn replace(text: &str, entry: &Entry, value: &Value) -> Option<(usize, usize, String)> {
+    if matches!(entry.node.tree, Tree::Null) {
+        return Some((behind_colon(text, entry)?, 0, format!(" {value}")));
+    }
+    let (at, length) = scalar(text, entry)?;
+    Some((at, length, value.to_string()))
+}
+
+/// Where the value of a field is written, and in how many bytes; `None` where it is no number, word or text.
+fn scalar(text: &str, entry: &Entry) -> Option<(usize, usize)> {
     let at = offset(text, entry.node.at)?;
     let length = match &entry.node.tree {
-        Tree::Number(_) | Tree::Bool(_) => text[at..].bytes().take_while(u8::is_ascii_alphanumeric).count(),
+        Tree::Number(_) | Tree::Bool(_) => {
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']');
+            text[at..].find(ends).unwrap_or(text.len() - at)
+        }
         Tree::Text(written) => match text[at..].chars().next()? {
             quote @ ('"' | '\'') => text[at + 1..].find(quote)? + 2,
             _ => written.len(),
         },
-        Tree::Null => return Some((behind_colon(text, entry)?, 0, format!(" {value}"))),
-        Tree::List(_) | Tree::Map(_) => return None,
+        Tree::Null | Tree::List(_) | Tree::Map(_) => return None,
     };
-    Some((at, length, value.to_string()))
+    Some((at, length))
 }
 
 /// The field `rest` below one that is there.
@@ -254,6 +286,7 @@ mod tests {
             ("spec:\n  # The ladder\n  strategy: x\n", "spec:\n  step: 12\n  # The ladder\n  strategy: x\n"),
             ("spec: { strategy: x }\n", "spec: { step: 12, strategy: x }\n"),
             ("spec: { strategy: x, step: 3 }\n", "spec: { strategy: x, step: 12 }\n"),
+            ("spec:\n  step: \"1\" # quoted\n", "spec:\n  step: 12 # quoted\n"),
             ("spec: {}\n", "spec: { step: 12 }\n"),
             ("spec: # later\n", "spec: { step: 12 } # later\n"),
         ] {
@@ -272,7 +305,14 @@ mod tests {
         let off = set(&text, field, Some(&Value::Bool(false))).unwrap().text;
         assert_eq!(off, text.replace("true", "false"));
         assert_eq!(set(&head("spec:\n  suspend: true\n"), field, None).unwrap().text, head("spec:\n"));
-        assert_eq!(set(&head("spec: { suspend: true, step: 1 }\n"), field, None), None);
+        for (before, after) in [
+            ("spec: { suspend: true, step: 1 }\n", "spec: { step: 1 }\n"),
+            ("spec: { step: 1, suspend: true } # all\n", "spec: { step: 1 } # all\n"),
+            ("spec: { suspend: true }\n", "spec:\n"),
+        ] {
+            let edited = set(&head(before), field, None).map(|edited| edited.text);
+            assert_eq!(edited, Some(head(after)), "{before}");
+        }
         assert_eq!(set(&head(""), field, None).unwrap().text, head(""));
     }
 
@@ -330,12 +370,7 @@ mod tests {
 
     #[test]
     fn what_is_written_in_another_way_is_left_to_people() {
-        for spec in [
-            "spec:\n  step: \"1\"\n",
-            "spec:\n  step: 1_0\n",
-            "spec: [step]\n",
-            "spec: { a: &a 1, step: *a }\n",
-        ] {
+        for spec in ["spec:\n  step: 1_0\n", "spec: [step]\n", "spec: { step: &a 1, a: *a }\n"] {
             assert_eq!(set_step(&head(spec), &id(), 2), None, "{spec}");
         }
         assert_eq!(set_step(&head(""), &"shop/other".parse().unwrap(), 2), None);

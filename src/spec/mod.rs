@@ -23,6 +23,7 @@ pub mod image;
 pub mod pod;
 pub mod selector;
 pub mod readiness;
+pub mod order;
 pub mod cloneset;
 pub mod head;
 pub mod document;
