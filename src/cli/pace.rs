@@ -1,4 +1,4 @@
-//! How pods are exchanged, in sentences: which of them, how many at once, which go first.
+//! How pods are exchanged, in sentences: which of them, how many at once, and which are updated first.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub fn replaced(old: &Release, new: &Release) -> Option<String> {
             pods(count),
             if count == 1 { "is" } else { "are" }
         ),
-        _ => format!("Where {id} is complete, these go first: {names}."),
+        _ => format!("Where {id} is complete, these pods are the first that are taken away: {names}."),
     })
 }
 
@@ -48,7 +48,7 @@ fn told(update: &Value, size: Option<u32>) -> Vec<String> {
         let count = size.map(|size| unavailable.scaled(size, surge.is_none()));
         said.push(match (count, size) {
             (Some(0), Some(_)) => {
-                "None of its pods goes before another one is there in its place.".to_owned()
+                "None of its pods is taken away before another one is available in its place.".to_owned()
             }
             (Some(count), Some(size)) => format!(
                 "At most {count} of its {} {} unavailable at once.",
@@ -71,7 +71,7 @@ fn told(update: &Value, size: Option<u32>) -> Vec<String> {
         items(&update["scatterStrategy"]).map(|term| pair(&term["key"], &term["value"])).collect();
     if !spread.is_empty() {
         said.push(format!(
-            "Pods with {} do not go one after another, but spread among the others.",
+            "Pods with {} are not updated one after another, but spread among the others.",
             spread.join(" or ")
         ));
     }
@@ -83,7 +83,7 @@ fn told(update: &Value, size: Option<u32>) -> Vec<String> {
     said
 }
 
-/// Which pods go first.
+/// Which pods are updated first.
 fn order(priority: &Value) -> Option<String> {
     let mut weights: Vec<(u64, String)> = items(&priority["weightPriority"])
         .map(|term| (term["weight"].as_u64().unwrap_or_default(), selected(&term["matchSelector"])))
@@ -92,11 +92,11 @@ fn order(priority: &Value) -> Option<String> {
     let names: Vec<String> =
         weights.into_iter().map(|(weight, labels)| format!("{labels} (weight {weight})")).collect();
     if !names.is_empty() {
-        return Some(format!("First go pods with {}.", names.join(", then ")));
+        return Some(format!("Updated first are pods with {}.", names.join(", then ")));
     }
     let keys: Vec<&str> =
         items(&priority["orderPriority"]).filter_map(|term| term["orderedKey"].as_str()).collect();
-    let by = format!("First go pods with the highest number in label {}.", keys.join(", then "));
+    let by = format!("Updated first are pods with the highest number in label {}.", keys.join(", then "));
     (!keys.is_empty()).then_some(by)
 }
 
@@ -146,11 +146,14 @@ mod tests {
             ]
         );
         let none = json!({"maxUnavailable": 0, "maxSurge": 1});
-        assert_eq!(first(none, Some(3)), "None of its pods goes before another one is there in its place.");
+        assert_eq!(
+            first(none, Some(3)),
+            "None of its pods is taken away before another one is available in its place."
+        );
     }
 
     #[test]
-    fn what_goes_first_is_told_in_the_order_in_which_it_goes() {
+    fn what_is_updated_first_is_told_in_that_order() {
         let weights = json!({"priorityStrategy": {"weightPriority": [
             {"weight": 20, "matchSelector": {"matchLabels": {"zone": "a"}}},
             {"weight": 50, "matchSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["x", "y"]}]}},
@@ -158,12 +161,12 @@ mod tests {
         assert_eq!(
             told(&weights, None),
             [
-                "First go pods with team In (x, y) (weight 50), then zone=a (weight 20).",
-                "Pods with node=n-1 do not go one after another, but spread among the others.",
+                "Updated first are pods with team In (x, y) (weight 50), then zone=a (weight 20).",
+                "Pods with node=n-1 are not updated one after another, but spread among the others.",
             ]
         );
         let orders = json!({"priorityStrategy": {"orderPriority": [{"orderedKey": "number"}]}});
-        assert_eq!(told(&orders, None), ["First go pods with the highest number in label number."]);
+        assert_eq!(told(&orders, None), ["Updated first are pods with the highest number in label number."]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn set_step(text: &str, id: &ReleaseId, step: u32) -> Option<Edited> {
 }
 
 /// The file `text` with `value`, which is no map, in `field`, or without that field; `None` where that takes a person: the
-/// file cannot be read, has no such document, or is written in a way that is not edited here (an alias, a quoted number).
+/// file cannot be read, has no such document, or is written in a way that is not edited here (a map, an anchor).
 #[must_use]
 pub fn set(text: &str, field: Field<'_>, value: Option<&Value>) -> Option<Edited> {
     // Positions are those of the text without its mark.
@@ -126,16 +126,37 @@ fn assign(at: &mut Value, path: &[&str], value: Option<&Value>) -> Option<()> {
     Some(())
 }
 
-/// The text without the line of a field that has one of its own, or without its lines where it is a list.
+/// The text without a field: without its lines where it has some of its own.
 fn without(text: &str, node: &Node, path: &[&str]) -> Option<String> {
     let way = way(node, path);
     let Some(entry) = way.last().filter(|_| way.len() == path.len()) else { return Some(text.to_owned()) };
-    let at = offset(text, Spot { line: entry.at.line, column: 1 })?;
-    let key_at = offset(text, entry.at)?;
-    let last = entry.node.items().last().map_or(entry.at.line, |item| item.at.line.max(entry.at.line));
-    let lines = text[at..].split_inclusive('\n').take((last - entry.at.line + 1) as usize);
-    let end = at + lines.map(str::len).sum::<usize>();
-    text[at..key_at].chars().all(char::is_whitespace).then(|| format!("{}{}", &text[..at], &text[end..]))
+    let line = offset(text, Spot { line: entry.at.line, column: 1 })?;
+    let key = offset(text, entry.at)?;
+    let (at, end) = if text[line..key].chars().all(char::is_whitespace) {
+        let last = entry.node.items().last().map_or(entry.at.line, |item| item.at.line.max(entry.at.line));
+        let lines = text[line..].split_inclusive('\n').take((last - entry.at.line + 1) as usize);
+        (line, line + lines.map(str::len).sum::<usize>())
+    } else {
+        let (value, length) = scalar(text, entry)?;
+        let parent = way.iter().rev().nth(1)?;
+        among_others(text, parent, key, value + length)?
+    };
+    Some(format!("{}{}", &text[..at], &text[end..]))
+}
+
+/// The bytes of a field in a line of others, from `key` to `end`, with the comma that parts it from the next one, else
+/// from the one before; the only one goes with its braces.
+fn among_others(text: &str, parent: &Entry, key: usize, end: usize) -> Option<(usize, usize)> {
+    let rest = text[end..].trim_start();
+    let next = text.len() - rest.len();
+    if let Some(behind) = rest.strip_prefix(',') {
+        return Some((key, text.len() - behind.trim_start_matches(' ').len()));
+    }
+    let before = text[..key].trim_end();
+    match before.strip_suffix(',') {
+        Some(before) => Some((before.len(), end)),
+        None => rest.starts_with('}').then_some((behind_colon(text, parent)?, next + 1)),
+    }
 }
 
 /// Where bytes are replaced, how many, and by what.
@@ -148,19 +169,34 @@ fn change(text: &str, node: &Node, path: &[&str], value: &Value) -> Option<(usiz
 
 /// Another value in the place of one.
 fn replace(text: &str, entry: &Entry, value: &Value) -> Option<(usize, usize, String)> {
+    match &entry.node.tree {
+        Tree::Null => return Some((behind_colon(text, entry)?, 0, format!(" {}", written(value)))),
+        Tree::List(items) if !text[offset(text, entry.node.at)?..].starts_with('[') => {
+            return replace_items(text, items, value);
+        }
+        Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::List(_) | Tree::Map(_) => {}
+    }
+    let (at, length) = scalar(text, entry)?;
+    Some((at, length, written(value)))
+}
+
+/// Where the value of a field is written, and in how many bytes; `None` where it is no number, word, text or list in
+/// brackets.
+fn scalar(text: &str, entry: &Entry) -> Option<(usize, usize)> {
     let at = offset(text, entry.node.at)?;
     let length = match &entry.node.tree {
-        Tree::Number(_) | Tree::Bool(_) => text[at..].bytes().take_while(u8::is_ascii_alphanumeric).count(),
+        Tree::Number(_) | Tree::Bool(_) => {
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']');
+            text[at..].find(ends).unwrap_or(text.len() - at)
+        }
         Tree::Text(written) => match text[at..].chars().next()? {
             quote @ ('"' | '\'') => text[at + 1..].find(quote)? + 2,
             _ => written.len(),
         },
-        Tree::Null => return Some((behind_colon(text, entry)?, 0, format!(" {}", written(value)))),
         Tree::List(_) if text[at..].starts_with('[') => text[at..].find(']')? + 1,
-        Tree::List(items) => return replace_items(text, items, value),
-        Tree::Map(_) => return None,
+        Tree::Null | Tree::List(_) | Tree::Map(_) => return None,
     };
-    Some((at, length, written(value)))
+    Some((at, length))
 }
 
 /// Other items in the place of a list with one in each line: the lines of those that stay are left as they are, and new
@@ -296,6 +332,7 @@ mod tests {
             ("spec:\n  # The ladder\n  strategy: x\n", "spec:\n  step: 12\n  # The ladder\n  strategy: x\n"),
             ("spec: { strategy: x }\n", "spec: { step: 12, strategy: x }\n"),
             ("spec: { strategy: x, step: 3 }\n", "spec: { strategy: x, step: 12 }\n"),
+            ("spec:\n  step: \"1\" # quoted\n", "spec:\n  step: 12 # quoted\n"),
             ("spec: {}\n", "spec: { step: 12 }\n"),
             ("spec: # later\n", "spec: { step: 12 } # later\n"),
         ] {
@@ -314,7 +351,14 @@ mod tests {
         let off = set(&text, field, Some(&Value::Bool(false))).unwrap().text;
         assert_eq!(off, text.replace("true", "false"));
         assert_eq!(set(&head("spec:\n  suspend: true\n"), field, None).unwrap().text, head("spec:\n"));
-        assert_eq!(set(&head("spec: { suspend: true, step: 1 }\n"), field, None), None);
+        for (before, after) in [
+            ("spec: { suspend: true, step: 1 }\n", "spec: { step: 1 }\n"),
+            ("spec: { step: 1, suspend: true } # all\n", "spec: { step: 1 } # all\n"),
+            ("spec: { suspend: true }\n", "spec:\n"),
+        ] {
+            let edited = set(&head(before), field, None).map(|edited| edited.text);
+            assert_eq!(edited, Some(head(after)), "{before}");
+        }
         assert_eq!(set(&head(""), field, None).unwrap().text, head(""));
     }
 
@@ -392,12 +436,7 @@ mod tests {
 
     #[test]
     fn what_is_written_in_another_way_is_left_to_people() {
-        for spec in [
-            "spec:\n  step: \"1\"\n",
-            "spec:\n  step: 1_0\n",
-            "spec: [step]\n",
-            "spec: { a: &a 1, step: *a }\n",
-        ] {
+        for spec in ["spec:\n  step: 1_0\n", "spec: [step]\n", "spec: { step: &a 1, a: *a }\n"] {
             assert_eq!(set_step(&head(spec), &id(), 2), None, "{spec}");
         }
         assert_eq!(set_step(&head(""), &"shop/other".parse().unwrap(), 2), None);

@@ -231,8 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn no_layout_of_a_field_stops_a_rollback() {
+        let then = release("", "  replicas: \"4\"\n", "1")
+            .replace("spec:\n  strategy: x\n", "spec: { suspend: true, strategy: x, step: 1 }\n");
+        let now = release("", "  replicas: 12\n", "2");
+        let want =
+            release("", "  replicas: 12\n", "1").replace("spec:\n  strategy: x\n", "spec: { strategy: x }\n");
+        assert_eq!(kept(&files(&[("a", &then)]), &files(&[("a", &now)])), files(&[("a", &want)]));
+    }
+
+    #[test]
     fn what_only_a_person_can_edit_is_named() {
-        let then = files(&[("a", &release("", "  replicas: \"4\"\n", "1"))]);
+        let then = files(&[("a", &release("", "  replicas: &size 4\n  spare: *size\n", "1"))]);
         let now = files(&[("a", &release("", "  replicas: 12\n", "2"))]);
         let refused = keep(&then, &now, &"shop/cart".parse().unwrap(), None).unwrap_err();
         assert_eq!((&*refused.path, &*refused.wanted), ("a", "spec.replicas: 12"));

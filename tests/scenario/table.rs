@@ -125,10 +125,10 @@ macro_rules! for_every_scenario {
             a_first_release_by_steps_serves_by_approval: "p4-first.yaml",
             a_gated_release_is_not_left_behind: "p5-orphaned.yaml",
             a_taken_over_cloneset_gets_the_gate_by_steps: "p6-adopted.yaml",
-            pods_that_git_names_are_replaced_once: "r1-replaced.yaml",
+            pods_that_git_names_are_replaced_once: "r4-replaced.yaml",
             pods_named_in_a_rollout_wait_for_its_end: "r2-replaced-later.yaml",
             named_pods_go_first_with_a_smaller_size: "r3-go-first.yaml",
-            a_restart_takes_the_steps: "r4-restarted.yaml",
+            a_restart_takes_the_steps: "r1-restarted.yaml",
             a_freeze_stops_replacements: "r5-stopped.yaml",
         }
     };
