@@ -132,6 +132,53 @@ fn a_name_that_leaves_git_leaves_the_list_and_a_repair_keeps_the_others() {
 }
 
 #[test]
+fn a_name_that_leaves_git_leaves_the_list_whatever_else_waits() {
+    let mut frozen = complete_naming(&["web-b"]);
+    edit_live(&mut frozen, |live| {
+        live.memory.as_mut().unwrap().replaced = names(&["web-a", "web-b"]);
+        live.to_delete = names(&["web-a", "web-b"]);
+    });
+    let mut old = frozen.clone();
+    let mut back = frozen.clone();
+    let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
+    edit_intent(&mut frozen, |intent| intent.freezes.push(Arc::new(freeze.clone())));
+    old.source.fetched_at = Some(ago(9_000));
+    edit_live(&mut back, |live| live.memory.as_mut().unwrap().step_reached = None);
+    let b = Release { replace: names(&["web-b"]), ..release("b") };
+    let mut stopped = complete_naming(&["web-b"]);
+    stopped = world(intent(&b), stopped.cases[&id()].live.clone(), &[&release("a"), &b]);
+    edit_live(&mut stopped, |live| {
+        live.memory.as_mut().unwrap().replaced = names(&["web-a", "web-b"]);
+        live.to_delete = names(&["web-a", "web-b"]);
+    });
+    edit_intent(&mut stopped, |intent| intent.freezes.push(Arc::new(freeze)));
+    for (what, world) in
+        [("frozen", frozen), ("old fetch", old), ("on the way back", back), ("next one", stopped)]
+    {
+        let leaves = decided(&world);
+        assert_eq!(
+            (leaves.decision.clone(), listed(&leaves)),
+            (Decision::Replace, Some(names(&["web-b"]))),
+            "{what}"
+        );
+        assert!(leaves.message.contains("leaves web-a as it is"), "{what}: {}", leaves.message);
+        assert!(!leaves.writes[0].forward, "{what}: it needs no lease");
+        assert!(!says(&leaves, "web-a"), "{what}: no hold promises to replace it");
+    }
+}
+
+#[test]
+fn what_asks_for_a_pod_is_marked_as_forward_and_the_guard_demands_it() {
+    let mut world = complete_naming(&["web-a"]);
+    looked(&mut world, "web-a", Some("uid-1"));
+    let asks = decided(&world);
+    assert!(asks.writes[0].forward);
+    let mut unmarked = plan(&world);
+    unmarked.moves.get_mut(&id()).unwrap().writes[0].forward = false;
+    assert_eq!(check(&world, &unmarked).remove(&id()).map(|violation| violation.rule), Some(Rule::Forward));
+}
+
+#[test]
 fn with_a_smaller_size_named_pods_go_first() {
     let mut world = complete_naming(&["web-a"]);
     edit_live(&mut world, |live| (live.replicas, live.status.replicas) = (11, 11));

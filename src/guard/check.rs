@@ -126,7 +126,7 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     claim::check(&motion)?;
     replace::check(&motion)?;
     object::check_read(&motion)?;
-    let marked = write.forward || !motion.exposes();
+    let marked = write.forward || !(motion.exposes() || replace::asks(&motion)?);
     require(marked, Rule::Forward, || {
         "a write forward is not marked as one: an old leader could send it".to_owned()
     })

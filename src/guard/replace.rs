@@ -51,6 +51,16 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
     )
 }
 
+/// Whether a body asks for a pod that the live object does not list: what is deleted does not come back.
+///
+/// # Errors
+///
+/// [`Rule::Replace`] where its list cannot be read.
+pub fn asks(motion: &Motion<'_>) -> Result<bool, Violation> {
+    let pending = motion.live.map(|live| &live.to_delete);
+    Ok(listed(motion.sent.spec)?.iter().any(|name| pending.is_none_or(|pending| !pending.contains(name))))
+}
+
 /// Whether one more pod may be asked for: the release is complete, Git permits it now, and the pod was seen to be of this
 /// CloneSet.
 fn may_ask(motion: &Motion<'_>, name: &Name) -> bool {

@@ -156,6 +156,8 @@ impl Facts<'_> {
         forward: bool,
     ) -> Write {
         let pods = self.to_delete(memory, shape);
+        // A pod that is deleted does not come back: an old leader must not ask for it.
+        let asks = pods.iter().flatten().any(|name| !self.live.to_delete.contains(name));
         let own = self.owns_size();
         let mut body = match release {
             Some(release) => body::cloneset(release, shape, own, memory, self.policy()),
@@ -168,7 +170,7 @@ impl Facts<'_> {
         Write {
             object: ObjectKey::cloneset(self.id),
             action: Action::Apply { body, expect: self.this_object() },
-            forward,
+            forward: forward || asks,
         }
     }
 

@@ -57,14 +57,13 @@ pub fn found(facts: &Facts<'_>) -> BTreeSet<Name> {
 pub fn asked(facts: &Facts<'_>) -> Option<Outcome> {
     let head = facts.head.as_ref()?;
     let found = found(facts);
-    let pending = facts.live.to_delete.intersection(&facts.memory.replaced);
-    let left: BTreeSet<&Name> = pending.filter(|name| !head.release().replace.contains(*name)).collect();
+    let left = left(facts, head);
     let mut says = Vec::new();
     if !found.is_empty() {
         says.push(format!("replaces {} that Git names: {}", counted(found.len()), list(&found)));
     }
     if !left.is_empty() {
-        says.push(format!("leaves {} as it is, which Git does not name any more", list(left)));
+        says.push(leaves(&left));
     }
     if says.is_empty() {
         return None;
@@ -74,6 +73,33 @@ pub fn asked(facts: &Facts<'_>) -> Option<Outcome> {
     let message = format!("{} {}", facts.id, says.join(", and "));
     let release = facts.entered.map(|release| &**release);
     Some(facts.write('m', Decision::Replace, release, facts.entered_shape(), memory, message))
+}
+
+/// Pods that are still to be deleted, and that Git does not name any more.
+fn left<'a>(facts: &'a Facts<'_>, head: &Head<'_>) -> Vec<&'a Name> {
+    let pending = facts.live.to_delete.intersection(&facts.memory.replaced);
+    pending.filter(|name| !head.release().replace.contains(*name)).collect()
+}
+
+fn leaves(left: &[&Name]) -> String {
+    format!("leaves {} as it is, which Git does not name any more", list(left.iter().copied()))
+}
+
+/// From any row that writes nothing: what Git names no more is asked for no longer. That moves backward, so that no gate
+/// stops it, and no fetch is too old for it.
+#[must_use]
+pub fn withdrawn(facts: &Facts<'_>, outcome: Outcome) -> Outcome {
+    let Some(head) = &facts.head else { return outcome };
+    let left = left(facts, head);
+    let is_idle = matches!(outcome.decision, Decision::Hold | Decision::Rest);
+    let writes = !outcome.writes.is_empty() || !outcome.looks.is_empty();
+    if left.is_empty() || !is_idle || writes || facts.live.drift.template {
+        return outcome;
+    }
+    let message = format!("{} {}", facts.id, leaves(&left));
+    let written = facts.note(outcome.row, Decision::Replace, facts.memory.clone(), message);
+    let Outcome { decision, message, writes, memory, .. } = written;
+    Outcome { decision, message, writes, memory, ..outcome }
 }
 
 fn counted(count: usize) -> String {
@@ -99,7 +125,12 @@ pub fn looks_first(facts: &Facts<'_>, shape: Shape) -> Option<Outcome> {
 #[must_use]
 pub fn told(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     let Some(head) = &facts.head else { return outcome };
-    let pending: Vec<&Name> = facts.live.to_delete.intersection(&facts.memory.replaced).collect();
+    let pending: Vec<&Name> = facts
+        .live
+        .to_delete
+        .intersection(&facts.memory.replaced)
+        .filter(|name| head.release().replace.contains(*name))
+        .collect();
     if !pending.is_empty() {
         let says = format!("replaces {} that Git names: {}", counted(pending.len()), list(pending));
         outcome.holds.push(hold(facts.id, &says, Lift::wait()));

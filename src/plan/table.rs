@@ -18,7 +18,7 @@ use crate::world::{Decision, Memory, Proof, Try};
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Outcome {
-    let outcome = tended(facts, for_pods(facts));
+    let outcome = tended(facts, replace::withdrawn(facts, for_pods(facts)));
     let outcome = match onward(facts, &outcome) {
         Some(next) => Outcome { noted: Some(Box::new(Outcome { writes: Vec::new(), ..outcome })), ..next },
         None => outcome,
