@@ -143,7 +143,10 @@ fn a_name_that_leaves_git_leaves_the_list_whatever_else_waits() {
     let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
     edit_intent(&mut frozen, |intent| intent.freezes.push(Arc::new(freeze.clone())));
     old.source.fetched_at = Some(ago(9_000));
-    edit_live(&mut back, |live| live.memory.as_mut().unwrap().step_reached = None);
+    edit_live(&mut back, |live| {
+        live.memory.as_mut().unwrap().step_reached = None;
+        (live.status.updated, live.status.updated_available) = (3, 3);
+    });
     let b = Release { replace: names(&["web-b"]), ..release("b") };
     let mut stopped = complete_naming(&["web-b"]);
     stopped = world(intent(&b), stopped.cases[&id()].live.clone(), &[&release("a"), &b]);
