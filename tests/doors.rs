@@ -68,6 +68,7 @@ fn a_pull_request_that_bumps_an_image_hears_how_far_it_goes() {
 
     - Merging this starts shop/checkout 2.4.1 with 1 of 10 pods.
     - Its pods are updated in place: container checkout starts again.
+    - At most 2 of its 10 pods are unavailable at once.
     - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → all 10. At least 10s and 1 approval to the end.
     - Back: revert it; its pods go back without approvals or soak.
 

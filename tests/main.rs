@@ -28,6 +28,7 @@ mod reading;
 mod holds;
 mod mistakes;
 mod readme;
+mod restart;
 mod program;
 mod repo;
 mod scenario;

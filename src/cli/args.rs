@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::output::{Exit, Printer};
 use crate::cli::{
-    adopt, approve, check, completions, demo, devcluster, diff, freeze, history, plan, rollback, run, schema,
-    status, step, waiting, why,
+    adopt, approve, check, completions, demo, devcluster, diff, freeze, history, plan, restart, rollback,
+    run, schema, status, step, waiting, why,
 };
 
 /// Follow release specs in Git and roll OpenKruise CloneSets out, one approved step at a time.
@@ -38,6 +38,7 @@ pub enum Command {
     Approve(approve::ApproveArgs),
     Step(step::StepArgs),
     Rollback(rollback::RollbackArgs),
+    Restart(restart::RestartArgs),
     Freeze(freeze::FreezeArgs),
     Unfreeze(freeze::UnfreezeArgs),
     Adopt(adopt::AdoptArgs),
@@ -81,6 +82,7 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Approve(args) => waiting::run(&args, printer).await,
         Command::Step(args) => step::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
+        Command::Restart(args) => restart::run(&args, jiff::Timestamp::now(), printer),
         Command::Freeze(args) => freeze::freeze(&args, printer),
         Command::Unfreeze(args) => freeze::unfreeze(&args, printer),
         Command::Adopt(args) => adopt::run(&args, printer).await,

@@ -1,9 +1,11 @@
 //! What merging changes of a release that Git has before and after, in sentences.
 
+use crate::cli::pace;
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::permit::{is_dark, may_serve, permitted};
+use crate::spec::restart::restarts;
 use crate::spec::{Companion, Exchange, Release};
 use crate::world::{Decision, Intent, Marker, Permit};
 
@@ -42,6 +44,9 @@ impl<'a> Change<'a> {
             self.rollout();
         } else if old.digest != new.digest {
             self.stays();
+            if !pace::same(old, new) {
+                self.said.sentences.extend(pace::sentences(new, self.way.size()));
+            }
         }
         if old.digest == new.digest {
             self.permits();
@@ -104,10 +109,18 @@ impl<'a> Change<'a> {
         let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);
         let waits = matches!(exchange, Exchange::Impossible(_));
         // The hold says so already.
-        if !(waits && self.refused().is_some()) {
+        if restarts(&self.old.release.cloneset, &self.release().cloneset)
+            && self.release().in_place().is_none()
+        {
+            self.say(
+                "This restarts its pods: they are deleted and made anew, with the same containers."
+                    .to_owned(),
+            );
+        } else if !(waits && self.refused().is_some()) {
             self.say(format!("Its pods are {}.", exchanged(&exchange)));
         }
         self.gate();
+        self.said.sentences.extend(pace::sentences(self.release(), self.way.size()));
     }
 
     /// Whether pods get or lose the readiness gate of `serve: approval`, and what it means for those of the next step.

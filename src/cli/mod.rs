@@ -1,7 +1,7 @@
 //! The command line: one file per command, whose doc comments are its help.
 //!
 //! **Invariant:** no command but `run` writes to a cluster, and none but `approve`, `step`, `rollback`,
-//! `freeze` and `adopt` to a clone; `demo` does both to a repository and a cluster of its own.
+//! `restart`, `freeze` and `adopt` to a clone; `demo` does both to a repository and a cluster of its own.
 
 pub mod output;
 pub mod table;
@@ -18,6 +18,7 @@ pub mod draft;
 pub mod check;
 pub mod picture;
 pub mod way;
+pub mod pace;
 pub mod change;
 pub mod forecast;
 pub mod plan;
@@ -28,6 +29,7 @@ pub mod approve;
 pub mod waiting;
 pub mod rollback;
 pub mod step;
+pub mod restart;
 pub mod freeze;
 pub mod adopt_text;
 pub mod adopt_read;

@@ -31,6 +31,10 @@ pub const ON_DELETE: &str = "triton.io/on-delete";
 /// For people, on a ConfigMap in Git: `"false"` applies it under the name that it has, for all pods at once.
 pub const VERSIONED: &str = "triton.io/versioned";
 
+/// For people, on a pod template in Git: when its pods were last asked to start again. Another value is another
+/// template.
+pub const RESTARTED: &str = "triton.io/restarted-at";
+
 /// On a ConfigMap that is applied under a name with its content's hash: the name that Git has.
 pub const VERSION_OF: &str = "triton.io/version-of";
 

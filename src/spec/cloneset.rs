@@ -5,16 +5,18 @@ use serde_json::Value;
 use crate::fields::Compact;
 use crate::model::{Amount, TemplateHash};
 use crate::objects::cloneset::UPDATE_STRATEGY;
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::canonical;
 use crate::spec::config::{self, Reference};
 use crate::spec::image;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::object;
+use crate::spec::order;
 use crate::spec::pod;
 use crate::spec::read::unknown_cure;
 use crate::spec::readiness;
 use crate::spec::report::{Report, quote};
+use crate::spec::restart::instead;
 use crate::spec::selector;
 use crate::spec::texts;
 
@@ -214,6 +216,8 @@ fn check_update(spec: &Node, report: &mut Report) {
             }
         }
     }
+    check_restart(spec, update, report);
+    order::check(update, report);
     let unavailable = speed(update, "maxUnavailable", report);
     let surge = speed(update, "maxSurge", report);
     if surge == Some(false) && update.get("type").and_then(Node::text) == Some("InPlaceOnly") {
@@ -226,6 +230,25 @@ fn check_update(spec: &Node, report: &mut Report) {
         let message = "`maxUnavailable` and `maxSurge` are both 0: no pod could ever be replaced";
         report.error(at, message, "write 1 or more, or a percentage, for one of them");
     }
+}
+
+/// An annotation by which pods are to start again, where Kruise patches it onto them as they run.
+fn check_restart(spec: &Node, update: &Node, report: &mut Report) {
+    let kind = update.get("type").and_then(Node::text).unwrap_or("ReCreate");
+    let annotations = spec.find(&["template", "metadata", "annotations"]);
+    let Some(entry) = annotations.and_then(|it| it.entry(keys::RESTARTED)).filter(|_| kind != "ReCreate")
+    else {
+        return;
+    };
+    let message = format!(
+        "`{}` starts no pod again with `type: {kind}`: it is patched onto pods that run",
+        keys::RESTARTED
+    );
+    report.warn(
+        entry.at,
+        message,
+        format!("delete the line; to start pods again, {}", instead(kind, "NAMESPACE")),
+    );
 }
 
 /// Whether a limit is zero; `None` where it is not written or cannot be read.

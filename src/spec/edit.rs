@@ -12,15 +12,15 @@ use crate::spec::node::{Entry, Node, Spot, Tree};
 use crate::spec::report::Report;
 use crate::spec::yaml;
 
-/// A field right below `spec` of the document that has this kind and the name of the release.
+/// A field of the document that has this kind and the name of the release.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
     /// `Release`, `CloneSet`.
     pub kind: &'a str,
     /// Whose.
     pub release: &'a ReleaseId,
-    /// Its name.
-    pub key: &'a str,
+    /// Where it stands, from the document's top: a key of a map for each level.
+    pub path: &'a [&'a str],
 }
 
 /// What a field was, and the file as it would be.
@@ -28,7 +28,7 @@ pub struct Field<'a> {
 pub struct Edited {
     /// What stood there.
     pub before: Option<Value>,
-    /// Line of the field, from 1; where it is no more, the line of `spec`.
+    /// Line of the field, from 1; where it is no more, of what it stood in.
     pub line: u32,
     /// The whole file.
     pub text: String,
@@ -37,12 +37,11 @@ pub struct Edited {
 /// The release file `text` with `spec.step: step` for the release `id`; `None` where that takes a person.
 #[must_use]
 pub fn set_step(text: &str, id: &ReleaseId, step: u32) -> Option<Edited> {
-    set(text, Field { kind: record::KIND, release: id, key: "step" }, Some(&Value::from(step)))
+    set(text, Field { kind: record::KIND, release: id, path: &["spec", "step"] }, Some(&Value::from(step)))
 }
 
-/// The file `text` with `value`, a number or true or false, in `field`, or without that field; `None` where that takes
-/// a person: the file cannot be read, has no such document, or is written in a way that is not edited here (an alias,
-/// a quoted number).
+/// The file `text` with `value`, which is no map, in `field`, or without that field; `None` where that takes a person: the
+/// file cannot be read, has no such document, or is written in a way that is not edited here (a list, an anchor).
 #[must_use]
 pub fn set(text: &str, field: Field<'_>, value: Option<&Value>) -> Option<Edited> {
     // Positions are those of the text without its mark.
@@ -51,19 +50,18 @@ pub fn set(text: &str, field: Field<'_>, value: Option<&Value>) -> Option<Edited
     let documents = documents(text)?;
     let index = documents.iter().position(|node| is_meant(node, field))?;
     let node = &documents[index];
-    let before = node.find(&["spec", field.key]).map(Node::to_value);
+    let before = node.find(field.path).map(Node::to_value);
     let edited = match value {
         Some(value) => {
-            let (at, old, new) = change(text, node, field.key, &value.to_string())?;
+            let (at, old, new) = change(text, node, field.path, value)?;
             format!("{}{new}{}", &text[..at], &text[at + old..])
         }
-        None => without(text, node, field.key)?,
+        None => without(text, node, field.path)?,
     };
     let again = self::documents(&edited)?;
     let mut wanted: Vec<Value> = documents.iter().map(Node::to_value).collect();
-    assign(wanted.get_mut(index)?, field.key, value)?;
-    let spec = again.get(index)?.entry("spec");
-    let line = spec.map(|spec| spec.node.entry(field.key).map_or(spec.at.line, |entry| entry.at.line));
+    assign(wanted.get_mut(index)?, field.path, value)?;
+    let line = again.get(index).and_then(|node| way(node, field.path).last().map(|entry| entry.at.line));
     let same = again.iter().map(Node::to_value).eq(wanted);
     same.then(|| Edited { before, line: line.unwrap_or_default(), text: format!("{mark}{edited}") })
 }
@@ -73,7 +71,7 @@ pub fn set(text: &str, field: Field<'_>, value: Option<&Value>) -> Option<Edited
 pub fn get(text: &str, field: Field<'_>) -> Option<Value> {
     let documents = documents(text)?;
     let node = documents.iter().find(|node| is_meant(node, field))?;
-    node.find(&["spec", field.key]).map(Node::to_value)
+    node.find(field.path).map(Node::to_value)
 }
 
 /// Whether the file `text` has the document of `field`.
@@ -97,77 +95,150 @@ fn is_meant(node: &Node, field: Field<'_>) -> bool {
         && text(&["metadata", "name"]) == Some(field.release.name.as_str())
 }
 
-fn assign(document: &mut Value, key: &str, value: Option<&Value>) -> Option<()> {
-    let document = document.as_object_mut()?;
-    if value.is_none() && !document.contains_key("spec") {
+/// The fields on the way to `path`, as far as they are there.
+fn way<'n>(node: &'n Node, path: &[&str]) -> Vec<&'n Entry> {
+    let mut found: Vec<&Entry> = Vec::new();
+    for key in path {
+        let Some(entry) = found.last().map_or(node, |entry| &entry.node).entry(key) else { break };
+        found.push(entry);
+    }
+    found
+}
+
+/// The same in a document without places. A map that has nothing left is nothing.
+fn assign(at: &mut Value, path: &[&str], value: Option<&Value>) -> Option<()> {
+    let (key, rest) = path.split_first()?;
+    if at.is_null() {
+        *at = Value::Object(Map::new());
+    }
+    let fields = at.as_object_mut()?;
+    if value.is_none() && !fields.contains_key(*key) {
         return Some(());
     }
-    let spec = document.entry("spec").or_insert(Value::Null);
-    if spec.is_null() {
-        *spec = Value::Object(Map::new());
-    }
-    let fields = spec.as_object_mut()?;
-    match value {
-        Some(value) => drop(fields.insert(key.to_owned(), value.clone())),
-        None => drop(fields.remove(key)),
+    match (rest, value) {
+        ([], Some(value)) => drop(fields.insert((*key).to_owned(), value.clone())),
+        ([], None) => drop(fields.remove(*key)),
+        _ => assign(fields.entry(*key).or_insert(Value::Null), rest, value)?,
     }
     if fields.is_empty() {
-        *spec = Value::Null;
+        *at = Value::Null;
     }
     Some(())
 }
 
-/// The text without the line of a field that has one of its own.
-fn without(text: &str, node: &Node, key: &str) -> Option<String> {
-    let Some(entry) = node.entry("spec").and_then(|spec| spec.node.entry(key)) else {
-        return Some(text.to_owned());
+/// The text without a field: without its line where it has one of its own.
+fn without(text: &str, node: &Node, path: &[&str]) -> Option<String> {
+    let way = way(node, path);
+    let Some(entry) = way.last().filter(|_| way.len() == path.len()) else { return Some(text.to_owned()) };
+    let line = offset(text, Spot { line: entry.at.line, column: 1 })?;
+    let key = offset(text, entry.at)?;
+    let (at, end) = if text[line..key].chars().all(char::is_whitespace) {
+        (line, text[line..].find('\n').map_or(text.len(), |end| line + end + 1))
+    } else {
+        let (value, length) = scalar(text, entry)?;
+        let parent = way.iter().rev().nth(1)?;
+        among_others(text, parent, key, value + length)?
     };
-    let at = offset(text, Spot { line: entry.at.line, column: 1 })?;
-    let key_at = offset(text, entry.at)?;
-    let end = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
-    text[at..key_at].chars().all(char::is_whitespace).then(|| format!("{}{}", &text[..at], &text[end..]))
+    Some(format!("{}{}", &text[..at], &text[end..]))
+}
+
+/// The bytes of a field in a line of others, from `key` to `end`, with the comma that parts it from the next one, else
+/// from the one before; the only one goes with its braces.
+fn among_others(text: &str, parent: &Entry, key: usize, end: usize) -> Option<(usize, usize)> {
+    let rest = text[end..].trim_start();
+    let next = text.len() - rest.len();
+    if let Some(behind) = rest.strip_prefix(',') {
+        return Some((key, text.len() - behind.trim_start_matches(' ').len()));
+    }
+    let before = text[..key].trim_end();
+    match before.strip_suffix(',') {
+        Some(before) => Some((before.len(), end)),
+        None => rest.starts_with('}').then_some((behind_colon(text, parent)?, next + 1)),
+    }
 }
 
 /// Where bytes are replaced, how many, and by what.
-fn change(text: &str, node: &Node, key: &str, value: &str) -> Option<(usize, usize, String)> {
-    let Some(spec) = node.entry("spec") else { return append(text, node, key, value) };
-    if let Some(entry) = spec.node.entry(key) {
-        return match &entry.node.tree {
-            Tree::Number(_) | Tree::Bool(_) => {
-                let at = offset(text, entry.node.at)?;
-                let letters = text[at..].bytes().take_while(u8::is_ascii_alphanumeric).count();
-                Some((at, letters, value.to_owned()))
-            }
-            Tree::Null => Some((behind_colon(text, entry)?, 0, format!(" {value}"))),
-            Tree::Text(_) | Tree::List(_) | Tree::Map(_) => None,
-        };
+fn change(text: &str, node: &Node, path: &[&str], value: &Value) -> Option<(usize, usize, String)> {
+    let way = way(node, path);
+    let rest = &path[way.len()..];
+    let Some(last) = way.last() else { return append(text, node, rest, value) };
+    if rest.is_empty() { replace(text, last, value) } else { insert(text, last, rest, value) }
+}
+
+/// Another value in the place of one.
+fn replace(text: &str, entry: &Entry, value: &Value) -> Option<(usize, usize, String)> {
+    if matches!(entry.node.tree, Tree::Null) {
+        return Some((behind_colon(text, entry)?, 0, format!(" {value}")));
     }
-    match &spec.node.tree {
-        Tree::Null => Some((behind_colon(text, spec)?, 0, format!(" {{ {key}: {value} }}"))),
+    let (at, length) = scalar(text, entry)?;
+    Some((at, length, value.to_string()))
+}
+
+/// Where the value of a field is written, and in how many bytes; `None` where it is no number, word or text.
+fn scalar(text: &str, entry: &Entry) -> Option<(usize, usize)> {
+    let at = offset(text, entry.node.at)?;
+    let length = match &entry.node.tree {
+        Tree::Number(_) | Tree::Bool(_) => {
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']');
+            text[at..].find(ends).unwrap_or(text.len() - at)
+        }
+        Tree::Text(written) => match text[at..].chars().next()? {
+            quote @ ('"' | '\'') => text[at + 1..].find(quote)? + 2,
+            _ => written.len(),
+        },
+        Tree::Null | Tree::List(_) | Tree::Map(_) => return None,
+    };
+    Some((at, length))
+}
+
+/// The field `rest` below one that is there.
+fn insert(text: &str, parent: &Entry, rest: &[&str], value: &Value) -> Option<(usize, usize, String)> {
+    let field = in_a_line(rest, value);
+    match &parent.node.tree {
+        Tree::Null => Some((behind_colon(text, parent)?, 0, format!(" {{ {field} }}"))),
         Tree::Map(entries) => match entries.first() {
-            None => Some((offset(text, spec.node.at)? + 1, 0, format!(" {key}: {value} "))),
-            Some(first) if first.at.line == spec.at.line => {
-                Some((offset(text, first.at)?, 0, format!("{key}: {value}, ")))
+            None => Some((offset(text, parent.node.at)? + 1, 0, format!(" {field} "))),
+            Some(first) if first.at.line == parent.at.line => {
+                Some((offset(text, first.at)?, 0, format!("{field}, ")))
             }
-            // Right below `spec:`, above the comments of the field that was the first.
+            // Right below its parent, above the comments of the field that was the first.
             Some(first) => {
-                let at = offset(text, Spot { line: spec.at.line + 1, column: 1 })?;
-                let indent = " ".repeat(first.at.column.checked_sub(1)? as usize);
-                Some((at, 0, format!("{indent}{key}: {value}{}", line_end(text))))
+                let at = offset(text, Spot { line: parent.at.line + 1, column: 1 })?;
+                let indent = first.at.column.checked_sub(1)? as usize;
+                Some((at, 0, in_lines(rest, value, indent, line_end(text))))
             }
         },
         Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::List(_) => None,
     }
 }
 
-/// A document without a `spec` gets one before its `metadata`, which is the one field that it surely has.
-fn append(text: &str, node: &Node, key: &str, value: &str) -> Option<(usize, usize, String)> {
+/// `a: { b: value }`.
+fn in_a_line(path: &[&str], value: &Value) -> String {
+    match path {
+        [] => value.to_string(),
+        [key] => format!("{key}: {value}"),
+        [key, rest @ ..] => format!("{key}: {{ {} }}", in_a_line(rest, value)),
+    }
+}
+
+/// A line for each key, the last one with the value.
+fn in_lines(path: &[&str], value: &Value, indent: usize, end: &str) -> String {
+    let last = path.len().saturating_sub(1);
+    let line = |(depth, key): (usize, &&str)| {
+        let said = if depth == last { format!(" {value}") } else { String::new() };
+        format!("{}{key}:{said}{end}", " ".repeat(indent + 2 * depth))
+    };
+    path.iter().enumerate().map(line).collect()
+}
+
+/// A document without the first of these fields gets it before its `metadata`, which is the one that it surely has.
+fn append(text: &str, node: &Node, path: &[&str], value: &Value) -> Option<(usize, usize, String)> {
     let metadata = node.entry("metadata")?;
     let at = offset(text, metadata.at)?;
-    let in_a_line =
+    let is_flow =
         node.entries().iter().any(|other| other.key != "metadata" && other.at.line == metadata.at.line);
-    let end = if in_a_line { ", ".to_owned() } else { line_end(text).to_owned() };
-    Some((at, 0, format!("spec: {{ {key}: {value} }}{end}")))
+    let end = if is_flow { ", ".to_owned() } else { line_end(text).to_owned() };
+    Some((at, 0, format!("{}{end}", in_a_line(path, value))))
 }
 
 fn line_end(text: &str) -> &'static str {
@@ -215,6 +286,7 @@ mod tests {
             ("spec:\n  # The ladder\n  strategy: x\n", "spec:\n  step: 12\n  # The ladder\n  strategy: x\n"),
             ("spec: { strategy: x }\n", "spec: { step: 12, strategy: x }\n"),
             ("spec: { strategy: x, step: 3 }\n", "spec: { strategy: x, step: 12 }\n"),
+            ("spec:\n  step: \"1\" # quoted\n", "spec:\n  step: 12 # quoted\n"),
             ("spec: {}\n", "spec: { step: 12 }\n"),
             ("spec: # later\n", "spec: { step: 12 } # later\n"),
         ] {
@@ -225,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_field_goes_with_its_line() {
-        let field = Field { kind: "Release", release: &id(), key: "suspend" };
+        let field = Field { kind: "Release", release: &id(), path: &["spec", "suspend"] };
         let text = head("spec:\n  strategy: x\n  suspend: true # for now\n  step: 3\n");
         let edited = set(&text, field, None).unwrap();
         assert_eq!(edited.text, head("spec:\n  strategy: x\n  step: 3\n"));
@@ -233,8 +305,46 @@ mod tests {
         let off = set(&text, field, Some(&Value::Bool(false))).unwrap().text;
         assert_eq!(off, text.replace("true", "false"));
         assert_eq!(set(&head("spec:\n  suspend: true\n"), field, None).unwrap().text, head("spec:\n"));
-        assert_eq!(set(&head("spec: { suspend: true, step: 1 }\n"), field, None), None);
+        for (before, after) in [
+            ("spec: { suspend: true, step: 1 }\n", "spec: { step: 1 }\n"),
+            ("spec: { step: 1, suspend: true } # all\n", "spec: { step: 1 } # all\n"),
+            ("spec: { suspend: true }\n", "spec:\n"),
+        ] {
+            let edited = set(&head(before), field, None).map(|edited| edited.text);
+            assert_eq!(edited, Some(head(after)), "{before}");
+        }
         assert_eq!(set(&head(""), field, None).unwrap().text, head(""));
+    }
+
+    #[test]
+    fn a_field_below_others_is_set_and_the_maps_on_the_way_are_made() {
+        let at = ["spec", "template", "metadata", "annotations", "at"];
+        let field = Field { kind: "Release", release: &id(), path: &at };
+        for (before, after) in [
+            (
+                "spec:\n  template:\n    # Pods\n    spec: x\n",
+                "spec:\n  template:\n    metadata:\n      annotations:\n        at: \"now\"\n    # Pods\n    spec: x\n",
+            ),
+            (
+                "spec:\n  template:\n    metadata: { labels: { a: b } }\n",
+                "spec:\n  template:\n    metadata: { annotations: { at: \"now\" }, labels: { a: b } }\n",
+            ),
+            (
+                "spec:\n  template:\n    metadata:\n      annotations: {}\n",
+                "spec:\n  template:\n    metadata:\n      annotations: { at: \"now\" }\n",
+            ),
+            (
+                "spec: { template: { metadata: { annotations: { b: c, at: 'it' } } } } # all\n",
+                "spec: { template: { metadata: { annotations: { b: c, at: \"now\" } } } } # all\n",
+            ),
+            (
+                "spec:\n  template:\n    metadata:\n      annotations:\n        at: then # once\n",
+                "spec:\n  template:\n    metadata:\n      annotations:\n        at: \"now\" # once\n",
+            ),
+        ] {
+            let edited = set(&head(before), field, Some(&"now".into())).map(|edited| edited.text);
+            assert_eq!(edited, Some(head(after)), "{before}");
+        }
     }
 
     #[test]
@@ -260,12 +370,7 @@ mod tests {
 
     #[test]
     fn what_is_written_in_another_way_is_left_to_people() {
-        for spec in [
-            "spec:\n  step: \"1\"\n",
-            "spec:\n  step: 1_0\n",
-            "spec: [step]\n",
-            "spec: { a: &a 1, step: *a }\n",
-        ] {
+        for spec in ["spec:\n  step: 1_0\n", "spec: [step]\n", "spec: { step: &a 1, a: *a }\n"] {
             assert_eq!(set_step(&head(spec), &id(), 2), None, "{spec}");
         }
         assert_eq!(set_step(&head(""), &"shop/other".parse().unwrap(), 2), None);

@@ -50,13 +50,13 @@ pub struct Unedited {
 /// # Errors
 /// A file that takes a person to edit.
 pub fn keep(then: &Files, now: &Files, id: &ReleaseId, last: Option<u32>) -> Result<Kept, Unedited> {
-    let sized = Field { kind: "CloneSet", release: id, key: "replicas" };
+    let sized = Field { kind: "CloneSet", release: id, path: &["spec", "replicas"] };
     if !now.values().any(|text| has(text, sized)) {
         return Ok(Kept { files: then.clone(), told: Vec::new(), is_blind: !now.is_empty() });
     }
     let mut out = with_autoscalers(then, now);
-    for (kind, key) in [(sized.kind, sized.key), (record::KIND, "step"), (record::KIND, "suspend")] {
-        let field = Field { kind, release: id, key };
+    for (kind, key) in [(sized.kind, "replicas"), (record::KIND, "step"), (record::KIND, "suspend")] {
+        let field = Field { kind, release: id, path: &["spec", key] };
         let mut value = now.values().find_map(|text| get(text, field));
         if let (Some(last), "step") = (last, key) {
             value = value.map(|step| step.as_u64().map_or(step, |step| step.min(last.into()).into()));
@@ -226,8 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn no_layout_of_a_field_stops_a_rollback() {
+        let then = release("", "  replicas: \"4\"\n", "1")
+            .replace("spec:\n  strategy: x\n", "spec: { suspend: true, strategy: x, step: 1 }\n");
+        let now = release("", "  replicas: 12\n", "2");
+        let want =
+            release("", "  replicas: 12\n", "1").replace("spec:\n  strategy: x\n", "spec: { strategy: x }\n");
+        assert_eq!(kept(&files(&[("a", &then)]), &files(&[("a", &now)])), files(&[("a", &want)]));
+    }
+
+    #[test]
     fn what_only_a_person_can_edit_is_named() {
-        let then = files(&[("a", &release("", "  replicas: \"4\"\n", "1"))]);
+        let then = files(&[("a", &release("", "  replicas: &size 4\n  spare: *size\n", "1"))]);
         let now = files(&[("a", &release("", "  replicas: 12\n", "2"))]);
         let refused = keep(&then, &now, &"shop/cart".parse().unwrap(), None).unwrap_err();
         assert_eq!((&*refused.path, &*refused.wanted), ("a", "spec.replicas: 12"));

@@ -125,6 +125,7 @@ macro_rules! for_every_scenario {
             a_first_release_by_steps_serves_by_approval: "p4-first.yaml",
             a_gated_release_is_not_left_behind: "p5-orphaned.yaml",
             a_taken_over_cloneset_gets_the_gate_by_steps: "p6-adopted.yaml",
+            a_restart_takes_the_steps: "r1-restarted.yaml",
         }
     };
 }

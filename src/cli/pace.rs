@@ -1,0 +1,163 @@
+//! How pods are exchanged, in sentences: how many at once, and which are updated first.
+
+use serde_json::Value;
+
+use crate::cli::way::pods;
+use crate::model::Amount;
+use crate::spec::Release;
+
+/// How the pods of `release` are exchanged at this size, as far as it says so: a sentence for each field.
+#[must_use]
+pub fn sentences(release: &Release, size: Option<u32>) -> Vec<String> {
+    let cloneset = release.cloneset.value.open();
+    told(&cloneset["spec"]["updateStrategy"], size)
+}
+
+/// Whether two releases exchange their pods in the same way.
+#[must_use]
+pub fn same(old: &Release, new: &Release) -> bool {
+    let update = |release: &Release| release.cloneset.value.open()["spec"]["updateStrategy"].take();
+    update(old) == update(new)
+}
+
+fn told(update: &Value, size: Option<u32>) -> Vec<String> {
+    let mut said = Vec::new();
+    let surge = amount(&update["maxSurge"]).filter(|surge| surge.scaled(u32::MAX, true) > 0);
+    if let Some(unavailable) = amount(&update["maxUnavailable"]) {
+        // With a surge Kruise rounds down (`calculateDiffsWithExpectation`).
+        let count = size.map(|size| unavailable.scaled(size, surge.is_none()));
+        said.push(match (count, size) {
+            (Some(0), Some(_)) => {
+                "None of its pods is taken away before another one is available in its place.".to_owned()
+            }
+            (Some(count), Some(size)) => format!(
+                "At most {count} of its {} {} unavailable at once.",
+                pods(size),
+                if count == 1 { "is" } else { "are" }
+            ),
+            _ => format!("At most {unavailable} of its pods are unavailable at once."),
+        });
+    }
+    if let Some(surge) = surge {
+        said.push(match size {
+            Some(size) => {
+                format!("Meanwhile there are up to {} more than {size}.", pods(surge.scaled(size, true)))
+            }
+            None => format!("Meanwhile there are up to {surge} more of its pods."),
+        });
+    }
+    said.extend(order(&update["priorityStrategy"]));
+    let spread: Vec<String> =
+        items(&update["scatterStrategy"]).map(|term| pair(&term["key"], &term["value"])).collect();
+    if !spread.is_empty() {
+        said.push(format!(
+            "Pods with {} are not updated one after another, but spread among the others.",
+            spread.join(" or ")
+        ));
+    }
+    let grace = update.pointer("/inPlaceUpdateStrategy/gracePeriodSeconds").and_then(Value::as_u64);
+    let in_place = update["type"].as_str().is_some_and(|kind| kind != "ReCreate");
+    if let Some(seconds) = grace.filter(|seconds| *seconds > 0 && in_place) {
+        said.push(format!("A pod that is updated in place is out of its Services for {seconds}s before its containers start again."));
+    }
+    said
+}
+
+/// Which pods are updated first.
+fn order(priority: &Value) -> Option<String> {
+    let mut weights: Vec<(u64, String)> = items(&priority["weightPriority"])
+        .map(|term| (term["weight"].as_u64().unwrap_or_default(), selected(&term["matchSelector"])))
+        .collect();
+    weights.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    let names: Vec<String> =
+        weights.into_iter().map(|(weight, labels)| format!("{labels} (weight {weight})")).collect();
+    if !names.is_empty() {
+        return Some(format!("Updated first are pods with {}.", names.join(", then ")));
+    }
+    let keys: Vec<&str> =
+        items(&priority["orderPriority"]).filter_map(|term| term["orderedKey"].as_str()).collect();
+    let by = format!("Updated first are pods with the highest number in label {}.", keys.join(", then "));
+    (!keys.is_empty()).then_some(by)
+}
+
+/// A label selector in the words of `kubectl -l`, as far as those are short.
+fn selected(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> = labels.map(|(key, value)| pair(&Value::from(key.as_str()), value)).collect();
+    parts.extend(items(&selector["matchExpressions"]).map(|it| {
+        let values: Vec<&str> = items(&it["values"]).filter_map(Value::as_str).collect();
+        let text = |key: &str| it[key].as_str().unwrap_or_default();
+        let list = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+        format!("{} {}{list}", text("key"), text("operator"))
+    }));
+    parts.join(",")
+}
+
+fn pair(key: &Value, value: &Value) -> String {
+    format!("{}={}", key.as_str().unwrap_or_default(), value.as_str().unwrap_or_default())
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn amount(value: &Value) -> Option<Amount> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn how_many_at_once_is_told_in_pods_as_kruise_rounds_them() {
+        let first = |update: Value, size| told(&update, size).remove(0);
+        let half = json!({"maxUnavailable": "25%"});
+        assert_eq!(first(half.clone(), Some(10)), "At most 3 of its 10 pods are unavailable at once.");
+        assert_eq!(first(half, None), "At most 25% of its pods are unavailable at once.");
+        let surging = json!({"maxUnavailable": "25%", "maxSurge": "10%"});
+        assert_eq!(
+            told(&surging, Some(7)),
+            [
+                "At most 1 of its 7 pods is unavailable at once.",
+                "Meanwhile there are up to 1 pod more than 7.",
+            ]
+        );
+        let none = json!({"maxUnavailable": 0, "maxSurge": 1});
+        assert_eq!(
+            first(none, Some(3)),
+            "None of its pods is taken away before another one is available in its place."
+        );
+    }
+
+    #[test]
+    fn what_is_updated_first_is_told_in_that_order() {
+        let weights = json!({"priorityStrategy": {"weightPriority": [
+            {"weight": 20, "matchSelector": {"matchLabels": {"zone": "a"}}},
+            {"weight": 50, "matchSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["x", "y"]}]}},
+        ]}, "scatterStrategy": [{"key": "node", "value": "n-1"}]});
+        assert_eq!(
+            told(&weights, None),
+            [
+                "Updated first are pods with team In (x, y) (weight 50), then zone=a (weight 20).",
+                "Pods with node=n-1 are not updated one after another, but spread among the others.",
+            ]
+        );
+        let orders = json!({"priorityStrategy": {"orderPriority": [{"orderedKey": "number"}]}});
+        assert_eq!(told(&orders, None), ["Updated first are pods with the highest number in label number."]);
+    }
+
+    #[test]
+    fn grace_is_told_of_pods_that_stay_where_they_are() {
+        let with = |kind: &str| json!({"type": kind, "inPlaceUpdateStrategy": {"gracePeriodSeconds": 10}});
+        assert_eq!(
+            told(&with("InPlaceIfPossible"), None),
+            [
+                "A pod that is updated in place is out of its Services for 10s before its containers start again."
+            ]
+        );
+        assert!(told(&with("ReCreate"), None).is_empty());
+    }
+}

@@ -1,0 +1,98 @@
+//! A restart: the same template but for one annotation, which makes it another one.
+
+use serde_json::Value;
+
+use crate::objects::keys;
+use crate::spec::release::{Body, Release};
+
+/// Where the annotation stands in a CloneSet. Its value is when the restart was asked for (RFC 3339).
+pub const RESTARTED_AT: [&str; 5] = ["spec", "template", "metadata", "annotations", keys::RESTARTED];
+
+/// Whether nothing but the annotation makes the template of `after` another one than that of `before`.
+#[must_use]
+pub fn restarts(before: &Body, after: &Body) -> bool {
+    let ((was, old), (is, new)) = (taken(before), taken(after));
+    was != is && is.is_some() && old == new
+}
+
+/// The annotation, and the template without it.
+fn taken(body: &Body) -> (Option<Value>, Value) {
+    let mut template = body.value.open()["spec"]["template"].take();
+    let annotations = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    let found = annotations.and_then(|annotations| annotations.remove(keys::RESTARTED));
+    for (parent, field) in [("/metadata", "annotations"), ("", "metadata")] {
+        if let Some(fields) = template.pointer_mut(parent).and_then(Value::as_object_mut)
+            && fields.get(field).is_some_and(|it| it.is_null() || *it == serde_json::json!({}))
+        {
+            fields.remove(field);
+        }
+    }
+    (found, template)
+}
+
+/// How pods are started again that are updated in place by a CloneSet of this type.
+#[must_use]
+pub fn instead(kind: &str, namespace: &str) -> String {
+    let single = format!("delete the pods one by one: kubectl delete pod -n {namespace} POD");
+    match kind {
+        "InPlaceIfPossible" => {
+            format!(
+                "change an environment variable of the pod template, which makes its pods anew by the steps; or {single}"
+            )
+        }
+        _ => single,
+    }
+}
+
+impl Release {
+    /// The type of its update strategy, where pods are updated in place if they can be: another annotation starts none
+    /// of them again (Kruise, `inplace_update_defaults.go`: metadata is patched onto the pod).
+    #[must_use]
+    pub fn in_place(&self) -> Option<String> {
+        let body = self.cloneset.value.open();
+        let kind = body.pointer("/spec/updateStrategy/type").and_then(Value::as_str);
+        kind.filter(|kind| *kind != "ReCreate").map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fields::Compact;
+    use crate::objects::{Kind, ObjectKey};
+
+    fn body(metadata: Value, image: &str) -> Body {
+        let key = ObjectKey {
+            kind: Kind::CloneSet,
+            namespace: "shop".parse().unwrap(),
+            name: "web".parse().unwrap(),
+        };
+        let template =
+            json!({"metadata": metadata, "spec": {"containers": [{"name": "app", "image": image}]}});
+        Body { key, value: Compact::of(&json!({"spec": {"template": template}})) }
+    }
+
+    #[test]
+    fn pods_that_are_updated_in_place_start_again_by_what_there_is() {
+        let single = "delete the pods one by one: kubectl delete pod -n shop POD";
+        assert_eq!(instead("InPlaceOnly", "shop"), single);
+        let both = instead("InPlaceIfPossible", "shop");
+        assert!(both.starts_with("change an environment variable") && both.ends_with(single), "{both}");
+    }
+
+    #[test]
+    fn a_restart_changes_the_annotation_and_nothing_else() {
+        let at = |time: &str| json!({"labels": {"app": "web"}, "annotations": {keys::RESTARTED: time}});
+        let (plain, once) = (json!({"labels": {"app": "web"}}), at("2026-01-02T03:04:05Z"));
+        let is = |before: &Value, after: &Value| {
+            restarts(&body(before.clone(), "a:1"), &body(after.clone(), "a:1"))
+        };
+        assert!(is(&plain, &once));
+        assert!(is(&once, &at("2026-01-02T03:04:06Z")));
+        assert!(!is(&once, &once));
+        assert!(!is(&once, &plain), "that is a restart taken back");
+        assert!(!restarts(&body(plain, "a:1"), &body(once, "a:2")));
+    }
+}
