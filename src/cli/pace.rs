@@ -10,14 +10,20 @@ use crate::spec::Release;
 #[must_use]
 pub fn sentences(release: &Release, size: Option<u32>) -> Vec<String> {
     let cloneset = release.cloneset.value.open();
-    told(&cloneset["spec"]["updateStrategy"], size)
+    let mut said = told(&cloneset["spec"]["updateStrategy"], size);
+    let spared = release.strategy.failure_threshold;
+    if spared != Amount::Count(0) {
+        said.push(format!("A step is healthy though up to {spared} of its pods fail."));
+    }
+    said
 }
 
 /// Whether two releases exchange their pods in the same way.
 #[must_use]
 pub fn same(old: &Release, new: &Release) -> bool {
     let update = |release: &Release| release.cloneset.value.open()["spec"]["updateStrategy"].take();
-    update(old) == update(new)
+    let spared = |release: &Release| release.strategy.failure_threshold;
+    update(old) == update(new) && spared(old) == spared(new)
 }
 
 fn told(update: &Value, size: Option<u32>) -> Vec<String> {
