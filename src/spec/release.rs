@@ -79,6 +79,8 @@ pub struct Strategy {
     pub deadline: u32,
     /// What follows when a step fails.
     pub on_failure: OnFailure,
+    /// Seconds for which a pod leaves traffic before it is updated in place or deleted, where it is drained.
+    pub drain: Option<u32>,
 }
 
 /// One object as written in Git; a CloneSet without `replicas`, `partition` and `paused`, which the rollout writes.

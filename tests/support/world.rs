@@ -60,6 +60,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         initial: Initial::All,
         deadline: 600,
         on_failure: OnFailure::Rollback,
+        drain: None,
     }
 }
 
