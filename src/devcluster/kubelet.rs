@@ -1,7 +1,8 @@
 //! Scheduler and kubelets, as one state machine per pod: bound, started, ready, restarted in place, removed.
 //!
 //! The states are those of the KWOK stages under which the traces were recorded. An image whose tag contains `bad`
-//! never gets ready. What nodes do besides (resources, probes, images, logs) is left out.
+//! never gets ready; of `preStop` only the sleep is done. What nodes do besides (resources, probes, images, logs) is left
+//! out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -154,7 +155,18 @@ pub fn delay(step: Step, pod: &Pod, knobs: &Knobs, ids: &mut Ids) -> Duration {
         Step::NotReady => Duration::from_millis(20),
         Step::Remove => knobs.end,
     };
-    least + Duration::from_millis(ids.number() % (least.as_millis() as u64 / 4 + 1))
+    let drawn = least + Duration::from_millis(ids.number() % (least.as_millis() as u64 / 4 + 1));
+    if step == Step::Remove { drawn + asleep(pod) } else { drawn }
+}
+
+/// How long a pod that is being deleted goes on running because a container sleeps in its `preStop`; no longer than it is
+/// given to end (Kubernetes, `kuberuntime_container.go:killContainer`).
+fn asleep(pod: &Pod) -> Duration {
+    let sleeps = |container: &Value| container.pointer("/lifecycle/preStop/sleep/seconds")?.as_u64();
+    let longest = items(&pod.body, "/spec/containers").filter_map(sleeps).max().unwrap_or(0);
+    let given = pod.body.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
+    let runs = pod.phase() == "Running";
+    Duration::from_secs(if runs { longest.min(given.unwrap_or(0)) } else { 0 })
 }
 
 /// Does the step to the pod: to its status, and for `Bind` to its spec as well. `Remove` is the caller's.
@@ -229,6 +241,20 @@ mod tests {
         assert_eq!(steps, [Step::OpenGate, Step::Bind, Step::Start, Step::Ready]);
         pod.body["spec"]["containers"][0]["image"] = json!("r/app:B");
         assert_eq!(next(&pod, &knobs), Some(Step::Restart));
+    }
+
+    #[test]
+    fn a_deleted_pod_runs_on_while_a_container_sleeps_and_no_longer_than_it_is_given() {
+        let knobs = Knobs { end: Duration::ZERO, ..Knobs::default() };
+        let (_, mut pod) = walk("r/app:A", &knobs);
+        pod.body["spec"]["containers"][0]["lifecycle"]["preStop"] = json!({"sleep": {"seconds": 20}});
+        let mut end = |given: u64| {
+            pod.body["metadata"]["deletionTimestamp"] = json!("2026-03-01T08:00:00Z");
+            pod.body["metadata"]["deletionGracePeriodSeconds"] = json!(given);
+            assert_eq!(next(&pod, &knobs), Some(Step::Remove));
+            delay(Step::Remove, &pod, &knobs, &mut Ids::seeded(1)).as_secs()
+        };
+        assert_eq!((end(50), end(5), end(0)), (20, 5, 0));
     }
 
     #[test]

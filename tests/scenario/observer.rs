@@ -13,6 +13,7 @@ use triton::devcluster::{Object, Store};
 use triton::model::{CommitId, Digest};
 use triton::spec::{Release, Step};
 
+use crate::scenario::drained::Drained;
 use crate::scenario::ground::{CLONESETS, PODS};
 use crate::scenario::history::{History, NAMESPACE};
 use crate::scenario::reading::{Tree, furthest};
@@ -49,6 +50,8 @@ struct Known {
     lent: Option<u64>,
     /// Who serves.
     served: Served,
+    /// How pods leave.
+    drained: Drained,
 }
 
 /// The observer.
@@ -153,10 +156,17 @@ impl Observer {
         let mut all = all_images(store);
         for cloneset in store.list(CLONESETS, None) {
             let name = cloneset.name();
-            if let Some(known) = self.known.get_mut(name).filter(|known| known.is_gated()) {
+            if let Some(known) =
+                self.known.get_mut(name).filter(|known| known.is_gated() || known.is_drained())
+            {
                 let (mut served, size) = (std::mem::take(&mut known.served), replicas(&cloneset));
                 served.look(store, name, |image| known.may_serve(image, size));
                 known.served = served;
+            }
+            if let Some(known) = self.known.get_mut(name).filter(|known| known.is_drained()) {
+                let mut drained = std::mem::take(&mut known.drained);
+                drained.look(store, name, |image| known.drain(image));
+                known.drained = drained;
             }
             let pods = all.remove(name).unwrap_or_default();
             let version = cloneset["metadata"]["resourceVersion"].as_str().unwrap_or_default();
@@ -210,6 +220,15 @@ impl Observer {
 impl Known {
     fn is_gated(&self) -> bool {
         self.approved.values().flatten().any(|it| it.let_in.is_some())
+    }
+
+    fn is_drained(&self) -> bool {
+        self.approved.values().flatten().any(|it| it.release.strategy.drain.is_some())
+    }
+
+    /// Seconds for which pods of an image are drained: where every release that has it says so.
+    fn drain(&self, image: &str) -> Option<u32> {
+        self.approved.get(image)?.iter().map(|it| it.release.strategy.drain).min()?
     }
 
     /// Pods of an image that may serve; none where it is proven, or they do so by themselves.
