@@ -105,7 +105,7 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
     let grace = body.pointer(GRACE).filter(|grace| !grace.is_null() && **grace != drain);
     if let Some(grace) = grace {
         let message = format!(
-            "`drain` is {drain}s, and the CloneSet's `inPlaceUpdateStrategy.gracePeriodSeconds` is {}: they are the same time",
+            "`drain` is {drain}s, and the CloneSet's `inPlaceUpdateStrategy.gracePeriodSeconds` is {}: both say how long a pod waits",
             quote(&grace.to_string())
         );
         report.error(at, message, "delete `gracePeriodSeconds`: `drain` writes it");

@@ -40,13 +40,27 @@ enum Traffic {
     Out(Moment),
 }
 
-/// The pods of one release, by UID: what they run, and whether they serve.
+/// What is known of a pod.
+#[derive(Clone, Debug)]
+struct Known {
+    tag: String,
+    traffic: Traffic,
+    /// Whether it was made from a template that is drained: one that was made before that leaves as it did then.
+    sleeps: bool,
+}
+
+/// The pods of one release, by UID.
 #[derive(Clone, Debug, Default)]
 pub struct Drained {
-    pods: BTreeMap<String, (String, Traffic)>,
+    pods: BTreeMap<String, Known>,
 }
 
 impl Drained {
+    /// Whether it has looked at any pod: then it goes on looking, so that it misses none that leaves.
+    pub fn has_begun(&self) -> bool {
+        !self.pods.is_empty()
+    }
+
     /// Looks at the pods. `drain` says for how many seconds those of an image are drained; none where they are not.
     ///
     /// # Panics
@@ -60,32 +74,35 @@ impl Drained {
             }
             let (uid, tag) = (pod.uid().to_owned(), tag(&pod));
             let before = self.pods.remove(&uid);
-            if let Some((was, traffic)) = before.as_ref().filter(|(was, _)| *was != tag) {
-                judge(&format!("{name}: pod {} goes from {was} to {tag}", pod.name()), *traffic, drain(was));
+            if let Some(was) = before.as_ref().filter(|was| was.tag != tag) {
+                was.judge(&format!("{name}: pod {} goes from {} to {tag}", pod.name(), was.tag), &drain);
             }
-            let before = before.map_or(Traffic::Never, |(_, traffic)| traffic);
+            let before = before.map_or(Traffic::Never, |it| it.traffic);
             let traffic = match (serving.contains(&uid), before) {
                 (true, _) => Traffic::In,
                 (false, Traffic::In) => Traffic::Out(Moment::now()),
                 (false, Traffic::Never | Traffic::Out(_)) => before,
             };
-            now.insert(uid, (tag, traffic));
+            let sleeps = pod["spec"]["containers"][0]["lifecycle"]["preStop"].get("sleep").is_some();
+            now.insert(uid, Known { tag, traffic, sleeps });
         }
-        for (uid, (was, traffic)) in std::mem::replace(&mut self.pods, now) {
-            judge(&format!("{name}: pod {uid} of {was} is gone"), traffic, drain(&was));
+        for (uid, was) in std::mem::replace(&mut self.pods, now) {
+            was.judge(&format!("{name}: pod {uid} of {} is gone", was.tag), &drain);
         }
     }
 }
 
-/// A pod that served has left for as long as it should.
-fn judge(what: &str, traffic: Traffic, drain: Option<u32>) {
-    let Some(drain) = drain else { return };
-    match traffic {
-        Traffic::Never => {}
-        Traffic::In => panic!("{what}, and it still serves"),
-        Traffic::Out(since) => {
-            let least = Duration::from_secs(drain.into()).saturating_sub(SLACK);
-            assert!(since.elapsed() >= least, "{what}, {:?} after it has left", since.elapsed());
+impl Known {
+    /// A pod that served has left for as long as it should.
+    fn judge(&self, what: &str, drain: impl Fn(&str) -> Option<u32>) {
+        let Some(drain) = drain(&self.tag).filter(|_| self.sleeps) else { return };
+        match self.traffic {
+            Traffic::Never => {}
+            Traffic::In => panic!("{what}, and it still serves"),
+            Traffic::Out(since) => {
+                let least = Duration::from_secs(drain.into()).saturating_sub(SLACK);
+                assert!(since.elapsed() >= least, "{what}, {:?} after it has left", since.elapsed());
+            }
         }
     }
 }

@@ -163,7 +163,8 @@ impl Observer {
                 served.look(store, name, |image| known.may_serve(image, size));
                 known.served = served;
             }
-            if let Some(known) = self.known.get_mut(name).filter(|known| known.is_drained()) {
+            let is_watched = |known: &&mut Known| known.is_drained() || known.drained.has_begun();
+            if let Some(known) = self.known.get_mut(name).filter(is_watched) {
                 let mut drained = std::mem::take(&mut known.drained);
                 drained.look(store, name, |image| known.drain(image));
                 known.drained = drained;
