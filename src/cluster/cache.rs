@@ -18,7 +18,7 @@ use crate::cluster::project::{SeenCloneSet, SeenCompanion, SeenRecord};
 use crate::cluster::seen::Seen;
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
-use crate::world::PodLive;
+use crate::world::{PodKept, PodLive};
 
 /// Objects of one watch by namespace and name.
 type Objects = BTreeMap<ReleaseId, Seen>;
@@ -42,6 +42,7 @@ pub struct Cache {
     picture: Arc<Mutex<Picture>>,
     wake: Arc<Notify>,
     wants_pods: Arc<Notify>,
+    wants_kept: Arc<Notify>,
 }
 
 impl Cache {
@@ -104,7 +105,7 @@ impl Cache {
     pub fn cloneset(&self, id: &ReleaseId) -> Option<Arc<SeenCloneSet>> {
         match self.picture().objects.get(&Feed::CloneSets)?.get(id)? {
             Seen::CloneSet(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) => None,
+            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) => None,
         }
     }
 
@@ -113,7 +114,7 @@ impl Cache {
     pub fn record(&self, id: &ReleaseId) -> Option<Arc<SeenRecord>> {
         match self.picture().objects.get(&Feed::Records)?.get(id)? {
             Seen::Record(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) => None,
+            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) | Seen::Kept(_) => None,
         }
     }
 
@@ -123,7 +124,7 @@ impl Cache {
         let id = ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
         match self.picture().objects.get(&Feed::Companions(key.kind))?.get(&id)? {
             Seen::Companion(seen) => Some(Arc::clone(seen)),
-            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) => None,
+            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) => None,
         }
     }
 
@@ -133,11 +134,15 @@ impl Cache {
         self.picture().companions.get(id).cloned().unwrap_or_default()
     }
 
-    /// Asks for the watch of pods; once it is open, it stays so.
-    pub fn want_pods(&self) {
-        if !self.picture().states.contains_key(&Feed::Pods) {
-            self.wants_pods.notify_one();
+    /// Asks for a watch of pods; once it is open, it stays so.
+    pub fn want(&self, feed: Feed) {
+        if !self.picture().states.contains_key(&feed) {
+            self.wants(feed).notify_one();
         }
+    }
+
+    fn wants(&self, feed: Feed) -> &Notify {
+        if feed == Feed::Kept { &self.wants_kept } else { &self.wants_pods }
     }
 
     /// Whether any CloneSet has our gate in its template.
@@ -153,10 +158,10 @@ impl Cache {
         self.replace(Feed::Pods, BTreeMap::new());
     }
 
-    /// Waits until somebody asks for the watch of pods.
-    pub(crate) async fn pods_wanted(&self) {
-        self.wants_pods.notified().await;
-        self.picture().states.insert(Feed::Pods, FeedState::Listing(None));
+    /// Waits until somebody asks for a watch of pods.
+    pub(crate) async fn wanted(&self, feed: Feed) {
+        self.wants(feed).notified().await;
+        self.picture().states.insert(feed, FeedState::Listing(None));
     }
 
     /// Whether pods are watched, and every one that has our gate is known.
@@ -175,7 +180,20 @@ impl Cache {
         let seen = names.into_iter().flatten().filter_map(|name| all?.get(name));
         seen.filter_map(|seen| match seen {
             Seen::Pod(seen) => Some(seen.live.clone()),
-            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) => None,
+            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) | Seen::Kept(_) => None,
+        })
+        .collect()
+    }
+
+    /// The pods of a release that a lifecycle hook may keep, by name. There are few at any moment.
+    #[must_use]
+    pub fn kept_of(&self, id: &ReleaseId) -> Vec<PodKept> {
+        let picture = self.picture();
+        let all = picture.objects.get(&Feed::Kept).into_iter().flatten();
+        let mine = all.filter(|(pod, seen)| seen.release(pod).as_ref() == Some(id));
+        mine.filter_map(|(_, seen)| match seen {
+            Seen::Kept(seen) => Some(seen.live.clone()),
+            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) => None,
         })
         .collect()
     }

@@ -11,6 +11,7 @@ use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion,
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, PodLive, RecordLive};
+use crate::world::{Kept, Marks, PodKept};
 
 /// A CloneSet as it was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,15 @@ pub struct SeenCompanion {
 pub struct SeenPod {
     /// Its projection.
     pub live: PodLive,
+    /// The CloneSet that made it.
+    pub release: Name,
+}
+
+/// A pod in a state in which a lifecycle hook may keep it, as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenKept {
+    /// Its projection.
+    pub live: PodKept,
     /// The CloneSet that made it.
     pub release: Name,
 }
@@ -163,6 +173,7 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         replicas,
         partition,
         gated: text(object, "/spec/template/metadata/labels/triton.io~1serve") == Some(keys::SERVE_GATED),
+        hooks: Arc::new(hooks(object)),
         paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
         replicas_owner,
         suspend: annotations.get(keys::SUSPEND).cloned(),
@@ -196,12 +207,50 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
     Some(SeenCompanion { live, stand })
 }
 
+/// The lifecycle hooks of a CloneSet.
+fn hooks(object: &Value) -> BTreeMap<String, Marks> {
+    let hooks = object.pointer("/spec/lifecycle").and_then(Value::as_object).into_iter().flatten();
+    let read = |(name, hook): (&String, &Value)| {
+        let marks =
+            Marks { labels: map(hook, "/labelsHandler"), finalizers: texts(hook, "/finalizersHandler") };
+        (marks != Marks::default()).then(|| (name.clone(), marks))
+    };
+    hooks.filter_map(read).collect()
+}
+
+fn texts(object: &Value, pointer: &str) -> Vec<String> {
+    let list = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|it| it.as_str().map(str::to_owned)).collect()
+}
+
+/// The CloneSet that made a pod.
+fn owner(pod: &Value) -> Option<&Value> {
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let is_it = |it: &&Value| it["controller"] == true && it["kind"] == Kind::CloneSet.api().kind;
+    owners?.iter().find(is_it)
+}
+
+/// A pod in a state in which a lifecycle hook may keep it; `None` for any other.
+#[must_use]
+pub fn kept(object: &Value) -> Option<SeenKept> {
+    let owner = owner(object)?;
+    let labels = map(object, "/metadata/labels");
+    let state = labels.get(keys::KRUISE_STATE)?;
+    let live = PodKept {
+        name: text(object, "/metadata/name")?.parse().ok()?,
+        uid: uid(object)?,
+        version: version(object)?,
+        owner: Uid::new(text(owner, "/uid")?),
+        kept: Kept::ALL.into_iter().find(|kept| kept.label() == state)?,
+        marks: Marks { finalizers: texts(object, "/metadata/finalizers"), labels },
+    };
+    Some(SeenKept { live, release: text(owner, "/name")?.parse().ok()? })
+}
+
 /// A pod; `None` for one that no CloneSet has made.
 #[must_use]
 pub fn pod(object: &Value) -> Option<SeenPod> {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let is_ours = |it: &&Value| it["controller"] == true && it["kind"] == Kind::CloneSet.api().kind;
-    let owner = owners?.iter().find(is_ours)?;
+    let owner = owner(object)?;
     let conditions = || object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let holds = |kind: &str| conditions().any(|it| it["type"] == kind && it["status"] == "True");
     let live = PodLive {

@@ -20,8 +20,9 @@ use crate::cluster::requests::OK;
 use crate::cluster::seen::Seen;
 use crate::objects::CloneSetVersion;
 use crate::objects::Kind;
-use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON, SERVE, SERVE_GATED};
+use crate::objects::keys::{KRUISE_STATE, MANAGED_BY, MANAGED_BY_TRITON, SERVE, SERVE_GATED};
 use crate::objects::kind::Api as Served;
+use crate::world::Kept;
 
 /// Objects in one page of a list: kube's own choice, half a megabyte of CloneSets.
 const PAGE: u32 = 500;
@@ -52,7 +53,7 @@ impl Feed {
             Self::CloneSets => cluster.clonesets().api(),
             Self::Companions(kind) => kind.api(),
             Self::Records => RECORDS,
-            Self::Pods => Kind::Pod.api(),
+            Self::Pods | Self::Kept => Kind::Pod.api(),
         }
     }
 
@@ -62,12 +63,16 @@ impl Feed {
             Self::CloneSets | Self::Records => config,
             Self::Companions(_) => config.labels(&format!("{MANAGED_BY}={MANAGED_BY_TRITON}")),
             Self::Pods => config.labels(&format!("{SERVE}={SERVE_GATED}")),
+            Self::Kept => {
+                let states = Kept::ALL.map(Kept::label).join(",");
+                config.labels(&format!("{KRUISE_STATE} in ({states})"))
+            }
         }
     }
 
     const fn recheck(self) -> Duration {
         match self {
-            Self::CloneSets | Self::Records | Self::Pods => RECHECK,
+            Self::CloneSets | Self::Records | Self::Pods | Self::Kept => RECHECK,
             Self::Companions(_) => RECHECK_COMPANION,
         }
     }
@@ -83,18 +88,20 @@ impl Feed {
     }
 }
 
-/// Starts every watch, that of pods once it is asked for. They end when the set is dropped.
+/// Starts every watch, those of pods once they are asked for. They end when the set is dropped.
 #[must_use]
 pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for feed in Feed::all() {
         tasks.spawn(follow(cluster.clone(), cache.clone(), feed));
     }
-    let (cluster, cache) = (cluster.clone(), cache.clone());
-    tasks.spawn(async move {
-        cache.pods_wanted().await;
-        follow(cluster, cache, Feed::Pods).await;
-    });
+    for feed in [Feed::Pods, Feed::Kept] {
+        let (cluster, cache) = (cluster.clone(), cache.clone());
+        tasks.spawn(async move {
+            cache.wanted(feed).await;
+            follow(cluster, cache, feed).await;
+        });
+    }
     tasks
 }
 
@@ -195,7 +202,7 @@ fn begins_anew(cluster: &Cluster, feed: Feed, error: &Error) -> bool {
 fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
     match (error, feed) {
         (Error::NotServed(_), _) => feed.recheck(),
-        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods) => RECHECK_FORBIDDEN,
+        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods | Feed::Kept) => RECHECK_FORBIDDEN,
         _ => delay.max(error.asked()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use triton::model::{ResourceVersion, Uid};
 use triton::spec::{Release, Serve};
-use triton::world::{Desired, Freeze, Memory, Permit, PodLive, Removal, World};
+use triton::world::{Desired, Freeze, Kept, Marks, Memory, Permit, PodKept, PodLive, Removal, World};
 
 use crate::holds::planner::{Story, a, with};
 use crate::support::world::{
@@ -91,7 +91,8 @@ pub fn stories() -> Vec<Story> {
                 Some(case.pods.iter().flat_map(|pods| pods.iter().cloned()).chain([earlier]).collect());
         });
     });
-    vec![
+    let mut told = hooked();
+    told.extend(vec![
         ("a pod that is up while it is suspended in the cluster", suspended),
         ("pods that are up while it is suspended in the cluster", several),
         ("a pod of a revision that was left and never proven", left_over),
@@ -102,5 +103,43 @@ pub fn stories() -> Vec<Story> {
         ("pods that were not listed", unlisted),
         ("more pods that would wait than may be unavailable", crowded),
         ("removed, with pods that nobody would let in", orphaned),
+    ]);
+    told
+}
+
+/// Worlds in which a lifecycle hook of the CloneSet keeps pods.
+fn hooked() -> Vec<Story> {
+    let marks = |label: Option<&str>, finalizer: Option<&str>| Marks {
+        labels: label.map(|key| (key.to_owned(), "yes".to_owned())).into_iter().collect(),
+        finalizers: finalizer.map(str::to_owned).into_iter().collect(),
+    };
+    let kept = |kept: Kept, pods: u32, hook: Marks, on_it: Marks| {
+        with(world(intent(&a()), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]), |world| {
+            edit_live(world, |live| live.hooks = Arc::new([(kept.hook().to_owned(), hook)].into()));
+            let pod = |number: u32| PodKept {
+                name: format!("checkout-{number}").parse().unwrap(),
+                uid: Uid::new(format!("pod-{number}")),
+                version: ResourceVersion::new("90"),
+                owner: Uid::new("uid-1"),
+                kept,
+                marks: on_it.clone(),
+            };
+            edit(world, |case| case.kept = (1..=pods).map(pod).collect());
+        })
+    };
+    let (label, finalizer) = (Some("example.com/busy"), Some("example.com/queue"));
+    let both = marks(label, finalizer);
+    vec![
+        ("a pod that a label keeps", kept(Kept::BeforeDelete, 1, both.clone(), marks(label, None))),
+        ("pods that a label and a finalizer keep", kept(Kept::BeforeUpdate, 3, both.clone(), both.clone())),
+        ("a pod that a finalizer keeps", kept(Kept::BeforeDelete, 1, both, marks(None, finalizer))),
+        (
+            "a pod whose label is not on it again",
+            kept(Kept::AfterUpdate, 1, marks(label, None), marks(None, None)),
+        ),
+        (
+            "a pod whose label is not on it yet",
+            kept(Kept::BeforeNormal, 1, marks(label, None), marks(None, None)),
+        ),
     ]
 }

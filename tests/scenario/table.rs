@@ -119,6 +119,7 @@ macro_rules! for_every_scenario {
             pods_leave_before_they_are_deleted: "d2-made-anew.yaml",
             a_drain_that_is_added_takes_its_steps: "d3-added.yaml",
             pods_that_drain_wait_for_no_daemon: "d4-alone.yaml",
+            pods_in_a_lifecycle_hook_are_named: "d5-hooked.yaml",
         }
     };
 }
