@@ -41,9 +41,10 @@ fn told(id: &ReleaseId, kept: Kept, waiting: &[(&PodKept, Vec<Mark<'_>>)]) -> Op
     let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
     let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     let (verb, each) = if count > 1 { ("wait", "each") } else { ("waits", "it") };
+    let is = if marks.len() > 1 { "are" } else { "is" };
     let named: Vec<String> = marks.iter().map(|(kind, name, _)| format!("{kind} {name}")).collect();
     let message = format!(
-        "{id} has {} that {verb} {what} ({}{others}): the CloneSet's hook lifecycle.{} keeps {each} until its {} is {ends}",
+        "{id} has {} that {verb} {what} ({}{others}): the CloneSet's hook lifecycle.{} keeps {each} until its {} {is} {ends}",
         pods(count),
         first.name,
         kept.hook(),
