@@ -96,6 +96,7 @@ impl Scene {
             "steps": [{
                 "target": "100%", "pods": 10, "state": "done", "needs": 1, "soak": 5,
                 "enteredAt": "2026-03-01T13:50:00Z", "approvals": [{"who": "Bo", "commit": "c4d5e6f"}],
+                "serve": [{"who": "Cy", "commit": "d5e6f70"}],
             }],
             "pods": {"desired": 10, "updated": 10, "updatedAvailable": 10},
             "holds": [{

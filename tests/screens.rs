@@ -22,7 +22,16 @@ fn now() -> Timestamp {
 }
 
 fn step(target: &str, pods: u32, state: StepState) -> StepView {
-    StepView { target: target.into(), pods, state, needs: 0, soak: 0, entered_at: None, approvals: vec![] }
+    StepView {
+        target: target.into(),
+        pods,
+        state,
+        needs: 0,
+        soak: 0,
+        entered_at: None,
+        approvals: vec![],
+        serve: None,
+    }
 }
 
 fn hold(gate: Gate, since: &str, message: &str, lift: Lift) -> Hold {
@@ -115,6 +124,7 @@ fn progressing() -> View {
                 entered_at: Some(at("14:39:30")),
                 needs: 1,
                 approvals: vec![ApprovalView { who: "Bo".into(), commit: "c4d5e6f7001122334455".into() }],
+                serve: Some(vec![]),
                 ..step("50%", 5, StepState::Here)
             },
             step("100%", 10, StepState::Ahead),
@@ -192,7 +202,7 @@ fn a_release_on_its_way_says_how_many_pods_it_waits_for() {
 
       STEP  TARGET  PODS  STATE    ENTERED  SOAK  APPROVED BY
       1     1       1     ✔ done   50m ago  –     –
-      2     50%     5     ◌ here   34s ago  –     Bo (c4d5e6f)
+      2     50%     5     ◌ here   34s ago  –     Bo (c4d5e6f); to serve: nobody
       3     100%    10      ahead  –        –     –
 
       git      commit a1b2c3d · digest 3f9a01c2d4e5 · head 9f00aa1, polled 4s ago

@@ -156,8 +156,8 @@ async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release
     }
     let written = entered.map(|entered| wanted_cloneset(entered, &policy));
     let note = entered.and_then(|entered| drained(entered, release));
-    let compared = compared(release, key, &wanted, live.as_ref(), written.as_ref());
-    found.push(Compared { note: note.filter(|_| compared.state == State::Differs), ..compared });
+    let own = compared(release, key, &wanted, live.as_ref(), written.as_ref());
+    found.push(Compared { note: note.filter(|_| own.state == State::Differs), ..own });
     for companion in &release.companions {
         let key = &companion.body.key;
         let before = entered

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::output::{Paint, Tint};
 use crate::cli::table::{Cell, Table};
 use crate::model::{Hold, LiftKind, ReleaseId};
-use crate::objects::record::{Phase, StepState, StepView, Transition, View};
+use crate::objects::record::{ApprovalView, Phase, StepState, StepView, Transition, View};
 use crate::spec::diagnostic::plain;
 
 /// Polls that may be missed before it is said that Git does not answer, as the daemon itself counts.
@@ -318,10 +318,24 @@ fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
     table.print("  ", paint)
 }
 
+/// Who has approved a step, and who has let its pods serve, where it asks for that.
 fn approvers(step: &StepView) -> String {
-    let who =
-        |it: &crate::objects::record::ApprovalView| format!("{} ({})", it.who, short_commit(&it.commit));
-    let names = step.approvals.iter().map(who).collect::<Vec<_>>().join(", ");
+    let entered = entered_by(step);
+    // Pods of one that was passed without anybody serve all the same.
+    let passed = step.state == StepState::Done;
+    let Some(serve) = step.serve.as_ref().filter(|it| !passed || !it.is_empty()) else { return entered };
+    let serve = if serve.is_empty() { "nobody".to_owned() } else { named(serve) };
+    let entered = Some(entered).filter(|text| text != "–").map(|text| format!("{text}; "));
+    format!("{}to serve: {serve}", entered.unwrap_or_default())
+}
+
+fn named(approvals: &[ApprovalView]) -> String {
+    let who = |it: &ApprovalView| format!("{} ({})", it.who, short_commit(&it.commit));
+    approvals.iter().map(who).collect::<Vec<_>>().join(", ")
+}
+
+fn entered_by(step: &StepView) -> String {
+    let names = named(&step.approvals);
     if step.state == StepState::Done && names.is_empty() {
         // It was passed without, as a first release and a rollback are.
         return "–".to_owned();

@@ -125,6 +125,8 @@ struct Strategy {
     on_failure: Option<OnFailure>,
     /// Before a pod is updated in place or deleted, it leaves traffic for this long.
     drain: Option<Duration>,
+    /// Pods of a step that may fail without keeping it from being healthy; none by default.
+    failure_threshold: Option<Amount>,
 }
 
 /// One step.

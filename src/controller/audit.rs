@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::controller::record::Outcome;
 use crate::model::ReleaseId;
-use crate::objects::record::{ApprovalView, Phase};
+use crate::objects::record::{ApprovalView, Phase, StepView};
 use crate::world::{Approver, Case, Decision, Desired, Intent, Memory, Permit, World};
 
 /// What such lines are told apart by in the log.
@@ -42,7 +42,7 @@ pub struct Audit {
     pub step: Option<u32>,
     /// Steps that the release has.
     pub steps: usize,
-    /// Who approved the step that is entered.
+    /// Who approved the step that is entered, or let its pods serve.
     pub approvals: Vec<ApprovalView>,
     /// Who opened its gates by a hotfix marker.
     pub skips: Vec<ApprovalView>,
@@ -77,6 +77,9 @@ impl Audit {
         let commit = after.and_then(|memory| memory.episode).or_else(|| episode.map(|it| it.first));
         let (approvals, skips) = match (decided.decision.clone(), intent) {
             (Decision::Enter(step), Some(intent)) => (approvals(outcome, step), skips(intent)),
+            (Decision::Note, Some(intent)) if served(after) > served(before) => {
+                (serve_approvals(outcome, served(after)), skips(intent))
+            }
             _ => (Vec::new(), Vec::new()),
         };
         Self {
@@ -116,10 +119,22 @@ fn intent(case: &Case) -> Option<&Intent> {
     }
 }
 
+fn step_view<'a>(outcome: &'a Outcome<'_>, step: u32) -> Option<&'a StepView> {
+    let place = usize::try_from(step).unwrap_or(usize::MAX).checked_sub(1)?;
+    outcome.decided.view.steps.get(place)
+}
+
 fn approvals(outcome: &Outcome<'_>, step: u32) -> Vec<ApprovalView> {
-    let place = usize::try_from(step).unwrap_or(usize::MAX).checked_sub(1);
-    let view = place.and_then(|place| outcome.decided.view.steps.get(place));
-    view.map(|view| view.approvals.clone()).unwrap_or_default()
+    step_view(outcome, step).map(|view| view.approvals.clone()).unwrap_or_default()
+}
+
+/// The step up to which pods were let in.
+fn served(memory: Option<&Memory>) -> u32 {
+    memory.map_or(0, |memory| memory.served)
+}
+
+fn serve_approvals(outcome: &Outcome<'_>, step: u32) -> Vec<ApprovalView> {
+    step_view(outcome, step).and_then(|view| view.serve.clone()).unwrap_or_default()
 }
 
 fn skips(intent: &Intent) -> Vec<ApprovalView> {

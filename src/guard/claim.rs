@@ -203,7 +203,7 @@ fn check_complete(motion: &Motion<'_>) -> Result<(), Violation> {
     let settled = live.status.current_revision == live.status.update_revision;
     reached(live.replicas > 0 || motion.proven, "nothing is proven at zero replicas")?;
     reached(
-        settled && status::is_done(live, memory, true),
+        settled && status::is_done(live, memory, motion.release, true),
         "a release completes, and the status does not prove it",
     )?;
     let reads = motion.release.map(Release::configs);

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::guard::permit;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
+use crate::model::Amount;
 use crate::spec::Release;
 use crate::world::{Live, Memory};
 
@@ -25,7 +26,7 @@ pub fn check_reached(motion: &Motion<'_>, memory: &Memory) -> Result<(), Violati
     let held =
         motion.pods_of(memory.step).is_none_or(|pods| pods <= live.replicas - live.kept().min(live.replicas));
     let emptied = motion.proven && live.replicas == 0;
-    let done = held && (emptied || is_done(live, memory, last));
+    let done = held && (emptied || is_done(live, memory, motion.release, last));
     reached(done, "a step is called reached, and the status does not prove it")
 }
 
@@ -74,12 +75,13 @@ pub fn check_soaked(
     require(soaked || skipped, Rule::Reached, || format!("step {step} is left before it has soaked"))
 }
 
-/// Whether the live status proves that as many pods as the live partition lets go are updated and available; at the
-/// last step, all of them.
+/// Whether the live status proves that as many pods as the live partition lets go are updated, and so many of them as
+/// `release` asks for available; at the last step, of all.
 #[must_use]
-pub fn is_done(live: &Live, memory: &Memory, last: bool) -> bool {
+pub fn is_done(live: &Live, memory: &Memory, release: Option<&Release>, last: bool) -> bool {
     let status = &live.status;
     let pods = live.replicas - live.kept().min(live.replicas);
+    let needed = needed(release, pods);
     let revision = memory.revision.as_ref().is_none_or(|it| *it == status.update_revision);
     live.is_fresh()
         && !live.drift.template
@@ -87,8 +89,19 @@ pub fn is_done(live: &Live, memory: &Memory, last: bool) -> bool {
         && status.expected_updated == pods
         && status.replicas == live.replicas
         && status.updated >= pods
-        && status.updated_available >= pods
-        && (!last || (live.kept() == 0 && status.available >= live.replicas))
+        && status.updated_available >= needed
+        && (!last || (live.kept() == 0 && status.available >= needed))
+}
+
+/// How many of so many pods have to be available: all, less those that the release says may fail; one at least.
+#[must_use]
+pub fn needed(release: Option<&Release>, pods: u32) -> u32 {
+    let spared = match release.map(|release| release.strategy.failure_threshold) {
+        None => 0,
+        Some(Amount::Count(count)) => count,
+        Some(share @ Amount::Percent(_)) => share.scaled(pods, false),
+    };
+    if spared < pods { pods - spared } else { pods.min(1) }
 }
 
 fn reached(holds: bool, message: &str) -> Result<(), Violation> {

@@ -101,6 +101,9 @@ pub struct StepView {
     /// Approvals that count for it.
     #[serde(default)]
     pub approvals: Vec<ApprovalView>,
+    /// Who has let its pods serve, of a step that asks for it: nobody yet where it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve: Option<Vec<ApprovalView>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

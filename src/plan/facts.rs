@@ -246,7 +246,13 @@ impl<'a> Facts<'a> {
             && status.expected_updated == asked
             && status.replicas == size
             && status.updated >= asked
-            && status.updated_available >= asked
+            && status.updated_available >= self.enough(asked)
+    }
+
+    /// How many of `pods` on the entered revision have to be available.
+    #[must_use]
+    pub fn enough(&self, pods: u32) -> u32 {
+        self.entered.map_or(pods, |release| release.strategy.enough(pods))
     }
 
     /// Whether every pod is on the newest proven revision: fresh, all updated, current = update revision. Pods that are

@@ -358,13 +358,15 @@ pub fn pods_not_ready(facts: &Facts<'_>) -> Hold {
     }
     let asked = facts.step_pods();
     let available = status.updated_available;
-    if available >= asked && status.replicas > facts.live.replicas {
+    let enough = facts.enough(asked);
+    if available >= enough && status.replicas > facts.live.replicas {
         let surplus = status.replicas - facts.live.replicas;
         let message = format!("{id} waits for {} more than asked for to go", pods(surplus));
         return hold(Gate::Pods, since, message, Lift::wait());
     }
+    let spared = if enough < asked { format!(", and {enough} are enough") } else { String::new() };
     let message = format!(
-        "{id} waits for pods of step {} of {}: {available} of {asked} updated pods available",
+        "{id} waits for pods of step {} of {}: {available} of {asked} updated pods available{spared}",
         facts.memory.step,
         facts.last_step()
     );

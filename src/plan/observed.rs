@@ -78,7 +78,13 @@ fn reached(facts: &Facts<'_>, memory: &mut Memory) -> String {
             return String::new();
         }
         memory.step_reached = Some(Reached { at: facts.now(), pods: asked });
-        return format!("{id} reached step {step} of {last}: {} updated and available", holds::pods(asked));
+        let available = facts.live.status.updated_available;
+        let there = if available < asked {
+            format!("updated, {available} of them")
+        } else {
+            "updated and".to_owned()
+        };
+        return format!("{id} reached step {step} of {last}: {} {there} available", holds::pods(asked));
     };
     if facts.is_proven() || facts.live.replicas == 0 {
         return String::new();
@@ -86,7 +92,7 @@ fn reached(facts: &Facts<'_>, memory: &mut Memory) -> String {
     if asked < was.pods {
         memory.step_reached = Some(Reached { pods: asked, ..was });
     }
-    if facts.live.status.updated_available < was.pods.min(asked) {
+    if facts.live.status.updated_available < facts.enough(was.pods.min(asked)) {
         memory.step_reached = None;
         memory.step_entered = facts.now();
         return format!(

@@ -98,8 +98,18 @@ pub fn let_in_by(intent: &Intent, step: u32) -> Option<&Approver> {
 /// The approvals of `step`, for people.
 #[must_use]
 pub fn approvals(intent: &Intent, policy: &Policy, step: u32) -> Vec<ApprovalView> {
-    let view = |it: &Approver| ApprovalView { who: it.name.clone(), commit: it.commit.to_string() };
-    distinct(intent, policy, step).into_iter().map(view).collect()
+    distinct(intent, policy, step).into_iter().map(shown).collect()
+}
+
+/// The approvals for the pods of `step` to serve, for people; none of a step whose pods serve by themselves.
+#[must_use]
+pub fn serve_approvals(intent: &Intent, step: u32) -> Option<Vec<ApprovalView>> {
+    let asks = intent.release.step(step).is_some_and(Step::serves_by_approval);
+    asks.then(|| approvers(intent, Permit::Serve(step)).map(shown).collect())
+}
+
+fn shown(approver: &Approver) -> ApprovalView {
+    ApprovalView { who: approver.name.clone(), commit: approver.commit.to_string() }
 }
 
 /// The markers that approve nothing, and those given for a step whose turn has not come, each with its reason.

@@ -271,7 +271,7 @@ fn fails_now(facts: &Facts<'_>) -> Option<Outcome> {
         return None;
     }
     let asked = facts.step_pods();
-    let is_there = status.updated_available >= asked || facts.pods_wait_to_serve();
+    let is_there = status.updated_available >= facts.enough(asked) || facts.pods_wait_to_serve();
     if facts.has_failed(entered) || !live.is_fresh() || is_there {
         return None;
     }

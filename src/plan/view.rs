@@ -4,7 +4,7 @@ use crate::model::{Gate, Hold, LiftKind};
 use crate::objects::record::{Phase, Pods, StepState, StepView, Versions, View};
 use crate::plan::facts::Head;
 use crate::plan::outcome::Outcome;
-use crate::plan::permit::{approvals, asked, ignored};
+use crate::plan::permit::{approvals, asked, ignored, serve_approvals};
 use crate::plan::steps;
 use crate::spec::Release;
 use crate::world::{Case, Decision, Live, Memory, World};
@@ -161,6 +161,7 @@ fn step_views(
             soak: written.soak,
             entered_at: entered.filter(|it| it.step == step && !proven).map(|it| it.step_entered),
             approvals: head.map(|head| approvals(head.intent, head.policy, step)).unwrap_or_default(),
+            serve: head.and_then(|head| serve_approvals(head.intent, step)),
         }
     };
     release.strategy.steps.iter().enumerate().map(one).collect()

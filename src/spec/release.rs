@@ -81,6 +81,8 @@ pub struct Strategy {
     pub on_failure: OnFailure,
     /// Seconds for which a pod leaves traffic before it is updated in place or deleted, where it is drained.
     pub drain: Option<u32>,
+    /// Pods of a step that need not be available for it to be reached; a share is of the step's pods, rounded down.
+    pub failure_threshold: Amount,
 }
 
 /// One object as written in Git; a CloneSet without `replicas`, `partition` and `paused`, which the rollout writes.
@@ -152,6 +154,12 @@ pub struct Release {
 }
 
 impl Strategy {
+    /// How many of `pods` on the new revision have to be available: all but those that may fail, and never none.
+    #[must_use]
+    pub fn enough(&self, pods: u32) -> u32 {
+        pods.saturating_sub(self.failure_threshold.scaled(pods, false)).max(pods.min(1))
+    }
+
     /// Whether pods of any step serve by approval: then all of them have a readiness gate of ours.
     #[must_use]
     pub fn is_gated(&self) -> bool {

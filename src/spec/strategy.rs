@@ -1,4 +1,4 @@
-//! Strategies: steps, `initial`, `deadline`, `onFailure`, `drain`.
+//! Strategies: steps, `initial`, `deadline`, `onFailure`, `drain`, `failureThreshold`.
 
 use serde_json::Value;
 
@@ -44,6 +44,7 @@ impl Default for WrittenStrategy {
             deadline: DEADLINE,
             on_failure: OnFailure::Rollback,
             drain: None,
+            failure_threshold: Amount::Count(0),
         };
         Self {
             strategy,
@@ -77,7 +78,8 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
 }
 
 fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
-    let fields = Fields::open(node, path, &["steps", "initial", "deadline", "onFailure", "drain"], report)?;
+    let known = ["steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
+    let fields = Fields::open(node, path, &known, report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
@@ -90,6 +92,17 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     out.strategy.on_failure = fields.word("onFailure", &failures, report).unwrap_or(OnFailure::Rollback);
     out.strategy.drain = fields.duration("drain", 1..=DRAIN_MAX, report);
     out.drain_at = fields.key_at("drain");
+    let threshold = fields
+        .key_at("failureThreshold")
+        .and_then(|at| Some((at, fields.amount("failureThreshold", report)?)));
+    if let Some((at, Amount::Percent(Percent::FULL))) = threshold {
+        let message = format!(
+            "`{}` of 100% would call a step healthy whose pods all fail",
+            fields.path_of("failureThreshold")
+        );
+        report.error(at, message, "write the share of a step's pods that may fail, as 10%");
+    }
+    out.strategy.failure_threshold = threshold.map_or(Amount::Count(0), |(_, threshold)| threshold);
     Some(out)
 }
 

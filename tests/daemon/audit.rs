@@ -159,6 +159,29 @@ async fn a_whole_rollout_is_told_line_by_line_as_the_readme_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_let_pods_serve_is_told_in_the_log_and_in_the_record() {
+    const BY_APPROVAL: &str = "[{replicas: 1, serve: approval}, {replicas: 100%}]";
+    let log = Log::begin();
+    let mut stage = proven(BY_APPROVAL).await;
+    let digest_of = |it: &Stage| it.record("checkout")["status"]["digest"].as_str().unwrap().to_owned();
+    stage.release("1.1.0", BY_APPROVAL);
+    stage.until("it waits", |it| it.waits_for() == "serve").await;
+    let serve = |it: &Stage| it.record("checkout")["status"]["steps"][0]["serve"].clone();
+    assert_eq!(serve(&stage), serde_json::json!([]), "nobody yet");
+    let marker = format!("approvals/shop/checkout/{}/serve-1.aaaa.yaml", digest_of(&stage));
+    stage.repo.write(&marker, "reason: looks good\n");
+    stage.repo.git(&["add", "--all"]);
+    stage.repo.git_as("Bea", &["commit", "--quiet", "--message", "Let it serve"]);
+    let by = serde_json::json!([{"who": "Bea", "commit": stage.repo.id("HEAD").to_string()}]);
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 2/2").await;
+    stage.stop().await;
+    assert_eq!(serve(&stage), by);
+    let audits = log.audits();
+    let told = audits.iter().find(|it| it["reason"].as_str().unwrap().contains("serve, by Bea")).unwrap();
+    assert_eq!((&told["decision"], &told["approvals"]), (&"Note".into(), &by));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_and_its_rollback_are_two_lines_and_a_restart_tells_nothing_again() {
     let log = Log::begin();
     let mut stage = proven(STEPS).await;

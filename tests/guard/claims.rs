@@ -133,6 +133,24 @@ fn a_release_is_proven_only_when_every_pod_is_updated_and_available() {
 }
 
 #[test]
+fn so_many_pods_may_fail_as_the_release_says_and_no_more() {
+    let sparing = |available: u32| {
+        completes().with_world(|world| {
+            let mut release = b();
+            release.strategy.failure_threshold = triton::model::Amount::Count(1);
+            let release = Arc::new(release);
+            edit_intent(world, |intent| intent.release = Arc::clone(&release));
+            edit(world, |case| drop(case.documents.insert(release.digest, release)));
+            edit_live(world, |it| {
+                (it.status.available, it.status.updated_available) = (available, available)
+            });
+        })
+    };
+    sparing(9).passes();
+    sparing(8).breaks(Rule::Reached);
+}
+
+#[test]
 fn no_motion_without_a_hold() {
     let mut lap = enters_first();
     lap.plan = plan(Decision::Hold, Some(complete(&a())), vec![]);

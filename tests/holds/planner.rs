@@ -356,6 +356,13 @@ fn under_way() -> Vec<Story> {
         });
         world
     };
+    let spared = {
+        let failure_threshold = triton::model::Amount::Count(1);
+        let b = Release { strategy: triton::spec::Strategy { failure_threshold, ..b().strategy }, ..b() };
+        let memory = Memory { step: 2, ..waiting(&b) };
+        let live = live(&b, Some(memory), "50%", 3);
+        world(intent(&b), Some(live), &[&a(), &b])
+    };
     let revised = with(canary(), |world| {
         edit_live(world, |live| live.status.update_revision = "checkout-5d9f".into());
     });
@@ -365,6 +372,7 @@ fn under_way() -> Vec<Story> {
     vec![
         ("soaking", soaking),
         ("pods not available", at(|_| {})),
+        ("pods not available, of which some may fail", spared),
         ("pods too many", at(surplus)),
         ("the controller away", at(|live| live.status.observed_generation = Some(3))),
         ("going back", back(&a())),

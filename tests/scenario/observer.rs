@@ -86,6 +86,11 @@ impl Observer {
         self.known.entry(name.to_owned()).or_default().served.taken += 1;
     }
 
+    /// A hand breaks the pods of every CloneSet, or takes a CloneSet away.
+    pub fn disturb(&mut self) {
+        self.known.values_mut().for_each(|known| known.served.disturb());
+    }
+
     /// Begins anew with the branch as it is: a person has accepted it.
     pub fn begin_anew(&mut self) {
         self.line.clear();
@@ -156,9 +161,7 @@ impl Observer {
         let mut all = all_images(store);
         for cloneset in store.list(CLONESETS, None) {
             let name = cloneset.name();
-            if let Some(known) =
-                self.known.get_mut(name).filter(|known| known.is_gated() || known.is_drained())
-            {
+            if let Some(known) = self.known.get_mut(name) {
                 let (mut served, size) = (std::mem::take(&mut known.served), replicas(&cloneset));
                 served.look(store, name, |image| known.may_serve(image, size));
                 known.served = served;
@@ -219,10 +222,6 @@ impl Observer {
 }
 
 impl Known {
-    fn is_gated(&self) -> bool {
-        self.approved.values().flatten().any(|it| it.let_in.is_some())
-    }
-
     fn is_drained(&self) -> bool {
         self.approved.values().flatten().any(|it| it.release.strategy.drain.is_some())
     }

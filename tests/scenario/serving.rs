@@ -1,7 +1,7 @@
-//! Who serves, as EndpointSlices have it: what the observer asks of releases whose pods serve by approval.
+//! Who serves, as EndpointSlices have it: what the observer asks of every release that has a Service.
 //!
 //! **Invariant:** no pod of an image that is not proven serves before Git has let it, and the pods that serve never become
-//! fewer than the size less maxUnavailable, but for those that a hand has taken.
+//! fewer than the size less maxUnavailable, but for those that a hand has taken or broken.
 
 use std::collections::BTreeMap;
 
@@ -65,6 +65,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// A hand breaks pods, or takes all of them: how few serve says nothing until all do again.
+    pub fn disturb(&mut self) {
+        self.whole = None;
+    }
+
     /// Looks at who serves. `allowed` says of an image how many may; none where it does not matter.
     ///
     /// # Panics
@@ -99,7 +104,9 @@ impl Served {
 fn unavailable(update: &Value, size: u32) -> u32 {
     let share = |text: &str| {
         let percent: u32 = text.trim_end_matches('%').parse().expect("a percentage");
-        if update.get("maxSurge").is_some() { size * percent / 100 } else { (size * percent).div_ceil(100) }
+        // Rounded down only where pods may surge.
+        let surges = !matches!(&update["maxSurge"], Value::Null) && update["maxSurge"] != 0;
+        if surges { size * percent / 100 } else { (size * percent).div_ceil(100) }
     };
     match &update["maxUnavailable"] {
         Value::Number(count) => count.as_u64().and_then(|it| u32::try_from(it).ok()).unwrap_or(0),

@@ -295,6 +295,7 @@ impl Stage {
                 self.delete(&served("Pod"), &name).await;
             }
             Act::Delete(named) => {
+                self.observer.disturb();
                 let (kind, name) = named.split_once('/').expect("an object is Kind/name");
                 self.observer.deleted(name);
                 self.delete(&served(kind), name).await;
@@ -319,7 +320,10 @@ impl Stage {
                 self.catch_up(written(&Kind::CloneSet.api(), &scale)).await;
             }
             Act::Create(object) => self.create(object).await,
-            Act::Break(image) => self.ground.crash(image, true),
+            Act::Break(image) => {
+                self.observer.disturb();
+                self.ground.crash(image, true);
+            }
             Act::Heal(image) => self.ground.crash(image, false),
             Act::Slow(images) => {
                 let images = images.iter().map(|(tag, span)| (tag.clone(), duration(*span)));
@@ -354,6 +358,7 @@ impl Stage {
     /// Puts the saved CloneSet in the place of the present one. With any partition, Kruise makes all pods of a new
     /// CloneSet with its template.
     async fn restore(&mut self) {
+        self.observer.disturb();
         let mut saved = self.saved.clone().expect("the CloneSet was saved");
         self.observer.excuse(&tag(&saved["spec"]["template"]));
         if self.store().get(CLONESETS, NAMESPACE, RELEASE).is_some() {

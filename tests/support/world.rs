@@ -61,6 +61,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         deadline: 600,
         on_failure: OnFailure::Rollback,
         drain: None,
+        failure_threshold: triton::model::Amount::Count(0),
     }
 }
 
