@@ -5,6 +5,7 @@
 //! with the bound beside it. Machines differ, so compare ratios within a run. It ends with 0 whatever the numbers are.
 
 mod many;
+mod pods;
 mod steps;
 #[path = "../../tests/cluster"]
 #[allow(dead_code, reason = "tests use all of it")]
@@ -20,7 +21,7 @@ use cluster::plane::Plane;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn()); 2] = [("many", many::run), ("steps", steps::run)];
+    let parts: [(&str, fn()); 3] = [("many", many::run), ("steps", steps::run), ("pods", pods::run)];
     for (name, run) in parts {
         if words.is_empty() || words.iter().any(|word| word == name) {
             run();

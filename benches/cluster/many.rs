@@ -19,14 +19,16 @@ use crate::cluster::process::{Daemon, Place, until};
 use crate::repo::Repo;
 use crate::{cloneset, line, prepare, release};
 
-const RELEASES: usize = 1000;
+/// Releases.
+pub const RELEASES: usize = 1000;
 /// Workers of the raw loop: more buy nothing.
-const WORKERS: usize = 8;
+pub const WORKERS: usize = 8;
 /// For so long nothing happens.
 const IDLE: Duration = Duration::from_secs(120);
 /// Namespaces of the raw loops, one before the daemon's and one after it.
 const RAW: [&str; 2] = ["raw-before", "raw-after"];
-const OURS: &str = "ours";
+/// The daemon's namespace.
+pub const OURS: &str = "ours";
 /// As the API server's audit log calls the daemon.
 const SUBJECT: &str = "system:serviceaccount:triton-system:triton";
 
@@ -57,8 +59,7 @@ pub fn run() {
     let mut made = Made::default();
     until("all are applied", || (made.count(&plane) >= RELEASES).then_some(()));
     let last = applied(&plane).into_iter().max().expect("all are applied");
-    let quiet = || requests(&plane, Timestamp::now() - Duration::from_secs(15)).is_empty().then_some(());
-    until("it comes to rest", quiet);
+    until("it comes to rest", || is_quiet(&plane).then_some(()));
     // Before the loops that follow: their objects pass the daemon's watches too.
     let (rests, most) = (memory(daemon.id()), peak.end());
     let after = raw(&plane, RAW[1]);
@@ -131,13 +132,14 @@ async fn work(client: Client, namespace: &str, next: Arc<AtomicUsize>) {
 
 /// The daemon's creates in the audit log, counted as it grows: who waits must not take the time of what is measured.
 #[derive(Default)]
-struct Made {
+pub struct Made {
     read: u64,
     count: usize,
 }
 
 impl Made {
-    fn count(&mut self, plane: &Plane) -> usize {
+    /// How many there are by now.
+    pub fn count(&mut self, plane: &Plane) -> usize {
         let mut log = std::fs::File::open(plane.dir().join("audit.log")).expect("the audit log");
         log.seek(SeekFrom::Start(self.read)).expect("a file");
         let mut text = String::new();
@@ -174,6 +176,11 @@ fn applied(plane: &Plane) -> Vec<Timestamp> {
     audit(plane).iter().filter(|event| ours(event)).filter_map(moment).collect()
 }
 
+/// Whether the daemon has asked for nothing for some time.
+pub fn is_quiet(plane: &Plane) -> bool {
+    requests(plane, Timestamp::now() - Duration::from_secs(15)).is_empty()
+}
+
 /// What was asked since a moment, beside the lease and the renewal of watches.
 fn requests(plane: &Plane, since: Timestamp) -> Vec<String> {
     let counts = |event: &Value| {
@@ -185,25 +192,27 @@ fn requests(plane: &Plane, since: Timestamp) -> Vec<String> {
 }
 
 /// Anonymous memory of a process, in KiB.
-fn memory(process: u32) -> u64 {
+pub fn memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"));
     let status = status.unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-fn mebibytes(kib: u64) -> String {
+/// As people read it.
+pub fn mebibytes(kib: u64) -> String {
     format!("{} MiB", kib.div_ceil(1024))
 }
 
 /// The most memory that a process had.
-struct Peak {
+pub struct Peak {
     most: Arc<AtomicU64>,
     ended: Arc<AtomicBool>,
 }
 
 impl Peak {
-    fn of(process: u32) -> Self {
+    /// Of this process, from now on.
+    pub fn of(process: u32) -> Self {
         let peak = Self { most: Arc::default(), ended: Arc::default() };
         let (most, ended) = (peak.most.clone(), peak.ended.clone());
         thread::spawn(move || {
@@ -215,7 +224,8 @@ impl Peak {
         peak
     }
 
-    fn end(self) -> u64 {
+    /// Looks no more.
+    pub fn end(self) -> u64 {
         self.ended.store(true, Ordering::Relaxed);
         self.most.load(Ordering::Relaxed)
     }

@@ -16,6 +16,7 @@ macro_rules! for_every_scenario {
             a_failed_canary_is_taken_up_by_another_attempt: "s26-tried-again.yaml",
             zero_keeps_the_cloneset_and_comes_back_proven: "s33-zero.yaml",
             a_rollback_goes_in_waves_and_enough_pods_serve: "k12-back-in-waves.yaml",
+            a_first_release_is_taken_back_by_its_revert: "h24-first-taken-back.yaml",
             some_pods_may_fail_where_the_release_says_so: "k9-some-may-fail.yaml",
             a_rollback_takes_no_healthy_pod_of_a_broken_pair: "f02-nothing-healthy-goes.yaml",
             a_rollback_never_leads_to_a_version_that_failed: "f03-never-to-a-broken-one.yaml",
