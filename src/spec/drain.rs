@@ -4,7 +4,8 @@
 //! `gracePeriodSeconds` before it changes an image (Kruise, `inplace_update.go:Refresh`). A pod that is deleted leaves its
 //! Services at once (Kubernetes, `pkg/controller/endpointslice`: terminating is not ready), and a container that sleeps in its
 //! `preStop` goes on answering meanwhile what still finds it (Kubernetes 1.30, `PodLifecycleSleepAction`; Kruise 1.8).
-//! The sleep is part of the grace in which a pod has to end, so that one grows by it.
+//! The sleep is part of the grace in which a pod has to end, so that one grows by it. A container whose image changes in
+//! place is ended as one of a deleted pod is, `preStop` and all: in place a pod is drained twice, and out for both.
 //!
 //! **Invariant:** a container's own `preStop` stays as it is; a template that has been drained once does not change again.
 
@@ -98,6 +99,7 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
     let body = cloneset.body.open();
     for (index, container) in containers(&body["spec"]["template"]).enumerate() {
         check_container(container, index, drain, at, report);
+        check_grace(container, index, given(&body["spec"]["template"], drain), at, report);
     }
     if !in_place(&body) {
         return;
@@ -111,31 +113,52 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
         report.error(at, message, "delete `gracePeriodSeconds`: `drain` writes it");
     }
     let deadline = strategy.strategy.deadline;
-    if drain >= deadline {
+    let out = drain.saturating_mul(2);
+    if out >= deadline {
         let message = format!(
-            "`drain` is {drain}s, and a step has failed after {deadline}s: none could be reached in place"
+            "in place a pod is out for twice its `drain`, {out}s here, and a step has failed after {deadline}s: none could be reached"
         );
         report.error(at, message, "write a shorter `drain`, or a longer `deadline`");
-    } else if let Some((step, rounds)) =
-        cloneset.replicas.and_then(|it| late(&strategy.strategy, drain, &body, it))
-    {
-        let message = format!(
-            "step {step} takes {rounds} rounds of pods in place, each drained for {drain}s, and has failed after {deadline}s"
-        );
+    } else if let Some(late) = cloneset.replicas.and_then(|it| late(&strategy.strategy, out, &body, it)) {
+        let message = match late {
+            Late::Step(step, rounds) => format!(
+                "step {step} takes {rounds} rounds of pods in place, each out for {out}s (twice its `drain`), and has failed after {deadline}s"
+            ),
+            Late::Back(step, rounds) => format!(
+                "the way back from step {step} takes {rounds} rounds of pods in place, each out for {out}s (twice its `drain`): {}s, and a step has failed after {deadline}s",
+                rounds.saturating_mul(out)
+            ),
+        };
         report.warn(at, message, "write a longer `deadline`, smaller steps, or a larger `maxUnavailable`");
     }
 }
 
-/// The first step whose pods cannot all be drained before its deadline, and in how many rounds they go.
-fn late(strategy: &Strategy, drain: u32, cloneset: &Value, replicas: u32) -> Option<(usize, u32)> {
+/// What takes the deadline of a step or longer, and how many rounds of pods it takes.
+enum Late {
+    /// This step.
+    Step(usize, u32),
+    /// The way back of all pods of this step.
+    Back(usize, u32),
+}
+
+/// The first step whose pods cannot all be through before its deadline; else the way back of the last step but one, which
+/// most pods are on that a failure can find. Each pod is `out` for so many seconds.
+fn late(strategy: &Strategy, out: u32, cloneset: &Value, replicas: u32) -> Option<Late> {
     let room = serve::room(&cloneset["spec"], replicas).max(1);
+    let is_late = |rounds: u32| rounds.saturating_mul(out) >= strategy.deadline;
+    let pods: Vec<u32> = strategy.steps.iter().map(|step| step.replicas.step_pods(replicas)).collect();
     let mut before = 0;
-    strategy.steps.iter().enumerate().find_map(|(index, step)| {
-        let pods = step.replicas.step_pods(replicas);
+    let forward = pods.iter().enumerate().find_map(|(index, pods)| {
         let rounds = pods.saturating_sub(before).div_ceil(room);
-        before = before.max(pods);
-        (rounds.saturating_mul(drain) >= strategy.deadline).then_some((index + 1, rounds))
-    })
+        before = before.max(*pods);
+        is_late(rounds).then_some(Late::Step(index + 1, rounds))
+    });
+    let last = pods.len().saturating_sub(1);
+    let back = || {
+        let rounds = pods[..last].last()?.div_ceil(room);
+        is_late(rounds).then_some(Late::Back(last, rounds))
+    };
+    forward.or_else(back)
 }
 
 /// A container with a `preStop` of its own does not sleep in ours: it has to wait by itself.
@@ -149,7 +172,10 @@ fn check_container(container: &Value, index: usize, drain: u32, at: Spot, report
             let message = format!(
                 "container `{name}` sleeps {seconds}s in a preStop of its own (`{field}`), and `drain` is {drain}s"
             );
-            report.error(at, message, format!("delete it: `drain` writes one, or write `seconds: {drain}`"));
+            let cure = format!(
+                "delete it: `drain` writes one, or write `seconds: {drain}` and a longer `terminationGracePeriodSeconds`"
+            );
+            report.error(at, message, cure);
         }
         Some(None) | None => {
             let message = format!(
@@ -157,6 +183,33 @@ fn check_container(container: &Value, index: usize, drain: u32, at: Spot, report
             );
             report.warn(at, message, format!("let it wait {drain}s, or delete it: `drain` writes one"));
         }
+    }
+}
+
+/// Seconds in which a pod has to end, as they are applied.
+fn given(template: &Value, drain: u32) -> Option<u64> {
+    let grace = &template["spec"]["terminationGracePeriodSeconds"];
+    let grace = if grace.is_null() { Some(TERMINATION) } else { grace.as_u64() }?;
+    Some(if stands(template) { grace } else { grace.saturating_add(drain.into()) })
+}
+
+/// A container that sleeps for as long as its pod is `given` to end is killed out of its sleep; one that would sleep longer
+/// the API server refuses (Kubernetes, `validation.go:validateSleepAction`).
+fn check_grace(container: &Value, index: usize, given: Option<u64>, at: Spot, report: &mut Report) {
+    let own = own(container).and_then(|it| it.pointer("/sleep/seconds")?.as_u64());
+    let Some((seconds, given)) = own.zip(given).filter(|(seconds, given)| seconds >= given) else { return };
+    let name = container["name"].as_str().map(quote).unwrap_or_default();
+    let field = format!("spec.template.spec.containers[{index}].lifecycle.preStop");
+    let sleeps = format!(
+        "container `{name}` sleeps {seconds}s in a preStop of its own (`{field}`), and its pod is given {given}s to end"
+    );
+    let cure = format!(
+        "write a `terminationGracePeriodSeconds` that leaves time after the {seconds}s, or a shorter sleep"
+    );
+    if seconds > given {
+        report.error(at, format!("{sleeps}: the API server refuses it"), cure);
+    } else {
+        report.warn(at, format!("{sleeps}: no time is left to end in"), cure);
     }
 }
 
