@@ -13,6 +13,7 @@ pub mod tools;
 pub mod project;
 pub mod feed;
 pub mod seen;
+pub mod picture;
 pub mod cache;
 pub mod watch;
 pub mod telling;

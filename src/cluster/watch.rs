@@ -134,14 +134,17 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
             }
             Ok(Event::Apply(object)) => {
                 let is_known = cache.heard(feed, &object.metadata);
-                if !is_known && let Some((id, seen)) = seen(&cluster, feed, &object) {
-                    cache.put(feed, id, seen);
+                match seen(&cluster, feed, &object) {
+                    _ if is_known => {}
+                    Some((id, seen)) => cache.put(feed, id, seen),
+                    None => cache.unread(feed, &object.metadata),
                 }
             }
             Ok(Event::Delete(object)) => {
                 cache.heard(feed, &object.metadata);
-                if let Some((id, seen)) = seen(&cluster, feed, &object) {
-                    cache.remove(feed, &id, &seen);
+                match seen(&cluster, feed, &object) {
+                    Some((id, seen)) => cache.remove(feed, &id, &seen),
+                    None => cache.unread(feed, &object.metadata),
                 }
             }
             Err(error) => {

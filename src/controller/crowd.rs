@@ -35,10 +35,14 @@ impl Crowd {
     }
 }
 
-/// The pods of a release that a lifecycle hook may keep, as far as they are seen; none where its CloneSet has no hook.
+/// The pods of a release that a lifecycle hook may keep, as far as they are seen; none where its CloneSet has no hook, nor
+/// while nobody says how they are.
 #[must_use]
 pub fn kept(cache: &Cache, id: &ReleaseId, case: &Case) -> Arc<[PodKept]> {
     let Some(live) = case.live.as_ref().filter(|live| !live.hooks.is_empty()) else { return Arc::default() };
     cache.want(Feed::Kept);
+    if cache.forbidden().contains_key(&Feed::Kept) {
+        return Arc::default();
+    }
     cache.kept_of(id).into_iter().filter(|pod| pod.owner == live.uid).collect()
 }

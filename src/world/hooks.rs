@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::model::{Name, ResourceVersion, Uid};
 
-/// A state in which a hook keeps a pod: the label `lifecycle.apps.kruise.io/state`.
+/// A state in which a hook keeps a pod: the label `lifecycle.apps.kruise.io/state`. `PreparingNormal` is left out: a pod that
+/// waits for `preNormal` is not available, which is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
     /// `PreparingDelete`: until `preDelete` lets go.
@@ -14,14 +17,11 @@ pub enum Kept {
     BeforeUpdate,
     /// `Updated`: until `inPlaceUpdate` is on it again.
     AfterUpdate,
-    /// `PreparingNormal`: until `preNormal` is on it.
-    BeforeNormal,
 }
 
 impl Kept {
     /// Every one.
-    pub const ALL: [Self; 4] =
-        [Self::BeforeDelete, Self::BeforeUpdate, Self::AfterUpdate, Self::BeforeNormal];
+    pub const ALL: [Self; 3] = [Self::BeforeDelete, Self::BeforeUpdate, Self::AfterUpdate];
 
     /// Its word in the pod's label.
     #[must_use]
@@ -30,7 +30,6 @@ impl Kept {
             Self::BeforeDelete => "PreparingDelete",
             Self::BeforeUpdate => "PreparingUpdate",
             Self::AfterUpdate => "Updated",
-            Self::BeforeNormal => "PreparingNormal",
         }
     }
 
@@ -40,7 +39,6 @@ impl Kept {
         match self {
             Self::BeforeDelete => "preDelete",
             Self::BeforeUpdate | Self::AfterUpdate => "inPlaceUpdate",
-            Self::BeforeNormal => "preNormal",
         }
     }
 
@@ -49,7 +47,7 @@ impl Kept {
     pub const fn ends_without(self) -> bool {
         match self {
             Self::BeforeDelete | Self::BeforeUpdate => true,
-            Self::AfterUpdate | Self::BeforeNormal => false,
+            Self::AfterUpdate => false,
         }
     }
 }
@@ -76,6 +74,8 @@ pub struct PodKept {
     pub owner: Uid,
     /// The state.
     pub kept: Kept,
-    /// What is on it.
+    /// Since when it is in it, where Kruise says so.
+    pub since: Option<Timestamp>,
+    /// What is on it. Of one that is being deleted the finalizers alone: labels keep it no longer.
     pub marks: Marks,
 }
