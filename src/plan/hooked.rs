@@ -1,6 +1,8 @@
 //! Pods that a lifecycle hook of their CloneSet keeps: who waits, and what lets them go. The hooks are the user's, so
 //! nothing is done about them; no pod waits silently.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::plan::holds::pods;
 use crate::world::{Case, Kept, Marks, PodKept};
@@ -8,16 +10,30 @@ use crate::world::{Case, Kept, Marks, PodKept};
 /// One thing of a hook: whether it is a label, its name, and a label's value.
 type Mark<'a> = (&'a str, &'a str, &'a str);
 
-/// A hold for each state in which hooks keep pods.
-pub fn hooked<'a>(id: &'a ReleaseId, case: &'a Case) -> impl Iterator<Item = Hold> + 'a {
-    let live = case.live.as_ref().filter(|live| !live.deleting);
-    Kept::ALL.into_iter().filter_map(move |kept| {
-        let hook = live?.hooks.get(kept.hook())?;
-        let waiting = case.kept.iter().filter(|pod| pod.kept == kept);
-        let waiting: Vec<(&PodKept, Vec<Mark<'_>>)> =
-            waiting.map(|pod| (pod, missing(hook, pod))).filter(|(_, marks)| !marks.is_empty()).collect();
-        told(id, kept, &waiting)
-    })
+/// How long a hook keeps a pod before anybody is told: what lets go by itself, pod after pod, does so in this time, and
+/// nobody has to look.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+
+/// A hold for each state in which hooks keep pods for long, and when there is more to be told. A pod of which Kruise does
+/// not say since when is told at once.
+pub fn hooked(now: Timestamp, id: &ReleaseId, case: &Case) -> (Vec<Hold>, Option<Timestamp>) {
+    let Some(live) = case.live.as_ref().filter(|live| !live.deleting) else { return (Vec::new(), None) };
+    let (mut holds, mut due) = (Vec::new(), None);
+    for kept in Kept::ALL {
+        let Some(hook) = live.hooks.get(kept.hook()) else { continue };
+        let mut waiting = Vec::new();
+        for pod in case.kept.iter().filter(|pod| pod.kept == kept) {
+            let marks = missing(hook, pod);
+            let told = pod.since.and_then(|since| since.checked_add(PATIENCE).ok());
+            match told {
+                _ if marks.is_empty() => {}
+                Some(told) if told > now => due = [due, Some(told)].into_iter().flatten().min(),
+                Some(_) | None => waiting.push((pod, marks)),
+            }
+        }
+        holds.extend(told(id, kept, &waiting));
+    }
+    (holds, due)
 }
 
 /// What of a hook is to be taken off a pod, or to be put on it.
@@ -36,7 +52,6 @@ fn told(id: &ReleaseId, kept: Kept, waiting: &[(&PodKept, Vec<Mark<'_>>)]) -> Op
         Kept::BeforeDelete => ("to be deleted", "taken off"),
         Kept::BeforeUpdate => ("to be updated in place", "taken off"),
         Kept::AfterUpdate => ("to come back from an update in place", "put on it again"),
-        Kept::BeforeNormal => ("to be taken into service", "put on it"),
     };
     let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
     let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
@@ -56,5 +71,6 @@ fn told(id: &ReleaseId, kept: Kept, waiting: &[(&PodKept, Vec<Mark<'_>>)]) -> Op
         ("label", key, value) => format!("kubectl label pod {pod} -n {namespace} {key}={value} --overwrite"),
         _ => format!("kubectl edit pod {pod} -n {namespace}"),
     };
-    Some(Hold { gate: Gate::Pods, since: None, message, lift: Lift::by(LiftKind::Cluster).command(command) })
+    let since = waiting.iter().filter_map(|(pod, _)| pod.since).min();
+    Some(Hold { gate: Gate::Pods, since, message, lift: Lift::by(LiftKind::Cluster).command(command) })
 }

@@ -30,7 +30,9 @@ pub fn plan(world: &World) -> Plan {
         };
         if is_allowed {
             outcome = let_in(world, id, case, outcome);
-            outcome.holds.extend(hooked(id, case));
+            let (kept, due) = hooked(world.now, id, case);
+            outcome.beside = kept;
+            outcome = outcome.waking(due);
         }
         // The last write was refused: the reason stands beside what is decided, which is tried again in its time.
         outcome.holds.extend(case.refused.iter().map(|refusal| refusal.hold.clone()));
@@ -82,6 +84,7 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
         memory,
         announces,
         holds: _,
+        beside: _,
         wake_at,
     } = outcome;
     // A rest that prunes is still a rest, and a hold writes nothing.

@@ -122,6 +122,7 @@ fn hooked() -> Vec<Story> {
                 version: ResourceVersion::new("90"),
                 owner: Uid::new("uid-1"),
                 kept,
+                since: "2026-03-01T11:59:00Z".parse().ok(),
                 marks: on_it.clone(),
             };
             edit(world, |case| case.kept = (1..=pods).map(pod).collect());
@@ -136,10 +137,6 @@ fn hooked() -> Vec<Story> {
         (
             "a pod whose label is not on it again",
             kept(Kept::AfterUpdate, 1, marks(label, None), marks(None, None)),
-        ),
-        (
-            "a pod whose label is not on it yet",
-            kept(Kept::BeforeNormal, 1, marks(label, None), marks(None, None)),
         ),
     ]
 }
