@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use triton::model::{ResourceVersion, Uid};
+use triton::model::{Gate, ResourceVersion, Uid};
+use triton::objects::record::Phase;
+use triton::plan::plan;
 use triton::spec::{Release, Serve};
 use triton::world::{Desired, Freeze, Kept, Marks, Memory, Permit, PodKept, PodLive, Removal, World};
 
@@ -105,6 +107,32 @@ pub fn stories() -> Vec<Story> {
         ("removed, with pods that nobody would let in", orphaned),
     ]);
     told
+}
+
+#[test]
+fn a_pod_in_a_hook_is_told_after_half_a_minute_from_when_it_is_there_and_leaves_the_release_healthy() {
+    let (_, mut world) = hooked().swap_remove(1);
+    edit(&mut world, |case| {
+        let mut pods = case.kept.to_vec();
+        pods[1].since = "2026-03-01T11:59:31Z".parse().ok();
+        pods[2].since = "2026-03-01T11:59:40Z".parse().ok();
+        case.kept = pods.into();
+    });
+    let told = |world: &World| {
+        let plan = plan(world);
+        let view = &plan.moves.values().next().unwrap().view;
+        assert_eq!(view.phase, Phase::Healthy, "every pod is what Git says");
+        let hold = view.holds.iter().find(|hold| hold.gate == Gate::Pods);
+        (hold.map(|it| (it.message.clone(), it.since.unwrap().to_string())), plan.wake_at)
+    };
+    let (hold, wake_at) = told(&world);
+    let (message, since) = hold.unwrap();
+    assert!(message.contains("has 1 pod that waits to be updated in place (checkout-1)"), "{message}");
+    assert_eq!((since.as_str(), wake_at), ("2026-03-01T11:59:00Z", "2026-03-01T12:00:01Z".parse().ok()));
+    world.now = "2026-03-01T11:59:29Z".parse().unwrap();
+    assert_eq!(told(&world), (None, "2026-03-01T11:59:30Z".parse().ok()));
+    world.now = "2026-03-01T12:00:10Z".parse().unwrap();
+    assert!(told(&world).0.unwrap().0.contains("has 3 pods"));
 }
 
 /// Worlds in which a lifecycle hook of the CloneSet keeps pods.
