@@ -132,21 +132,8 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 is_listing = false;
                 delay = RETRY_FIRST;
             }
-            Ok(Event::Apply(object)) => {
-                let is_known = cache.heard(feed, &object.metadata);
-                match seen(&cluster, feed, &object) {
-                    _ if is_known => {}
-                    Some((id, seen)) => cache.put(feed, id, seen),
-                    None => cache.unread(feed, &object.metadata),
-                }
-            }
-            Ok(Event::Delete(object)) => {
-                cache.heard(feed, &object.metadata);
-                match seen(&cluster, feed, &object) {
-                    Some((id, seen)) => cache.remove(feed, &id, &seen),
-                    None => cache.unread(feed, &object.metadata),
-                }
-            }
+            Ok(Event::Apply(object)) => applied(&cluster, &cache, feed, &object),
+            Ok(Event::Delete(object)) => deleted(&cluster, &cache, feed, &object),
             Err(error) => {
                 let verb = verb(&error);
                 let error = classify(error, feed.attempt(&cluster));
@@ -175,6 +162,24 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 delay = RETRY_MAX.min(delay * 2);
             }
         }
+    }
+}
+
+fn applied(cluster: &Cluster, cache: &Cache, feed: Feed, object: &DynamicObject) {
+    if cache.heard(feed, &object.metadata) {
+        return;
+    }
+    match seen(cluster, feed, object) {
+        Some((id, seen)) => cache.put(feed, id, seen),
+        None => cache.unread(feed, &object.metadata),
+    }
+}
+
+fn deleted(cluster: &Cluster, cache: &Cache, feed: Feed, object: &DynamicObject) {
+    cache.heard(feed, &object.metadata);
+    match seen(cluster, feed, object) {
+        Some((id, seen)) => cache.remove(feed, &id, &seen),
+        None => cache.unread(feed, &object.metadata),
     }
 }
 

@@ -75,7 +75,7 @@ fn the_observer_notices_a_pod_that_is_updated_before_it_is_drained() {
     play::text(
         "says: {}
 steps:
-- commit: { image: B, set: { Release.spec.strategy: { steps: [{ replicas: 100% }], drain: 5s } } }
+- commit: { image: B, set: { Release.spec.strategy: { steps: [{ replicas: 100% }], drain: 3s } } }
 - expect: { phase: Healthy, images: { B: 10 } }
 - commit: { image: C }
 - expect: { phase: Healthy, images: { C: 10 } }
@@ -84,7 +84,7 @@ steps:
     patch:
       spec:
         updateStrategy: { inPlaceUpdateStrategy: { gracePeriodSeconds: 0 } }
-        template: { spec: { containers: [{ name: checkout, image: 'registry.example/shop/checkout:B', lifecycle: { preStop: { sleep: { seconds: 5 } } } }] } }
+        template: { spec: { containers: [{ name: checkout, image: 'registry.example/shop/checkout:B', lifecycle: { preStop: { sleep: { seconds: 3 } } } }] } }
 - advance: 1m
 ",
     );
