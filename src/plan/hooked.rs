@@ -15,7 +15,7 @@ type Mark<'a> = (&'a str, &'a str, &'a str);
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A hold for each state in which hooks keep pods for long, and when there is more to be told. A pod of which Kruise does
-/// not say since when is told at once.
+/// not say since when, or names a moment that cannot be, is told at once.
 pub fn hooked(now: Timestamp, id: &ReleaseId, case: &Case) -> (Vec<Hold>, Option<Timestamp>) {
     let Some(live) = case.live.as_ref().filter(|live| !live.deleting) else { return (Vec::new(), None) };
     let (mut holds, mut due) = (Vec::new(), None);
@@ -24,14 +24,18 @@ pub fn hooked(now: Timestamp, id: &ReleaseId, case: &Case) -> (Vec<Hold>, Option
         let mut waiting = Vec::new();
         for pod in case.kept.iter().filter(|pod| pod.kept == kept) {
             let marks = missing(hook, pod);
-            let told = pod.since.and_then(|since| since.checked_add(PATIENCE).ok());
+            let after = |since: Timestamp| since.checked_add(PATIENCE).ok();
+            // A clock may be a little late; a moment that is further off is none to wait for.
+            let since = pod.since.filter(|since| after(now).is_some_and(|latest| *since <= latest));
+            let told = since.and_then(after);
             match told {
                 _ if marks.is_empty() => {}
                 Some(told) if told > now => due = [due, Some(told)].into_iter().flatten().min(),
                 Some(_) | None => waiting.push((pod, marks)),
             }
         }
-        holds.extend(told(id, kept, &waiting));
+        let since = waiting.iter().filter_map(|(pod, _)| pod.since).filter(|since| *since <= now).min();
+        holds.extend(told(id, kept, since, &waiting));
     }
     (holds, due)
 }
@@ -46,7 +50,12 @@ fn missing<'a>(hook: &'a Marks, pod: &PodKept) -> Vec<Mark<'a>> {
     labels.chain(finalizers.map(|it| ("finalizer", it.as_str(), ""))).collect()
 }
 
-fn told(id: &ReleaseId, kept: Kept, waiting: &[(&PodKept, Vec<Mark<'_>>)]) -> Option<Hold> {
+fn told(
+    id: &ReleaseId,
+    kept: Kept,
+    since: Option<Timestamp>,
+    waiting: &[(&PodKept, Vec<Mark<'_>>)],
+) -> Option<Hold> {
     let (first, marks) = waiting.first()?;
     let (what, ends) = match kept {
         Kept::BeforeDelete => ("to be deleted", "taken off"),
@@ -71,6 +80,5 @@ fn told(id: &ReleaseId, kept: Kept, waiting: &[(&PodKept, Vec<Mark<'_>>)]) -> Op
         ("label", key, value) => format!("kubectl label pod {pod} -n {namespace} {key}={value} --overwrite"),
         _ => format!("kubectl edit pod {pod} -n {namespace}"),
     };
-    let since = waiting.iter().filter_map(|(pod, _)| pod.since).min();
     Some(Hold { gate: Gate::Pods, since, message, lift: Lift::by(LiftKind::Cluster).command(command) })
 }

@@ -133,6 +133,14 @@ fn a_pod_in_a_hook_is_told_after_half_a_minute_from_when_it_is_there_and_leaves_
     assert_eq!(told(&world), (None, "2026-03-01T11:59:30Z".parse().ok()));
     world.now = "2026-03-01T12:00:10Z".parse().unwrap();
     assert!(told(&world).0.unwrap().0.contains("has 3 pods"));
+    world.now = "2026-02-01T12:00:00Z".parse().unwrap();
+    let plan = plan(&world);
+    let view = &plan.moves.values().next().unwrap().view;
+    let hold = view.holds.iter().find(|hold| hold.gate == Gate::Pods).unwrap();
+    assert!(
+        hold.message.contains("has 3 pods") && hold.since.is_none(),
+        "a clock that is months late: {hold:?}"
+    );
 }
 
 /// Worlds in which a lifecycle hook of the CloneSet keeps pods.
