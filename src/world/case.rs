@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::model::{Digest, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
+use crate::world::hooks::PodKept;
 use crate::world::intent::{Desired, Source};
 use crate::world::live::{CompanionLive, Live, PodLive, RecordLive};
 use crate::world::memory::Memory;
@@ -38,6 +39,8 @@ pub struct Case {
     pub companions: BTreeMap<ObjectKey, CompanionLive>,
     /// Its pods that have our readiness gate, by name; `None` where they are not watched, or were not listed yet.
     pub pods: Option<Arc<[PodLive]>>,
+    /// Its pods that may be kept by a lifecycle hook.
+    pub kept: Arc<[PodKept]>,
     /// Objects that it would make and that exist without being ours.
     pub strangers: BTreeSet<ObjectKey>,
     /// Why the last write was refused.

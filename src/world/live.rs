@@ -1,5 +1,6 @@
 //! What the cluster has: projections of the objects of a release.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use crate::fields::{FieldChange, Stand};
 use crate::model::{Amount, Name, ResourceVersion, Uid};
 use crate::objects::record::ReleaseStatus;
 use crate::spec::Release;
+use crate::world::hooks::Marks;
 use crate::world::memory::Memory;
 
 /// The status of a CloneSet (Kruise, `cloneset_status.go:calculateStatus`); absent counters are 0.
@@ -110,6 +112,8 @@ pub struct Live {
     pub gated: bool,
     /// `spec.updateStrategy.paused`.
     pub paused: bool,
+    /// Its lifecycle hooks, by their field: `preDelete`.
+    pub hooks: Arc<BTreeMap<String, Marks>>,
     /// Another manager that owns `spec.replicas`, an autoscaler for one.
     pub replicas_owner: Option<String>,
     /// The annotation `triton.io/suspend`.

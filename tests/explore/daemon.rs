@@ -172,6 +172,7 @@ impl Daemon {
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             pods: None,
+            kept: Arc::default(),
             strangers: std::collections::BTreeSet::new(),
             refused: None,
         };

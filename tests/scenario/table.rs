@@ -126,6 +126,11 @@ macro_rules! for_every_scenario {
             a_gated_release_is_not_left_behind: "p5-orphaned.yaml",
             a_taken_over_cloneset_gets_the_gate_by_steps: "p6-adopted.yaml",
             a_restart_takes_the_steps: "r1-restarted.yaml",
+            pods_leave_before_they_are_updated_in_place: "d1-in-place.yaml",
+            pods_leave_before_they_are_deleted: "d2-made-anew.yaml",
+            a_drain_that_is_added_takes_its_steps: "d3-added.yaml",
+            pods_that_drain_wait_for_no_daemon: "d4-alone.yaml",
+            pods_in_a_lifecycle_hook_are_named: "d5-hooked.yaml",
         }
     };
 }

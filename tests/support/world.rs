@@ -60,6 +60,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         initial: Initial::All,
         deadline: 600,
         on_failure: OnFailure::Rollback,
+        drain: None,
         failure_threshold: triton::model::Amount::Count(0),
     }
 }
@@ -201,6 +202,7 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
         replicas: 10,
         partition,
         gated: release.strategy.is_gated(),
+        hooks: Arc::default(),
         paused: false,
         replicas_owner: None,
         suspend: None,
@@ -250,6 +252,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         documents: known.iter().map(|it| (it.digest, Arc::new((*it).clone()))).collect(),
         companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
         pods: None,
+        kept: Arc::default(),
         strangers: BTreeSet::new(),
         refused: None,
     };
