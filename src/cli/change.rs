@@ -1,7 +1,6 @@
 //! What merging changes of a release that Git has before and after, in sentences.
 
 use crate::cli::pace;
-use crate::cli::render::span;
 use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -52,7 +51,7 @@ impl<'a> Change<'a> {
         if old.digest == new.digest {
             self.permits();
         } else {
-            self.drain();
+            self.said.sentences.extend(pace::drained(old, new));
             self.beside();
             self.voids();
         }
@@ -276,26 +275,6 @@ impl<'a> Change<'a> {
         self.say(
             "Back: revert the commit that changed its template; reverting this one only stops it.".to_owned(),
         );
-    }
-
-    /// How pods leave traffic from now on. Those that leave for it have what they were made with.
-    fn drain(&mut self) {
-        let (old, new) = (&self.old.release, &self.new.release);
-        let (before, after) = (old.strategy.drain, new.strategy.drain);
-        let span = |drain: u32| span(i64::from(drain));
-        let told = match (before, after) {
-            (before, after) if before == after => return,
-            (None, Some(after)) => format!("are out of traffic for {}", span(after)),
-            (Some(before), Some(after)) => {
-                format!("are out of traffic for {}, not {},", span(after), span(before))
-            }
-            (_, None) => "are no longer out of traffic".to_owned(),
-        };
-        let (pods, by) = match old.template == new.template {
-            true => ("pods", ""),
-            false => ("new pods", ": its template gets another preStop"),
-        };
-        self.say(format!("Its {pods} {told} before they are updated or deleted (drain){by}."));
     }
 
     /// What is applied beside the CloneSet.

@@ -1,7 +1,8 @@
-//! How pods are exchanged, in sentences: how many at once, and which are updated first.
+//! How pods are exchanged, in sentences: how many at once, which are updated first, and how they leave traffic.
 
 use serde_json::Value;
 
+use crate::cli::render::span;
 use crate::cli::way::pods;
 use crate::model::Amount;
 use crate::spec::Release;
@@ -24,6 +25,25 @@ pub fn same(old: &Release, new: &Release) -> bool {
     let update = |release: &Release| release.cloneset.value.open()["spec"]["updateStrategy"].take();
     let spared = |release: &Release| release.strategy.failure_threshold;
     update(old) == update(new) && spared(old) == spared(new)
+}
+
+/// How pods leave traffic from now on, where that changes. Those that leave for it have what they were made with.
+#[must_use]
+pub fn drained(old: &Release, new: &Release) -> Option<String> {
+    let span = |drain: u32| span(i64::from(drain));
+    let told = match (old.strategy.drain, new.strategy.drain) {
+        (before, after) if before == after => return None,
+        (None, Some(after)) => format!("are out of traffic for {}", span(after)),
+        (Some(before), Some(after)) => {
+            format!("are out of traffic for {}, not {},", span(after), span(before))
+        }
+        (_, None) => "are no longer out of traffic".to_owned(),
+    };
+    let (pods, by) = match old.template == new.template {
+        true => ("pods", ""),
+        false => ("new pods", ": its template gets another preStop"),
+    };
+    Some(format!("Its {pods} {told} before they are updated or deleted (drain){by}."))
 }
 
 fn told(update: &Value, size: Option<u32>) -> Vec<String> {
