@@ -6,6 +6,7 @@ use crate::cli::render::span;
 use crate::cli::way::pods;
 use crate::model::Amount;
 use crate::spec::Release;
+use crate::spec::exchange::in_place;
 
 /// How the pods of `release` are exchanged at this size, as far as it says so: a sentence for each field.
 #[must_use]
@@ -82,8 +83,7 @@ fn told(update: &Value, size: Option<u32>) -> Vec<String> {
         ));
     }
     let grace = update.pointer("/inPlaceUpdateStrategy/gracePeriodSeconds").and_then(Value::as_u64);
-    let in_place = update["type"].as_str().is_some_and(|kind| kind != "ReCreate");
-    if let Some(seconds) = grace.filter(|seconds| *seconds > 0 && in_place) {
+    if let Some(seconds) = grace.filter(|seconds| *seconds > 0 && in_place(update).is_some()) {
         said.push(format!("A pod that is updated in place is out of its Services for {seconds}s before its containers start again."));
     }
     said

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::objects::Kind;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::document::Accompanying;
+use crate::spec::exchange::in_place;
 use crate::spec::node::Spot;
 use crate::spec::release::Strategy;
 use crate::spec::report::{Report, quote};
@@ -24,12 +25,6 @@ use crate::spec::strategy::WrittenStrategy;
 const TERMINATION: u64 = 30;
 /// Where Kruise reads how long a pod is out of traffic before it is updated in place.
 const GRACE: &str = "/spec/updateStrategy/inPlaceUpdateStrategy/gracePeriodSeconds";
-
-/// Whether pods of a CloneSet may be updated in place.
-fn in_place(cloneset: &Value) -> bool {
-    let kind = cloneset.pointer("/spec/updateStrategy/type").and_then(Value::as_str);
-    matches!(kind, Some("InPlaceIfPossible" | "InPlaceOnly"))
-}
 
 /// A container's own `preStop`.
 fn own(container: &Value) -> Option<&Value> {
@@ -49,7 +44,7 @@ pub fn stands(template: &Value) -> bool {
 /// Puts `drain` into a CloneSet. Containers beside it that end after all others (`restartPolicy` of an init container) need
 /// no sleep of their own.
 pub fn apply(cloneset: &mut Value, drain: u32) {
-    if in_place(cloneset) {
+    if in_place(&cloneset["spec"]["updateStrategy"]).is_some() {
         set(
             cloneset,
             &["spec", "updateStrategy", "inPlaceUpdateStrategy", "gracePeriodSeconds"],
@@ -101,7 +96,7 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
         check_container(container, index, drain, at, report);
         check_grace(container, index, given(&body["spec"]["template"], drain), at, report);
     }
-    if !in_place(&body) {
+    if in_place(&body["spec"]["updateStrategy"]).is_none() {
         return;
     }
     let grace = body.pointer(GRACE).filter(|grace| !grace.is_null() && **grace != drain);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::objects::keys;
+use crate::spec::exchange::in_place;
 use crate::spec::release::{Body, Release};
 
 /// Where the annotation stands in a CloneSet. Its value is when the restart was asked for (RFC 3339).
@@ -49,9 +50,7 @@ impl Release {
     /// of them again (Kruise, `inplace_update_defaults.go`: metadata is patched onto the pod).
     #[must_use]
     pub fn in_place(&self) -> Option<String> {
-        let body = self.cloneset.value.open();
-        let kind = body.pointer("/spec/updateStrategy/type").and_then(Value::as_str);
-        kind.filter(|kind| *kind != "ReCreate").map(str::to_owned)
+        in_place(&self.cloneset.value.open()["spec"]["updateStrategy"]).map(str::to_owned)
     }
 }
 

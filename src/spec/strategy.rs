@@ -92,17 +92,16 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     out.strategy.on_failure = fields.word("onFailure", &failures, report).unwrap_or(OnFailure::Rollback);
     out.strategy.drain = fields.duration("drain", 1..=DRAIN_MAX, report);
     out.drain_at = fields.key_at("drain");
-    let threshold = fields
-        .key_at("failureThreshold")
-        .and_then(|at| Some((at, fields.amount("failureThreshold", report)?)));
-    if let Some((at, Amount::Percent(Percent::FULL))) = threshold {
+    let threshold_at = fields.key_at("failureThreshold");
+    let threshold = threshold_at.and_then(|_| fields.amount("failureThreshold", report));
+    if let (Some(at), Some(Amount::Percent(Percent::FULL))) = (threshold_at, threshold) {
         let message = format!(
             "`{}` of 100% would call a step healthy whose pods all fail",
             fields.path_of("failureThreshold")
         );
         report.error(at, message, "write the share of a step's pods that may fail, as 10%");
     }
-    out.strategy.failure_threshold = threshold.map_or(Amount::Count(0), |(_, threshold)| threshold);
+    out.strategy.failure_threshold = threshold.unwrap_or(Amount::Count(0));
     Some(out)
 }
 
