@@ -239,6 +239,34 @@ fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
 }
 
 #[test]
+fn a_pull_request_hears_how_pods_leave_traffic_and_that_it_is_another_template() {
+    let repo = example();
+    let release = "releases/shop/checkout.yaml";
+    let says = |sentences: &[&str]| {
+        let said = triton(&repo, &["plan", "--base", "main"]).out;
+        assert!(sentences.iter().all(|sentence| said.contains(sentence)), "{said}");
+    };
+    let next = |message: &str| {
+        repo.commit(message);
+        repo.git(&["branch", "--quiet", "--force", "main", "HEAD"]);
+    };
+    repo.git(&["switch", "--quiet", "-c", "drain"]);
+    edit(&repo, release, "  strategy:\n", "  strategy:\n    drain: 5s\n");
+    says(&[
+        "Its pods are deleted and made anew: spec.template.spec.containers[name=checkout].lifecycle",
+        "Its new pods are out of traffic for 5s before they are updated or deleted (drain): its template gets another preStop.",
+    ]);
+    next("drained");
+    edit(&repo, release, "drain: 5s", "drain: 8s");
+    says(&["Its new pods are out of traffic for 8s, not 5s, before they are updated or deleted (drain)"]);
+    next("for longer");
+    edit(&repo, release, "    drain: 8s\n", "");
+    says(&[
+        "Its new pods are no longer out of traffic before they are updated or deleted (drain): its template",
+    ]);
+}
+
+#[test]
 fn a_pull_request_hears_which_pods_will_wait_to_serve_and_what_lets_them() {
     let repo = example();
     let says = |repo: &Repo, sentence: &str| {

@@ -52,6 +52,7 @@ const LIMITS: &[(&str, Reached)] = &[
         Cut("spec::bad_yaml::a_file_with_more_mistakes_than_anyone_reads_tells_of_a_hundred"),
     ),
     ("spec/strategy.rs APPROVALS_MAX", LANGUAGE),
+    ("spec/strategy.rs DRAIN_MAX", LANGUAGE),
     ("spec/strategy.rs STEPS_MAX", LANGUAGE),
     ("spec/versioned.rs NAME_MAX", LANGUAGE),
     ("spec/yaml.rs DEPTH_MAX", LANGUAGE),
@@ -206,6 +207,9 @@ fn sized(what: &str, many: usize) -> String {
                 &format!("spec:\n  replace: [{}]\n  strategy:", names.join(", ")),
             )])
         }
+        "must be from 1s to 1h" => {
+            wrong_after(&[("deadline: 10m", &format!("deadline: 2h\n    drain: {many}s"))])
+        }
         "52 characters or more" => {
             file(crate::spec::CHECKOUT.replace("name: checkout", &format!("name: {}", "c".repeat(many))))
         }
@@ -238,6 +242,7 @@ fn each_limit_of_the_language_is_the_last_that_is_taken() {
         ("must be a whole number from 1 to 10", 10),
         ("must be from 1s to 720h", 720),
         ("more than 100", 100),
+        ("must be from 1s to 1h", 3_600),
         ("52 characters or more", 51),
         ("it is too long", 63),
         ("Kubernetes takes 253", 236),

@@ -51,6 +51,7 @@ impl<'a> Change<'a> {
         if old.digest == new.digest {
             self.permits();
         } else {
+            self.said.sentences.extend(pace::drained(old, new));
             self.beside();
             self.voids();
         }

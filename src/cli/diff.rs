@@ -11,6 +11,7 @@ use crate::catalog::{Root, Snapshot};
 use crate::cli::draft::Draft;
 use crate::cli::output::{Exit, Format, Paint, Printer, Refusal, Tint};
 use crate::cli::records::{ClusterArgs, Records};
+use crate::cli::render::span;
 use crate::cluster::{Cluster, Target, project};
 use crate::controller::documents::unpack;
 use crate::controller::drift::wanted_cloneset;
@@ -93,6 +94,8 @@ pub struct Compared {
     pub state: State,
     /// The fields that differ.
     pub fields: Vec<Field>,
+    /// One sentence about where some of them come from, if no file has them.
+    pub note: Option<String>,
 }
 
 /// Runs `triton diff`.
@@ -152,7 +155,9 @@ async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release
         wanted["spec"]["replicas"] = replicas.into();
     }
     let written = entered.map(|entered| wanted_cloneset(entered, &policy));
-    found.push(compared(release, key, &wanted, live.as_ref(), written.as_ref()));
+    let note = entered.and_then(|entered| drained(entered, release));
+    let own = compared(release, key, &wanted, live.as_ref(), written.as_ref());
+    found.push(Compared { note: note.filter(|_| own.state == State::Differs), ..own });
     for companion in &release.companions {
         let key = &companion.body.key;
         let before = entered
@@ -168,6 +173,19 @@ async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release
         found.push(compared(release, key, &wanted, live.as_ref(), written.as_deref()));
     }
     Ok(found)
+}
+
+/// What another `drain` means for the CloneSet: its fields stand in no file.
+fn drained(entered: &Release, release: &Release) -> Option<String> {
+    let (before, after) = (entered.strategy.drain, release.strategy.drain);
+    let written = |drain: Option<u32>| drain.map_or("none".to_owned(), |drain| span(i64::from(drain)));
+    (before != after).then(|| {
+        format!(
+            "drain is {} and was {}: it writes preStop, terminationGracePeriodSeconds and gracePeriodSeconds",
+            written(after),
+            written(before)
+        )
+    })
 }
 
 /// The entered release, as the record keeps it.
@@ -205,7 +223,7 @@ pub fn compared(
 ) -> Compared {
     let (release, object) = (release.id.to_string(), named(release, key));
     let Some(live) = live else {
-        return Compared { release, object, state: State::Missing, fields: Vec::new() };
+        return Compared { release, object, state: State::Missing, fields: Vec::new(), note: None };
     };
     let stand = project::stand(live);
     let object_now = stand.object();
@@ -230,7 +248,7 @@ pub fn compared(
         manager: None,
     }));
     let state = if fields.is_empty() { State::Same } else { State::Differs };
-    Compared { release, object, state, fields }
+    Compared { release, object, state, fields, note: None }
 }
 
 /// An object by the name that people wrote, with the one that is applied where that is another one.
@@ -287,6 +305,7 @@ fn text(found: &[Compared], paint: Paint) -> String {
             State::Missing => format!("{name}  is not there"),
             State::Same | State::Differs => name,
         }];
+        lines.extend(object.note.iter().map(|note| format!("    {note}")));
         lines.extend(object.fields.iter().flat_map(|field| field.show(paint)));
         parts.push(lines.join("\n"));
     }
@@ -336,6 +355,17 @@ mod tests {
         assert_eq!(command.desired, None);
         assert!(!found.fields.iter().any(|field| field.path == at("imagePullPolicy")), "{found:?}");
         assert_eq!(compared(&release, &release.cloneset.key, &wanted, None, None).state, State::Missing);
+    }
+
+    #[test]
+    fn another_drain_is_told_as_what_it_writes() {
+        let (mut before, mut after) = (mailer(), mailer());
+        assert_eq!(drained(&before, &after), None);
+        after.strategy.drain = Some(90);
+        let told = drained(&before, &after).unwrap();
+        assert!(told.starts_with("drain is 1m30s and was none: it writes preStop,"), "{told}");
+        before.strategy.drain = Some(5);
+        assert!(drained(&before, &after).unwrap().starts_with("drain is 1m30s and was 5s"));
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! How pods are exchanged, in sentences: which of them, how many at once, and which are updated first.
+//! How pods are exchanged, in sentences: which of them, how many at once, which are updated first, and how they leave
+//! traffic.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::cli::render::span;
 use crate::cli::way::pods;
 use crate::model::{Amount, Name};
 use crate::spec::Release;
+use crate::spec::exchange::in_place;
 
 /// What becomes of the pods that Git names and did not name before.
 #[must_use]
@@ -30,14 +33,39 @@ pub fn replaced(old: &Release, new: &Release) -> Option<String> {
 #[must_use]
 pub fn sentences(release: &Release, size: Option<u32>) -> Vec<String> {
     let cloneset = release.cloneset.value.open();
-    told(&cloneset["spec"]["updateStrategy"], size)
+    let mut said = told(&cloneset["spec"]["updateStrategy"], size);
+    let spared = release.strategy.failure_threshold;
+    if spared != Amount::Count(0) {
+        said.push(format!("A step is healthy though up to {spared} of its pods fail."));
+    }
+    said
 }
 
 /// Whether two releases exchange their pods in the same way.
 #[must_use]
 pub fn same(old: &Release, new: &Release) -> bool {
     let update = |release: &Release| release.cloneset.value.open()["spec"]["updateStrategy"].take();
-    update(old) == update(new)
+    let spared = |release: &Release| release.strategy.failure_threshold;
+    update(old) == update(new) && spared(old) == spared(new)
+}
+
+/// How pods leave traffic from now on, where that changes. Those that leave for it have what they were made with.
+#[must_use]
+pub fn drained(old: &Release, new: &Release) -> Option<String> {
+    let span = |drain: u32| span(i64::from(drain));
+    let told = match (old.strategy.drain, new.strategy.drain) {
+        (before, after) if before == after => return None,
+        (None, Some(after)) => format!("are out of traffic for {}", span(after)),
+        (Some(before), Some(after)) => {
+            format!("are out of traffic for {}, not {},", span(after), span(before))
+        }
+        (_, None) => "are no longer out of traffic".to_owned(),
+    };
+    let (pods, by) = match old.template == new.template {
+        true => ("pods", ""),
+        false => ("new pods", ": its template gets another preStop"),
+    };
+    Some(format!("Its {pods} {told} before they are updated or deleted (drain){by}."))
 }
 
 fn told(update: &Value, size: Option<u32>) -> Vec<String> {
@@ -76,8 +104,7 @@ fn told(update: &Value, size: Option<u32>) -> Vec<String> {
         ));
     }
     let grace = update.pointer("/inPlaceUpdateStrategy/gracePeriodSeconds").and_then(Value::as_u64);
-    let in_place = update["type"].as_str().is_some_and(|kind| kind != "ReCreate");
-    if let Some(seconds) = grace.filter(|seconds| *seconds > 0 && in_place) {
+    if let Some(seconds) = grace.filter(|seconds| *seconds > 0 && in_place(update).is_some()) {
         said.push(format!("A pod that is updated in place is out of its Services for {seconds}s before its containers start again."));
     }
     said

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::catalog::{Catalog, Question, Root, Snapshot};
 use crate::cli::records::ClusterArgs;
-use crate::cluster::{Cache, FeedState, Lane, watch};
+use crate::cluster::{Cache, Feed, FeedState, Lane, watch};
 use crate::controller::observe::Observer;
 use crate::git::Repository;
 use crate::model::{CommitId, Digest};
@@ -47,7 +47,7 @@ impl Picture {
                 cache.changed().await;
             }
             if cache.has_gated() {
-                cache.want_pods();
+                cache.want(Feed::Pods);
                 // Whoever may not see pods sees the rest.
                 while !cache.has_pods() && without_pods.is_none() {
                     without_pods = stopped(&cache);

@@ -126,6 +126,8 @@ struct Strategy {
     deadline: Option<Duration>,
     /// What follows then: every pod goes back, or the rollout stays where it is.
     on_failure: Option<OnFailure>,
+    /// Before a pod is updated in place or deleted, it leaves traffic for this long.
+    drain: Option<Duration>,
     /// Pods of a step that may fail without keeping it from being healthy; none by default.
     failure_threshold: Option<Amount>,
 }

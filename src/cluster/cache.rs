@@ -14,27 +14,12 @@ use tokio::time::Instant;
 
 use crate::cluster::error::Error;
 use crate::cluster::feed::{Feed, FeedState};
+use crate::cluster::picture::{Objects, Picture};
 use crate::cluster::project::{SeenCloneSet, SeenCompanion, SeenRecord};
 use crate::cluster::seen::Seen;
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
-use crate::world::PodLive;
-
-/// Objects of one watch by namespace and name.
-type Objects = BTreeMap<ReleaseId, Seen>;
-
-#[derive(Default)]
-struct Picture {
-    objects: BTreeMap<Feed, Objects>,
-    states: BTreeMap<Feed, FeedState>,
-    forbidden: BTreeMap<Feed, Error>,
-    companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
-    /// Pods by release, each by namespace and name.
-    pods: BTreeMap<ReleaseId, BTreeSet<ReleaseId>>,
-    changed: BTreeSet<ReleaseId>,
-    /// The oldest write of ours that each watch has not told yet, its version, and when it was answered.
-    unheard: BTreeMap<Feed, (ReleaseId, u64, Instant)>,
-}
+use crate::world::{PodKept, PodLive};
 
 /// What the watches have seen; shared by them and the loop.
 #[derive(Clone, Default)]
@@ -42,6 +27,7 @@ pub struct Cache {
     picture: Arc<Mutex<Picture>>,
     wake: Arc<Notify>,
     wants_pods: Arc<Notify>,
+    wants_kept: Arc<Notify>,
 }
 
 impl Cache {
@@ -104,7 +90,7 @@ impl Cache {
     pub fn cloneset(&self, id: &ReleaseId) -> Option<Arc<SeenCloneSet>> {
         match self.picture().objects.get(&Feed::CloneSets)?.get(id)? {
             Seen::CloneSet(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) => None,
+            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) => None,
         }
     }
 
@@ -113,7 +99,7 @@ impl Cache {
     pub fn record(&self, id: &ReleaseId) -> Option<Arc<SeenRecord>> {
         match self.picture().objects.get(&Feed::Records)?.get(id)? {
             Seen::Record(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) => None,
+            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) | Seen::Kept(_) => None,
         }
     }
 
@@ -123,7 +109,7 @@ impl Cache {
         let id = ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
         match self.picture().objects.get(&Feed::Companions(key.kind))?.get(&id)? {
             Seen::Companion(seen) => Some(Arc::clone(seen)),
-            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) => None,
+            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) => None,
         }
     }
 
@@ -133,11 +119,15 @@ impl Cache {
         self.picture().companions.get(id).cloned().unwrap_or_default()
     }
 
-    /// Asks for the watch of pods; once it is open, it stays so.
-    pub fn want_pods(&self) {
-        if !self.picture().states.contains_key(&Feed::Pods) {
-            self.wants_pods.notify_one();
+    /// Asks for a watch of pods; once it is open, it stays so.
+    pub fn want(&self, feed: Feed) {
+        if !self.picture().states.contains_key(&feed) {
+            self.wants(feed).notify_one();
         }
+    }
+
+    fn wants(&self, feed: Feed) -> &Notify {
+        if feed == Feed::Kept { &self.wants_kept } else { &self.wants_pods }
     }
 
     /// Whether any CloneSet has our gate in its template.
@@ -153,10 +143,10 @@ impl Cache {
         self.replace(Feed::Pods, BTreeMap::new());
     }
 
-    /// Waits until somebody asks for the watch of pods.
-    pub(crate) async fn pods_wanted(&self) {
-        self.wants_pods.notified().await;
-        self.picture().states.insert(Feed::Pods, FeedState::Listing(None));
+    /// Waits until somebody asks for a watch of pods.
+    pub(crate) async fn wanted(&self, feed: Feed) {
+        self.wants(feed).notified().await;
+        self.picture().states.insert(feed, FeedState::Listing(None));
     }
 
     /// Whether pods are watched, and every one that has our gate is known.
@@ -175,7 +165,20 @@ impl Cache {
         let seen = names.into_iter().flatten().filter_map(|name| all?.get(name));
         seen.filter_map(|seen| match seen {
             Seen::Pod(seen) => Some(seen.live.clone()),
-            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) => None,
+            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) | Seen::Kept(_) => None,
+        })
+        .collect()
+    }
+
+    /// The pods of a release that a lifecycle hook may keep, by name. There are few at any moment.
+    #[must_use]
+    pub fn kept_of(&self, id: &ReleaseId) -> Vec<PodKept> {
+        let picture = self.picture();
+        let all = picture.objects.get(&Feed::Kept).into_iter().flatten();
+        let mine = all.filter(|(pod, seen)| seen.release(pod).as_ref() == Some(id));
+        mine.filter_map(|(_, seen)| match seen {
+            Seen::Kept(seen) => Some(seen.live.clone()),
+            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) => None,
         })
         .collect()
     }
@@ -221,11 +224,9 @@ impl Cache {
 
     /// A watch tells of an object. Gives whether it is known in this very version: what we wrote ourselves is.
     pub(crate) fn heard(&self, feed: Feed, object: &ObjectMeta) -> bool {
-        let (Some(namespace), Some(name)) = (&object.namespace, &object.name) else { return false };
-        let (Ok(namespace), Ok(name)) = (namespace.parse(), name.parse()) else { return false };
-        let id = ReleaseId { namespace, name };
+        let Some(id) = named(object) else { return false };
         let mut picture = self.picture();
-        let version: Option<u64> = object.resource_version.as_ref().and_then(|it| it.parse().ok());
+        let version = number(object);
         let is_it = |(of, written, _): &(ReleaseId, u64, Instant)| {
             *of == id && version.is_none_or(|version| version >= *written)
         };
@@ -258,6 +259,19 @@ impl Cache {
         let same = known.is_some_and(|it| it.identity().0 == seen.identity().0 || seen.is_newer_than(it));
         if same {
             picture.set(feed, id, None);
+            drop(picture);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A watch tells of an object that is none any more of those that it is for.
+    pub(crate) fn unread(&self, feed: Feed, object: &ObjectMeta) {
+        let Some(id) = named(object) else { return };
+        let mut picture = self.picture();
+        let known = picture.objects.get(&feed).and_then(|it| it.get(&id));
+        let is_newer = |known: &Seen| matches!((known.number(), number(object)), (Some(a), Some(b)) if a > b);
+        if known.is_some_and(|known| !is_newer(known)) {
+            picture.set(feed, &id, None);
             drop(picture);
             self.wake.notify_one();
         }
@@ -310,47 +324,13 @@ impl Cache {
     }
 }
 
-impl Picture {
-    fn index_pod(&mut self, pod: &ReleaseId, before: Option<&ReleaseId>, now: Option<&ReleaseId>) {
-        if let Some((release, pods)) = before.and_then(|it| Some((it, self.pods.get_mut(it)?))) {
-            pods.remove(pod);
-            if pods.is_empty() {
-                self.pods.remove(release);
-            }
-        }
-        if let Some(release) = now {
-            self.pods.entry(release.clone()).or_default().insert(pod.clone());
-        }
-    }
+fn named(object: &ObjectMeta) -> Option<ReleaseId> {
+    let namespace = object.namespace.as_ref()?.parse().ok()?;
+    Some(ReleaseId { namespace, name: object.name.as_ref()?.parse().ok()? })
+}
 
-    /// Puts or takes one object, and notes whose it is and was.
-    fn set(&mut self, feed: Feed, id: &ReleaseId, seen: Option<Seen>) {
-        let objects = self.objects.entry(feed).or_default();
-        let now = seen.as_ref().and_then(|seen| seen.release(id));
-        let old = match seen {
-            Some(seen) => objects.insert(id.clone(), seen),
-            None => objects.remove(id),
-        };
-        let before = old.and_then(|seen| seen.release(id));
-        if feed == Feed::Pods {
-            self.index_pod(id, before.as_ref(), now.as_ref());
-        }
-        if let Feed::Companions(kind) = feed {
-            let key = ObjectKey { kind, namespace: id.namespace.clone(), name: id.name.clone() };
-            if let Some(release) = &before
-                && let Some(keys) = self.companions.get_mut(release)
-            {
-                keys.remove(&key);
-                if keys.is_empty() {
-                    self.companions.remove(release);
-                }
-            }
-            if let Some(release) = &now {
-                self.companions.entry(release.clone()).or_default().insert(key);
-            }
-        }
-        self.changed.extend(before.into_iter().chain(now));
-    }
+fn number(object: &ObjectMeta) -> Option<u64> {
+    object.resource_version.as_ref()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -458,6 +438,22 @@ mod tests {
         assert_eq!(version(&cache).as_deref(), Some("9"));
         let (key, new) = seen(Feed::CloneSets, "web", "new", "10", "");
         cache.remove(Feed::CloneSets, &key, &new);
+        assert_eq!(version(&cache), None);
+    }
+
+    #[test]
+    fn an_object_that_can_no_longer_be_read_is_gone_unless_a_newer_one_is_known() {
+        let cache = Cache::default();
+        put(&cache, Feed::CloneSets, "web", "u", "9");
+        let told = |version: &str| ObjectMeta {
+            namespace: Some("shop".to_owned()),
+            name: Some("web".to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        cache.unread(Feed::CloneSets, &told("8"));
+        assert_eq!(version(&cache).as_deref(), Some("9"));
+        cache.unread(Feed::CloneSets, &told("10"));
         assert_eq!(version(&cache), None);
     }
 

@@ -16,6 +16,8 @@ pub enum Feed {
     Records,
     /// The pods with our readiness gate; watched once a release needs it.
     Pods,
+    /// The pods in a state in which a lifecycle hook may keep them; watched once a CloneSet of a release has one.
+    Kept,
 }
 
 impl Feed {
@@ -33,6 +35,7 @@ impl fmt::Display for Feed {
             Self::Companions(kind) => write!(f, "{kind} companions"),
             Self::Records => f.write_str("records (releases.triton.io)"),
             Self::Pods => f.write_str("pods that serve by approval"),
+            Self::Kept => f.write_str("pods in lifecycle hooks"),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion,
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, PodLive, RecordLive};
+use crate::world::{Kept, Marks, PodKept};
 
 /// A CloneSet as it was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,15 @@ pub struct SeenCompanion {
 pub struct SeenPod {
     /// Its projection.
     pub live: PodLive,
+    /// The CloneSet that made it.
+    pub release: Name,
+}
+
+/// A pod in a state in which a lifecycle hook may keep it, as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenKept {
+    /// Its projection.
+    pub live: PodKept,
     /// The CloneSet that made it.
     pub release: Name,
 }
@@ -165,10 +175,11 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         uid: uid(object)?,
         version: version(object)?,
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
-        deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null()),
+        deleting: is_ending(object),
         replicas,
         partition,
         gated: text(object, "/spec/template/metadata/labels/triton.io~1serve") == Some(keys::SERVE_GATED),
+        hooks: Arc::new(hooks(object)),
         paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
         to_delete: to_delete(object),
         replicas_owner,
@@ -203,12 +214,67 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
     Some(SeenCompanion { live, stand })
 }
 
+/// The lifecycle hooks of a CloneSet.
+fn hooks(object: &Value) -> BTreeMap<String, Marks> {
+    let hooks = object.pointer("/spec/lifecycle").and_then(Value::as_object).into_iter().flatten();
+    let read = |(name, hook): (&String, &Value)| {
+        let marks =
+            Marks { labels: map(hook, "/labelsHandler"), finalizers: texts(hook, "/finalizersHandler") };
+        (marks != Marks::default()).then(|| (name.clone(), marks))
+    };
+    hooks.filter_map(read).collect()
+}
+
+fn texts(object: &Value, pointer: &str) -> Vec<String> {
+    let list = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|it| it.as_str().map(str::to_owned)).collect()
+}
+
+/// Whether an object is being deleted.
+fn is_ending(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null())
+}
+
+/// The CloneSet that made a pod.
+fn owner(pod: &Value) -> Option<&Value> {
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let is_it = |it: &&Value| it["controller"] == true && it["kind"] == Kind::CloneSet.api().kind;
+    owners?.iter().find(is_it)
+}
+
+/// A pod in a state in which a lifecycle hook may keep it; `None` for any other, and for one that has ended by itself. One
+/// that is being deleted waits for its finalizers, whatever state it was in.
+#[must_use]
+pub fn kept(object: &Value) -> Option<SeenKept> {
+    let owner = owner(object)?;
+    let mut labels = map(object, "/metadata/labels");
+    let state = labels.get(keys::KRUISE_STATE)?;
+    let mut kept = Kept::ALL.into_iter().find(|kept| kept.label() == state)?;
+    if matches!(text(object, "/status/phase"), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let since =
+        map(object, "/metadata/annotations").get(keys::KRUISE_STATE_TIME).and_then(|it| it.parse().ok());
+    if is_ending(object) {
+        kept = Kept::BeforeDelete;
+        labels.clear();
+    }
+    let live = PodKept {
+        name: text(object, "/metadata/name")?.parse().ok()?,
+        uid: uid(object)?,
+        version: version(object)?,
+        owner: Uid::new(text(owner, "/uid")?),
+        kept,
+        since,
+        marks: Marks { finalizers: texts(object, "/metadata/finalizers"), labels },
+    };
+    Some(SeenKept { live, release: text(owner, "/name")?.parse().ok()? })
+}
+
 /// A pod; `None` for one that no CloneSet has made.
 #[must_use]
 pub fn pod(object: &Value) -> Option<SeenPod> {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let is_ours = |it: &&Value| it["controller"] == true && it["kind"] == Kind::CloneSet.api().kind;
-    let owner = owners?.iter().find(is_ours)?;
+    let owner = owner(object)?;
     let conditions = || object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let holds = |kind: &str| conditions().any(|it| it["type"] == kind && it["status"] == "True");
     let live = PodLive {
@@ -220,7 +286,7 @@ pub fn pod(object: &Value) -> Option<SeenPod> {
         up: holds("ContainersReady"),
         serves: holds(keys::SERVE),
         ready: holds("Ready"),
-        ending: object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null()),
+        ending: is_ending(object),
         ip: text(object, "/status/podIP").map(str::to_owned),
     };
     Some(SeenPod { live, release: text(owner, "/name")?.parse().ok()? })
@@ -293,6 +359,30 @@ mod tests {
         bare["spec"] = json!({});
         let seen = cloneset(&bare).unwrap();
         assert_eq!((seen.live.replicas, seen.live.kept(), seen.odd_partition), (1, 0, None));
+    }
+
+    #[test]
+    fn a_pod_that_has_ended_is_kept_by_nothing_and_one_that_is_being_deleted_by_its_finalizers_alone() {
+        let pod = json!({
+            "metadata": {"name": "web-1", "namespace": "shop", "uid": "p", "resourceVersion": "8",
+                "labels": {keys::KRUISE_STATE: "PreparingUpdate", "busy": "yes"}, "finalizers": ["queue"],
+                "annotations": {keys::KRUISE_STATE_TIME: "2026-03-01T12:00:00Z"},
+                "ownerReferences": [{"kind": "CloneSet", "name": "web", "uid": "u", "controller": true}]},
+            "status": {"phase": "Running"},
+        });
+        let seen = kept(&pod).unwrap().live;
+        assert_eq!((seen.kept, seen.marks.labels.len()), (Kept::BeforeUpdate, 2));
+        assert_eq!(seen.since, "2026-03-01T12:00:00Z".parse().ok());
+        for phase in ["Succeeded", "Failed"] {
+            let mut ended = pod.clone();
+            ended["status"]["phase"] = json!(phase);
+            assert_eq!(kept(&ended), None);
+        }
+        let mut ending = pod;
+        ending["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:05Z");
+        let seen = kept(&ending).unwrap().live;
+        let marks = Marks { labels: BTreeMap::new(), finalizers: vec!["queue".to_owned()] };
+        assert_eq!((seen.kept, seen.marks), (Kept::BeforeDelete, marks));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cluster::feed::Feed;
-use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenPod, SeenRecord};
+use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenKept, SeenPod, SeenRecord};
 use crate::model::{ReleaseId, ResourceVersion, Uid};
 
 /// One object as it was seen.
@@ -19,6 +19,8 @@ pub enum Seen {
     Record(Arc<SeenRecord>),
     /// A pod with our readiness gate.
     Pod(Arc<SeenPod>),
+    /// A pod that a lifecycle hook may keep.
+    Kept(Arc<SeenKept>),
 }
 
 impl Seen {
@@ -31,6 +33,7 @@ impl Seen {
             Feed::Companions(_) => Self::Companion(Arc::new(project::companion(object)?)),
             Feed::Records => Self::Record(Arc::new(project::record(object)?)),
             Feed::Pods => Self::Pod(Arc::new(project::pod(object)?)),
+            Feed::Kept => Self::Kept(Arc::new(project::kept(object)?)),
         };
         Some((id, seen))
     }
@@ -43,6 +46,7 @@ impl Seen {
             Self::Companion(it) => (&it.live.uid, &it.live.version),
             Self::Record(it) => (&it.live.uid, &it.live.version),
             Self::Pod(it) => (&it.live.uid, &it.live.version),
+            Self::Kept(it) => (&it.live.uid, &it.live.version),
         }
     }
 
@@ -66,6 +70,7 @@ impl Seen {
             Self::CloneSet(_) | Self::Record(_) => Some(id.clone()),
             Self::Companion(it) => it.live.release.parse().ok(),
             Self::Pod(it) => Some(ReleaseId { namespace: id.namespace.clone(), name: it.release.clone() }),
+            Self::Kept(it) => Some(ReleaseId { namespace: id.namespace.clone(), name: it.release.clone() }),
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::cluster::requests::OK;
 use crate::cluster::seen::Seen;
 use crate::objects::CloneSetVersion;
 use crate::objects::Kind;
-use crate::objects::keys::{MANAGED_BY, MANAGED_BY_TRITON, SERVE, SERVE_GATED};
+use crate::objects::keys::{KRUISE_STATE, MANAGED_BY, MANAGED_BY_TRITON, SERVE, SERVE_GATED};
 use crate::objects::kind::Api as Served;
+use crate::world::Kept;
 
 /// Objects in one page of a list: kube's own choice, half a megabyte of CloneSets.
 const PAGE: u32 = 500;
@@ -52,7 +53,7 @@ impl Feed {
             Self::CloneSets => cluster.clonesets().api(),
             Self::Companions(kind) => kind.api(),
             Self::Records => RECORDS,
-            Self::Pods => Kind::Pod.api(),
+            Self::Pods | Self::Kept => Kind::Pod.api(),
         }
     }
 
@@ -62,12 +63,16 @@ impl Feed {
             Self::CloneSets | Self::Records => config,
             Self::Companions(_) => config.labels(&format!("{MANAGED_BY}={MANAGED_BY_TRITON}")),
             Self::Pods => config.labels(&format!("{SERVE}={SERVE_GATED}")),
+            Self::Kept => {
+                let states = Kept::ALL.map(Kept::label).join(",");
+                config.labels(&format!("{KRUISE_STATE} in ({states})"))
+            }
         }
     }
 
     const fn recheck(self) -> Duration {
         match self {
-            Self::CloneSets | Self::Records | Self::Pods => RECHECK,
+            Self::CloneSets | Self::Records | Self::Pods | Self::Kept => RECHECK,
             Self::Companions(_) => RECHECK_COMPANION,
         }
     }
@@ -83,18 +88,20 @@ impl Feed {
     }
 }
 
-/// Starts every watch, that of pods once it is asked for. They end when the set is dropped.
+/// Starts every watch, those of pods once they are asked for. They end when the set is dropped.
 #[must_use]
 pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for feed in Feed::all() {
         tasks.spawn(follow(cluster.clone(), cache.clone(), feed));
     }
-    let (cluster, cache) = (cluster.clone(), cache.clone());
-    tasks.spawn(async move {
-        cache.pods_wanted().await;
-        follow(cluster, cache, Feed::Pods).await;
-    });
+    for feed in [Feed::Pods, Feed::Kept] {
+        let (cluster, cache) = (cluster.clone(), cache.clone());
+        tasks.spawn(async move {
+            cache.wanted(feed).await;
+            follow(cluster, cache, feed).await;
+        });
+    }
     tasks
 }
 
@@ -125,18 +132,8 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
                 is_listing = false;
                 delay = RETRY_FIRST;
             }
-            Ok(Event::Apply(object)) => {
-                let is_known = cache.heard(feed, &object.metadata);
-                if !is_known && let Some((id, seen)) = seen(&cluster, feed, &object) {
-                    cache.put(feed, id, seen);
-                }
-            }
-            Ok(Event::Delete(object)) => {
-                cache.heard(feed, &object.metadata);
-                if let Some((id, seen)) = seen(&cluster, feed, &object) {
-                    cache.remove(feed, &id, &seen);
-                }
-            }
+            Ok(Event::Apply(object)) => applied(&cluster, &cache, feed, &object),
+            Ok(Event::Delete(object)) => deleted(&cluster, &cache, feed, &object),
             Err(error) => {
                 let verb = verb(&error);
                 let error = classify(error, feed.attempt(&cluster));
@@ -168,6 +165,24 @@ async fn follow(cluster: Cluster, cache: Cache, feed: Feed) {
     }
 }
 
+fn applied(cluster: &Cluster, cache: &Cache, feed: Feed, object: &DynamicObject) {
+    if cache.heard(feed, &object.metadata) {
+        return;
+    }
+    match seen(cluster, feed, object) {
+        Some((id, seen)) => cache.put(feed, id, seen),
+        None => cache.unread(feed, &object.metadata),
+    }
+}
+
+fn deleted(cluster: &Cluster, cache: &Cache, feed: Feed, object: &DynamicObject) {
+    cache.heard(feed, &object.metadata);
+    match seen(cluster, feed, object) {
+        Some((id, seen)) => cache.remove(feed, &id, &seen),
+        None => cache.unread(feed, &object.metadata),
+    }
+}
+
 fn given_up(cluster: &Cluster, cache: &Cache, feed: Feed, is_listing: bool) {
     let (verb, waited) = if is_listing { ("list", PAGE_TIMEOUT) } else { ("watch", ECHO) };
     let error = Error::TimedOut(waited.as_secs());
@@ -195,7 +210,7 @@ fn begins_anew(cluster: &Cluster, feed: Feed, error: &Error) -> bool {
 fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
     match (error, feed) {
         (Error::NotServed(_), _) => feed.recheck(),
-        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods) => RECHECK_FORBIDDEN,
+        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods | Feed::Kept) => RECHECK_FORBIDDEN,
         _ => delay.max(error.asked()),
     }
 }

@@ -1,12 +1,13 @@
-//! Pods that wait to serve, asked for where a release needs them and seen beside it; and those that Git names.
+//! Pods that wait, to serve or in a lifecycle hook: asked for where a release needs them, and seen beside it; and those
+//! that Git names.
 
 use std::sync::Arc;
 
-use crate::cluster::Cache;
+use crate::cluster::{Cache, Feed};
 use crate::controller::looks::Looks;
 use crate::controller::refusals::Refusals;
 use crate::model::ReleaseId;
-use crate::world::{Case, PodLive};
+use crate::world::{Case, PodKept, PodLive};
 
 /// The pods of every release that lets them serve by approval.
 #[derive(Default)]
@@ -31,9 +32,21 @@ impl Crowd {
         if !case.is_gated() {
             return None;
         }
-        cache.want_pods();
+        cache.want(Feed::Pods);
         let owner = case.live.as_ref().map(|live| &live.uid);
         let pods = || cache.pods_of(id).into_iter().filter(|pod| Some(&pod.owner) == owner).collect();
         self.listed.then(pods)
     }
+}
+
+/// The pods of a release that a lifecycle hook may keep, as far as they are seen; none where its CloneSet has no hook, nor
+/// while nobody says how they are.
+#[must_use]
+pub fn kept(cache: &Cache, id: &ReleaseId, case: &Case) -> Arc<[PodKept]> {
+    let Some(live) = case.live.as_ref().filter(|live| !live.hooks.is_empty()) else { return Arc::default() };
+    cache.want(Feed::Kept);
+    if cache.forbidden().contains_key(&Feed::Kept) {
+        return Arc::default();
+    }
+    cache.kept_of(id).into_iter().filter(|pod| pod.owner == live.uid).collect()
 }

@@ -10,7 +10,7 @@ use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::announced::Announced;
 use crate::controller::asked::{is_named, named, remembered, same_desire};
-use crate::controller::crowd::Crowd;
+use crate::controller::crowd::{Crowd, kept};
 use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
 use crate::controller::refusals::Refusals;
@@ -376,6 +376,7 @@ impl Observer {
             looked: BTreeMap::new(),
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
             pods: None,
+            kept: Arc::default(),
             refused: self.refusals.of(id).or_else(|| self.crowd.refusals.of(id)).or_else(|| {
                 let hold = self.lane.failure(id).or(elsewhere)?;
                 Some(Refusal { hold })
@@ -392,6 +393,7 @@ impl Observer {
         }
         self.companions(id, &mut case);
         case.pods = self.crowd.of(&self.cache, id, &case);
+        case.kept = kept(&self.cache, id, &case);
         match self.unseen(id, &case) {
             Some(hold) => {
                 self.blind.insert(id.clone());

@@ -1,7 +1,8 @@
 //! Scheduler and kubelets, as one state machine per pod: bound, started, ready, restarted in place, removed.
 //!
 //! The states are those of the KWOK stages under which the traces were recorded. An image whose tag contains `bad`
-//! never gets ready. What nodes do besides (resources, probes, images, logs) is left out.
+//! never gets ready; of `preStop` only the sleep is done. What nodes do besides (resources, probes, images, logs) is left
+//! out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -99,10 +100,7 @@ pub fn next(pod: &Pod, knobs: &Knobs) -> Option<Step> {
         "Running" => {}
         _ended => return None,
     }
-    let stale = items(&pod.body, "/spec/containers").any(|container| {
-        let runs = items(&pod.body, "/status/containerStatuses").find(|one| one["name"] == container["name"]);
-        runs.is_none_or(|runs| runs["image"] != container["image"])
-    });
+    let stale = items(&pod.body, "/spec/containers").any(|container| is_changed(pod, container));
     let healthy = is_healthy(pod, knobs);
     if stale || pod.is_true("ContainersReady") != healthy {
         return Some(Step::Restart);
@@ -154,7 +152,31 @@ pub fn delay(step: Step, pod: &Pod, knobs: &Knobs, ids: &mut Ids) -> Duration {
         Step::NotReady => Duration::from_millis(20),
         Step::Remove => knobs.end,
     };
-    least + Duration::from_millis(ids.number() % (least.as_millis() as u64 / 4 + 1))
+    let drawn = least + Duration::from_millis(ids.number() % (least.as_millis() as u64 / 4 + 1));
+    let asleep = match step {
+        Step::Remove if pod.phase() == "Running" => {
+            asleep(pod, |_| true, "/metadata/deletionGracePeriodSeconds")
+        }
+        Step::Restart => asleep(pod, |it| is_changed(pod, it), "/spec/terminationGracePeriodSeconds"),
+        Step::Remove | Step::OpenGate | Step::Bind | Step::Start | Step::Ready | Step::NotReady => 0,
+    };
+    drawn + Duration::from_secs(asleep)
+}
+
+/// For how many seconds containers that are to end go on running because one of them sleeps in its `preStop`; no longer
+/// than the pod is given to end. It is so for a pod that is deleted and for a container that is ended because its image has
+/// changed (Kubernetes, `kuberuntime_container.go:killContainer`).
+fn asleep(pod: &Pod, ends: impl Fn(&Value) -> bool, given: &str) -> u64 {
+    let sleeps = |container: &Value| container.pointer("/lifecycle/preStop/sleep/seconds")?.as_u64();
+    let ending = items(&pod.body, "/spec/containers").filter(|container| ends(container));
+    let longest = ending.filter_map(sleeps).max().unwrap_or(0);
+    longest.min(pod.body.pointer(given).and_then(Value::as_u64).unwrap_or(0))
+}
+
+/// Whether a container is to run with another image than the one that it runs with.
+fn is_changed(pod: &Pod, container: &Value) -> bool {
+    let runs = items(&pod.body, "/status/containerStatuses").find(|one| one["name"] == container["name"]);
+    runs.is_none_or(|runs| runs["image"] != container["image"])
 }
 
 /// Does the step to the pod: to its status, and for `Bind` to its spec as well. `Remove` is the caller's.
@@ -229,6 +251,33 @@ mod tests {
         assert_eq!(steps, [Step::OpenGate, Step::Bind, Step::Start, Step::Ready]);
         pod.body["spec"]["containers"][0]["image"] = json!("r/app:B");
         assert_eq!(next(&pod, &knobs), Some(Step::Restart));
+    }
+
+    #[test]
+    fn a_deleted_pod_runs_on_while_a_container_sleeps_and_no_longer_than_it_is_given() {
+        let knobs = Knobs { end: Duration::ZERO, ..Knobs::default() };
+        let (_, mut pod) = walk("r/app:A", &knobs);
+        pod.body["spec"]["containers"][0]["lifecycle"]["preStop"] = json!({"sleep": {"seconds": 20}});
+        let mut end = |given: u64| {
+            pod.body["metadata"]["deletionTimestamp"] = json!("2026-03-01T08:00:00Z");
+            pod.body["metadata"]["deletionGracePeriodSeconds"] = json!(given);
+            assert_eq!(next(&pod, &knobs), Some(Step::Remove));
+            delay(Step::Remove, &pod, &knobs, &mut Ids::seeded(1)).as_secs()
+        };
+        assert_eq!((end(50), end(5), end(0)), (20, 5, 0));
+    }
+
+    #[test]
+    fn a_container_sleeps_before_it_restarts_with_another_image_and_not_because_a_probe_says_no() {
+        let knobs = Knobs { restart: Duration::ZERO, ..Knobs::default() };
+        let (_, mut pod) = walk("r/app:A", &knobs);
+        pod.body["spec"]["containers"][0]["lifecycle"]["preStop"] = json!({"sleep": {"seconds": 20}});
+        let mut restart = |image: &str, given: u64| {
+            pod.body["spec"]["containers"][0]["image"] = json!(image);
+            pod.body["spec"]["terminationGracePeriodSeconds"] = json!(given);
+            delay(Step::Restart, &pod, &knobs, &mut Ids::seeded(1)).as_secs()
+        };
+        assert_eq!((restart("r/app:B", 50), restart("r/app:B", 5), restart("r/app:A", 50)), (20, 5, 0));
     }
 
     #[test]

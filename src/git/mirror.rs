@@ -289,12 +289,17 @@ fn begin(path: &Path) -> Result<Repository> {
     Repository::open(path)
 }
 
-/// Removes what a fetch that was killed has left.
+/// Removes what a poll that was killed has left: half a pack, and libgit2's locks (`filebuf.c`), which nobody else would
+/// take away and no later poll gets past. The mirror is ours alone, see [`lock`].
 fn sweep(mirror: &Path) -> io::Result<()> {
-    for file in fs::read_dir(mirror.join("objects/pack"))? {
-        let file = file?;
-        if file.file_name().to_string_lossy().starts_with("pack_git2_") {
-            fs::remove_file(file.path())?;
+    for folder in ["", "refs/heads", "objects/pack"] {
+        for file in fs::read_dir(mirror.join(folder))? {
+            let file = file?;
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("pack_git2_") || name.ends_with(".lock") {
+                fs::remove_file(file.path())?;
+            }
         }
     }
     Ok(())

@@ -116,7 +116,7 @@ fn check_climb(motion: &Motion<'_>, intent: &Intent, entered: &Memory, live: &Li
     }
     let since = status::reached_at(motion, entered)?;
     let holds = entered.step_reached.map_or(0, |it| it.pods.min(motion.pods_of(from).unwrap_or(it.pods)));
-    let holds = status::needed(Some(&intent.release), holds);
+    let holds = intent.release.strategy.enough(holds);
     reached(live.status.updated_available >= holds, "pods of the step before it are not available")?;
     status::check_soaked(motion, &intent.release, from, since)?;
     status::check_told(motion, entered)

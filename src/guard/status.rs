@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::guard::permit;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
-use crate::model::Amount;
 use crate::spec::Release;
 use crate::world::{Live, Memory};
 
@@ -81,7 +80,7 @@ pub fn check_soaked(
 pub fn is_done(live: &Live, memory: &Memory, release: Option<&Release>, last: bool) -> bool {
     let status = &live.status;
     let pods = live.replicas - live.kept().min(live.replicas);
-    let needed = needed(release, pods);
+    let needed = release.map_or(pods, |release| release.strategy.enough(pods));
     let revision = memory.revision.as_ref().is_none_or(|it| *it == status.update_revision);
     live.is_fresh()
         && !live.drift.template
@@ -91,17 +90,6 @@ pub fn is_done(live: &Live, memory: &Memory, release: Option<&Release>, last: bo
         && status.updated >= pods
         && status.updated_available >= needed
         && (!last || (live.kept() == 0 && status.available >= needed))
-}
-
-/// How many of so many pods have to be available: all, less those that the release says may fail; one at least.
-#[must_use]
-pub fn needed(release: Option<&Release>, pods: u32) -> u32 {
-    let spared = match release.map(|release| release.strategy.failure_threshold) {
-        None => 0,
-        Some(Amount::Count(count)) => count,
-        Some(share @ Amount::Percent(_)) => share.scaled(pods, false),
-    };
-    if spared < pods { pods - spared } else { pods.min(1) }
 }
 
 fn reached(holds: bool, message: &str) -> Result<(), Violation> {

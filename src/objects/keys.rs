@@ -115,3 +115,8 @@ pub const CREATES: &str = "triton.io/creates";
 pub const INTERVAL: &str = "triton.io/interval";
 /// On the lease: when Git was last asked with success.
 pub const POLLED_AT: &str = "triton.io/polled-at";
+
+/// Kruise's label of a pod: where it is in its lifecycle (Kruise, `apis/apps/pub/lifecycle.go`).
+pub const KRUISE_STATE: &str = "lifecycle.apps.kruise.io/state";
+/// Kruise's annotation of a pod: since when it is there (Kruise, `apis/apps/pub/lifecycle.go`).
+pub const KRUISE_STATE_TIME: &str = "lifecycle.apps.kruise.io/timestamp";

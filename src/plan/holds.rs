@@ -130,9 +130,11 @@ pub fn not_allowed(id: &ReleaseId, what: &str, key: &str) -> Hold {
 
 /// A template that the release itself forbids.
 #[must_use]
-pub fn not_in_place(id: &ReleaseId, release: &Release, fields: &[String]) -> Hold {
+pub fn not_in_place(id: &ReleaseId, entered: &Release, release: &Release, fields: &[String]) -> Hold {
+    let drain = if entered.strategy.drain == release.strategy.drain { "" } else { " (as `drain` does)" };
     let message = format!(
-        "{id} says InPlaceOnly, and {} cannot come in place: it changes {}; write InPlaceIfPossible, or leave that as it is",
+        "{id} says InPlaceOnly, and {} cannot come in place: it changes {}{drain}; write InPlaceIfPossible, or leave that as \
+         it is",
         named(release),
         fields.join(", ")
     );

@@ -14,6 +14,7 @@ pub mod facts;
 pub mod handover;
 pub mod holds;
 pub mod dark;
+pub mod hooked;
 pub mod body;
 pub mod companions;
 pub mod outcome;

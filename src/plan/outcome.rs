@@ -40,6 +40,8 @@ pub struct Outcome {
     pub announces: bool,
     /// Every closed gate.
     pub holds: Vec<Hold>,
+    /// What keeps single pods, told after them: it is no state of the release.
+    pub beside: Vec<Hold>,
     /// The next moment when time alone changes this.
     pub wake_at: Option<Timestamp>,
 }
@@ -67,6 +69,7 @@ impl Outcome {
             memory: None,
             announces: false,
             holds,
+            beside: Vec::new(),
             wake_at: None,
         }
     }

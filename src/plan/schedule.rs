@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{LiftKind, ReleaseId};
 use crate::plan::adopt::adopt;
 use crate::plan::facts::Facts;
+use crate::plan::hooked::hooked;
 use crate::plan::outcome::Outcome;
 use crate::plan::removal::{remove, withheld};
 use crate::plan::serving::serving;
@@ -29,6 +30,9 @@ pub fn plan(world: &World) -> Plan {
         };
         if is_allowed {
             outcome = let_in(world, id, case, outcome);
+            let (kept, due) = hooked(world.now, id, case);
+            outcome.beside = kept;
+            outcome = outcome.waking(due);
         }
         // The last write was refused: the reason stands beside what is decided, which is tried again in its time.
         outcome.holds.extend(case.refused.iter().map(|refusal| refusal.hold.clone()));
@@ -81,6 +85,7 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
         memory,
         announces,
         holds: _,
+        beside: _,
         wake_at,
     } = outcome;
     // A rest that prunes is still a rest, and a hold writes nothing.

@@ -339,10 +339,10 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
             return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
         }
     }
-    if let Some(Exchange::Impossible(fields)) =
-        facts.entered.map(|entered| Exchange::between(&entered.cloneset, &release.cloneset))
+    if let Some(entered) = facts.entered
+        && let Exchange::Impossible(fields) = Exchange::between(&entered.cloneset, &release.cloneset)
     {
-        return Outcome::hold('k', vec![holds::not_in_place(facts.id, release, &fields)]);
+        return Outcome::hold('k', vec![holds::not_in_place(facts.id, entered, release, &fields)]);
     }
     if head.permitted.furthest < 1 {
         return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));

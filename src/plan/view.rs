@@ -39,7 +39,7 @@ pub fn view(world: &World, case: &Case, outcome: &Outcome) -> View {
             .map(|release| step_views(case, head.as_ref(), release, memory, outcome, size))
             .unwrap_or_default(),
         pods: pods(case.live.as_ref(), size),
-        holds: outcome.holds.clone(),
+        holds: [&outcome.holds[..], &outcome.beside].concat(),
         ignored: head.as_ref().map(|head| ignored(head.intent, &head.permitted)).unwrap_or_default(),
     }
 }

@@ -13,6 +13,7 @@ use crate::spec::build;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::diagnostic::{Diagnostic, Severity, plain};
 use crate::spec::document::{Accompanying, Document};
+use crate::spec::drain;
 use crate::spec::file::{ParsedFile, RepositoryFile};
 use crate::spec::head::Head;
 use crate::spec::node::Spot;
@@ -317,6 +318,9 @@ impl<'f> Draft<'f> {
         build::check_strategy(head, &strategy, at, cloneset, self.report(path));
         for (path, companion) in companions.iter().filter(|_| strategy.strategy.is_gated()) {
             serve::check_service(companion, self.report(path));
+        }
+        for (path, companion) in companions.iter().filter(|_| strategy.strategy.drain.is_some()) {
+            drain::check_service(companion, self.report(path));
         }
         let companions: Vec<&Accompanying> = companions.into_iter().map(|(_, it)| it).collect();
         build::release(head, &strategy, cloneset, &companions, path)

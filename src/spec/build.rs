@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use crate::model::{Digest, Name};
 use crate::objects::{Kind, keys};
+use crate::spec::applied::applied;
 use crate::spec::canonical;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::config;
 use crate::spec::document::{self, Accompanying, Document};
+use crate::spec::drain;
 use crate::spec::file::RepositoryFile;
 use crate::spec::head::{Head, Wanted};
 use crate::spec::node::{Node, Spot};
@@ -89,6 +91,7 @@ pub fn check_strategy(
         report.error(place.unwrap_or(at), message, "add `replicas`, or write `initial: all`");
     }
     serve::check(strategy, inline, at, cloneset, report);
+    drain::check(strategy, inline, at, cloneset, report);
     if let (Some(cap), Some(place)) = (head.cap, head.cap_at)
         && cap as usize > steps.len()
     {
@@ -121,7 +124,7 @@ pub fn release(
     let (body, template, mut bodies) = versioned::apply(cloneset, companions);
     let rank = |kind: Kind| Kind::COMPANIONS.iter().position(|it| *it == kind);
     bodies.sort_by_key(|it| (rank(it.body.key.kind), it.body.key.clone()));
-    let (body, template) = serve::applied((body, template), &strategy.strategy);
+    let (body, template) = applied((body, template), &strategy.strategy);
     Some(Release {
         id: head.id.clone()?,
         path: path.to_owned(),
@@ -184,6 +187,9 @@ impl Release {
         if !readiness::is_gated(template) {
             // It would not be the template that stands.
             values.iter_mut().for_each(readiness::forget);
+        }
+        if !drain::stands(template) {
+            values.iter_mut().for_each(drain::forget);
         }
         let is_cloneset = |it: &&mut Value| it["kind"] == Kind::CloneSet.api().kind;
         let cloneset = values.iter_mut().find(is_cloneset)?;

@@ -8,6 +8,12 @@ use crate::spec::release::Body;
 const IN_PLACE_ONLY: &str = "InPlaceOnly";
 const IF_POSSIBLE: &str = "InPlaceIfPossible";
 
+/// The type of an update strategy (`spec.updateStrategy`), where pods are updated in place if they can be.
+#[must_use]
+pub fn in_place(update: &Value) -> Option<&str> {
+    update["type"].as_str().filter(|kind| matches!(*kind, IF_POSSIBLE | IN_PLACE_ONLY))
+}
+
 /// How the pods of one release become those of the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exchange {

@@ -31,6 +31,8 @@ pub mod subject;
 pub mod versioned;
 pub mod file;
 pub mod serve;
+pub mod drain;
+pub mod applied;
 pub mod build;
 pub mod assemble;
 pub mod whole;

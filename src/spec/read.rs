@@ -134,8 +134,13 @@ impl<'n> Fields<'n> {
         found.map(|(_, value)| *value)
     }
 
-    /// A duration as `1h30m`, in seconds.
-    pub fn duration(&self, key: &str, least: u32, report: &mut Report) -> Option<u32> {
+    /// A duration as `1h30m` within `range`, in seconds.
+    pub fn duration(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<u32>,
+        report: &mut Report,
+    ) -> Option<u32> {
         let node = self.get(key, report)?;
         let cure = "write it as 90s, 10m or 1h30m";
         let Some(text) = node.text() else {
@@ -148,13 +153,12 @@ impl<'n> Fields<'n> {
             report.error(node.at, message, cure);
             return None;
         };
-        if seconds < i64::from(least) || seconds > i64::from(DURATION_MAX) {
-            let message =
-                format!("`{}` must be from {least}s to {}h", self.path_of(key), DURATION_MAX / 3600);
-            report.error(node.at, message, cure);
-            return None;
+        let seconds = u32::try_from(seconds).ok().filter(|seconds| range.contains(seconds));
+        if seconds.is_none() {
+            let (least, most) = (range.start(), range.end() / 3600);
+            report.error(node.at, format!("`{}` must be from {least}s to {most}h", self.path_of(key)), cure);
         }
-        u32::try_from(seconds).ok()
+        seconds
     }
 
     /// A count of pods or a percentage.

@@ -80,6 +80,8 @@ pub struct Strategy {
     pub deadline: u32,
     /// What follows when a step fails.
     pub on_failure: OnFailure,
+    /// Seconds for which a pod leaves traffic before it is updated in place or deleted, where it is drained.
+    pub drain: Option<u32>,
     /// Pods of a step that need not be available for it to be reached; a share is of the step's pods, rounded down.
     pub failure_threshold: Amount,
 }

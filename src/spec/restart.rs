@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::objects::keys;
+use crate::spec::exchange::in_place;
 use crate::spec::release::{Body, Release};
 
 /// Where the annotation stands in a CloneSet. Its value is when the restart was asked for (RFC 3339).
@@ -35,9 +36,7 @@ impl Release {
     /// `inplace_update_defaults.go`: metadata is patched onto the pod).
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        let body = self.cloneset.value.open();
-        let kind = body.pointer("/spec/updateStrategy/type").and_then(Value::as_str);
-        kind.is_some_and(|kind| kind != "ReCreate")
+        in_place(&self.cloneset.value.open()["spec"]["updateStrategy"]).is_some()
     }
 }
 

@@ -2,29 +2,14 @@
 
 use serde_json::Value;
 
-use crate::fields::Compact;
-use crate::model::{Amount, Percent, TemplateHash};
+use crate::model::{Amount, Percent};
 use crate::objects::Kind;
-use crate::spec::canonical;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::document::Accompanying;
 use crate::spec::node::Spot;
-use crate::spec::readiness;
 use crate::spec::release::{Step, Strategy};
 use crate::spec::report::Report;
 use crate::spec::strategy::WrittenStrategy;
-
-/// A CloneSet and its *T* as they are applied: with our gate, where the strategy asks for it.
-#[must_use]
-pub fn applied((body, template): (Compact, TemplateHash), strategy: &Strategy) -> (Compact, TemplateHash) {
-    if !strategy.is_gated() {
-        return (body, template);
-    }
-    let mut value = body.open();
-    readiness::gate(&mut value["spec"]["template"]);
-    let template = TemplateHash::of(canonical::json(&value["spec"]["template"]).as_bytes());
-    (Compact::of(&value), template)
-}
 
 /// Checks the CloneSet of a release whose pods serve by approval. Places of steps are known where the strategy stands in
 /// the release itself (`inline`); else everything is told `at` its name.

@@ -1,10 +1,10 @@
-//! Strategies: steps, `initial`, `deadline`, `onFailure`, `failureThreshold`.
+//! Strategies: steps, `initial`, `deadline`, `onFailure`, `drain`, `failureThreshold`.
 
 use serde_json::Value;
 
 use crate::model::{Amount, Percent};
 use crate::spec::node::{Node, Spot, Tree};
-use crate::spec::read::Fields;
+use crate::spec::read::{DURATION_MAX, Fields};
 use crate::spec::release::{Approval, Initial, OnFailure, Serve, Step, Strategy};
 use crate::spec::report::Report;
 
@@ -12,6 +12,8 @@ use crate::spec::report::Report;
 pub const STEPS_MAX: usize = 50;
 /// Most approvals that a step can ask for: more people than that do not look at one change.
 pub const APPROVALS_MAX: u32 = 10;
+/// Longest drain, in seconds: a pod that takes more than an hour to end blocks every node that is to be emptied.
+pub const DRAIN_MAX: u32 = 3600;
 /// Seconds after which a step that is not healthy has failed, where nothing is written.
 const DEADLINE: u32 = 600;
 
@@ -28,6 +30,8 @@ pub struct WrittenStrategy {
     pub steps_at: Vec<Spot>,
     /// Where `initial` stands.
     pub initial_at: Option<Spot>,
+    /// Where `drain` stands.
+    pub drain_at: Option<Spot>,
 }
 
 impl Default for WrittenStrategy {
@@ -39,9 +43,17 @@ impl Default for WrittenStrategy {
             initial: Initial::All,
             deadline: DEADLINE,
             on_failure: OnFailure::Rollback,
+            drain: None,
             failure_threshold: Amount::Count(0),
         };
-        Self { strategy, value: Value::Null, at: Spot::default(), steps_at: Vec::new(), initial_at: None }
+        Self {
+            strategy,
+            value: Value::Null,
+            at: Spot::default(),
+            steps_at: Vec::new(),
+            initial_at: None,
+            drain_at: None,
+        }
     }
 }
 
@@ -66,8 +78,8 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
 }
 
 fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
-    let fields =
-        Fields::open(node, path, &["steps", "initial", "deadline", "onFailure", "failureThreshold"], report)?;
+    let known = ["steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
+    let fields = Fields::open(node, path, &known, report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
@@ -75,20 +87,21 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
     out.strategy.initial = initial.unwrap_or(Initial::All);
     out.initial_at = fields.key_at("initial");
-    out.strategy.deadline = fields.duration("deadline", 1, report).unwrap_or(DEADLINE);
+    out.strategy.deadline = fields.duration("deadline", 1..=DURATION_MAX, report).unwrap_or(DEADLINE);
     let failures = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
     out.strategy.on_failure = fields.word("onFailure", &failures, report).unwrap_or(OnFailure::Rollback);
-    let threshold = fields
-        .key_at("failureThreshold")
-        .and_then(|at| Some((at, fields.amount("failureThreshold", report)?)));
-    if let Some((at, Amount::Percent(Percent::FULL))) = threshold {
+    out.strategy.drain = fields.duration("drain", 1..=DRAIN_MAX, report);
+    out.drain_at = fields.key_at("drain");
+    let threshold_at = fields.key_at("failureThreshold");
+    let threshold = threshold_at.and_then(|_| fields.amount("failureThreshold", report));
+    if let (Some(at), Some(Amount::Percent(Percent::FULL))) = (threshold_at, threshold) {
         let message = format!(
             "`{}` of 100% would call a step healthy whose pods all fail",
             fields.path_of("failureThreshold")
         );
         report.error(at, message, "write the share of a step's pods that may fail, as 10%");
     }
-    out.strategy.failure_threshold = threshold.map_or(Amount::Count(0), |(_, threshold)| threshold);
+    out.strategy.failure_threshold = threshold.unwrap_or(Amount::Count(0));
     Some(out)
 }
 
@@ -117,7 +130,7 @@ fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report
 fn step(node: &Node, path: &str, report: &mut Report) -> Option<Step> {
     let fields = Fields::open(node, path, &["replicas", "soak", "approval", "serve", "batch"], report)?;
     let replicas = fields.amount("replicas", report);
-    let soak = fields.duration("soak", 0, report).unwrap_or(0);
+    let soak = fields.duration("soak", 0..=DURATION_MAX, report).unwrap_or(0);
     let approval =
         fields.get("approval", report).and_then(|node| approval(node, &fields.path_of("approval"), report));
     let serve = serve(&fields, report);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::model::{Digest, Hold, Name, ReleaseId, Uid};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
+use crate::world::hooks::PodKept;
 use crate::world::intent::{Desired, Source};
 use crate::world::live::{CompanionLive, Live, PodLive, RecordLive};
 use crate::world::memory::Memory;
@@ -41,6 +42,8 @@ pub struct Case {
     /// Pods that Git names to be replaced and that were looked at: the CloneSet that each is of; none where there is no
     /// such pod, or it is on its way out.
     pub looked: BTreeMap<Name, Option<Uid>>,
+    /// Its pods that may be kept by a lifecycle hook.
+    pub kept: Arc<[PodKept]>,
     /// Objects that it would make and that exist without being ours.
     pub strangers: BTreeSet<ObjectKey>,
     /// Why the last write was refused.

@@ -1,6 +1,6 @@
 //! What the cluster has: projections of the objects of a release.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::fields::{FieldChange, Stand};
 use crate::model::{Amount, Name, ResourceVersion, Uid};
 use crate::objects::record::ReleaseStatus;
 use crate::spec::Release;
+use crate::world::hooks::Marks;
 use crate::world::memory::Memory;
 
 /// The status of a CloneSet (Kruise, `cloneset_status.go:calculateStatus`); absent counters are 0.
@@ -113,6 +114,8 @@ pub struct Live {
     pub paused: bool,
     /// `spec.scaleStrategy.podsToDelete`: pods that Kruise is asked to delete and that are still there.
     pub to_delete: BTreeSet<Name>,
+    /// Its lifecycle hooks, by their field: `preDelete`.
+    pub hooks: Arc<BTreeMap<String, Marks>>,
     /// Another manager that owns `spec.replicas`, an autoscaler for one.
     pub replicas_owner: Option<String>,
     /// The annotation `triton.io/suspend`.

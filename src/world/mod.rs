@@ -6,11 +6,13 @@
 pub mod policy;
 pub mod memory;
 pub mod intent;
+pub mod hooks;
 pub mod live;
 pub mod case;
 pub mod plan;
 
 pub use case::{Case, Refusal, World};
+pub use hooks::{Kept, Marks, PodKept};
 pub use intent::{
     Approver, Desired, Episode, Fault, Freeze, Intent, Marker, NotCounted, Permit, Removal, Source,
 };

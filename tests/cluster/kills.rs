@@ -284,7 +284,10 @@ fn two_hundred_kills_at_random_moments_skip_repeat_and_lose_no_step() {
         }
         println!("seed {seed}, killed after {:?}; lives in ms: {lives:?}", began.elapsed());
         over.store(true, Ordering::Relaxed);
-        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        work.join().unwrap_or_else(|panic| {
+            println!("the last daemon said:\n{}", daemon.heard().join("\n"));
+            std::panic::resume_unwind(panic)
+        })
     });
     let sights = witness.tells();
     let (seen, given) = (sights.len(), permits.len());

@@ -61,6 +61,11 @@ impl Daemon {
         }
     }
 
+    /// What it has logged and nobody has read.
+    pub fn heard(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_none()

@@ -42,7 +42,11 @@ const RACES: [(&str, &str); 9] = [
 ];
 
 /// Those of them whose race decides the end too.
-const DECIDED: [&str; 4] = ["two-writes-ip", "two-writes-rc", "zero-ip-fast", "zero-rc-fast"];
+const DECIDED: [&str; 5] =
+    ["recreate-cs-foreground", "two-writes-ip", "two-writes-rc", "zero-ip-fast", "zero-rc-fast"];
+
+/// What the API server says of a write that it takes a moment later.
+const NOT_YET: [&str; 2] = ["failed calling webhook", "object is being deleted"];
 
 /// Of the traces only those whose names have this variable's text in them.
 const PART: &str = "TRITON_TRACES";
@@ -110,7 +114,7 @@ impl Run {
         result.map_err(|text| Fault { index, text })
     }
 
-    /// Does a line; again where the webhooks are still starting.
+    /// Does a line; again where the webhooks are still starting, or what is made anew has not gone yet.
     fn act(&mut self, trace: &[Value], index: usize) -> Result<(), Fault> {
         let what = &trace[index]["do"];
         if let Some(apply) = what.as_str().or(what["rejected"].as_str()).and_then(traces_apply::apply) {
@@ -121,7 +125,7 @@ impl Run {
             match self.script.act(trace, index) {
                 Err(fault)
                     if trace[index]["do"].is_string()
-                        && fault.text.contains("failed calling webhook")
+                        && NOT_YET.iter().any(|it| fault.text.contains(it))
                         && Instant::now() < end =>
                 {
                     self.script.cluster.step(after(Timestamp::now(), AGAIN));

@@ -374,6 +374,7 @@ impl CloneSet {
             replicas: self.replicas,
             partition: self.partition,
             gated: false,
+            hooks: Arc::default(),
             paused: self.paused,
             to_delete: Default::default(),
             replicas_owner: self.owners.sizer.map(str::to_owned),

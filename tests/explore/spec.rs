@@ -271,6 +271,7 @@ fn strategy(doc: &Doc) -> Strategy {
         initial: if doc.by_steps { Initial::Steps } else { Initial::All },
         deadline: u32::try_from(DEADLINE).expect("small"),
         on_failure: if doc.hold { OnFailure::Hold } else { OnFailure::Rollback },
+        drain: None,
         failure_threshold: triton::model::Amount::Count(0),
     }
 }

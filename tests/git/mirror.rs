@@ -174,6 +174,23 @@ fn what_a_killed_fetch_left_behind_is_swept_up() {
 }
 
 #[test]
+fn a_poll_that_was_killed_while_it_noted_something_is_done_again() {
+    let (repo, state) = (Repo::new(), state());
+    let head = repo.put("a", "1");
+    open(&state, &repo).poll().unwrap();
+    let mirror = newest(&state);
+    fs::rename(mirror.join("refs/heads/mirror"), mirror.join("refs/heads/mirror.lock")).unwrap();
+    for file in fs::read_dir(mirror.join("objects/pack")).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|it| it == "idx") {
+            fs::rename(&file, file.with_extension("idx.lock")).unwrap();
+        } else {
+            fs::remove_file(&file).unwrap();
+        }
+    }
+    assert_eq!(open(&state, &repo).poll().unwrap(), Poll::Changed(head));
+}
+
+#[test]
 fn a_head_whose_objects_went_missing_is_fetched_whole() {
     let (repo, state) = (Repo::new(), state());
     repo.put("a", "1");

@@ -153,6 +153,7 @@ fn every_hold_reads_as_it_always_did() {
 const SENTENCES: &[(&str, Option<&str>)] = &[
     ("plan/holds.rs", None),
     ("plan/dark.rs", None),
+    ("plan/hooked.rs", None),
     ("plan/replace.rs", Some("looks_first")),
     ("plan/replace.rs", Some("told")),
     ("plan/adopt.rs", Some("adopt")),
@@ -219,6 +220,7 @@ fn nobody_else_makes_holds() {
             "guard/rule.rs",
             "plan/dark.rs",
             "plan/holds.rs",
+            "plan/hooked.rs",
             "plan/replace.rs"
         ]
     );

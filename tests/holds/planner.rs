@@ -281,8 +281,12 @@ fn closed() -> Vec<Story> {
             body.value = Compact::of(&value);
         });
     });
+    let drained = with(in_place_only.clone(), |world| {
+        edit_intent(world, |intent| Arc::make_mut(&mut intent.release).strategy.drain = Some(30));
+    });
     vec![
         ("a template that cannot come in place", in_place_only),
+        ("a drain that cannot come in place", drained),
         ("suspended in Git", suspended(starting())),
         ("suspended in Git in the middle", suspended(canary())),
         ("frozen", frozen(None)),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use triton::model::{ResourceVersion, Uid};
+use triton::model::{Gate, ResourceVersion, Uid};
+use triton::objects::record::Phase;
+use triton::plan::plan;
 use triton::spec::{Release, Serve};
-use triton::world::{Desired, Freeze, Memory, Permit, PodLive, Removal, World};
+use triton::world::{Desired, Freeze, Kept, Marks, Memory, Permit, PodKept, PodLive, Removal, World};
 
 use crate::holds::planner::{Story, a, with};
 use crate::support::world::{
@@ -91,7 +93,8 @@ pub fn stories() -> Vec<Story> {
                 Some(case.pods.iter().flat_map(|pods| pods.iter().cloned()).chain([earlier]).collect());
         });
     });
-    vec![
+    let mut told = hooked();
+    told.extend(vec![
         ("a pod that is up while it is suspended in the cluster", suspended),
         ("pods that are up while it is suspended in the cluster", several),
         ("a pod of a revision that was left and never proven", left_over),
@@ -102,6 +105,75 @@ pub fn stories() -> Vec<Story> {
         ("pods that were not listed", unlisted),
         ("more pods that would wait than may be unavailable", crowded),
         ("removed, with pods that nobody would let in", orphaned),
+    ]);
+    told
+}
+
+#[test]
+fn a_pod_in_a_hook_is_told_after_half_a_minute_from_when_it_is_there_and_leaves_the_release_healthy() {
+    let (_, mut world) = hooked().swap_remove(1);
+    edit(&mut world, |case| {
+        let mut pods = case.kept.to_vec();
+        pods[1].since = "2026-03-01T11:59:31Z".parse().ok();
+        pods[2].since = "2026-03-01T11:59:40Z".parse().ok();
+        case.kept = pods.into();
+    });
+    let told = |world: &World| {
+        let plan = plan(world);
+        let view = &plan.moves.values().next().unwrap().view;
+        assert_eq!(view.phase, Phase::Healthy, "every pod is what Git says");
+        let hold = view.holds.iter().find(|hold| hold.gate == Gate::Pods);
+        (hold.map(|it| (it.message.clone(), it.since.unwrap().to_string())), plan.wake_at)
+    };
+    let (hold, wake_at) = told(&world);
+    let (message, since) = hold.unwrap();
+    assert!(message.contains("has 1 pod that waits to be updated in place (checkout-1)"), "{message}");
+    assert_eq!((since.as_str(), wake_at), ("2026-03-01T11:59:00Z", "2026-03-01T12:00:01Z".parse().ok()));
+    world.now = "2026-03-01T11:59:29Z".parse().unwrap();
+    assert_eq!(told(&world), (None, "2026-03-01T11:59:30Z".parse().ok()));
+    world.now = "2026-03-01T12:00:10Z".parse().unwrap();
+    assert!(told(&world).0.unwrap().0.contains("has 3 pods"));
+    world.now = "2026-02-01T12:00:00Z".parse().unwrap();
+    let plan = plan(&world);
+    let view = &plan.moves.values().next().unwrap().view;
+    let hold = view.holds.iter().find(|hold| hold.gate == Gate::Pods).unwrap();
+    assert!(
+        hold.message.contains("has 3 pods") && hold.since.is_none(),
+        "a clock that is months late: {hold:?}"
+    );
+}
+
+/// Worlds in which a lifecycle hook of the CloneSet keeps pods.
+fn hooked() -> Vec<Story> {
+    let marks = |label: Option<&str>, finalizer: Option<&str>| Marks {
+        labels: label.map(|key| (key.to_owned(), "yes".to_owned())).into_iter().collect(),
+        finalizers: finalizer.map(str::to_owned).into_iter().collect(),
+    };
+    let kept = |kept: Kept, pods: u32, hook: Marks, on_it: Marks| {
+        with(world(intent(&a()), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]), |world| {
+            edit_live(world, |live| live.hooks = Arc::new([(kept.hook().to_owned(), hook)].into()));
+            let pod = |number: u32| PodKept {
+                name: format!("checkout-{number}").parse().unwrap(),
+                uid: Uid::new(format!("pod-{number}")),
+                version: ResourceVersion::new("90"),
+                owner: Uid::new("uid-1"),
+                kept,
+                since: "2026-03-01T11:59:00Z".parse().ok(),
+                marks: on_it.clone(),
+            };
+            edit(world, |case| case.kept = (1..=pods).map(pod).collect());
+        })
+    };
+    let (label, finalizer) = (Some("example.com/busy"), Some("example.com/queue"));
+    let both = marks(label, finalizer);
+    vec![
+        ("a pod that a label keeps", kept(Kept::BeforeDelete, 1, both.clone(), marks(label, None))),
+        ("pods that a label and a finalizer keep", kept(Kept::BeforeUpdate, 3, both.clone(), both.clone())),
+        ("a pod that a finalizer keeps", kept(Kept::BeforeDelete, 1, both, marks(None, finalizer))),
+        (
+            "a pod whose label is not on it again",
+            kept(Kept::AfterUpdate, 1, marks(label, None), marks(None, None)),
+        ),
     ]
 }
 

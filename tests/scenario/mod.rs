@@ -5,6 +5,7 @@ pub mod table;
 mod format;
 mod reading;
 mod serving;
+mod drained;
 mod history;
 mod observer;
 mod wire;
@@ -62,6 +63,28 @@ steps:
 - expect: { phase: Healthy }
 - kill: {}
 - cluster: { patch: { spec: { template: { spec: { containers: [{ name: checkout, image: 'a:C', envFrom: [{ configMapRef: { name: cfg } }] }] } } } } }
+- advance: 1m
+",
+    );
+}
+
+/// Nobody is there to put back how long pods are drained before they are updated in place.
+#[test]
+#[should_panic(expected = "goes from C to B, and it still serves")]
+fn the_observer_notices_a_pod_that_is_updated_before_it_is_drained() {
+    play::text(
+        "says: {}
+steps:
+- commit: { image: B, set: { Release.spec.strategy: { steps: [{ replicas: 100% }], drain: 3s } } }
+- expect: { phase: Healthy, images: { B: 10 } }
+- commit: { image: C }
+- expect: { phase: Healthy, images: { C: 10 } }
+- kill: {}
+- cluster:
+    patch:
+      spec:
+        updateStrategy: { inPlaceUpdateStrategy: { gracePeriodSeconds: 0 } }
+        template: { spec: { containers: [{ name: checkout, image: 'registry.example/shop/checkout:B', lifecycle: { preStop: { sleep: { seconds: 3 } } } }] } }
 - advance: 1m
 ",
     );

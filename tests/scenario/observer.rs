@@ -13,6 +13,7 @@ use triton::devcluster::{Object, Store};
 use triton::model::{CommitId, Digest};
 use triton::spec::{Release, Step};
 
+use crate::scenario::drained::Drained;
 use crate::scenario::ground::{CLONESETS, PODS};
 use crate::scenario::history::{History, NAMESPACE};
 use crate::scenario::reading::{Tree, furthest};
@@ -49,6 +50,8 @@ struct Known {
     lent: Option<u64>,
     /// Who serves.
     served: Served,
+    /// How pods leave.
+    drained: Drained,
 }
 
 /// The observer.
@@ -163,6 +166,12 @@ impl Observer {
                 served.look(store, name, |image| known.may_serve(image, size));
                 known.served = served;
             }
+            let is_watched = |known: &&mut Known| known.is_drained() || known.drained.has_begun();
+            if let Some(known) = self.known.get_mut(name).filter(is_watched) {
+                let mut drained = std::mem::take(&mut known.drained);
+                drained.look(store, name, |image| known.drain(image));
+                known.drained = drained;
+            }
             let pods = all.remove(name).unwrap_or_default();
             let version = cloneset["metadata"]["resourceVersion"].as_str().unwrap_or_default();
             if self.known.get(name).is_some_and(|known| known.version == version && known.pods == pods) {
@@ -213,6 +222,15 @@ impl Observer {
 }
 
 impl Known {
+    fn is_drained(&self) -> bool {
+        self.approved.values().flatten().any(|it| it.release.strategy.drain.is_some())
+    }
+
+    /// Seconds for which pods of an image are drained: where every release that has it says so.
+    fn drain(&self, image: &str) -> Option<u32> {
+        self.approved.get(image)?.iter().map(|it| it.release.strategy.drain).min()?
+    }
+
     /// Pods of an image that may serve; none where it is proven, or they do so by themselves.
     fn may_serve(&self, image: &str, size: u32) -> Option<u32> {
         if self.proven.is_empty() || self.proven.iter().any(|it| it == image) {

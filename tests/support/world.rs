@@ -60,6 +60,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         initial: Initial::All,
         deadline: 600,
         on_failure: OnFailure::Rollback,
+        drain: None,
         failure_threshold: triton::model::Amount::Count(0),
     }
 }
@@ -204,6 +205,7 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
         partition,
         gated: release.strategy.is_gated(),
         to_delete: BTreeSet::new(),
+        hooks: Arc::default(),
         paused: false,
         replicas_owner: None,
         suspend: None,
@@ -254,6 +256,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
         pods: None,
         looked: BTreeMap::new(),
+        kept: Arc::default(),
         strangers: BTreeSet::new(),
         refused: None,
     };
