@@ -1,16 +1,31 @@
 //! Pods that Git names: asked for once, when every pod may be of the entered release, and never beside anything new.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use triton::guard::{Rule, check};
-use triton::model::{Gate, Name, Uid};
+use triton::model::{Gate, Hold, Lift, Name, Uid};
 use triton::objects::keys;
 use triton::plan::plan;
 use triton::spec::Release;
-use triton::world::{Action, Decision, Freeze, Memory, Move, World};
+use triton::world::{Action, Decision, Freeze, Looked, Memory, Move, Refusal, World};
 
 use crate::support::world::*;
+
+/// The pod that has a name.
+fn pod(name: &str) -> Uid {
+    Uid::new(&format!("pod-{name}"))
+}
+
+/// Memory of pods that were asked for.
+fn asked(names: &[&str]) -> BTreeMap<Name, Option<Uid>> {
+    names.iter().map(|name| (name.parse().unwrap(), Some(pod(name)))).collect()
+}
+
+/// Memory of names that are settled.
+fn settled(names: &[&str]) -> BTreeMap<Name, Option<Uid>> {
+    names.iter().map(|name| (name.parse().unwrap(), None)).collect()
+}
 
 fn names(names: &[&str]) -> BTreeSet<Name> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -25,7 +40,8 @@ fn complete_naming(named: &[&str]) -> World {
 
 /// What was seen of a pod: the CloneSet that it is of.
 fn looked(world: &mut World, name: &str, owner: Option<&str>) {
-    edit(world, |case| drop(case.looked.insert(name.parse().unwrap(), owner.map(Uid::new))));
+    let looked = owner.map(|owner| Looked { uid: pod(name), owner: Uid::new(owner) });
+    edit(world, |case| drop(case.looked.insert(name.parse().unwrap(), looked)));
 }
 
 fn decided(world: &World) -> Move {
@@ -56,7 +72,7 @@ fn pods_are_looked_at_before_they_are_asked_for_and_then_asked_for_once() {
     let asks = decided(&world);
     assert_eq!((asks.decision.clone(), listed(&asks)), (Decision::Replace, Some(names(&["web-a", "web-b"]))));
     let memory = asks.memory.unwrap();
-    assert_eq!(memory.replaced, names(&["web-a", "web-b"]));
+    assert_eq!(memory.replaced, asked(&["web-a", "web-b"]));
     edit_live(&mut world, |live| {
         live.memory = Some(memory);
         live.to_delete = names(&["web-b"]);
@@ -64,38 +80,127 @@ fn pods_are_looked_at_before_they_are_asked_for_and_then_asked_for_once() {
     edit(&mut world, |case| case.looked.clear());
     let waits = decided(&world);
     assert_eq!((waits.decision.clone(), waits.looks.len()), (Decision::Rest, 0));
-    assert!(says(&waits, "replaces 1 pod that Git names: web-b"), "{:?}", waits.holds());
+    assert!(says(&waits, "replaces 1 pod that Git names, as maxUnavailable lets it: web-b; 10 of 10 pods"));
     edit_live(&mut world, |live| live.to_delete.clear());
-    assert!(decided(&world).holds().is_empty(), "a name that is still in Git does nothing");
+    assert_eq!(decided(&world).looks.len(), 2, "whether they are gone");
+    looked(&mut world, "web-a", None);
+    looked(&mut world, "web-b", None);
+    let settles = decided(&world);
+    assert_eq!((settles.decision.clone(), listed(&settles)), (Decision::Note, None));
+    assert!(settles.message.ends_with("has replaced 2 pods that Git names: web-a, web-b"));
+    assert_eq!(settles.memory.as_ref().unwrap().replaced, settled(&["web-a", "web-b"]));
+    edit_live(&mut world, |live| live.memory = settles.memory.clone());
+    edit(&mut world, |case| case.looked.clear());
+    let rests = decided(&world);
+    assert!(rests.holds().is_empty() && rests.looks.is_empty(), "a name that is still in Git does nothing");
 }
 
 #[test]
-fn a_name_of_no_pod_is_a_hold_and_the_others_go_on() {
+fn a_name_that_another_pod_has_by_now_is_not_deleted_again() {
+    let mut world = complete_naming(&["web-a"]);
+    edit_live(&mut world, |live| live.memory.as_mut().unwrap().replaced = asked(&["web-a"]));
+    let other = Looked { uid: Uid::new("pod-of-later"), owner: Uid::new("uid-1") };
+    edit(&mut world, |case| drop(case.looked.insert("web-a".parse().unwrap(), Some(other))));
+    let settles = decided(&world);
+    assert_eq!((settles.decision.clone(), listed(&settles)), (Decision::Note, None));
+    assert_eq!(settles.memory.unwrap().replaced, settled(&["web-a"]));
+}
+
+#[test]
+fn a_list_that_is_edited_by_hand_is_made_whole_again() {
+    let mut emptied = complete_naming(&["web-a"]);
+    edit_live(&mut emptied, |live| live.memory.as_mut().unwrap().replaced = asked(&["web-a"]));
+    assert_eq!(decided(&emptied).looks, ["web-a".parse::<Name>().unwrap()]);
+    looked(&mut emptied, "web-a", Some("uid-1"));
+    let again = decided(&emptied);
+    assert_eq!((again.decision.clone(), listed(&again)), (Decision::Replace, Some(names(&["web-a"]))));
+    let mut added = complete_naming(&["web-a"]);
+    edit_live(&mut added, |live| {
+        live.memory.as_mut().unwrap().replaced = asked(&["web-a"]);
+        live.to_delete = names(&["web-a", "web-z"]);
+    });
+    let leaves = decided(&added);
+    assert_eq!(listed(&leaves), Some(names(&["web-a"])));
+    assert!(leaves.message.contains("leaves web-z as it is"), "{}", leaves.message);
+    let mut theirs = complete_naming(&["web-a"]);
+    edit_live(&mut theirs, |live| {
+        live.memory.as_mut().unwrap().replaced = settled(&["web-a"]);
+        live.to_delete = names(&["web-z"]);
+    });
+    assert!(decided(&theirs).writes.is_empty(), "the list is ours only while we ask for pods");
+}
+
+#[test]
+fn a_companion_that_is_refused_keeps_no_pod_from_being_looked_at_or_replaced() {
+    let mut world = complete_naming(&["web-a"]);
+    edit(&mut world, |case| case.companions.clear());
+    let repairs = decided(&world);
+    assert_eq!((repairs.decision.clone(), repairs.looks.len()), (Decision::Repair, 1));
+    looked(&mut world, "web-a", Some("uid-1"));
+    assert_eq!(decided(&world).decision, Decision::Repair, "it comes first");
+    let hold = Hold {
+        gate: Gate::Cluster,
+        since: None,
+        message: "Service shop/checkout is refused".to_owned(),
+        lift: Lift::wait(),
+    };
+    edit(&mut world, |case| case.refused = Some(Refusal { hold }));
+    let asks = decided(&world);
+    assert_eq!((asks.decision.clone(), listed(&asks)), (Decision::Replace, Some(names(&["web-a"]))));
+}
+
+#[test]
+fn pods_that_cannot_be_looked_at_keep_nothing_else_back_and_are_told() {
+    let mut world = complete_naming(&["web-a", "web-b"]);
+    edit_live(&mut world, |live| (live.replicas, live.status.replicas) = (11, 11));
+    let hold = Hold {
+        gate: Gate::Cluster,
+        since: None,
+        message: "Pod shop/web-b is not seen".to_owned(),
+        lift: Lift::wait(),
+    };
+    edit(&mut world, |case| case.unlooked = Some(Refusal { hold: hold.clone() }));
+    looked(&mut world, "web-a", Some("uid-1"));
+    let scales = decided(&world);
+    assert_eq!((scales.decision.clone(), listed(&scales)), (Decision::Repair, Some(names(&["web-a"]))));
+    edit_live(&mut world, |live| (live.replicas, live.status.replicas) = (10, 10));
+    edit_live(&mut world, |live| live.memory.as_mut().unwrap().replaced = asked(&["web-a"]));
+    edit_live(&mut world, |live| live.to_delete = names(&["web-a"]));
+    let rests = decided(&world);
+    assert!(rests.holds().contains(&hold) && says(&rests, "once they were looked at: web-b"));
+    assert_eq!(rests.looks.len(), 1, "it is tried again");
+}
+
+#[test]
+fn a_name_of_no_pod_is_told_once_and_the_others_go_on() {
     let mut world = complete_naming(&["web-a", "web-b", "web-c"]);
     looked(&mut world, "web-a", Some("uid-1"));
     looked(&mut world, "web-b", None);
+    assert!(decided(&world).writes.is_empty(), "all are looked at before");
     looked(&mut world, "web-c", Some("another"));
     let asks = decided(&world);
     assert_eq!(listed(&asks), Some(names(&["web-a"])));
-    edit_live(&mut world, |live| live.memory = asks.memory.clone());
-    edit(&mut world, |case| drop(case.looked.remove(&"web-a".parse().unwrap())));
-    let holds = decided(&world);
-    assert!(says(&holds, "has no pod web-b, web-c: take it out of spec.replace"), "{:?}", holds.holds());
+    let says = "replaces 1 pod that Git names: web-a, and has no pod web-b, web-c, which Git names: nothing to replace";
+    assert!(asks.message.ends_with(says), "{}", asks.message);
+    let settled = settled(&["web-b", "web-c"]).into_iter().chain(asked(&["web-a"])).collect();
+    assert_eq!(asks.memory.unwrap().replaced, settled);
 }
 
 #[test]
 fn in_the_middle_of_a_rollout_named_pods_wait_and_those_asked_for_are_asked_for_again_later() {
     let (a, b) = (release("a"), release("b"));
     let head = Release { replace: names(&["web-a", "web-b"]), ..b.clone() };
-    let memory = Memory { replaced: names(&["web-a", "web-b"]), ..complete(&a) };
+    let replaced = settled(&["web-a"]).into_iter().chain(asked(&["web-b"])).collect();
+    let memory = Memory { replaced, ..complete(&a) };
     let mut stands = live(&a, Some(memory), "0%", 10);
     stands.to_delete = names(&["web-b"]);
     let enters = decided(&world(intent(&head), Some(stands), &[&a, &b]));
     assert_eq!(enters.decision, Decision::Enter(1));
-    assert_eq!(enters.memory.as_ref().unwrap().replaced, names(&["web-a"]), "what is done stays done");
+    let kept: BTreeMap<_, _> = settled(&["web-a"]).into_iter().chain(asked(&["web-b"])).collect();
+    assert_eq!(enters.memory.as_ref().unwrap().replaced, kept, "what is done stays done");
     let Action::Apply { body, .. } = &enters.writes.last().unwrap().action else { panic!("an apply") };
     assert_eq!(body["spec"]["scaleStrategy"]["podsToDelete"], serde_json::json!([]));
-    let memory = Memory { replaced: names(&["web-a"]), ..at_step(&b, &a, 1, Some(1)) };
+    let memory = Memory { replaced: kept, ..at_step(&b, &a, 1, Some(1)) };
     let mut world = world(intent(&head), Some(live(&b, Some(memory), "99%", 1)), &[&a, &b]);
     looked(&mut world, "web-b", Some("uid-1"));
     let waits = decided(&world);
@@ -120,7 +225,7 @@ fn a_freeze_and_an_old_fetch_stop_it() {
 fn a_name_that_leaves_git_leaves_the_list_and_a_repair_keeps_the_others() {
     let mut world = complete_naming(&["web-b"]);
     edit_live(&mut world, |live| {
-        live.memory.as_mut().unwrap().replaced = names(&["web-a", "web-b"]);
+        live.memory.as_mut().unwrap().replaced = asked(&["web-a", "web-b"]);
         live.to_delete = names(&["web-a", "web-b"]);
     });
     let mut resized = world.clone();
@@ -135,7 +240,7 @@ fn a_name_that_leaves_git_leaves_the_list_and_a_repair_keeps_the_others() {
 fn a_name_that_leaves_git_leaves_the_list_whatever_else_waits() {
     let mut frozen = complete_naming(&["web-b"]);
     edit_live(&mut frozen, |live| {
-        live.memory.as_mut().unwrap().replaced = names(&["web-a", "web-b"]);
+        live.memory.as_mut().unwrap().replaced = asked(&["web-a", "web-b"]);
         live.to_delete = names(&["web-a", "web-b"]);
     });
     let mut old = frozen.clone();
@@ -151,7 +256,7 @@ fn a_name_that_leaves_git_leaves_the_list_whatever_else_waits() {
     let mut stopped = complete_naming(&["web-b"]);
     stopped = world(intent(&b), stopped.cases[&id()].live.clone(), &[&release("a"), &b]);
     edit_live(&mut stopped, |live| {
-        live.memory.as_mut().unwrap().replaced = names(&["web-a", "web-b"]);
+        live.memory.as_mut().unwrap().replaced = asked(&["web-a", "web-b"]);
         live.to_delete = names(&["web-a", "web-b"]);
     });
     edit_intent(&mut stopped, |intent| intent.freezes.push(Arc::new(freeze)));
@@ -196,7 +301,7 @@ fn with_a_smaller_size_named_pods_go_first() {
 fn memory_edited_by_hand_deletes_nothing_that_git_does_not_name() {
     let mut world = complete_naming(&[]);
     edit_live(&mut world, |live| {
-        live.memory.as_mut().unwrap().replaced = names(&["web-a"]);
+        live.memory.as_mut().unwrap().replaced = asked(&["web-a"]);
         live.to_delete = names(&["web-a"]);
     });
     let leaves = decided(&world);
@@ -230,7 +335,7 @@ fn the_guard_lets_no_pod_be_deleted_that_git_does_not_name_or_twice_or_unseen() 
     let list = |list: &'static [&'static str]| {
         move |body: &mut serde_json::Value, memory: &mut Memory| {
             body["spec"]["scaleStrategy"]["podsToDelete"] = list.into();
-            memory.replaced = names(list);
+            memory.replaced = asked(list);
         }
     };
     assert_eq!(judged(&world, list(&["web-a"])), None);
@@ -242,7 +347,7 @@ fn the_guard_lets_no_pod_be_deleted_that_git_does_not_name_or_twice_or_unseen() 
     };
     assert_eq!(judged(&world, forgets), Some(Rule::Replace), "it would be asked for twice");
     let claims =
-        |_: &mut serde_json::Value, memory: &mut Memory| memory.replaced = names(&["web-a", "web-b"]);
+        |_: &mut serde_json::Value, memory: &mut Memory| memory.replaced = asked(&["web-a", "web-b"]);
     assert_eq!(judged(&world, claims), Some(Rule::Replace), "it would never be asked for");
 }
 
@@ -254,7 +359,7 @@ fn the_guard_lets_no_pod_be_deleted_beside_an_unproven_template() {
     looked(&mut world, "web-a", Some("uid-1"));
     let asks = |body: &mut serde_json::Value, memory: &mut Memory| {
         body["spec"]["scaleStrategy"]["podsToDelete"] = ["web-a"].as_slice().into();
-        memory.replaced = names(&["web-a"]);
+        memory.replaced = asked(&["web-a"]);
     };
     assert_eq!(judged(&world, asks), Some(Rule::Replace));
 }

@@ -20,6 +20,12 @@ pub struct Crowd {
 }
 
 impl Crowd {
+    /// A lap begins, with those releases that there are.
+    pub fn begin_lap(&mut self, has: impl Fn(&ReleaseId) -> bool) {
+        self.refusals.begin_lap(&has);
+        self.looks.refusals.begin_lap(has);
+    }
+
     /// Whether it has changed that all of them are known.
     pub fn has_turned(&mut self, cache: &Cache) -> bool {
         let before = std::mem::replace(&mut self.listed, cache.has_pods());

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease, SeenCompanion, Target, project};
 use crate::controller::drift::rewritten;
-use crate::controller::looks::Looked;
+use crate::controller::looks::Glance;
 use crate::controller::pulse::Pulse;
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
-use crate::world::{Action, Write};
+use crate::world::{Action, Looked, Write};
 
 /// One write that was carried out.
 #[derive(Clone, Debug)]
@@ -157,18 +157,27 @@ impl Executor {
         answer.map(Option::unwrap_or_default)
     }
 
-    /// Looks at pods.
-    pub async fn look(&self, id: &ReleaseId, names: &[Name]) -> Looked {
+    /// Looks at pods, one after another. What keeps one from being seen ends it: it keeps the others too.
+    pub async fn look(&self, id: &ReleaseId, names: &[Name]) -> Glance {
         let (api, namespace) = (Kind::Pod.api(), id.namespace.as_str());
-        let mut looked = Looked::new();
+        let mut glance = Glance::default();
         for name in names {
             let found =
                 self.cluster.read(Target { api, namespace, name: name.as_str(), status: false }).await;
-            let owner = |object| project::pod(&object).filter(|it| !it.live.ending).map(|it| it.live.owner);
-            looked.push((name.clone(), found.map(|object| object.and_then(owner))));
             self.pulse.beat();
+            match found {
+                Ok(object) => {
+                    let pod = object.as_ref().and_then(project::pod).filter(|it| !it.live.ending);
+                    let looked = pod.map(|it| Looked { uid: it.live.uid, owner: it.live.owner });
+                    glance.seen.push((name.clone(), looked));
+                }
+                Err(error) => {
+                    glance.failed = Some((name.clone(), error));
+                    break;
+                }
+            }
         }
-        looked
+        glance
     }
 
     /// What would become of a write to an object whose last one was rewritten: what has no other end is not written again.

@@ -10,14 +10,15 @@ use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
 use crate::controller::errands::{Came, Errand, Errands, Part, is_doubtful, is_urgent};
 use crate::controller::execute::{Carried, Executor, Refused};
+use crate::controller::looks::{Looks, missing};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
 use crate::controller::report::{self, Told};
 use crate::guard;
 use crate::model::{Gate, Hold, LiftKind, ReleaseId};
+use crate::objects::ObjectKey;
 use crate::objects::record::View;
-use crate::objects::{Kind, ObjectKey};
 use crate::plan;
 use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 
@@ -124,6 +125,10 @@ impl Laps {
         let violations: BTreeMap<ReleaseId, Hold> = found.map(|(id, it)| (id.clone(), it.hold(id))).collect();
         self.clear_refusals(&plan);
         let begun = self.begin(&world, &plan, &violations);
+        for id in Looks::stale(&world, &plan).filter(|id| !begun.contains(*id)) {
+            self.observer.crowd.looks.forget(id);
+            self.observer.touch(id);
+        }
         changed.append(&mut self.untold);
         self.tell(&world, &plan, &changed, &begun, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
@@ -176,15 +181,16 @@ impl Laps {
             let urgent = is_urgent(it);
             let sees = urgent || !observer.is_blind(id);
             let (alone, sound) = (!observer.rivals.write(id), !violations.contains_key(id));
-            let writes =
-                (!it.writes.is_empty() && sees && alone) || it.rehearsal.is_some() || !it.looks.is_empty();
+            let writes = (!it.writes.is_empty() && sees && alone) || it.rehearsal.is_some();
             let writes = writes && sound && !refusals.waits(id, urgent);
             let waits = || observer.crowd.refusals.waits(id, false);
             let serving = !it.serving.is_empty() && alone && sound && !waits();
-            Part { writes, serving }
+            let looks = world.cases.get(id).is_some_and(|case| missing(it, case).next().is_some());
+            let looks = looks && sound && !observer.crowd.looks.refusals.waits(id, false);
+            Part { writes, serving, looks }
         };
         let parts = plan.moves.iter().map(|(id, it)| (id, it, part(id, it)));
-        let moves: Vec<_> = parts.filter(|(.., part)| part.writes || part.serving).collect();
+        let moves: Vec<_> = parts.filter(|(.., part)| part.writes || part.serving || part.looks).collect();
         let writes = moves.iter().filter(|(_, it, part)| part.writes && !it.writes.is_empty());
         let begun = writes.map(|(id, ..)| ReleaseId::clone(id)).collect();
         errands.judged(world, moves, &|id| observer.adopts(id));
@@ -204,12 +210,7 @@ impl Laps {
                 let key = ObjectKey::cloneset(&id);
                 self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
             }
-            Came::Looked(looked) => {
-                if let Some((name, error)) = self.observer.crowd.looks.note(&id, looked) {
-                    let key = ObjectKey { kind: Kind::Pod, namespace: id.namespace.clone(), name };
-                    self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
-                }
-            }
+            Came::Looked(glance) => self.observer.crowd.looks.settle(&id, glance, self.clock.now()),
             Came::Carried(carried) => {
                 self.settle_pods(&id, &errand, &carried);
                 if errand.part.writes {
@@ -263,8 +264,11 @@ impl Laps {
     fn clear_refusals(&mut self, plan: &Plan) {
         for (id, it) in &plan.moves {
             let is_away = self.errands.as_ref().is_some_and(|errands| errands.is_away(id));
-            let rests = it.writes.is_empty() && it.rehearsal.is_none() && it.looks.is_empty() && !is_away;
+            let rests = it.writes.is_empty() && it.rehearsal.is_none() && !is_away;
             if rests && self.observer.refusals.clear(id) {
+                self.observer.touch(id);
+            }
+            if it.looks.is_empty() && self.observer.crowd.looks.refusals.clear(id) {
                 self.observer.touch(id);
             }
             if it.serving.is_empty() && !is_away && self.observer.crowd.refusals.clear(id) {
@@ -431,7 +435,7 @@ fn intent(outcome: &Outcome<'_>) -> String {
     let word = decided.decision.word();
     let does = match (&*decided.message, decided.writes.is_empty()) {
         _ if outcome.violation.is_some() => "would do nothing".to_owned(),
-        _ if !decided.looks.is_empty() => "would Replace pods, once they were looked at".to_owned(),
+        (_, true) if !decided.looks.is_empty() => "would Replace pods, once they were looked at".to_owned(),
         _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
         (_, true) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
         (_, true) => "would hold".to_owned(),

@@ -254,7 +254,7 @@ impl Observer {
         let mut gone = std::mem::take(&mut self.gone);
         gone.retain(|id| !world.cases.contains_key(id));
         self.refusals.begin_lap(|id| !gone.contains(id));
-        self.crowd.refusals.begin_lap(|id| !gone.contains(id));
+        self.crowd.begin_lap(|id| !gone.contains(id));
         for id in &gone {
             self.strangers.remove(id);
             self.rehearsals.forget(id);
@@ -374,6 +374,7 @@ impl Observer {
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             looked: BTreeMap::new(),
+            unlooked: None,
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
             pods: None,
             kept: Arc::default(),

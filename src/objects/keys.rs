@@ -70,7 +70,7 @@ pub const REVISION: &str = "triton.io/revision";
 pub const SERVED: &str = "triton.io/served";
 /// Memory: that the pods of the entered step were up, and waited to serve.
 pub const STEP_UP: &str = "triton.io/step-up";
-/// Memory: pods that Git names and that were asked to be replaced, with blanks between them.
+/// Memory: pods that Git names, with blanks between them: `name=uid` was asked to be replaced, `name` alone is settled.
 pub const REPLACED: &str = "triton.io/replaced";
 /// Memory: the failed try, as `TEMPLATE ATTEMPT`.
 pub const FAILED: &str = "triton.io/failed";

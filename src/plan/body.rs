@@ -104,6 +104,11 @@ pub fn ask(body: &mut Value, pods: Option<&BTreeSet<Name>>) {
     }
 }
 
+/// Leaves no pod in memory: what is left out would stay where somebody else has written it.
+pub fn forget_replaced(body: &mut Value) {
+    map_at(&mut body["metadata"], "annotations").insert(keys::REPLACED.into(), String::new().into());
+}
+
 fn remember(value: &mut Value, memory: &Memory) {
     let annotations = map_at(&mut value["metadata"], "annotations");
     annotations.retain(|key, _| !keys::MEMORY.contains(&key.as_str()));

@@ -1,6 +1,6 @@
 //! What a row decides, before it is put into words and shown.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub struct Outcome {
     pub writes: Vec<Write>,
     /// Pods that are let in, each by itself.
     pub serving: Vec<Write>,
-    /// Pods to be looked at.
+    /// Pods that count as they are seen.
     pub looks: Vec<Name>,
     /// A write to be tried by a dry-run.
     pub rehearsal: Option<Write>,
@@ -105,7 +105,7 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         revision: None,
         served: 0,
         up: false,
-        replaced: BTreeSet::new(),
+        replaced: BTreeMap::new(),
         failed: None,
         proven: Vec::new(),
     }
@@ -167,6 +167,9 @@ impl Facts<'_> {
             None => body::as_it_stands(self.id, self.live, shape, own, memory, self.policy()),
         };
         body::ask(Arc::make_mut(&mut body), pods.as_ref());
+        if memory.replaced.is_empty() && !self.memory.replaced.is_empty() {
+            body::forget_replaced(Arc::make_mut(&mut body));
+        }
         if self.may_make_anew(memory) {
             Exchange::loosen(&mut Arc::make_mut(&mut body)["spec"]);
         }

@@ -4,14 +4,17 @@
 //! place: first as many of the current revision as the partition asks for, then of the template's
 //! (`sync/cloneset_scale.go`). With every pod to be on a proven template both are that. So it is asked for only while the
 //! release is complete, and a name that still waits leaves the list with the write that enters something else.
+//!
+//! A name that Git has is *open* until it is settled. It is looked at before it is asked for, and again once Kruise
+//! has it in its list no more: the very pod that was asked for is asked for again, by whomever the list was changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Gate, Hold, Lift, LiftKind, Name, ReleaseId, Uid};
+use crate::model::{Gate, Hold, Lift, Name, ReleaseId, Uid};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
-use crate::plan::steps::Shape;
+use crate::plan::steps::{Shape, is_zero};
 use crate::world::{Decision, Memory};
 
 /// `web-a` or `web-a, web-b`.
@@ -23,66 +26,140 @@ fn hold(id: &ReleaseId, says: &str, lift: Lift) -> Hold {
     Hold { gate: Gate::Replace, since: None, message: format!("{id} {says}"), lift }
 }
 
-/// Names that Git has and that were not asked for yet.
-fn open<'a>(facts: &'a Facts<'_>, head: &'a Head<'_>) -> impl Iterator<Item = &'a Name> {
-    head.release().replace.iter().filter(|name| !facts.memory.replaced.contains(*name))
+/// The pod that was asked for under a name that is not settled.
+fn asked_for<'a>(memory: &'a Memory, name: &Name) -> Option<&'a Uid> {
+    memory.replaced.get(name).and_then(Option::as_ref)
 }
 
-/// HEAD, while its release is complete and nothing in Git stops it.
-fn complete<'a>(facts: &'a Facts<'_>) -> Option<&'a Head<'a>> {
-    let (head, memory) = (facts.head.as_ref()?, facts.memory);
+/// Whether Kruise is still to delete it.
+fn is_pending(facts: &Facts<'_>, name: &Name) -> bool {
+    facts.live.to_delete.contains(name) && asked_for(facts.memory, name).is_some()
+}
+
+/// Names that Git has and that are not settled.
+fn open<'a>(facts: &'a Facts<'_>, head: &'a Head<'_>) -> impl Iterator<Item = &'a Name> {
+    head.release().replace.iter().filter(|name| facts.memory.replaced.get(*name) != Some(&None))
+}
+
+/// Whether HEAD's release is the one that stands, proven and reached.
+fn is_complete(facts: &Facts<'_>, head: &Head<'_>) -> bool {
+    let memory = facts.memory;
     let is_entered = head.release().digest == memory.digest && memory.step == facts.last_step();
     let is_complete = facts.top().is_some_and(|top| top.digest == memory.digest) && facts.is_proven();
-    let stands = memory.step_reached.is_some() && !facts.live.drift.template;
-    (is_entered && is_complete && stands && head.fresh).then_some(head)
+    is_entered && is_complete && memory.step_reached.is_some()
 }
 
-/// Pods that are looked at before anything is asked of them.
+/// HEAD, while pods may be asked for.
+fn unlocked<'a>(facts: &'a Facts<'_>) -> Option<&'a Head<'a>> {
+    let head = facts.head.as_ref()?;
+    let stands = is_complete(facts, head) && !facts.live.drift.template;
+    (stands && head.fresh && head.closed().is_none()).then_some(head)
+}
+
+/// Pods that count as they are seen: those that may be asked for, and once nothing is to be deleted any more, those
+/// that were.
 #[must_use]
 pub fn looks(facts: &Facts<'_>) -> Vec<Name> {
-    let Some(head) = complete(facts).filter(|head| head.closed().is_none()) else { return Vec::new() };
-    open(facts, head).filter(|name| !facts.case.looked.contains_key(*name)).cloned().collect()
+    let Some(head) = unlocked(facts) else { return Vec::new() };
+    let goes_on = head.release().replace.iter().any(|name| is_pending(facts, name));
+    let counts = |name: &&Name| asked_for(facts.memory, name).is_none() || !goes_on;
+    open(facts, head).filter(counts).cloned().collect()
 }
 
-/// Pods that may be asked for now: they were seen to be of this very CloneSet.
-#[must_use]
-pub fn found(facts: &Facts<'_>) -> BTreeSet<Name> {
-    let Some(head) = complete(facts).filter(|head| head.closed().is_none()) else { return BTreeSet::new() };
-    let owner = |name: &&Name| facts.case.looked.get(*name).and_then(Option::<Uid>::as_ref);
-    open(facts, head).filter(|name| owner(name) == Some(&facts.live.uid)).cloned().collect()
+/// What the looks came to.
+#[derive(Default)]
+struct Seen {
+    /// Pods of this very CloneSet that are to be asked for.
+    found: BTreeMap<Name, Option<Uid>>,
+    /// Names whose pod was asked for, and is gone.
+    gone: BTreeSet<Name>,
+    /// Names of no pod of this CloneSet.
+    absent: BTreeSet<Name>,
+    /// Names that were not looked at yet.
+    missing: bool,
 }
 
-/// Row m: what Git names is asked for, and what it names no more is not.
+fn seen(facts: &Facts<'_>) -> Seen {
+    let mut seen = Seen::default();
+    for name in looks(facts) {
+        let Some(looked) = facts.case.looked.get(&name) else {
+            seen.missing = true;
+            continue;
+        };
+        let own = looked.as_ref().filter(|it| it.owner == facts.live.uid).map(|it| &it.uid);
+        match (asked_for(facts.memory, &name), own) {
+            (Some(asked), Some(own)) if asked != own => drop(seen.gone.insert(name)),
+            (Some(_), None) => drop(seen.gone.insert(name)),
+            (None, None) => drop(seen.absent.insert(name)),
+            (_, Some(own)) => drop(seen.found.insert(name, Some(own.clone()))),
+        }
+    }
+    seen
+}
+
+/// Row m: what Git names is asked for, and what it names no more is not. All names are looked at before, as far as they
+/// can be.
 #[must_use]
 pub fn asked(facts: &Facts<'_>) -> Option<Outcome> {
     let head = facts.head.as_ref()?;
-    let found = found(facts);
-    let left = left(facts, head);
+    let mut seen = seen(facts);
+    if seen.missing && facts.case.unlooked.is_none() {
+        seen = Seen::default();
+    }
+    let left = left(facts, head, &seen.found);
+    let dropped: Vec<&Name> =
+        facts.memory.replaced.keys().filter(|name| !head.release().replace.contains(*name)).collect();
     let mut says = Vec::new();
-    if !found.is_empty() {
-        says.push(format!("replaces {} that Git names: {}", counted(found.len()), list(&found)));
+    if !seen.found.is_empty() {
+        says.push(format!(
+            "replaces {} that Git names: {}",
+            counted(seen.found.len()),
+            list(seen.found.keys())
+        ));
     }
     if !left.is_empty() {
         says.push(leaves(&left));
+    }
+    let moves = !says.is_empty();
+    if !seen.gone.is_empty() {
+        says.push(format!("has replaced {} that Git names: {}", counted(seen.gone.len()), list(&seen.gone)));
+    }
+    if !seen.absent.is_empty() {
+        says.push(format!("has no pod {}, which Git names: nothing to replace", list(&seen.absent)));
+    }
+    if says.is_empty() && !dropped.is_empty() {
+        says.push(format!("forgets {}, which Git does not name any more", list(dropped)));
     }
     if says.is_empty() {
         return None;
     }
     let mut memory = facts.memory.clone();
-    memory.replaced.extend(found);
+    memory.replaced.extend(seen.found);
+    memory.replaced.extend(seen.gone.into_iter().chain(seen.absent).map(|name| (name, None)));
     let message = format!("{} {}", facts.id, says.join(", and "));
+    if !moves {
+        return Some(facts.note('m', Decision::Note, memory, message));
+    }
     let release = facts.entered.map(|release| &**release);
     Some(facts.write('m', Decision::Replace, release, facts.entered_shape(), memory, message))
 }
 
-/// Pods that are still to be deleted, and that Git does not name any more.
-fn left<'a>(facts: &'a Facts<'_>, head: &Head<'_>) -> Vec<&'a Name> {
-    let pending = facts.live.to_delete.intersection(&facts.memory.replaced);
-    pending.filter(|name| !head.release().replace.contains(*name)).collect()
+/// Pods in the list that Git does not ask for, where the list is ours: somebody's who asks for pods beside us, or pods
+/// that Git named before.
+fn left<'a>(facts: &'a Facts<'_>, head: &Head<'_>, found: &BTreeMap<Name, Option<Uid>>) -> Vec<&'a Name> {
+    if found.is_empty() && !facts.memory.replaced.values().any(Option::is_some) {
+        return Vec::new();
+    }
+    let all_on_it = facts.is_proven() && is_zero(facts.live.partition);
+    let stays = |name: &Name| {
+        let is_named = all_on_it && head.release().replace.contains(name);
+        is_named && (found.contains_key(name) || is_pending(facts, name))
+    };
+    facts.live.to_delete.iter().filter(|name| !stays(name)).collect()
 }
 
 fn leaves(left: &[&Name]) -> String {
-    format!("leaves {} as it is, which Git does not name any more", list(left.iter().copied()))
+    format!("leaves {} as it is, which Git does not ask for now", list(left.iter().copied()))
 }
 
 /// From any row that writes nothing: what Git names no more is asked for no longer. That moves backward, so that no gate
@@ -90,10 +167,9 @@ fn leaves(left: &[&Name]) -> String {
 #[must_use]
 pub fn withdrawn(facts: &Facts<'_>, outcome: Outcome) -> Outcome {
     let Some(head) = &facts.head else { return outcome };
-    let left = left(facts, head);
+    let left = left(facts, head, &BTreeMap::new());
     let is_idle = matches!(outcome.decision, Decision::Hold | Decision::Rest);
-    let writes = !outcome.writes.is_empty() || !outcome.looks.is_empty();
-    if left.is_empty() || !is_idle || writes || facts.live.drift.template {
+    if left.is_empty() || !is_idle || !outcome.writes.is_empty() || facts.live.drift.template {
         return outcome;
     }
     let message = format!("{} {}", facts.id, leaves(&left));
@@ -109,73 +185,84 @@ fn counted(count: usize) -> String {
 /// Row g: with a smaller size the pods that Git names go first. They are looked at before that, unless they cannot be.
 #[must_use]
 pub fn looks_first(facts: &Facts<'_>, shape: Shape) -> Option<Outcome> {
-    let looks = looks(facts);
-    if shape.size >= facts.live.replicas || looks.is_empty() || facts.case.refused.is_some() {
+    if shape.size >= facts.live.replicas || !seen(facts).missing || facts.case.unlooked.is_some() {
         return None;
     }
     let says = format!(
-        "is about to have {} pods fewer; those that Git names are looked at first",
-        facts.live.replicas - shape.size
+        "is about to have {} fewer; those that Git names are looked at first",
+        holds::pods(facts.live.replicas - shape.size)
     );
-    let outcome = Outcome::hold('g', vec![hold(facts.id, &says, Lift::wait())]);
-    Some(Outcome { looks, ..outcome })
+    Some(Outcome::hold('g', vec![hold(facts.id, &says, Lift::wait())]))
 }
 
-/// Adds what is to be said of pods that Git names and that are not replaced yet.
+/// Row g: memory of a repair that takes pods away, those first that Git names.
+pub fn go_first(facts: &Facts<'_>, shape: Shape, memory: &mut Memory) {
+    if shape.size < facts.live.replicas {
+        memory.replaced.extend(seen(facts).found);
+    }
+}
+
+/// Adds which pods are to be looked at, and what is to be said of those that are not replaced yet.
 #[must_use]
 pub fn told(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     let Some(head) = &facts.head else { return outcome };
-    let pending: Vec<&Name> = facts
-        .live
-        .to_delete
-        .intersection(&facts.memory.replaced)
-        .filter(|name| head.release().replace.contains(*name))
-        .collect();
-    if !pending.is_empty() {
-        let says = format!("replaces {} that Git names: {}", counted(pending.len()), list(pending));
-        outcome.holds.push(hold(facts.id, &says, Lift::wait()));
-    }
-    let open: Vec<&Name> = open(facts, head).collect();
-    if open.is_empty() || outcome.decision == Decision::Replace {
+    if matches!(outcome.decision, Decision::RollBack | Decision::Fail) {
         return outcome;
     }
-    if complete(facts).is_none() {
-        let says =
-            format!("replaces {} that Git names once it is complete: {}", counted(open.len()), list(open));
-        outcome.holds.push(hold(facts.id, &says, Lift::wait()));
-    } else if head.closed().is_some() {
-        outcome.holds.extend(holds::closed(facts.id, head));
-        outcome = outcome.waking(head.freeze.and_then(|freeze| freeze.until));
-    } else {
-        let is_other = |name: &&Name| {
-            facts.case.looked.get(*name).is_some_and(|it| it.as_ref() != Some(&facts.live.uid))
-        };
-        let others: Vec<&Name> = open.into_iter().filter(is_other).collect();
-        if !others.is_empty() {
-            let says = format!("has no pod {}: take it out of spec.replace", list(others));
-            let lift = Lift::by(LiftKind::Commit).path(&head.release().path);
-            outcome.holds.push(hold(facts.id, &says, lift));
-        }
+    outcome.looks = looks(facts);
+    if outcome.decision == Decision::Replace {
+        return outcome;
     }
+    let (pending, others): (Vec<&Name>, Vec<&Name>) =
+        open(facts, head).partition(|name| is_pending(facts, name));
+    if !pending.is_empty() {
+        let (count, status) = (counted(pending.len()), &facts.live.status);
+        let says = format!(
+            "replaces {count} that Git names, as maxUnavailable lets it: {}; {} of {} available",
+            list(pending),
+            status.available,
+            holds::pods(facts.live.replicas)
+        );
+        outcome.holds.push(hold(facts.id, &says, Lift::wait()));
+    }
+    if others.is_empty() {
+        return outcome;
+    }
+    let (count, names) = (counted(others.len()), list(others));
+    if is_complete(facts, head) && head.closed().is_some() {
+        outcome.holds.extend(holds::closed(facts.id, head));
+        return outcome.waking(head.freeze.and_then(|freeze| freeze.until));
+    }
+    let until = match (is_complete(facts, head), unlocked(facts)) {
+        (false, _) => "once it is complete",
+        (true, None) => "once nothing else holds it",
+        (true, Some(_)) => "once they were looked at",
+    };
+    let says = format!("replaces {count} that Git names {until}: {names}");
+    outcome.holds.push(hold(facts.id, &says, Lift::wait()));
+    outcome.holds.extend(facts.case.unlooked.iter().map(|refusal| refusal.hold.clone()));
     outcome
 }
 
 impl Facts<'_> {
-    /// The pods that a write with `memory` has in its list, where it says anything of them; memory keeps what Git names
-    /// and what is still asked for.
+    /// The pods that a write with `memory` has in its list, where it says anything of them; memory keeps what Git names.
     #[must_use]
     pub fn to_delete(&self, memory: &mut Memory, shape: Shape) -> Option<BTreeSet<Name>> {
         let (before, listed) = (&self.memory.replaced, &self.live.to_delete);
         if let Some(head) = &self.head {
-            memory.replaced.retain(|name| head.release().replace.contains(name));
+            memory.replaced.retain(|name, _| head.release().replace.contains(name));
         }
-        let is_asked = |name: &&Name| listed.contains(*name) || !before.contains(*name);
-        let mut asked: BTreeSet<Name> = memory.replaced.iter().filter(is_asked).cloned().collect();
-        if !memory.entered_is_proven() || !crate::plan::steps::is_zero(shape.partition) {
-            memory.replaced.retain(|name| !asked.contains(name));
+        let found = seen(self).found;
+        let mut asked: BTreeSet<Name> = memory
+            .replaced
+            .iter()
+            .filter(|(name, uid)| uid.is_some() && (is_pending(self, name) || found.get(*name) == Some(*uid)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if !memory.entered_is_proven() || !is_zero(shape.partition) {
             asked.clear();
         }
-        let is_ours = !before.is_empty() || !memory.replaced.is_empty();
+        let is_ours = before.values().chain(memory.replaced.values()).any(Option::is_some);
         (is_ours && !(asked.is_empty() && listed.is_empty())).then_some(asked)
     }
 }

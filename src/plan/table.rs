@@ -164,9 +164,7 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
         return Some(outcome);
     }
     let mut memory = repaired_memory(facts, step, shape);
-    if shape.size < live.replicas {
-        memory.replaced.extend(replace::found(facts));
-    }
+    replace::go_first(facts, shape, &mut memory);
     let release = facts.entered.map(|release| &**release);
     let message = repair_message(facts, shape, remembered);
     Some(facts.write('g', Decision::Repair, release, shape, memory, message))
@@ -459,11 +457,10 @@ fn rest(facts: &Facts<'_>) -> Outcome {
     if facts.live.replicas > 0 && !facts.step_done() {
         outcome = outcome.holding(vec![holds::pods_not_ready(facts)]);
     }
-    if let Some(asked) = replace::asked(facts) {
-        return asked.holding(outcome.holds);
+    match replace::asked(facts) {
+        Some(asked) => asked.holding(outcome.holds),
+        None => pruned(facts, outcome),
     }
-    let looks = replace::looks(facts);
-    if looks.is_empty() { pruned(facts, outcome) } else { Outcome { looks, ..outcome } }
 }
 
 /// Row p: the release is proven.

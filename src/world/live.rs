@@ -174,6 +174,15 @@ pub struct CompanionLive {
     pub deleting: bool,
 }
 
+/// Which pod has a name: another one may have had it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// This very pod.
+    pub uid: Uid,
+    /// The CloneSet that it is of.
+    pub owner: Uid,
+}
+
 /// A pod of a release whose pods serve by approval: it has our readiness gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodLive {

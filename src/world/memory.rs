@@ -2,7 +2,7 @@
 //!
 //! Memory restricts, it never permits: no write goes past what Git permits at HEAD.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -91,8 +91,10 @@ pub struct Memory {
     /// Whether the pods of the entered step were all up, of a release where they wait to serve: from then on its deadline
     /// does not count, until they are not.
     pub up: bool,
-    /// Pods that Git names and that were asked to be replaced: each is asked for once.
-    pub replaced: BTreeSet<Name>,
+    /// Pods that Git names: the one that was asked to be replaced, or none where that is settled, because it was seen to
+    /// be gone or never was there. Each is asked for once: a name may be another pod's later (Kruise gives it again to the
+    /// next pod of a volume).
+    pub replaced: BTreeMap<Name, Option<Uid>>,
     /// The last try that failed.
     pub failed: Option<Try>,
     /// The proven stack, newest last.
@@ -149,8 +151,11 @@ impl Memory {
             put(keys::STEP_UP, true.to_string());
         }
         if !self.replaced.is_empty() {
-            let names: Vec<&str> = self.replaced.iter().map(Name::as_str).collect();
-            put(keys::REPLACED, names.join(" "));
+            let one = |(name, uid): (&Name, &Option<Uid>)| match uid {
+                Some(uid) => format!("{name}={uid}"),
+                None => name.to_string(),
+            };
+            put(keys::REPLACED, self.replaced.iter().map(one).collect::<Vec<_>>().join(" "));
         }
         if let Some(failed) = &self.failed {
             put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
@@ -200,15 +205,19 @@ impl Memory {
             revision: get(keys::REVISION).map(str::to_owned),
             served,
             up: maybe_up(get(keys::STEP_UP))?,
-            replaced: names(get(keys::REPLACED).unwrap_or_default())?,
+            replaced: replaced(get(keys::REPLACED).unwrap_or_default())?,
             failed,
             proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
         })
     }
 }
 
-fn names(text: &str) -> Option<BTreeSet<Name>> {
-    text.split_ascii_whitespace().map(|name| name.parse().ok()).collect()
+fn replaced(text: &str) -> Option<BTreeMap<Name, Option<Uid>>> {
+    let one = |word: &str| match word.split_once('=') {
+        Some((name, uid)) => Some((name.parse().ok()?, Some(Uid::new(uid)))),
+        None => Some((word.parse().ok()?, None)),
+    };
+    text.split_ascii_whitespace().map(one).collect()
 }
 
 fn maybe_up(text: Option<&str>) -> Option<bool> {
@@ -235,7 +244,9 @@ mod tests {
             revision: Some("checkout-abc".to_owned()),
             served: 2,
             up: true,
-            replaced: ["checkout-x2b4c", "checkout-zz9k1"].map(|name| name.parse().unwrap()).into(),
+            replaced: [("checkout-x2b4c", Some(Uid::new("p-1"))), ("checkout-zz9k1", None)]
+                .map(|(name, uid)| (name.parse().unwrap(), uid))
+                .into(),
             failed: Some(Try { template, attempt: 2 }),
             proven: vec![Proof {
                 template,
@@ -260,7 +271,7 @@ mod tests {
             revision: None,
             served: 0,
             up: false,
-            replaced: BTreeSet::new(),
+            replaced: BTreeMap::new(),
             failed: None,
             proven: vec![],
             ..full

@@ -126,7 +126,8 @@ pub struct Move {
     pub serving: Vec<Write>,
     /// A write to be tried by a server-side dry-run; what comes of it is seen in the next lap.
     pub rehearsal: Option<Write>,
-    /// Pods to be looked at; what is seen of them is there in the next lap.
+    /// Pods that count as they are seen: those that were not looked at yet are to be, beside whatever else is done, and
+    /// what was seen of others counts no more.
     pub looks: Vec<Name>,
     /// Memory as it is after the writes; none where there is no CloneSet of ours.
     pub memory: Option<Memory>,

@@ -173,6 +173,7 @@ impl Daemon {
             companions: BTreeMap::new(),
             pods: None,
             looked: BTreeMap::new(),
+            unlooked: None,
             kept: Arc::default(),
             strangers: std::collections::BTreeSet::new(),
             refused: None,

@@ -192,19 +192,20 @@ pub fn named() -> Vec<Story> {
     let resting = || naming(world(intent(&a), Some(live(&a, Some(complete(&a)), "0", 10)), &[&a]));
     let asked = with(resting(), |world| {
         edit_live(world, |live| {
-            live.memory.as_mut().unwrap().replaced = [name("checkout-x2b4c"), name("checkout-zz9k1")].into();
+            let pod = Some(triton::model::Uid::new("pod-1"));
+            live.memory.as_mut().unwrap().replaced =
+                [(name("checkout-x2b4c"), pod), (name("checkout-zz9k1"), None)].into();
             live.to_delete = [name("checkout-x2b4c")].into();
         });
     });
-    let unknown = with(resting(), |world| {
-        edit(world, |case| drop(case.looked.insert(name("checkout-x2b4c"), None)));
-    });
+    let silent = with(resting(), |world| world.source.fetched_at = Some(ago(9_000)));
     let fewer = with(resting(), |world| edit_live(world, |live| live.replicas = 12));
     let b = release("2.4.1");
     let canary = world(intent(&b), Some(live(&b, Some(at_step(&b, &a, 1, Some(1))), "99%", 1)), &[&a, &b]);
     vec![
         ("pods that Git names are being replaced", asked),
-        ("Git names no pod of it", unknown),
+        ("Git names pods that are to be looked at", resting()),
+        ("Git names pods, and does not answer", silent),
         ("Git names pods, and fewer of them", fewer),
         ("Git names pods in the middle of a rollout", naming(canary)),
     ]

@@ -155,7 +155,7 @@ pub fn complete(release: &Release) -> Memory {
         revision: Some(format!("checkout-{}", release.version)),
         served: 0,
         up: false,
-        replaced: BTreeSet::new(),
+        replaced: BTreeMap::new(),
         failed: None,
         proven: vec![proof(release)],
     }
@@ -256,6 +256,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
         pods: None,
         looked: BTreeMap::new(),
+        unlooked: None,
         kept: Arc::default(),
         strangers: BTreeSet::new(),
         refused: None,
