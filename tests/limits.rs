@@ -200,7 +200,7 @@ fn sized(what: &str, many: usize) -> String {
             wrong_after(&[("approval: {}", &format!("approval: {{ count: {many} }}"))])
         }
         "must be from 1s to 720h" => wrong_after(&[("deadline: 10m", &format!("deadline: {many}h"))]),
-        "more than 100" => {
+        "names more than 100" => {
             let names: Vec<String> = (0..many).map(|number| format!("web-{number}")).collect();
             wrong_after(&[(
                 "spec:\n  strategy:",
@@ -241,7 +241,7 @@ fn each_limit_of_the_language_is_the_last_that_is_taken() {
         ("must be a whole number from 0 to 1000000", 1_000_000),
         ("must be a whole number from 1 to 10", 10),
         ("must be from 1s to 720h", 720),
-        ("more than 100", 100),
+        ("names more than 100", 100),
         ("must be from 1s to 1h", 3_600),
         ("52 characters or more", 51),
         ("it is too long", 63),

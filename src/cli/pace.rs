@@ -17,15 +17,25 @@ pub fn replaced(old: &Release, new: &Release) -> Option<String> {
     let named: BTreeSet<&Name> = new.replace.difference(&old.replace).collect();
     let count = u32::try_from(named.len()).ok().filter(|count| *count > 0)?;
     let names = named.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
-    let fewer = old.replicas.zip(new.replicas).map_or(0, |(before, after)| before.saturating_sub(after));
     let id = &new.id;
-    Some(match fewer {
-        0 => format!(
-            "{} of {id} {} replaced, each once, when it is complete: {names}.",
-            pods(count),
-            if count == 1 { "is" } else { "are" }
+    let fewer = old.replicas.zip(new.replicas).map_or(0, |(before, after)| before.saturating_sub(after));
+    let away = fewer.min(count);
+    let is = |count: u32| if count == 1 { "is" } else { "are" };
+    Some(match (away, count - away) {
+        (0, _) => {
+            format!(
+                "{} of {id} {} replaced, each once, when it is complete: {names}.",
+                pods(count),
+                is(count)
+            )
+        }
+        (_, 0) => format!("Where {id} is complete, these pods are the first that are taken away: {names}."),
+        (_, rest) => format!(
+            "Where {id} is complete, {} of these pods {} taken away and {rest} {} replaced: {names}.",
+            away,
+            is(away),
+            is(rest)
         ),
-        _ => format!("Where {id} is complete, these pods are the first that are taken away: {names}."),
     })
 }
 

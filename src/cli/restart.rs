@@ -34,7 +34,7 @@ pub struct RestartArgs {
     #[arg(value_name = "NAMESPACE/NAME")]
     pub release: ReleaseId,
     /// Replace the pods with these labels, as `kubectl -l` has them, and no others: their names go into `spec.replace`
-    #[arg(long, value_name = "SELECTOR")]
+    #[arg(long, visible_alias = "selector", value_name = "SELECTOR")]
     pub pods: Option<String>,
     /// Why, for the commit's message
     #[arg(long, value_name = "TEXT")]
@@ -138,7 +138,10 @@ pub async fn replace_in(
             "{} pods are more than the {REPLACE_MAX} that spec.replace takes",
             wanted.len()
         ))
-        .hint(format!("name fewer, or start all of them anew: triton restart {id}"))
+        .hint(match release.is_in_place() {
+            true => "take a narrower selector, and another one once those are replaced".to_owned(),
+            false => format!("take a narrower selector, or start all of them anew: triton restart {id}"),
+        })
         .into());
     }
     let refusal = || {

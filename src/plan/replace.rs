@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Gate, Hold, Lift, Name, ReleaseId, Uid};
+use crate::model::{Gate, Hold, Lift, LiftKind, Name, ReleaseId, Uid};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
@@ -182,17 +182,14 @@ fn counted(count: usize) -> String {
     holds::pods(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// Row g: with a smaller size the pods that Git names go first. They are looked at before that, unless they cannot be.
+/// Row g: with a smaller size the pods that Git names go first. They are looked at before that, unless they cannot be;
+/// [`told`] says so.
 #[must_use]
 pub fn looks_first(facts: &Facts<'_>, shape: Shape) -> Option<Outcome> {
     if shape.size >= facts.live.replicas || !seen(facts).missing || facts.case.unlooked.is_some() {
         return None;
     }
-    let says = format!(
-        "is about to have {} fewer; those that Git names are looked at first",
-        holds::pods(facts.live.replicas - shape.size)
-    );
-    Some(Outcome::hold('g', vec![hold(facts.id, &says, Lift::wait())]))
+    Some(Outcome::hold('g', Vec::new()))
 }
 
 /// Row g: memory of a repair that takes pods away, those first that Git names.
@@ -210,6 +207,11 @@ pub fn told(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
         return outcome;
     }
     outcome.looks = looks(facts);
+    if let Some(fault) = &head.release().replace_fault {
+        let says = format!("cannot replace all that Git names: {fault}");
+        let lift = Lift::by(LiftKind::Commit).path(&head.release().path);
+        outcome.holds.push(hold(facts.id, &says, lift));
+    }
     if outcome.decision == Decision::Replace {
         return outcome;
     }

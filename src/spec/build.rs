@@ -132,6 +132,7 @@ pub fn release(
         cap: head.cap,
         suspend: head.suspend,
         replace: head.replace.clone(),
+        replace_fault: head.replace_fault.clone(),
         attempt: head.attempt,
         adopt: head.adopt,
         orphan: head.orphan,

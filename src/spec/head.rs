@@ -55,6 +55,8 @@ pub struct Head {
     pub suspend: bool,
     /// `spec.replace`.
     pub replace: BTreeSet<Name>,
+    /// What of `spec.replace` cannot be read, the first of it.
+    pub replace_fault: Option<String>,
     /// `spec.attempt`.
     pub attempt: u32,
     /// The annotation `triton.io/adopt`.
@@ -82,6 +84,7 @@ pub fn read(node: &Node, report: &mut Report) -> Head {
         cap_at: None,
         suspend: false,
         replace: BTreeSet::new(),
+        replace_fault: None,
         attempt: 1,
         adopt: false,
         orphan: false,
@@ -110,7 +113,9 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
     head.cap = fields.number("step", 0..=NUMBER_MAX, report);
     head.cap_at = fields.key_at("step");
     head.suspend = fields.flag("suspend", report).unwrap_or(false);
-    head.replace = fields.get("replace", report).map(|node| replaced(node, report)).unwrap_or_default();
+    if let Some(node) = fields.get("replace", report) {
+        (head.replace, head.replace_fault) = replaced(node, report);
+    }
     head.attempt = fields.number("attempt", 1..=NUMBER_MAX, report).unwrap_or(1);
     head.wanted = match fields.get("strategy", report) {
         None if fields.key_at("strategy").is_some() => Wanted::Broken,
@@ -127,12 +132,17 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
     };
 }
 
-/// The pods that `spec.replace` names.
-fn replaced(node: &Node, report: &mut Report) -> BTreeSet<Name> {
-    let mut names = BTreeSet::new();
+/// The pods that `spec.replace` names, and the first thing that is wrong with it. A mistake is a warning: it is no part of
+/// the digest, and must neither void an approval nor stand in the way of a revert.
+fn replaced(node: &Node, report: &mut Report) -> (BTreeSet<Name>, Option<String>) {
+    let (mut names, mut fault) = (BTreeSet::new(), None);
+    let mut wrong = |at: Spot, message: String, cure: &str| {
+        report.warn(at, message.clone(), cure);
+        fault.get_or_insert(message);
+    };
     if !matches!(node.tree, Tree::List(_)) {
         let message = format!("`spec.replace` must be a list, not {}", node.what());
-        report.error(node.at, message, "write the names of pods, as `[web-x2b4c]`");
+        wrong(node.at, message, "write the names of pods, as `[web-x2b4c]`");
     }
     for item in node.items() {
         let name: Result<Name, String> = match item.text() {
@@ -140,22 +150,15 @@ fn replaced(node: &Node, report: &mut Report) -> BTreeSet<Name> {
             None => Err(format!("{} is no name of a pod", item.what())),
         };
         match name {
-            Ok(name) if names.contains(&name) => {
-                report.error(item.at, format!("`spec.replace` names {name} twice"), "delete one of the two");
+            Ok(name) if names.len() < REPLACE_MAX || names.contains(&name) => drop(names.insert(name)),
+            Ok(_) => {
+                let message = format!("`spec.replace` names more than {REPLACE_MAX} pods");
+                wrong(node.at, message, "take out those that are replaced: triton restart --pods does");
             }
-            Ok(name) => drop(names.insert(name)),
-            Err(why) => report.error(item.at, format!("`spec.replace`: {why}"), "write the name of a pod"),
+            Err(why) => wrong(item.at, format!("`spec.replace`: {why}"), "write the name of a pod"),
         }
     }
-    if names.len() > REPLACE_MAX {
-        let message = format!("`spec.replace` names {} pods, more than {REPLACE_MAX}", names.len());
-        report.error(
-            node.at,
-            message,
-            "take out those that are replaced, or restart all: triton restart NS/NAME",
-        );
-    }
-    names
+    (names, fault)
 }
 
 fn annotation(key: &str, at: Spot, node: &Node, head: &mut Head, report: &mut Report) {

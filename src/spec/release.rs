@@ -135,6 +135,8 @@ pub struct Release {
     pub suspend: bool,
     /// `spec.replace`: pods that are replaced, each once.
     pub replace: BTreeSet<Name>,
+    /// What of `spec.replace` cannot be read, and is left out: it stops nothing else.
+    pub replace_fault: Option<String>,
     /// `spec.attempt`, from 1.
     pub attempt: u32,
     /// Whether a CloneSet that exists may be taken over.

@@ -240,6 +240,7 @@ pub fn release(id: &ReleaseId, spec: &Spec) -> Arc<Release> {
         cap: spec.cap,
         suspend: spec.suspend,
         replace: Default::default(),
+        replace_fault: None,
         attempt: doc.attempt,
         adopt: doc.adopt,
         orphan: doc.orphan,

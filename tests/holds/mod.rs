@@ -154,7 +154,6 @@ const SENTENCES: &[(&str, Option<&str>)] = &[
     ("plan/holds.rs", None),
     ("plan/dark.rs", None),
     ("plan/hooked.rs", None),
-    ("plan/replace.rs", Some("looks_first")),
     ("plan/replace.rs", Some("told")),
     ("plan/adopt.rs", Some("adopt")),
     ("plan/handover.rs", Some("hand_over")),

@@ -198,15 +198,21 @@ pub fn named() -> Vec<Story> {
             live.to_delete = [name("checkout-x2b4c")].into();
         });
     });
-    let silent = with(resting(), |world| world.source.fetched_at = Some(ago(9_000)));
-    let fewer = with(resting(), |world| edit_live(world, |live| live.replicas = 12));
+    let wrong = with(resting(), |world| {
+        edit_intent(world, |intent| {
+            let release = Arc::make_mut(&mut intent.release);
+            release.replace.clear();
+            release.replace_fault = Some("`spec.replace` must be a list, not a text".to_owned());
+        });
+    });
+    let silent = with(resting(), |world| world.source.fetched_at = Some(crate::support::world::ago(9_000)));
     let b = release("2.4.1");
     let canary = world(intent(&b), Some(live(&b, Some(at_step(&b, &a, 1, Some(1))), "99%", 1)), &[&a, &b]);
     vec![
         ("pods that Git names are being replaced", asked),
         ("Git names pods that are to be looked at", resting()),
         ("Git names pods, and does not answer", silent),
-        ("Git names pods, and fewer of them", fewer),
+        ("what Git names is no pod", wrong),
         ("Git names pods in the middle of a rollout", naming(canary)),
     ]
 }

@@ -93,6 +93,7 @@ pub fn release(image: &str) -> Release {
         cap: None,
         suspend: false,
         replace: BTreeSet::new(),
+        replace_fault: None,
         attempt: 1,
         adopt: false,
         orphan: false,
