@@ -318,6 +318,17 @@ fn a_tree_by_itself_says_what_it_permits() {
     No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
     The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
+    // What is not committed is told as what merging it does, beside the rest.
+    repo.remove("releases/shop/mailer.yaml");
+    edit(&repo, "releases/shop/frontend.yaml", "frontend:5.0.2", "frontend:5.0.3");
+    let said = triton(&repo, &["plan"]).out;
+    for part in [
+        "Git permits shop/cart 1.3.0 step 2 of 4",
+        "shop/frontend  5.0.2 → 5.0.3\n  Merging this lets shop/frontend 5.0.3 go to 1.",
+        "shop/mailer  1.9.0, removed\n  Merging this removes shop/mailer: its CloneSet and every pod are deleted.",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[test]

@@ -160,6 +160,20 @@ async fn what_is_missing_in_a_cluster_is_named_with_the_cure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_has_no_namespace_is_missed_beside_those_that_have_one() {
+    let scene = Scene::set("shop").await;
+    scene.record().await;
+    let said = scene.says("status").out;
+    assert!(!said.contains("namespace"), "{said}");
+    let mailer = std::fs::read_to_string(scene.repo.file("releases/shop/mailer.yaml")).unwrap();
+    scene.repo.put("releases/away/mailer.yaml", &mailer.replace("namespace: shop", "namespace: away"));
+    let said = scene.says("status").out;
+    let missing = "\n\nthe cluster has no namespace away: kubectl create namespace away";
+    assert!(said.trim_end().ends_with(missing), "{said}");
+    assert!(!scene.says("status shop/checkout").out.contains("away"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn waiting_right_after_a_push_believes_no_record_from_before() {
     let scene = Scene::set("shop").await;
     let before = scene.repo.id("HEAD").to_string();

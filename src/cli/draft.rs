@@ -26,6 +26,8 @@ pub struct Draft {
     pub base: Option<CommitId>,
     /// What is looked at: the work tree as a commit, merged into the base where there is one.
     pub head: CommitId,
+    /// What that is compared with: the base, or else the commit below what is not committed.
+    pub before: Option<CommitId>,
     /// The directories of the roots that are meant.
     pub roots: Vec<String>,
 }
@@ -40,12 +42,13 @@ impl Draft {
         let repository = Repository::discover(clone.top())?;
         let roots = worktree::roots(clone.top(), path)?;
         repository.draft_in_memory()?;
-        let mut head = clone.head()?;
+        let (mut head, mut before) = (clone.head()?, None);
         let files = uncommitted(&clone, &roots)?;
         if !files.is_empty() {
+            before = Some(head);
             head = repository.draft_commit(head, &files)?;
         }
-        let Some(name) = base else { return Ok(Self { repository, base: None, head, roots }) };
+        let Some(name) = base else { return Ok(Self { repository, base: None, head, before, roots }) };
         let refusal =
             |_| Refusal::new(format!("the clone has no commit {name}")).hint("git fetch, and try again");
         let base = repository.resolve(name).map_err(refusal)?;
@@ -58,7 +61,7 @@ impl Draft {
                     .into());
             }
         };
-        Ok(Self { repository, base: Some(base), head, roots })
+        Ok(Self { repository, base: Some(base), head, before: Some(base), roots })
     }
 
     /// What merging changes of the root's files.
@@ -67,7 +70,7 @@ impl Draft {
     /// Where Git cannot be read.
     pub fn changes(&self, root: &Root) -> Result<Vec<Change>> {
         let tree = |commit: CommitId| self.repository.commit(commit).map(|commit| commit.tree);
-        let before = self.base.map(tree).transpose()?;
+        let before = self.before.map(tree).transpose()?;
         let prefixes = [&*root.releases(), &*root.settings(), &*root.approvals()];
         Ok(self.repository.compare(before, Some(tree(self.head)?), &prefixes)?)
     }

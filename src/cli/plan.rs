@@ -21,8 +21,9 @@ use crate::world::{Desired, Intent, Plan, World};
 
 /// Say what the daemon would do with this tree now; with --base, what merging it will do.
 ///
-/// Reads the files as they stand in the work tree, committed or not, and writes nothing. With a cluster at hand it
-/// plans as the daemon would; without one it says what Git alone tells.
+/// Reads the files as they stand in the work tree, committed or not, and writes nothing. What is not committed is told as
+/// what merging it does, also without --base. With a cluster at hand it plans as the daemon would; without one it says
+/// what Git alone tells.
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     /// The repository, or a directory in it
@@ -105,24 +106,27 @@ fn tell(draft: &Draft, directory: &str, picture: &Picture, now: Timestamp, told:
         let seen = if picture.blind.is_some() { None } else { seen() };
         Light { policy: &after.policy, now, seen }
     };
-    let Some(base) = draft.base else {
-        for (id, case) in &after.cases {
-            match standing(id, &case.desired, light(id)) {
-                Some(said) => told.forecasts.push(said),
-                None => told.quiet += 1,
-            }
-        }
-        return Ok(());
-    };
-    let before = picture.world(&draft.repository, directory, base, None, now)?;
+    let compared = |commit| picture.world(&draft.repository, directory, commit, None, now);
+    let before = draft.before.map(compared).transpose()?;
     let desired = |world: &World, id: &ReleaseId| world.cases.get(id).map(|case| case.desired.clone());
-    let ids: BTreeSet<&ReleaseId> = before.cases.keys().chain(after.cases.keys()).collect();
+    let ids: BTreeSet<&ReleaseId> =
+        before.iter().flat_map(|world| world.cases.keys()).chain(after.cases.keys()).collect();
     for id in ids {
-        let (old, new) = (desired(&before, id), desired(&after, id));
-        match forecast(id, old.as_ref(), new.as_ref(), light(id)) {
+        let new = desired(&after, id);
+        let changed = before
+            .as_ref()
+            .and_then(|before| forecast(id, desired(before, id).as_ref(), new.as_ref(), light(id)));
+        let stands = || match draft.base {
+            None => standing(id, new.as_ref()?, light(id)),
+            Some(_) => None,
+        };
+        match changed.or_else(stands) {
             Some(said) => told.forecasts.push(said),
             None => told.quiet += 1,
         }
+    }
+    if before.is_none() {
+        return Ok(());
     }
     let root = Root::new(directory);
     told.useless.extend(draft::useless(&root, &draft.changes(&root)?, &intents(&after)));

@@ -76,7 +76,13 @@ pub async fn run(args: StatusArgs, printer: &Printer) -> Result<Exit> {
     match args.output {
         Format::Json => printer.json(&rows)?,
         Format::Text if rows.is_empty() => printer.say(nothing(&records, here).await)?,
-        Format::Text => printer.say(screen(&rows, args.release.is_some(), Timestamp::now(), printer))?,
+        Format::Text => {
+            printer.say(screen(&rows, args.release.is_some(), Timestamp::now(), printer))?;
+            if args.release.is_none() {
+                let missing = without_namespace(&records, &rows, here).await;
+                missing.iter().try_for_each(|line| printer.say(format!("\n{line}")))?;
+            }
+        }
     }
     Ok(match ended {
         Ended::There => Exit::Fine,
@@ -126,14 +132,23 @@ async fn nothing(records: &Records, here: &Path) -> String {
             format!("no releases: {who} follows {what}, and has seen no commit; the log says why")
         }
     }];
+    lines.extend(without_namespace(records, &[], here).await);
+    lines.join("\n")
+}
+
+/// A line for each namespace that a release of the repository at hand is for and the cluster has not: no record of it can
+/// be written, so it has no row.
+async fn without_namespace(records: &Records, rows: &[Row], here: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
     for namespace in named_here(here) {
-        if records.lacks(&namespace).await {
+        let is_there = rows.iter().any(|row| row.namespace == namespace);
+        if !is_there && records.lacks(&namespace).await {
             lines.push(format!(
                 "the cluster has no namespace {namespace}: kubectl create namespace {namespace}"
             ));
         }
     }
-    lines.join("\n")
+    lines
 }
 
 /// The namespaces that the releases of the repository at hand are for; none where there is no such.
