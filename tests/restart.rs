@@ -142,3 +142,38 @@ async fn without_the_right_to_look_at_a_pod_it_holds_and_says_which_and_a_new_ve
     stage.cluster.knobs().set(|faults| faults.denials.clear());
     stage.until("it is healthy", |it| it.phase() == "Healthy").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_does_not_wait_for_a_look_at_pods_that_is_never_answered() {
+    let stage = proven(STEPS).await;
+    stage.edit_release(|text| text.replace("checkout:1.0.0", "checkout:1.1.0"));
+    stage.until("1.1.0 is complete", |it| it.at() == "1.1.0 3/3" && it.phase() == "Healthy").await;
+    stage.cluster.knobs().set(|faults| faults.silent = Some(("get", "pods".to_owned())));
+    replace(&stage, "app=checkout").await.unwrap();
+    let holds = |it: &Stage| it.record("checkout")["status"]["holds"].to_string();
+    stage.until("it looks at them", |it| holds(it).contains("once they were looked at")).await;
+    let digest = stage.cloneset("checkout")["metadata"]["annotations"]["triton.io/digest"].clone();
+    stage.annotate("triton.io/rollback", digest.as_str().unwrap());
+    stage.wait(2).await;
+    let image = stage.cloneset("checkout")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    assert!(image.as_str().unwrap().ends_with("checkout:1.0.0"), "{image}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_word_among_the_pods_to_replace_holds_and_stops_nothing_else() {
+    let stage = proven(STEPS).await;
+    let one = stage.pod_names().remove(0);
+    stage.edit_release(|text| {
+        text.replacen("spec:\n", &format!("spec:\n  replace: [{one}, Web, {one}]\n"), 1)
+    });
+    stage.until("the pod is replaced", |it| !it.pod_names().contains(&one) && it.phase() == "Paused").await;
+    let hold = stage.record("checkout")["status"]["holds"].to_string();
+    assert!(
+        hold.contains("cannot replace all that Git names: `spec.replace`: `Web` is not a valid name"),
+        "{hold}"
+    );
+    stage.edit_release(|text| text.replace("checkout:1.0.0", "checkout:1.1.0"));
+    stage.until("1.1.0 goes all its steps", |it| it.at() == "1.1.0 3/3").await;
+    stage.edit_release(|text| text.replace("checkout:1.1.0", "checkout:1.0.0"));
+    stage.until("it goes back", |it| it.history("RollBack") == 1 && it.phase() == "Paused").await;
+}
