@@ -14,7 +14,7 @@ use crate::support::world::*;
 
 /// The pod that has a name.
 fn pod(name: &str) -> Uid {
-    Uid::new(&format!("pod-{name}"))
+    Uid::new(format!("pod-{name}"))
 }
 
 /// Memory of pods that were asked for.
