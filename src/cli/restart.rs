@@ -173,7 +173,7 @@ fn counted(pods: usize) -> String {
     if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") }
 }
 
-/// The pods of a release that fit `selector`, but for those that are on their way out.
+/// The pods of a release that fit `selector`, but for those that are on their way out or have ended.
 async fn pods(cluster: &Cluster, id: &ReleaseId, selector: &str) -> Result<BTreeSet<Name>> {
     let found = cluster.list_labelled(Kind::Pod, Some(id.namespace.as_str()), selector).await?;
     let own = found.iter().filter_map(project::pod).filter(|pod| pod.release == id.name && !pod.live.ending);

@@ -235,6 +235,11 @@ fn is_ending(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null())
 }
 
+/// Whether a pod has ended by itself: it stays as it is, and counts no more (Kubernetes, `IsPodActive`).
+fn has_ended(pod: &Value) -> bool {
+    matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+}
+
 /// The CloneSet that made a pod.
 fn owner(pod: &Value) -> Option<&Value> {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
@@ -250,7 +255,7 @@ pub fn kept(object: &Value) -> Option<SeenKept> {
     let mut labels = map(object, "/metadata/labels");
     let state = labels.get(keys::KRUISE_STATE)?;
     let mut kept = Kept::ALL.into_iter().find(|kept| kept.label() == state)?;
-    if matches!(text(object, "/status/phase"), Some("Succeeded" | "Failed")) {
+    if has_ended(object) {
         return None;
     }
     let since =
@@ -286,7 +291,7 @@ pub fn pod(object: &Value) -> Option<SeenPod> {
         up: holds("ContainersReady"),
         serves: holds(keys::SERVE),
         ready: holds("Ready"),
-        ending: is_ending(object),
+        ending: is_ending(object) || has_ended(object),
         ip: text(object, "/status/podIP").map(str::to_owned),
     };
     Some(SeenPod { live, release: text(owner, "/name")?.parse().ok()? })

@@ -16,7 +16,7 @@ use crate::world::{Case, Looked, Move, Plan, World};
 /// What came of a look at some pods: what was seen, and the pod at which it ended.
 #[derive(Debug, Default)]
 pub struct Glance {
-    /// Each pod; none where there is no such pod, or it is on its way out.
+    /// Each pod; none where there is no such pod, or it is on its way out or has ended.
     pub seen: Vec<(Name, Option<Looked>)>,
     /// The first that could not be looked at: no other was tried after it.
     pub failed: Option<(Name, Error)>,

@@ -202,7 +202,7 @@ pub struct PodLive {
     pub serves: bool,
     /// Whether it is ready: all its gates are open.
     pub ready: bool,
-    /// Whether it is on its way out.
+    /// Whether it is on its way out, or has ended by itself (phase Succeeded or Failed).
     pub ending: bool,
     /// Its own address.
     pub ip: Option<String>,

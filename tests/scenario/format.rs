@@ -210,6 +210,8 @@ pub struct Revert {
 pub enum Act {
     /// One pod with this image tag is deleted.
     KillPod(String),
+    /// One pod with this image tag is evicted: it stays, in phase Failed.
+    EvictPod(String),
     /// An object is deleted, as `CloneSet/checkout`.
     Delete(String),
     /// The CloneSet is edited, by a merge patch.

@@ -311,6 +311,7 @@ impl Stage {
                 self.observer.take(RELEASE);
                 self.delete(&served("Pod"), &name).await;
             }
+            Act::EvictPod(image) => self.evict(image).await,
             Act::Delete(named) => {
                 self.observer.disturb();
                 let (kind, name) = named.split_once('/').expect("an object is Kind/name");
@@ -357,6 +358,20 @@ impl Stage {
             Act::Restore {} => self.restore().await,
             Act::Reencode {} => self.ground.reencode(),
         }
+    }
+
+    /// Ends the first pod of an image, by name, as a node does that is short of something.
+    async fn evict(&mut self, image: &str) {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        let name = pods.iter().filter(|pod| tag(pod) == *image).map(|pod| pod.name()).min();
+        let name = name.unwrap_or_else(|| panic!("no pod runs {image}")).to_owned();
+        self.observer.take(RELEASE);
+        let ready = json!({"type": "Ready", "status": "False", "reason": "PodFailed"});
+        let patch = json!({"status": {"phase": "Failed", "reason": "Evicted", "conditions": [ready]}});
+        let kind = served("Pod");
+        let evicted = self.api(&kind).patch_status(&name, &hand(), &Patch::Merge(&patch)).await;
+        let evicted = evicted.expect("it is evicted");
+        self.catch_up(written(&kind, &evicted)).await;
     }
 
     /// Looks at everything until what was done is shown.

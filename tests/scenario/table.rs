@@ -130,6 +130,7 @@ macro_rules! for_every_scenario {
             named_pods_go_first_with_a_smaller_size: "r3-go-first.yaml",
             a_restart_takes_the_steps: "r1-restarted.yaml",
             a_freeze_stops_replacements: "r5-stopped.yaml",
+            an_evicted_pod_is_no_pod_to_replace: "r6-evicted.yaml",
             pods_leave_before_they_are_updated_in_place: "d1-in-place.yaml",
             pods_leave_before_they_are_deleted: "d2-made-anew.yaml",
             a_drain_that_is_added_takes_its_steps: "d3-added.yaml",

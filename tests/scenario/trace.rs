@@ -20,7 +20,7 @@ use triton::objects::keys;
 use triton::objects::record::HISTORY_MAX;
 
 use crate::scenario::ground::{CLONESETS, PODS, RECORDS, REVISIONS, kinds};
-use crate::scenario::observer::tag;
+use crate::scenario::observer::{is_there, tag};
 use crate::scenario::wire::Sent;
 
 /// What happened: lines by what they are about, and which of them are a full history.
@@ -263,7 +263,7 @@ fn ends(cloneset: &Value, store: &Store, templates: &BTreeSet<String>) -> Vec<St
     let status = &cloneset["status"];
     let mut pods: BTreeMap<String, u32> = BTreeMap::new();
     for pod in store.list(PODS, None).iter().filter(|it| mine(it)) {
-        if pod["metadata"].get("deletionTimestamp").is_none() {
+        if is_there(pod) {
             *pods.entry(tag(pod)).or_default() += 1;
         }
     }
