@@ -146,6 +146,9 @@ pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
     for name in ["partition", "paused"] {
         wanted["spec"]["updateStrategy"][name] = sent["spec"]["updateStrategy"][name].clone();
     }
+    if let Some(list) = sent.pointer("/spec/scaleStrategy/podsToDelete") {
+        wanted["spec"]["scaleStrategy"]["podsToDelete"] = list.clone();
+    }
     let annotations = sent.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
     for (name, value) in annotations.filter(|(name, _)| keys::MEMORY.contains(&name.as_str())) {
         wanted["metadata"]["annotations"][name] = value.clone();
@@ -235,6 +238,12 @@ mod tests {
         marks["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::STEP);
         assert_eq!(rewritten(&marks, &sent), None, "what people write is compared as ever");
         assert_eq!(rewritten(&service("A", "b"), &service("A", "c")), None);
+        let naming =
+            |list: Value| json!({"kind": "CloneSet", "spec": {"scaleStrategy": {"podsToDelete": list}}});
+        let told = rewritten(&naming(json!(["web-a"])), &sent).unwrap().to_string();
+        assert!(told.contains("podsToDelete") && told.ends_with("is nothing"), "{told}");
+        assert_eq!(rewritten(&naming(json!(["web-a"])), &naming(json!(["web-a"]))), None);
+        assert_eq!(rewritten(&naming(json!([])), &naming(Value::Null)), None, "what is empty is absent");
     }
 
     #[test]
