@@ -129,6 +129,38 @@ async fn the_pods_of_a_selector_are_named_in_one_commit_and_replaced_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_is_gone_before_anybody_looks_again_is_asked_for_once() {
+    let stage = proven(STEPS).await;
+    stage.controllers.turn(|knobs| (knobs.lag, knobs.write) = Default::default());
+    stage.cluster.knobs().clear_writes();
+    let notes = stage.history("Note");
+    let before = stage.pod_names();
+    let first = format!("apps.kruise.io/cloneset-instance-id={}", before[0].rsplit_once('-').unwrap().1);
+    replace(&stage, &first).await.unwrap();
+    let gone = |it: &Stage| it.pod_names().len() == 4 && !it.pod_names().contains(&before[0]);
+    stage.until("it is replaced", |it| gone(it) && it.phase() == "Healthy").await;
+    stage.wait(300).await;
+    assert_eq!((stage.history("Replace"), stage.history("Note") - notes), (1, 1));
+    let writes = stage.cluster.knobs().writes();
+    let to_it = writes.iter().filter(|it| it.manager == "triton" && it.path.contains("/clonesets/checkout?"));
+    assert_eq!(to_it.count(), 2, "one asks for it, one says that it is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_was_evicted_is_not_named() {
+    let stage = proven(STEPS).await;
+    let store = stage.cluster.store();
+    let evicted = stage.pod_names().remove(0);
+    let mut pod = stage.object("pods", &evicted);
+    pod["status"]["phase"] = "Failed".into();
+    store.update_status("pods", "kubelet", pod).unwrap();
+    stage.until("there is another one", |it| it.pod_names().len() == 5).await;
+    replace(&stage, "app=checkout").await.unwrap();
+    let text = stage.repo.git(&["show", "HEAD:releases/shop/checkout.yaml"]);
+    assert!(text.contains("replace: [") && !text.contains(&evicted), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_right_to_look_at_a_pod_it_holds_and_says_which_and_a_new_version_goes_on() {
     let stage = proven(STEPS).await;
     let denial = Denial { verb: "get", plural: "pods".into(), namespace: None };

@@ -245,8 +245,9 @@ impl Laps {
             }
         }
         let Errand { decided, case, scene, .. } = errand;
+        // It was seen before the write, and says nothing of what came after it.
+        self.observer.crowd.looks.forget(id);
         if let Some(refused) = &carried.refused {
-            self.observer.crowd.looks.forget(id);
             self.refused(id, refused, is_urgent(&decided));
         } else {
             self.observer.refusals.clear(id);
