@@ -237,6 +237,38 @@ fn a_name_that_leaves_git_leaves_the_list_and_a_repair_keeps_the_others() {
 }
 
 #[test]
+fn while_the_names_cannot_be_read_whole_what_is_settled_stays_settled() {
+    let mut world = complete_naming(&[]);
+    edit_intent(&mut world, |intent| {
+        let fault = "`spec.replace` must be a list, not a text".to_owned();
+        Arc::make_mut(&mut intent.release).replace_fault = Some(fault);
+    });
+    edit_live(&mut world, |live| live.memory.as_mut().unwrap().replaced = settled(&["web-a"]));
+    assert!(decided(&world).writes.is_empty(), "nothing is forgotten");
+    edit_live(&mut world, |live| {
+        let replaced = settled(&["web-a"]).into_iter().chain(asked(&["web-b"]));
+        live.memory.as_mut().unwrap().replaced = replaced.collect();
+        live.to_delete = names(&["web-b"]);
+    });
+    let leaves = decided(&world);
+    assert_eq!((leaves.decision.clone(), listed(&leaves)), (Decision::Replace, Some(names(&[]))));
+    assert!(leaves.message.ends_with("leaves web-b as it is, while `spec.replace` cannot be read whole"));
+    assert_eq!(leaves.memory.unwrap().replaced, settled(&["web-a"]));
+}
+
+#[test]
+fn names_that_were_asked_for_are_promised_nothing_while_another_is_still_to_be_deleted() {
+    let mut world = complete_naming(&["web-a", "web-b", "web-c"]);
+    edit_live(&mut world, |live| {
+        live.memory.as_mut().unwrap().replaced = asked(&["web-a", "web-b"]);
+        live.to_delete = names(&["web-b"]);
+    });
+    let waits = decided(&world);
+    assert!(says(&waits, "replaces 1 pod that Git names once they were looked at: web-c"));
+    assert!(!says(&waits, "web-a"), "{:?}", waits.holds());
+}
+
+#[test]
 fn a_name_that_leaves_git_leaves_the_list_whatever_else_waits() {
     let mut frozen = complete_naming(&["web-b"]);
     edit_live(&mut frozen, |live| {

@@ -15,6 +15,7 @@ use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::steps::{Shape, is_zero};
+use crate::spec::Release;
 use crate::world::{Decision, Memory};
 
 /// `web-a` or `web-a, web-b`.
@@ -56,14 +57,17 @@ fn unlocked<'a>(facts: &'a Facts<'_>) -> Option<&'a Head<'a>> {
     (stands && head.fresh && head.closed().is_none()).then_some(head)
 }
 
-/// Pods that count as they are seen: those that may be asked for, and once nothing is to be deleted any more, those
-/// that were.
+/// Names that count as their pods are seen: those that may be asked for, and once nothing is to be deleted any more,
+/// those that were.
+fn unseen<'a>(facts: &'a Facts<'_>, head: &'a Head<'_>) -> impl Iterator<Item = &'a Name> {
+    let goes_on = head.release().replace.iter().any(|name| is_pending(facts, name));
+    open(facts, head).filter(move |name| asked_for(facts.memory, name).is_none() || !goes_on)
+}
+
+/// The pods that are to be looked at.
 #[must_use]
 pub fn looks(facts: &Facts<'_>) -> Vec<Name> {
-    let Some(head) = unlocked(facts) else { return Vec::new() };
-    let goes_on = head.release().replace.iter().any(|name| is_pending(facts, name));
-    let counts = |name: &&Name| asked_for(facts.memory, name).is_none() || !goes_on;
-    open(facts, head).filter(counts).cloned().collect()
+    unlocked(facts).map_or_else(Vec::new, |head| unseen(facts, head).cloned().collect())
 }
 
 /// What the looks came to.
@@ -107,8 +111,9 @@ pub fn asked(facts: &Facts<'_>) -> Option<Outcome> {
         seen = Seen::default();
     }
     let left = left(facts, head, &seen.found);
-    let dropped: Vec<&Name> =
-        facts.memory.replaced.keys().filter(|name| !head.release().replace.contains(*name)).collect();
+    let stays = |name: &Name, uid| keeps(head.release(), name, uid);
+    let known = facts.memory.replaced.iter();
+    let dropped: Vec<&Name> = known.filter(|(name, uid)| !stays(name, uid)).map(|(name, _)| name).collect();
     let mut says = Vec::new();
     if !seen.found.is_empty() {
         says.push(format!(
@@ -118,7 +123,7 @@ pub fn asked(facts: &Facts<'_>) -> Option<Outcome> {
         ));
     }
     if !left.is_empty() {
-        says.push(leaves(&left));
+        says.push(leaves(head, &left));
     }
     let moves = !says.is_empty();
     if !seen.gone.is_empty() {
@@ -158,8 +163,18 @@ fn left<'a>(facts: &'a Facts<'_>, head: &Head<'_>, found: &BTreeMap<Name, Option
     facts.live.to_delete.iter().filter(|name| !stays(name)).collect()
 }
 
-fn leaves(left: &[&Name]) -> String {
-    format!("leaves {} as it is, which Git does not ask for now", list(left.iter().copied()))
+fn leaves(head: &Head<'_>, left: &[&Name]) -> String {
+    let why = match head.release().replace_fault {
+        Some(_) => "while `spec.replace` cannot be read whole",
+        None => "which Git does not ask for now",
+    };
+    format!("leaves {} as it is, {why}", list(left.iter().copied()))
+}
+
+/// Whether memory keeps a name: one that Git has; and while that cannot be read whole, one that is settled, which Git may
+/// have too.
+fn keeps(release: &Release, name: &Name, asked: &Option<Uid>) -> bool {
+    release.replace.contains(name) || (release.replace_fault.is_some() && asked.is_none())
 }
 
 /// From any row that writes nothing: what Git names no more is asked for no longer. That moves backward, so that no gate
@@ -172,7 +187,7 @@ pub fn withdrawn(facts: &Facts<'_>, outcome: Outcome) -> Outcome {
     if left.is_empty() || !is_idle || !outcome.writes.is_empty() || facts.live.drift.template {
         return outcome;
     }
-    let message = format!("{} {}", facts.id, leaves(&left));
+    let message = format!("{} {}", facts.id, leaves(head, &left));
     let written = facts.note(outcome.row, Decision::Replace, facts.memory.clone(), message);
     let Outcome { decision, message, writes, memory, .. } = written;
     Outcome { decision, message, writes, memory, ..outcome }
@@ -215,8 +230,8 @@ pub fn told(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     if outcome.decision == Decision::Replace {
         return outcome;
     }
-    let (pending, others): (Vec<&Name>, Vec<&Name>) =
-        open(facts, head).partition(|name| is_pending(facts, name));
+    let pending: Vec<&Name> = open(facts, head).filter(|name| is_pending(facts, name)).collect();
+    let others: Vec<&Name> = unseen(facts, head).collect();
     if !pending.is_empty() {
         let (count, status) = (counted(pending.len()), &facts.live.status);
         let says = format!(
@@ -237,7 +252,7 @@ pub fn told(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     }
     let until = match (is_complete(facts, head), unlocked(facts)) {
         (false, _) => "once it is complete",
-        (true, None) => "once nothing else holds it",
+        (true, None) => "once nothing else holds the release",
         (true, Some(_)) => "once they were looked at",
     };
     let says = format!("replaces {count} that Git names {until}: {names}");
@@ -252,7 +267,7 @@ impl Facts<'_> {
     pub fn to_delete(&self, memory: &mut Memory, shape: Shape) -> Option<BTreeSet<Name>> {
         let (before, listed) = (&self.memory.replaced, &self.live.to_delete);
         if let Some(head) = &self.head {
-            memory.replaced.retain(|name, _| head.release().replace.contains(name));
+            memory.replaced.retain(|name, asked| keeps(head.release(), name, asked));
         }
         let found = seen(self).found;
         let mut asked: BTreeSet<Name> = memory

@@ -214,6 +214,7 @@ impl Memory {
 
 fn replaced(text: &str) -> Option<BTreeMap<Name, Option<Uid>>> {
     let one = |word: &str| match word.split_once('=') {
+        Some((_, "")) => None,
         Some((name, uid)) => Some((name.parse().ok()?, Some(Uid::new(uid)))),
         None => Some((word.parse().ok()?, None)),
     };
