@@ -19,9 +19,11 @@ pub fn replaced(old: &Release, new: &Release) -> Option<String> {
     let names = named.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
     let id = &new.id;
     let fewer = old.replicas.zip(new.replicas).map_or(0, |(before, after)| before.saturating_sub(after));
-    let away = fewer.min(count);
+    // Beside another change they wait for the end of its rollout, and the size does not.
+    let away = if old.digest == new.digest { fewer.min(count) } else { 0 };
     let is = |count: u32| if count == 1 { "is" } else { "are" };
-    Some(match (away, count - away) {
+    let goes = format!("Where {id} is complete, and neither frozen nor suspended,");
+    let told = match (away, count - away) {
         (0, _) => {
             format!(
                 "{} of {id} {} replaced, each once, when it is complete: {names}.",
@@ -29,14 +31,17 @@ pub fn replaced(old: &Release, new: &Release) -> Option<String> {
                 is(count)
             )
         }
-        (_, 0) => format!("Where {id} is complete, these pods are the first that are taken away: {names}."),
+        (_, 0) => format!("{goes} these pods are the first that are taken away: {names}."),
         (_, rest) => format!(
-            "Where {id} is complete, {} of these pods {} taken away and {rest} {} replaced: {names}.",
+            "{goes} {} of these pods {} taken away and {rest} {} replaced: {names}.",
             away,
             is(away),
             is(rest)
         ),
-    })
+    };
+    let claims = new.cloneset.value.open()["spec"]["volumeClaimTemplates"].take();
+    let has_volumes = claims.as_array().is_some_and(|claims| !claims.is_empty());
+    Some(if has_volumes { format!("{told} Their volumes are deleted with them.") } else { told })
 }
 
 /// How the pods of `release` are exchanged at this size, as far as it says so: a sentence for each field.

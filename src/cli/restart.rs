@@ -108,6 +108,9 @@ pub async fn replace_in(
     printer: &Printer,
 ) -> Result<Exit> {
     let id = &args.release;
+    if selector.trim().is_empty() {
+        return Err(Refusal::new("the selector of --pods is empty, and would name every pod").into());
+    }
     let located = Located::find(&args.dir, Some(id))?;
     let release = Arc::clone(&located.intent(located.clone.head()?, id)?.release);
     let matching = pods(cluster, id, selector).await?;
@@ -120,7 +123,9 @@ pub async fn replace_in(
     let standing = if release.replace.is_empty() { Vec::new() } else { named(&pods(cluster, id, "").await?) };
     let new: Vec<Name> = matching.into_iter().filter(|name| !standing.contains(name)).collect();
     if new.is_empty() {
-        return Err(Refusal::new(format!("spec.replace of {id} names them already")).into());
+        return Err(Refusal::new(format!("spec.replace of {id} names them already"))
+            .hint("to replace a pod under a name that is settled, take the name out, merge that, and name it again")
+            .into());
     }
     let field = Field { kind: record::KIND, release: id, path: &["spec", "replace"] };
     let (path, file, text) = read(&located, id, field)?;
