@@ -39,9 +39,13 @@ pub fn replaced(old: &Release, new: &Release) -> Option<String> {
             is(rest)
         ),
     };
-    let claims = new.cloneset.value.open()["spec"]["volumeClaimTemplates"].take();
-    let has_volumes = claims.as_array().is_some_and(|claims| !claims.is_empty());
-    Some(if has_volumes { format!("{told} Their volumes are deleted with them.") } else { told })
+    Some(if has_volumes(new) { format!("{told} Their volumes are deleted with them.") } else { told })
+}
+
+/// Whether its pods have volumes of their own: Kruise deletes them with a pod that is named (`cloneset_scale.go`).
+#[must_use]
+pub fn has_volumes(release: &Release) -> bool {
+    items(&release.cloneset.value.open()["spec"]["volumeClaimTemplates"]).next().is_some()
 }
 
 /// How the pods of `release` are exchanged at this size, as far as it says so: a sentence for each field.

@@ -12,10 +12,12 @@ use serde_json::Value;
 use crate::cli::clone::PublishArgs;
 use crate::cli::locate::Located;
 use crate::cli::output::{Exit, Printer, Refusal};
+use crate::cli::pace;
 use crate::cli::records::ClusterArgs;
 use crate::cluster::{Cluster, project};
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, keys, record};
+use crate::spec::Release;
 use crate::spec::edit::{self, Field};
 use crate::spec::head::REPLACE_MAX;
 use crate::spec::restart::RESTARTED_AT;
@@ -139,15 +141,7 @@ pub async fn replace_in(
         .chain(new.iter().map(|it| it.as_str().into()))
         .collect();
     if wanted.len() > REPLACE_MAX {
-        return Err(Refusal::new(format!(
-            "{} pods are more than the {REPLACE_MAX} that spec.replace takes",
-            wanted.len()
-        ))
-        .hint(match release.is_in_place() {
-            true => "take a narrower selector, and another one once those are replaced".to_owned(),
-            false => format!("take a narrower selector, or start all of them anew: triton restart {id}"),
-        })
-        .into());
+        return Err(too_many(&release, wanted.len()).into());
     }
     let refusal = || {
         let names: Vec<&str> = wanted.iter().filter_map(Value::as_str).collect();
@@ -169,9 +163,22 @@ pub async fn replace_in(
             format!("removes  {} that {} gone", counted(gone), if gone == 1 { "is" } else { "are" })
         });
         let adds = format!("adds     {} to spec.replace, at {path}:{}", names.join(", "), edited.line);
-        Ok([adds].into_iter().chain(gone).collect())
+        let volumes = pace::has_volumes(&release);
+        let volumes = volumes.then(|| "careful  their volumes are deleted with them".to_owned());
+        Ok([adds].into_iter().chain(gone).chain(volumes).collect())
     })?;
     Ok(Exit::Fine)
+}
+
+fn too_many(release: &Release, pods: usize) -> Refusal {
+    Refusal::new(format!("{pods} pods are more than the {REPLACE_MAX} that spec.replace takes")).hint(
+        match release.is_in_place() {
+            true => "take a narrower selector, and another one once those are replaced".to_owned(),
+            false => {
+                format!("take a narrower selector, or start all of them anew: triton restart {}", release.id)
+            }
+        },
+    )
 }
 
 fn counted(pods: usize) -> String {

@@ -215,8 +215,8 @@ impl Release {
     }
 
     /// Reads what [`Release::documents`] holds again. The result has no path, no replicas, no autoscalers, no cap, no
-    /// pods to replace, and is not suspended: those are not in the digest. Rules that came later are not applied to it: what was entered
-    /// once can be gone back to.
+    /// pods to replace, and is not suspended: those are not in the digest. Rules that came later are not applied to it:
+    /// what was entered once can be gone back to.
     ///
     /// # Errors
     /// Where the bytes do not hash to `expected`, or are no documents of a release.

@@ -17,8 +17,8 @@ use crate::spec::texts;
 /// Highest `spec.step` and `spec.attempt`: nobody means more, and sums of them still fit.
 const NUMBER_MAX: u32 = 1_000_000;
 
-/// Most pods that `spec.replace` names: all of them are remembered in one annotation of the CloneSet, which has 256 KiB for
-/// all that it has (Kubernetes, `TotalAnnotationSizeLimitB`), and each is looked at once.
+/// Most pods that `spec.replace` names: all of them are remembered in one annotation of the CloneSet, which has 256 KiB
+/// for all that it has (Kubernetes, `TotalAnnotationSizeLimitB`), and each is looked at once.
 pub const REPLACE_MAX: usize = 100;
 
 /// The strategy that a release asks for.
@@ -43,7 +43,8 @@ pub struct Head {
     pub name_at: Spot,
     /// Which release.
     pub id: Option<ReleaseId>,
-    /// As written, without `spec.step`, `spec.suspend`, `spec.replace` and `spec.strategy`; no `spec` where nothing else is in it.
+    /// As written, without `spec.step`, `spec.suspend`, `spec.replace` and `spec.strategy`; no `spec` where nothing else
+    /// is in it.
     pub value: Value,
     /// Its strategy.
     pub wanted: Wanted,
