@@ -43,6 +43,7 @@ const LIMITS: &[(&str, Reached)] = &[
     ("spec/configuration.rs PROVEN_DEPTH_MAX", LANGUAGE),
     ("spec/configuration.rs RELEASES_MAX", LANGUAGE),
     ("spec/head.rs NUMBER_MAX", LANGUAGE),
+    ("spec/head.rs REPLACE_MAX", LANGUAGE),
     ("spec/marker.rs REASON_MAX", Cut("limits::each_limit_of_the_language_is_the_last_that_is_taken")),
     ("spec/place.rs STEP_MAX", LANGUAGE),
     ("spec/read.rs DURATION_MAX", LANGUAGE),
@@ -199,6 +200,13 @@ fn sized(what: &str, many: usize) -> String {
             wrong_after(&[("approval: {}", &format!("approval: {{ count: {many} }}"))])
         }
         "must be from 1s to 720h" => wrong_after(&[("deadline: 10m", &format!("deadline: {many}h"))]),
+        "names more than 100" => {
+            let names: Vec<String> = (0..many).map(|number| format!("web-{number}")).collect();
+            wrong_after(&[(
+                "spec:\n  strategy:",
+                &format!("spec:\n  replace: [{}]\n  strategy:", names.join(", ")),
+            )])
+        }
         "must be from 1s to 1h" => {
             wrong_after(&[("deadline: 10m", &format!("deadline: 2h\n    drain: {many}s"))])
         }
@@ -233,6 +241,7 @@ fn each_limit_of_the_language_is_the_last_that_is_taken() {
         ("must be a whole number from 0 to 1000000", 1_000_000),
         ("must be a whole number from 1 to 10", 10),
         ("must be from 1s to 720h", 720),
+        ("names more than 100", 100),
         ("must be from 1s to 1h", 3_600),
         ("52 characters or more", 51),
         ("it is too long", 63),

@@ -23,6 +23,7 @@ mod house;
 mod limits;
 mod guard;
 mod plan;
+mod plan_replace;
 mod plan_serving;
 mod reading;
 mod holds;

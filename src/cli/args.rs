@@ -82,7 +82,7 @@ async fn dispatch(command: Command, printer: &Printer) -> Result<Exit> {
         Command::Approve(args) => waiting::run(&args, printer).await,
         Command::Step(args) => step::run(&args, printer),
         Command::Rollback(args) => rollback::run(&args, printer).await,
-        Command::Restart(args) => restart::run(&args, jiff::Timestamp::now(), printer),
+        Command::Restart(args) => restart::run(&args, jiff::Timestamp::now(), printer).await,
         Command::Freeze(args) => freeze::freeze(&args, printer),
         Command::Unfreeze(args) => freeze::unfreeze(&args, printer),
         Command::Adopt(args) => adopt::run(&args, printer).await,

@@ -59,6 +59,7 @@ impl<'a> Change<'a> {
             self.back();
         }
         self.size();
+        self.said.sentences.extend(pace::replaced(&self.old.release, &self.new.release));
         // A rollout has told already what stops it.
         self.stops(moves && self.way.closed().is_some());
         self.said
@@ -110,9 +111,7 @@ impl<'a> Change<'a> {
         let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);
         let waits = matches!(exchange, Exchange::Impossible(_));
         // The hold says so already.
-        if restarts(&self.old.release.cloneset, &self.release().cloneset)
-            && self.release().in_place().is_none()
-        {
+        if restarts(&self.old.release.cloneset, &self.release().cloneset) && !self.release().is_in_place() {
             self.say(
                 "This restarts its pods: they are deleted and made anew, with the same containers."
                     .to_owned(),
@@ -178,6 +177,7 @@ impl<'a> Change<'a> {
             | Gate::Soak
             | Gate::Serve
             | Gate::Pods
+            | Gate::Replace
             | Gate::RollingBack
             | Gate::Freeze
             | Gate::Controller

@@ -1,12 +1,52 @@
-//! How pods are exchanged, in sentences: how many at once, which are updated first, and how they leave traffic.
+//! How pods are exchanged, in sentences: which of them, how many at once, which are updated first, and how they leave
+//! traffic.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::cli::render::span;
 use crate::cli::way::pods;
-use crate::model::Amount;
+use crate::model::{Amount, Name};
 use crate::spec::Release;
 use crate::spec::exchange::in_place;
+
+/// What becomes of the pods that Git names and did not name before.
+#[must_use]
+pub fn replaced(old: &Release, new: &Release) -> Option<String> {
+    let named: BTreeSet<&Name> = new.replace.difference(&old.replace).collect();
+    let count = u32::try_from(named.len()).ok().filter(|count| *count > 0)?;
+    let names = named.into_iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    let id = &new.id;
+    let fewer = old.replicas.zip(new.replicas).map_or(0, |(before, after)| before.saturating_sub(after));
+    // Beside another change they wait for the end of its rollout, and the size does not.
+    let away = if old.digest == new.digest { fewer.min(count) } else { 0 };
+    let is = |count: u32| if count == 1 { "is" } else { "are" };
+    let goes = format!("Where {id} is complete, and neither frozen nor suspended,");
+    let told = match (away, count - away) {
+        (0, _) => {
+            format!(
+                "{} of {id} {} replaced, each once, when it is complete: {names}.",
+                pods(count),
+                is(count)
+            )
+        }
+        (_, 0) => format!("{goes} these pods are the first that are taken away: {names}."),
+        (_, rest) => format!(
+            "{goes} {} of these pods {} taken away and {rest} {} replaced: {names}.",
+            away,
+            is(away),
+            is(rest)
+        ),
+    };
+    Some(if has_volumes(new) { format!("{told} Their volumes are deleted with them.") } else { told })
+}
+
+/// Whether its pods have volumes of their own: Kruise deletes them with a pod that is named (`cloneset_scale.go`).
+#[must_use]
+pub fn has_volumes(release: &Release) -> bool {
+    items(&release.cloneset.value.open()["spec"]["volumeClaimTemplates"]).next().is_some()
+}
 
 /// How the pods of `release` are exchanged at this size, as far as it says so: a sentence for each field.
 #[must_use]

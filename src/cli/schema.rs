@@ -96,6 +96,9 @@ struct ReleaseSpec {
     step: Option<u32>,
     /// Takes no step while it is true.
     suspend: Option<bool>,
+    /// Names of pods that are replaced, each once, as soon as the release is complete.
+    #[schemars(length(max = 100))]
+    replace: Option<Vec<String>>,
     /// 2 tries a template that failed once more.
     #[schemars(range(min = 1, max = 1_000_000))]
     attempt: Option<u32>,

@@ -18,11 +18,25 @@ impl Cluster {
     ///
     /// See [`Error`].
     pub async fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Vec<Value>, Error> {
+        self.list_labelled(kind, namespace, "").await
+    }
+
+    /// As [`Cluster::list`], of the objects whose labels fit `selector`, in the words of `kubectl -l`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn list_labelled(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Vec<Value>, Error> {
         let version = (kind == Kind::CloneSet).then(|| self.clonesets());
-        match (self.pages(kind, namespace, version).await, version) {
+        match (self.pages(kind, namespace, version, selector).await, version) {
             (Err(Error::NotServed(_)), Some(version)) => {
                 let other = version.other();
-                let found = self.pages(kind, namespace, Some(other)).await?;
+                let found = self.pages(kind, namespace, Some(other), selector).await?;
                 self.ask_clonesets_in(other);
                 Ok(found)
             }
@@ -35,6 +49,7 @@ impl Cluster {
         kind: Kind,
         namespace: Option<&str>,
         version: Option<CloneSetVersion>,
+        selector: &str,
     ) -> Result<Vec<Value>, Error> {
         let named = version.map_or(kind.api(), CloneSetVersion::api);
         let api: Api<DynamicObject> = match namespace {
@@ -48,7 +63,7 @@ impl Cluster {
             namespace: namespace.unwrap_or_default().to_owned(),
         };
         let broken = |error: serde_json::Error| Error::Malformed(error.to_string());
-        let (mut found, mut params) = (Vec::new(), ListParams::default().limit(PAGE));
+        let (mut found, mut params) = (Vec::new(), ListParams::default().labels(selector).limit(PAGE));
         loop {
             let listed = tokio::time::timeout(REQUEST_TIMEOUT, api.list(&params)).await;
             let page = listed.map_err(|_| Error::TimedOut(REQUEST_TIMEOUT.as_secs()))?;

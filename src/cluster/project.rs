@@ -1,6 +1,6 @@
 //! Objects of the API as projections: what decisions look at, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -157,6 +157,12 @@ fn partition(object: &Value) -> (Amount, Option<String>) {
     }
 }
 
+/// `spec.scaleStrategy.podsToDelete`; what is no name is no pod.
+fn to_delete(object: &Value) -> BTreeSet<Name> {
+    let names = object.pointer("/spec/scaleStrategy/podsToDelete").and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(|name| name.as_str()?.parse().ok()).collect()
+}
+
 /// A CloneSet; `None` where the object has no UID, version or name, which no server sends.
 #[must_use]
 pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
@@ -175,6 +181,7 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         gated: text(object, "/spec/template/metadata/labels/triton.io~1serve") == Some(keys::SERVE_GATED),
         hooks: Arc::new(hooks(object)),
         paused: object.pointer("/spec/updateStrategy/paused") == Some(&Value::Bool(true)),
+        to_delete: to_delete(object),
         replicas_owner,
         suspend: annotations.get(keys::SUSPEND).cloned(),
         rollback: annotations.get(keys::ROLLBACK).cloned(),
@@ -228,6 +235,11 @@ fn is_ending(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some_and(|it| !it.is_null())
 }
 
+/// Whether a pod has ended by itself: it stays as it is, and counts no more (Kubernetes, `IsPodActive`).
+fn has_ended(pod: &Value) -> bool {
+    matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+}
+
 /// The CloneSet that made a pod.
 fn owner(pod: &Value) -> Option<&Value> {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
@@ -243,7 +255,7 @@ pub fn kept(object: &Value) -> Option<SeenKept> {
     let mut labels = map(object, "/metadata/labels");
     let state = labels.get(keys::KRUISE_STATE)?;
     let mut kept = Kept::ALL.into_iter().find(|kept| kept.label() == state)?;
-    if matches!(text(object, "/status/phase"), Some("Succeeded" | "Failed")) {
+    if has_ended(object) {
         return None;
     }
     let since =
@@ -279,7 +291,7 @@ pub fn pod(object: &Value) -> Option<SeenPod> {
         up: holds("ContainersReady"),
         serves: holds(keys::SERVE),
         ready: holds("Ready"),
-        ending: is_ending(object),
+        ending: is_ending(object) || has_ended(object),
         ip: text(object, "/status/podIP").map(str::to_owned),
     };
     Some(SeenPod { live, release: text(owner, "/name")?.parse().ok()? })

@@ -1,8 +1,10 @@
-//! Pods that wait, to serve or in a lifecycle hook: asked for where a release needs them, and seen beside it.
+//! Pods that wait, to serve or in a lifecycle hook: asked for where a release needs them, and seen beside it; and those
+//! that Git names.
 
 use std::sync::Arc;
 
 use crate::cluster::{Cache, Feed};
+use crate::controller::looks::Looks;
 use crate::controller::refusals::Refusals;
 use crate::model::ReleaseId;
 use crate::world::{Case, PodKept, PodLive};
@@ -12,10 +14,18 @@ use crate::world::{Case, PodKept, PodLive};
 pub struct Crowd {
     /// Pods that could not be let in: nothing else of a release is kept back by it.
     pub refusals: Refusals,
+    /// Pods that Git names to be replaced.
+    pub looks: Looks,
     listed: bool,
 }
 
 impl Crowd {
+    /// A lap begins, with those releases that there are.
+    pub fn begin_lap(&mut self, has: impl Fn(&ReleaseId) -> bool) {
+        self.refusals.begin_lap(&has);
+        self.looks.refusals.begin_lap(has);
+    }
+
     /// Whether it has changed that all of them are known.
     pub fn has_turned(&mut self, cache: &Cache) -> bool {
         let before = std::mem::replace(&mut self.listed, cache.has_pods());

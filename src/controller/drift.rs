@@ -27,7 +27,8 @@ struct Echo {
 #[derive(Default)]
 pub struct Echoes(BTreeMap<ObjectKey, Echo>);
 
-/// A CloneSet as it should stand, but for what the planner compares itself: replicas, partition, paused and memory.
+/// A CloneSet as it should stand, but for what the planner compares itself: replicas, partition, paused, which pods are
+/// deleted, and memory.
 #[must_use]
 pub fn wanted_cloneset(release: &Release, policy: &Policy) -> Value {
     let mut wanted = Value::clone(&body::companion(&release.cloneset, &release.id, policy));
@@ -42,6 +43,9 @@ fn without_rollout(object: &mut Value) {
     if let Some(strategy) = spec.get_mut("updateStrategy").and_then(Value::as_object_mut) {
         strategy.remove("partition");
         strategy.remove("paused");
+    }
+    if let Some(scale) = spec.get_mut("scaleStrategy").and_then(Value::as_object_mut) {
+        scale.remove("podsToDelete");
     }
 }
 
@@ -142,6 +146,9 @@ pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
     for name in ["partition", "paused"] {
         wanted["spec"]["updateStrategy"][name] = sent["spec"]["updateStrategy"][name].clone();
     }
+    if let Some(list) = sent.pointer("/spec/scaleStrategy/podsToDelete") {
+        wanted["spec"]["scaleStrategy"]["podsToDelete"] = list.clone();
+    }
     let annotations = sent.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
     for (name, value) in annotations.filter(|(name, _)| keys::MEMORY.contains(&name.as_str())) {
         wanted["metadata"]["annotations"][name] = value.clone();
@@ -231,6 +238,12 @@ mod tests {
         marks["metadata"]["annotations"].as_object_mut().unwrap().remove(keys::STEP);
         assert_eq!(rewritten(&marks, &sent), None, "what people write is compared as ever");
         assert_eq!(rewritten(&service("A", "b"), &service("A", "c")), None);
+        let naming =
+            |list: Value| json!({"kind": "CloneSet", "spec": {"scaleStrategy": {"podsToDelete": list}}});
+        let told = rewritten(&naming(json!(["web-a"])), &sent).unwrap().to_string();
+        assert!(told.contains("podsToDelete") && told.ends_with("is nothing"), "{told}");
+        assert_eq!(rewritten(&naming(json!(["web-a"])), &naming(json!(["web-a"]))), None);
+        assert_eq!(rewritten(&naming(json!([])), &naming(Value::Null)), None, "what is empty is absent");
     }
 
     #[test]

@@ -9,12 +9,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, FutureExt as _};
+use futures::future::{AbortHandle, BoxFuture, FutureExt as _, abortable};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
+use crate::cluster::Error;
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Executor, Rehearsed};
-use crate::model::ReleaseId;
+use crate::controller::looks::{Glance, missing};
+use crate::model::{Name, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::world::{Case, Decision, Move, World, Write};
 
@@ -22,6 +24,10 @@ use crate::world::{Case, Decision, Move, World, Write};
 const WORKERS: usize = 16;
 /// Moves that wait for their turn: more than an API server takes in before the next lap judges them anew.
 const WAITING_MAX: usize = 256;
+/// Releases whose pods are looked at at once: most workers stay free for what moves pods.
+const LOOKERS: usize = 2;
+/// Pods of a release that are looked at in one go, before other releases have their turn.
+const GLANCE: usize = 8;
 
 /// A move that the checker has nothing against, and what it was judged on.
 pub struct Errand {
@@ -44,6 +50,15 @@ pub struct Part {
     pub writes: bool,
     /// The pods that it lets in.
     pub serving: bool,
+    /// The pods that it looks at, where it does nothing else.
+    pub looks: bool,
+}
+
+impl Part {
+    /// Whether nothing is done but to look.
+    const fn only_looks(self) -> bool {
+        self.looks && !self.writes && !self.serving
+    }
 }
 
 /// What came of one.
@@ -52,6 +67,8 @@ pub enum Came {
     Carried(Carried),
     /// It was tried.
     Rehearsed(Rehearsed),
+    /// Pods were looked at.
+    Looked(Glance),
 }
 
 /// Which goes first.
@@ -65,6 +82,8 @@ enum Rank {
     Quiet,
     /// A CloneSet that was just made is told its UID: others that are still to be made go first.
     Late,
+    /// Pods are looked at: everything else goes first.
+    Look,
 }
 
 /// Moves under way, and those that have not begun.
@@ -72,12 +91,33 @@ pub struct Errands {
     /// The hands.
     pub executor: Executor,
     clock: Clock,
-    under_way: FuturesUnordered<BoxFuture<'static, (ReleaseId, Came)>>,
-    away: BTreeMap<ReleaseId, Errand>,
+    /// Nothing comes of one that was given up.
+    under_way: FuturesUnordered<BoxFuture<'static, Option<(ReleaseId, Came)>>>,
+    away: BTreeMap<ReleaseId, (Errand, AbortHandle)>,
     waiting: VecDeque<(ReleaseId, Errand)>,
 }
 
+/// Whether it takes pods back: nothing else of its release keeps that waiting.
+#[must_use]
+pub const fn is_urgent(decided: &Move) -> bool {
+    matches!(decided.decision, Decision::RollBack | Decision::Fail)
+}
+
+/// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
+/// that it writes.
+#[must_use]
+pub fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
+    let lost = matches!(
+        error,
+        Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_) | Error::Rewritten(_)
+    );
+    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
+}
+
 fn rank(decided: &Move, part: Part, case: &Case) -> Rank {
+    if part.only_looks() {
+        return Rank::Look;
+    }
     if !part.writes {
         return Rank::Usual;
     }
@@ -92,6 +132,7 @@ fn rank(decided: &Move, part: Part, case: &Case) -> Rank {
         | Decision::Adopt
         | Decision::Enter(_)
         | Decision::Repair
+        | Decision::Replace
         | Decision::Remove => Rank::Usual,
     }
 }
@@ -111,10 +152,14 @@ impl Errands {
         Self { executor, clock, under_way, away: BTreeMap::new(), waiting: VecDeque::new() }
     }
 
-    /// Whether a move of a release is under way.
+    /// Whether a move of a release is under way. A look is none: it is given up for whatever is to be done.
     #[must_use]
     pub fn is_away(&self, id: &ReleaseId) -> bool {
-        self.away.contains_key(id)
+        self.away.get(id).is_some_and(|(errand, _)| !errand.part.only_looks())
+    }
+
+    fn lookers(&self) -> usize {
+        self.away.values().filter(|(errand, _)| errand.part.only_looks()).count()
     }
 
     /// Whether nothing is under way, and nothing waits for it.
@@ -140,7 +185,8 @@ impl Errands {
         let (now, announcement, has_records) = (*now, announcement.clone(), *has_records);
         let cases = BTreeMap::new();
         let scene = Arc::new(World { now, policy, source, announcement, has_records, cases, named });
-        let free = moves.into_iter().filter(|(id, ..)| !self.is_away(id));
+        let looks_already = |id: &ReleaseId, part: Part| part.only_looks() && self.away.contains_key(id);
+        let free = moves.into_iter().filter(|(id, _, part)| !self.is_away(id) && !looks_already(id, *part));
         let mut all: Vec<_> =
             free.filter_map(|(id, decided, part)| Some((id, decided, part, world.cases.get(id)?))).collect();
         all.sort_by_key(|(id, decided, part, case)| (rank(decided, *part, case), *id));
@@ -155,12 +201,13 @@ impl Errands {
     pub fn begin(&mut self, stands: &dyn Fn(&ReleaseId, &Arc<Case>) -> bool) {
         while self.away.len() < WORKERS {
             let Some((id, errand)) = self.waiting.pop_front() else { break };
+            let waits = errand.part.only_looks() && self.lookers() >= LOOKERS;
             // The next lap judges it anew.
-            if stands(&id, &errand.case) && !self.is_written(&errand) {
+            if stands(&id, &errand.case) && !self.is_written(&errand) && !waits {
                 self.send_out(id, errand);
             }
         }
-        if self.away.is_empty() {
+        if self.away.len() == self.lookers() {
             self.executor.lane.resume();
         } else {
             self.executor.lane.pause();
@@ -169,22 +216,26 @@ impl Errands {
 
     /// Whether another release's move writes an object of this one.
     fn is_written(&self, errand: &Errand) -> bool {
-        let mut written = self.away.values().flat_map(Errand::objects);
+        let mut written = self.away.values().flat_map(|(errand, _)| errand.objects());
         written.any(|key| errand.objects().any(|it| it == key))
     }
 
     fn send_out(&mut self, id: ReleaseId, errand: Errand) {
         let (executor, clock, of) = (self.executor.clone(), self.clock, id.clone());
-        let Part { writes: does, serving: serves } = errand.part;
+        let Part { writes: does, serving: serves, looks: _ } = errand.part;
         let all = |writes: &[Write], are: bool| if are { writes.to_vec() } else { Vec::new() };
         let (writes, pods) = (all(&errand.decided.writes, does), all(&errand.decided.serving, serves));
         let (adopts, scene) = (errand.adopts, Arc::clone(&errand.scene));
         // A repair may be marked as forward too, and needs no fetch.
         let bound = matches!(errand.decided.decision, Decision::Enter(_) | Decision::Create);
         let rehearsal = errand.decided.rehearsal.clone().filter(|_| does && writes.is_empty());
+        let looks: Vec<Name> = missing(&errand.decided, &errand.case).take(GLANCE).cloned().collect();
+        let only_looks = errand.part.only_looks();
         let carried = async move {
             let came = if let Some(write) = rehearsal {
                 Came::Rehearsed(executor.rehearse(&write).await)
+            } else if only_looks {
+                Came::Looked(executor.look(&of, &looks).await)
             } else {
                 let may_go = || !bound || scene.source.is_fresh(clock.now(), scene.policy.stale_after);
                 let mut carried = executor.carry_out(&of, &writes, adopts, &may_go).await;
@@ -194,14 +245,19 @@ impl Errands {
             };
             (of, came)
         };
-        self.under_way.push(carried.boxed());
-        self.away.insert(id, errand);
+        let (carried, given_up) = abortable(carried);
+        self.under_way.push(carried.map(Result::ok).boxed());
+        if let Some((_, look)) = self.away.insert(id, (errand, given_up)) {
+            look.abort();
+        }
     }
 
     /// One that has come back; never where none is under way.
     pub async fn returned(&mut self) -> (ReleaseId, Errand, Came) {
-        while let Some((id, came)) = self.under_way.next().await {
-            if let Some(errand) = self.away.remove(&id) {
+        while let Some(came) = self.under_way.next().await {
+            if let Some((id, came)) = came
+                && let Some((errand, _)) = self.away.remove(&id)
+            {
                 return (id, errand, came);
             }
         }
@@ -210,9 +266,14 @@ impl Errands {
 
     /// One that has come back by now.
     pub fn try_returned(&mut self) -> Option<(ReleaseId, Errand, Came)> {
-        let (id, came) = self.under_way.next().now_or_never().flatten()?;
-        let errand = self.away.remove(&id)?;
-        Some((id, errand, came))
+        loop {
+            let came = self.under_way.next().now_or_never().flatten()?;
+            if let Some((id, came)) = came
+                && let Some((errand, _)) = self.away.remove(&id)
+            {
+                return Some((id, errand, came));
+            }
+        }
     }
 
     /// Ends all of them, wherever they are, and begins no other.

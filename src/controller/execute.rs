@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::cluster::{Cache, Cluster, Error, Feed, Lane, Lease, SeenCompanion, Target, project};
 use crate::controller::drift::rewritten;
+use crate::controller::looks::Glance;
 use crate::controller::pulse::Pulse;
-use crate::model::ReleaseId;
+use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
-use crate::world::{Action, Write};
+use crate::world::{Action, Looked, Write};
 
 /// One write that was carried out.
 #[derive(Clone, Debug)]
@@ -154,6 +155,29 @@ impl Executor {
         let answer = self.cluster.rehearse(write).await;
         self.pulse.beat();
         answer.map(Option::unwrap_or_default)
+    }
+
+    /// Looks at pods, one after another. What keeps one from being seen ends it: it keeps the others too.
+    pub async fn look(&self, id: &ReleaseId, names: &[Name]) -> Glance {
+        let (api, namespace) = (Kind::Pod.api(), id.namespace.as_str());
+        let mut glance = Glance::default();
+        for name in names {
+            let found =
+                self.cluster.read(Target { api, namespace, name: name.as_str(), status: false }).await;
+            self.pulse.beat();
+            match found {
+                Ok(object) => {
+                    let pod = object.as_ref().and_then(project::pod).filter(|it| !it.live.ending);
+                    let looked = pod.map(|it| Looked { uid: it.live.uid, owner: it.live.owner });
+                    glance.seen.push((name.clone(), looked));
+                }
+                Err(error) => {
+                    glance.failed = Some((name.clone(), error));
+                    break;
+                }
+            }
+        }
+        glance
     }
 
     /// What would become of a write to an object whose last one was rewritten: what has no other end is not written again.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::cluster::{Cache, Error, Telling};
+use crate::cluster::{Cache, Telling};
 use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
-use crate::controller::errands::{Came, Errand, Errands, Part};
+use crate::controller::errands::{Came, Errand, Errands, Part, is_doubtful, is_urgent};
 use crate::controller::execute::{Carried, Executor, Refused};
+use crate::controller::looks::{Looks, missing};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
@@ -124,6 +125,10 @@ impl Laps {
         let violations: BTreeMap<ReleaseId, Hold> = found.map(|(id, it)| (id.clone(), it.hold(id))).collect();
         self.clear_refusals(&plan);
         let begun = self.begin(&world, &plan, &violations);
+        for id in Looks::stale(&world, &plan).filter(|id| !begun.contains(*id)) {
+            self.observer.crowd.looks.forget(id);
+            self.observer.touch(id);
+        }
         changed.append(&mut self.untold);
         self.tell(&world, &plan, &changed, &begun, &violations);
         self.pulse.surveyed(Survey::of(&world, &plan, violations.keys()));
@@ -180,10 +185,12 @@ impl Laps {
             let writes = writes && sound && !refusals.waits(id, urgent);
             let waits = || observer.crowd.refusals.waits(id, false);
             let serving = !it.serving.is_empty() && alone && sound && !waits();
-            Part { writes, serving }
+            let looks = world.cases.get(id).is_some_and(|case| missing(it, case).next().is_some());
+            let looks = looks && sound && !observer.crowd.looks.refusals.waits(id, false);
+            Part { writes, serving, looks }
         };
         let parts = plan.moves.iter().map(|(id, it)| (id, it, part(id, it)));
-        let moves: Vec<_> = parts.filter(|(.., part)| part.writes || part.serving).collect();
+        let moves: Vec<_> = parts.filter(|(.., part)| part.writes || part.serving || part.looks).collect();
         let writes = moves.iter().filter(|(_, it, part)| part.writes && !it.writes.is_empty());
         let begun = writes.map(|(id, ..)| ReleaseId::clone(id)).collect();
         errands.judged(world, moves, &|id| observer.adopts(id));
@@ -203,6 +210,7 @@ impl Laps {
                 let key = ObjectKey::cloneset(&id);
                 self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
             }
+            Came::Looked(glance) => self.observer.crowd.looks.settle(&id, glance, self.clock.now()),
             Came::Carried(carried) => {
                 self.settle_pods(&id, &errand, &carried);
                 if errand.part.writes {
@@ -237,6 +245,8 @@ impl Laps {
             }
         }
         let Errand { decided, case, scene, .. } = errand;
+        // It was seen before the write, and says nothing of what came after it.
+        self.observer.crowd.looks.forget(id);
         if let Some(refused) = &carried.refused {
             self.refused(id, refused, is_urgent(&decided));
         } else {
@@ -257,6 +267,9 @@ impl Laps {
             let is_away = self.errands.as_ref().is_some_and(|errands| errands.is_away(id));
             let rests = it.writes.is_empty() && it.rehearsal.is_none() && !is_away;
             if rests && self.observer.refusals.clear(id) {
+                self.observer.touch(id);
+            }
+            if it.looks.is_empty() && self.observer.crowd.looks.refusals.clear(id) {
                 self.observer.touch(id);
             }
             if it.serving.is_empty() && !is_away && self.observer.crowd.refusals.clear(id) {
@@ -417,17 +430,13 @@ impl Laps {
     }
 }
 
-/// Whether it takes pods back: nothing else of its release keeps that waiting.
-const fn is_urgent(decided: &Move) -> bool {
-    matches!(decided.decision, Decision::RollBack | Decision::Fail)
-}
-
 /// What a move would do, and what holds it.
 fn intent(outcome: &Outcome<'_>) -> String {
     let decided = outcome.decided;
     let word = decided.decision.word();
     let does = match (&*decided.message, decided.writes.is_empty()) {
         _ if outcome.violation.is_some() => "would do nothing".to_owned(),
+        (_, true) if !decided.looks.is_empty() => "would Replace pods, once they were looked at".to_owned(),
         _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
         (_, true) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
         (_, true) => "would hold".to_owned(),
@@ -441,16 +450,6 @@ fn intent(outcome: &Outcome<'_>) -> String {
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
     cache.record(id).is_none_or(|seen| seen.live.root.as_deref().is_none_or(|theirs| theirs == root))
-}
-
-/// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
-/// that it writes.
-fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
-    let lost = matches!(
-        error,
-        Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_) | Error::Rewritten(_)
-    );
-    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
 }
 
 fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {

@@ -11,6 +11,7 @@ pub mod pulse;
 pub mod documents;
 pub mod drift;
 pub mod refusals;
+pub mod looks;
 pub mod crowd;
 pub mod rivals;
 pub mod rehearsals;

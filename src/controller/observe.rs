@@ -36,7 +36,7 @@ pub struct Observer {
     pub echoes: Echoes,
     /// Writes that were refused.
     pub refusals: Refusals,
-    /// Pods that serve by approval.
+    /// Pods that somebody asks about.
     pub crowd: Crowd,
     strangers: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
     /// Companions of nobody's, with the release that takes them over.
@@ -254,10 +254,11 @@ impl Observer {
         let mut gone = std::mem::take(&mut self.gone);
         gone.retain(|id| !world.cases.contains_key(id));
         self.refusals.begin_lap(|id| !gone.contains(id));
-        self.crowd.refusals.begin_lap(|id| !gone.contains(id));
+        self.crowd.begin_lap(|id| !gone.contains(id));
         for id in &gone {
             self.strangers.remove(id);
             self.rehearsals.forget(id);
+            self.crowd.looks.forget(id);
             self.told.remove(id);
         }
         let is_cloneset = |key: &ObjectKey| key.kind == Kind::CloneSet;
@@ -372,6 +373,8 @@ impl Observer {
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
+            looked: BTreeMap::new(),
+            unlooked: None,
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
             pods: None,
             kept: Arc::default(),
@@ -382,6 +385,7 @@ impl Observer {
         };
         case.documents = self.documents(id, &case, record.as_deref());
         self.rehearsals.show(id, &mut case);
+        self.crowd.looks.show(id, &mut case);
         if let Some(seen) = &seen {
             let drift = self.cloneset_drift(id, &case, seen);
             if let Some(live) = &mut case.live {

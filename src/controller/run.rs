@@ -336,7 +336,8 @@ impl Controller {
         let strangers = self.laps.observer.has_strangers().then_some(self.strangers_at);
         let observer = &self.laps.observer;
         let all = [self.due, planned, strangers, observer.refusals.next(), observer.rivals.next()];
-        let all = all.into_iter().chain([observer.crowd.refusals.next()]);
+        let all =
+            all.into_iter().chain([observer.crowd.refusals.next(), observer.crowd.looks.refusals.next()]);
         all.flatten().min()
     }
 

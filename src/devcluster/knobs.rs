@@ -24,6 +24,8 @@ pub struct Faults {
     pub denials: Vec<Denial>,
     /// How long every request takes before it is looked at.
     pub delay: Duration,
+    /// Verb and resource of requests that are never answered.
+    pub silent: Option<(&'static str, String)>,
 }
 
 /// Fails the next requests of one verb on one resource.
@@ -120,6 +122,12 @@ impl TestKnobs {
     #[must_use]
     pub fn delay(&self) -> Duration {
         lock(&self.0.faults).delay
+    }
+
+    /// Whether a request is never answered.
+    #[must_use]
+    pub fn is_silent(&self, verb: &str, plural: &str) -> bool {
+        lock(&self.0.faults).silent.as_ref().is_some_and(|(of, on)| *of == verb && on == plural)
     }
 
     /// Adds to the log.

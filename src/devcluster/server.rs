@@ -54,6 +54,9 @@ pub async fn serve(Shared(face): Shared<Face>, request: Request) -> Response {
 async fn about_resource(face: &Face, target: &Target, asked: &Asked, bytes: &[u8]) -> Response {
     let time = face.store.clock().now();
     let verb = verb(asked, target);
+    if face.knobs.is_silent(verb, &target.kind.plural) {
+        std::future::pending::<()>().await;
+    }
     let answer = answer(face, target, asked, bytes, verb).await;
     let response = answer.unwrap_or_else(|refusal| refused(&refusal));
     if !matches!(verb, "get" | "list" | "watch") {

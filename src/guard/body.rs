@@ -53,7 +53,7 @@ impl<'a> Sent<'a> {
         Ok(Self { spec, template, partition, replicas, memory })
     }
 
-    /// `spec` without what the rollout decides: replicas, partition and paused.
+    /// `spec` without what the rollout decides: replicas, partition, paused and which pods are deleted.
     #[must_use]
     pub fn settled(spec: &Value) -> Value {
         let mut spec = spec.clone();
@@ -67,6 +67,14 @@ impl<'a> Sent<'a> {
                 });
             if emptied {
                 fields.remove("updateStrategy");
+            }
+            let scale = fields.get_mut("scaleStrategy").and_then(Value::as_object_mut);
+            let emptied = scale.is_some_and(|scale| {
+                scale.remove("podsToDelete");
+                scale.is_empty()
+            });
+            if emptied {
+                fields.remove("scaleStrategy");
             }
         }
         spec

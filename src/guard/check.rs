@@ -9,6 +9,7 @@ use crate::guard::claim;
 use crate::guard::exposure;
 use crate::guard::forward;
 use crate::guard::object;
+use crate::guard::replace;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::guard::serving;
@@ -96,6 +97,7 @@ fn check_words(scene: Scene<'_>) -> Result<(), Violation> {
         | Decision::Adopt
         | Decision::Enter(_)
         | Decision::Repair
+        | Decision::Replace
         | Decision::Fail
         | Decision::RollBack
         | Decision::Complete => silence(!plan.writes.is_empty(), "it says that it moves, and writes nothing"),
@@ -122,8 +124,9 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     forward::check(&motion)?;
     exposure::check(&motion)?;
     claim::check(&motion)?;
+    replace::check(&motion)?;
     object::check_read(&motion)?;
-    let marked = write.forward || !motion.exposes();
+    let marked = write.forward || !(motion.exposes() || replace::asks(&motion)?);
     require(marked, Rule::Forward, || {
         "a write forward is not marked as one: an old leader could send it".to_owned()
     })

@@ -18,6 +18,7 @@ pub mod object;
 pub mod exposure;
 pub mod forward;
 pub mod claim;
+pub mod replace;
 pub mod serving;
 pub mod check;
 

@@ -23,6 +23,8 @@ pub enum Rule {
     Silence,
     /// One unproven revision at a time.
     OneUnproven,
+    /// No pod is deleted but those that Git names, each once, while every pod is to be on a proven template.
+    Replace,
     /// No pod of an unproven revision serves beyond what Git permits.
     Serving,
 }
@@ -40,6 +42,7 @@ impl Rule {
             Self::Reached => "reached",
             Self::Silence => "silence",
             Self::OneUnproven => "one-unproven",
+            Self::Replace => "replace",
             Self::Serving => "serving",
         }
     }

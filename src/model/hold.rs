@@ -18,6 +18,8 @@ pub enum Gate {
     Serve,
     /// Pods of the step are not available yet.
     Pods,
+    /// Pods that Git names are not replaced yet.
+    Replace,
     /// Pods are being taken back to the proven release.
     RollingBack,
     /// `spec.suspend`, or the annotation in the cluster.
@@ -62,6 +64,7 @@ impl Gate {
             Self::Soak => "soak",
             Self::Serve => "serve",
             Self::Pods => "pods",
+            Self::Replace => "replace",
             Self::RollingBack => "rolling-back",
             Self::Suspend => "suspend",
             Self::Freeze => "freeze",

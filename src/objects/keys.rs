@@ -70,13 +70,15 @@ pub const REVISION: &str = "triton.io/revision";
 pub const SERVED: &str = "triton.io/served";
 /// Memory: that the pods of the entered step were up, and waited to serve.
 pub const STEP_UP: &str = "triton.io/step-up";
+/// Memory: pods that Git names, with blanks between them: `name=uid` was asked to be replaced, `name` alone is settled.
+pub const REPLACED: &str = "triton.io/replaced";
 /// Memory: the failed try, as `TEMPLATE ATTEMPT`.
 pub const FAILED: &str = "triton.io/failed";
 /// Memory: the proven stack, newest last, as JSON.
 pub const PROVEN: &str = "triton.io/proven";
 
 /// The annotations that are memory: written by us alone, never taken from Git.
-pub const MEMORY: [&str; 14] = [
+pub const MEMORY: [&str; 15] = [
     UID,
     CREATE,
     DIGEST,
@@ -89,6 +91,7 @@ pub const MEMORY: [&str; 14] = [
     REVISION,
     SERVED,
     STEP_UP,
+    REPLACED,
     FAILED,
     PROVEN,
 ];

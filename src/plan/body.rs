@@ -1,10 +1,11 @@
 //! Whole bodies: server-side apply drops what is left out, so every write has everything that we own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::ReleaseId;
+use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, keys};
 use crate::plan::steps::Shape;
 use crate::spec::{Body, Release};
@@ -90,6 +91,22 @@ fn finish(
     strategy.insert("partition".into(), partition);
     strategy.insert("paused".into(), false.into());
     Arc::new(value)
+}
+
+/// Says which pods Kruise is to delete; without any, nothing.
+pub fn ask(body: &mut Value, pods: Option<&BTreeSet<Name>>) {
+    if let Some(scale) = body["spec"].get_mut("scaleStrategy").and_then(Value::as_object_mut) {
+        scale.remove("podsToDelete");
+    }
+    if let Some(pods) = pods {
+        let names: Vec<&str> = pods.iter().map(Name::as_str).collect();
+        map_at(&mut body["spec"], "scaleStrategy").insert("podsToDelete".into(), names.into());
+    }
+}
+
+/// Leaves no pod in memory: what is left out would stay where somebody else has written it.
+pub fn forget_replaced(body: &mut Value) {
+    map_at(&mut body["metadata"], "annotations").insert(keys::REPLACED.into(), String::new().into());
 }
 
 fn remember(value: &mut Value, memory: &Memory) {

@@ -23,6 +23,7 @@ pub mod observed;
 pub mod start;
 pub mod adopt;
 pub mod tend;
+pub mod replace;
 pub mod table;
 pub mod removal;
 pub mod view;

@@ -1,10 +1,11 @@
 //! What a row decides, before it is put into words and shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Amount, CommitId, Hold, ReleaseId};
+use crate::model::{Amount, CommitId, Hold, Name, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub writes: Vec<Write>,
     /// Pods that are let in, each by itself.
     pub serving: Vec<Write>,
+    /// Pods that count as they are seen.
+    pub looks: Vec<Name>,
     /// A write to be tried by a dry-run.
     pub rehearsal: Option<Write>,
     /// Memory after the writes, where it changes.
@@ -61,6 +64,7 @@ impl Outcome {
             noted: None,
             writes,
             serving: Vec::new(),
+            looks: Vec::new(),
             rehearsal: None,
             memory: None,
             announces: false,
@@ -101,6 +105,7 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         revision: None,
         served: 0,
         up: false,
+        replaced: BTreeMap::new(),
         failed: None,
         proven: Vec::new(),
     }
@@ -150,21 +155,28 @@ impl Facts<'_> {
         &self,
         release: Option<&Release>,
         shape: Shape,
-        memory: &Memory,
+        memory: &mut Memory,
         forward: bool,
     ) -> Write {
+        let pods = self.to_delete(memory, shape);
+        // A pod that is deleted does not come back: an old leader must not ask for it.
+        let asks = pods.iter().flatten().any(|name| !self.live.to_delete.contains(name));
         let own = self.owns_size();
         let mut body = match release {
             Some(release) => body::cloneset(release, shape, own, memory, self.policy()),
             None => body::as_it_stands(self.id, self.live, shape, own, memory, self.policy()),
         };
+        body::ask(Arc::make_mut(&mut body), pods.as_ref());
+        if memory.replaced.is_empty() && !self.memory.replaced.is_empty() {
+            body::forget_replaced(Arc::make_mut(&mut body));
+        }
         if self.may_make_anew(memory) {
             Exchange::loosen(&mut Arc::make_mut(&mut body)["spec"]);
         }
         Write {
             object: ObjectKey::cloneset(self.id),
             action: Action::Apply { body, expect: self.this_object() },
-            forward,
+            forward: forward || asks,
         }
     }
 
@@ -189,13 +201,14 @@ impl Facts<'_> {
             | Decision::Note
             | Decision::Create
             | Decision::Adopt
+            | Decision::Replace
             | Decision::Fail
             | Decision::RollBack
             | Decision::Complete
             | Decision::Remove => false,
         };
         let mut outcome = Outcome::of(row, decision, message);
-        outcome.writes.push(self.cloneset_write(release, shape, &memory, forward));
+        outcome.writes.push(self.cloneset_write(release, shape, &mut memory, forward));
         outcome.memory = Some(memory);
         outcome
     }
@@ -238,7 +251,8 @@ impl Facts<'_> {
         failed: Option<Try>,
         why: &str,
     ) -> Outcome {
-        let memory = Memory { failed, proven, ..fully_entered(release, episode, self.now()) };
+        let replaced = self.memory.replaced.clone();
+        let memory = Memory { failed, proven, replaced, ..fully_entered(release, episode, self.now()) };
         let shape = Shape { size: self.live.replicas, partition: Amount::Count(0) };
         let message = format!("{} goes back to {}: {why}", self.id, holds::named(release));
         self.write(row, Decision::RollBack, Some(release), shape, memory, message)

@@ -80,6 +80,7 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
         noted,
         writes,
         serving,
+        looks,
         rehearsal,
         memory,
         announces,
@@ -91,5 +92,18 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
     let noted = noted.map(|noted| Box::new(moved(world, case, *noted)));
-    Move { decision, row, message, noted, writes, serving, rehearsal, memory, announces, view, wake_at }
+    Move {
+        decision,
+        row,
+        message,
+        noted,
+        writes,
+        serving,
+        looks,
+        rehearsal,
+        memory,
+        announces,
+        view,
+        wake_at,
+    }
 }

@@ -7,6 +7,7 @@ use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::observed::observed;
 use crate::plan::outcome::{Outcome, entering};
+use crate::plan::replace;
 use crate::plan::serving::{crowded, unlisted};
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
@@ -17,11 +18,12 @@ use crate::world::{Decision, Memory, Proof, Try};
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Outcome {
-    let outcome = tended(facts, for_pods(facts));
-    match onward(facts, &outcome) {
+    let outcome = tended(facts, replace::withdrawn(facts, for_pods(facts)));
+    let outcome = match onward(facts, &outcome) {
         Some(next) => Outcome { noted: Some(Box::new(Outcome { writes: Vec::new(), ..outcome })), ..next },
         None => outcome,
-    }
+    };
+    replace::told(facts, outcome)
 }
 
 /// Where row f sees that the step is reached: what the rows after it decide with that in memory, as far as it can be
@@ -158,7 +160,11 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     if same && remembered && facts.changes().next().is_none() && !live.drift.template {
         return None;
     }
-    let memory = repaired_memory(facts, step, shape);
+    if let Some(outcome) = replace::looks_first(facts, shape) {
+        return Some(outcome);
+    }
+    let mut memory = repaired_memory(facts, step, shape);
+    replace::go_first(facts, shape, &mut memory);
     let release = facts.entered.map(|release| &**release);
     let message = repair_message(facts, shape, remembered);
     Some(facts.write('g', Decision::Repair, release, shape, memory, message))
@@ -444,13 +450,17 @@ fn gates(facts: &Facts<'_>, head: &Head<'_>, next: u32) -> (Vec<Hold>, Option<Ti
     (closed, wake)
 }
 
-/// Row m: complete. What Git dropped is pruned; pods that are not there any more are told.
+/// Row m: complete. Pods that Git names are replaced, and what it dropped is pruned; pods that are not there any more are
+/// told.
 fn rest(facts: &Facts<'_>) -> Outcome {
     let mut outcome = Outcome::of('m', Decision::Rest, String::new());
     if facts.live.replicas > 0 && !facts.step_done() {
         outcome = outcome.holding(vec![holds::pods_not_ready(facts)]);
     }
-    pruned(facts, outcome)
+    match replace::asked(facts) {
+        Some(asked) => asked.holding(outcome.holds),
+        None => pruned(facts, outcome),
+    }
 }
 
 /// Row p: the release is proven.

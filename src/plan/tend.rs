@@ -15,7 +15,9 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     let blocked = !closed.is_empty();
     outcome.holds.extend(closed);
     let enters = matches!(outcome.decision, Decision::Enter(_));
-    let gives_way = may_wait(&outcome.decision) && (!enters || outcome.row == 'q');
+    // A companion that is refused keeps no pod that Git names from being replaced.
+    let replaces = outcome.decision == Decision::Replace && facts.case.refused.is_some();
+    let gives_way = may_wait(&outcome.decision) && (!enters || outcome.row == 'q') && !replaces;
     let goes_on = gives_way && (enters || outcome.decision == Decision::Complete);
     if gives_way && !writes.is_empty() {
         let names: Vec<String> = writes.iter().map(|write| write.object.to_string()).collect();
@@ -59,7 +61,7 @@ pub fn pruned(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
 /// What can be decided a lap later as well: it moves no pod back, and loses nothing.
 fn may_wait(decision: &Decision) -> bool {
     match decision {
-        Decision::Rest | Decision::Hold | Decision::Complete | Decision::Enter(_) => true,
+        Decision::Rest | Decision::Hold | Decision::Replace | Decision::Complete | Decision::Enter(_) => true,
         Decision::Note
         | Decision::Create
         | Decision::Adopt

@@ -75,6 +75,8 @@ fn phase(outcome: &Outcome, memory: Option<&Memory>, desired: Option<&Release>) 
         let wanted = desired.is_none_or(|release| release.digest == memory.digest);
         wanted && memory.step_reached.is_some() && memory.top().is_some_and(|top| top.digest == memory.digest)
     });
+    let misnamed =
+        outcome.holds.iter().any(|hold| hold.gate == Gate::Replace && hold.lift.kind == LiftKind::Commit);
     let dark =
         outcome.holds.iter().any(|hold| hold.gate == Gate::Serve && hold.lift.kind == LiftKind::Approve);
     if back {
@@ -82,10 +84,11 @@ fn phase(outcome: &Outcome, memory: Option<&Memory>, desired: Option<&Release>) 
     } else if refused || outcome.decision == Decision::Fail {
         Phase::Degraded
     } else if dark
+        || misnamed
         || closed(&[Gate::Approval, Gate::Cap, Gate::Suspend, Gate::Freeze, Gate::Removal, Gate::Zero])
     {
         Phase::Paused
-    } else if settled && !closed(&[Gate::Pods, Gate::Controller]) {
+    } else if settled && !closed(&[Gate::Pods, Gate::Controller, Gate::Replace]) {
         Phase::Healthy
     } else {
         Phase::Progressing
@@ -103,6 +106,7 @@ fn refuses(hold: &Hold) -> bool {
         | Gate::Soak
         | Gate::Serve
         | Gate::Pods
+        | Gate::Replace
         | Gate::RollingBack
         | Gate::Suspend
         | Gate::Freeze

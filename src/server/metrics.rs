@@ -194,12 +194,13 @@ fn holds(scene: &Scene) -> Samples<f64> {
 }
 
 /// Every gate.
-pub const GATES: [Gate; 21] = [
+pub const GATES: [Gate; 22] = [
     Gate::Approval,
     Gate::Cap,
     Gate::Soak,
     Gate::Serve,
     Gate::Pods,
+    Gate::Replace,
     Gate::RollingBack,
     Gate::Suspend,
     Gate::Freeze,
@@ -233,6 +234,7 @@ fn decisions(scene: &Scene) -> Samples<u64> {
         Decision::Adopt,
         Decision::Enter(0),
         Decision::Repair,
+        Decision::Replace,
         Decision::Fail,
         Decision::RollBack,
         Decision::Complete,

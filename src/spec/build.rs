@@ -131,6 +131,8 @@ pub fn release(
         strategy: strategy.strategy.clone(),
         cap: head.cap,
         suspend: head.suspend,
+        replace: head.replace.clone(),
+        replace_fault: head.replace_fault.clone(),
         attempt: head.attempt,
         adopt: head.adopt,
         orphan: head.orphan,
@@ -212,9 +214,9 @@ impl Release {
         Some(Self { path: self.path.clone(), adopt: self.adopt, ..release })
     }
 
-    /// Reads what [`Release::documents`] holds again. The result has no path, no replicas, no autoscalers, no cap, and
-    /// is not suspended: those are not in the digest. Rules that came later are not applied to it: what was entered
-    /// once can be gone back to.
+    /// Reads what [`Release::documents`] holds again. The result has no path, no replicas, no autoscalers, no cap, no
+    /// pods to replace, and is not suspended: those are not in the digest. Rules that came later are not applied to it:
+    /// what was entered once can be gone back to.
     ///
     /// # Errors
     /// Where the bytes do not hash to `expected`, or are no documents of a release.

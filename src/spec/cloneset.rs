@@ -16,7 +16,6 @@ use crate::spec::pod;
 use crate::spec::read::unknown_cure;
 use crate::spec::readiness;
 use crate::spec::report::{Report, quote};
-use crate::spec::restart::instead;
 use crate::spec::selector;
 use crate::spec::texts;
 
@@ -49,7 +48,7 @@ pub struct CloneSet {
     pub name_at: Spot,
     /// Which one.
     pub key: Option<ObjectKey>,
-    /// As written, without `replicas`, `partition` and `paused`.
+    /// As written, without `replicas`, `partition`, `paused` and `podsToDelete`.
     pub body: Compact,
     /// The bytes that go into the digest: as written, without `replicas`.
     pub canonical: String,
@@ -79,6 +78,18 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         check_template(spec, report);
         selector::check(spec, report);
         check_update(spec, report);
+        let listed = spec.get("scaleStrategy").and_then(|scale| scale.entry("podsToDelete"));
+        if let Some(scale) =
+            listed.filter(|entry| !matches!(&entry.node.tree, Tree::List(items) if items.is_empty()))
+        {
+            let message =
+                "`spec.scaleStrategy.podsToDelete` belongs to the rollout: Kruise takes names out of it";
+            report.error(
+                scale.at,
+                message,
+                "delete the line, and write the names as `spec.replace` of the Release",
+            );
+        }
     }
     let replicas = spec.and_then(|spec| spec.entry("replicas"));
     let value = node.to_value();
@@ -99,6 +110,7 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
                 &["spec", "replicas"],
                 &["spec", "updateStrategy", "partition"],
                 &["spec", "updateStrategy", "paused"],
+                &["spec", "scaleStrategy", "podsToDelete"],
             ],
         )),
     }
@@ -247,7 +259,7 @@ fn check_restart(spec: &Node, update: &Node, report: &mut Report) {
     report.warn(
         entry.at,
         message,
-        format!("delete the line; to start pods again, {}", instead(kind, "NAMESPACE")),
+        "delete the line, and replace the pods: triton restart NS/NAME --pods SELECTOR",
     );
 }
 

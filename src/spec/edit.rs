@@ -41,7 +41,7 @@ pub fn set_step(text: &str, id: &ReleaseId, step: u32) -> Option<Edited> {
 }
 
 /// The file `text` with `value`, which is no map, in `field`, or without that field; `None` where that takes a person: the
-/// file cannot be read, has no such document, or is written in a way that is not edited here (a list, an anchor).
+/// file cannot be read, has no such document, or is written in a way that is not edited here (a map, an anchor).
 #[must_use]
 pub fn set(text: &str, field: Field<'_>, value: Option<&Value>) -> Option<Edited> {
     // Positions are those of the text without its mark.
@@ -126,14 +126,16 @@ fn assign(at: &mut Value, path: &[&str], value: Option<&Value>) -> Option<()> {
     Some(())
 }
 
-/// The text without a field: without its line where it has one of its own.
+/// The text without a field: without its lines where it has some of its own.
 fn without(text: &str, node: &Node, path: &[&str]) -> Option<String> {
     let way = way(node, path);
     let Some(entry) = way.last().filter(|_| way.len() == path.len()) else { return Some(text.to_owned()) };
     let line = offset(text, Spot { line: entry.at.line, column: 1 })?;
     let key = offset(text, entry.at)?;
     let (at, end) = if text[line..key].chars().all(char::is_whitespace) {
-        (line, text[line..].find('\n').map_or(text.len(), |end| line + end + 1))
+        let last = entry.node.items().last().map_or(entry.at.line, |item| item.at.line.max(entry.at.line));
+        let lines = text[line..].split_inclusive('\n').take((last - entry.at.line + 1) as usize);
+        (line, line + lines.map(str::len).sum::<usize>())
     } else {
         let (value, length) = scalar(text, entry)?;
         let parent = way.iter().rev().nth(1)?;
@@ -167,14 +169,19 @@ fn change(text: &str, node: &Node, path: &[&str], value: &Value) -> Option<(usiz
 
 /// Another value in the place of one.
 fn replace(text: &str, entry: &Entry, value: &Value) -> Option<(usize, usize, String)> {
-    if matches!(entry.node.tree, Tree::Null) {
-        return Some((behind_colon(text, entry)?, 0, format!(" {value}")));
+    match &entry.node.tree {
+        Tree::Null => return Some((behind_colon(text, entry)?, 0, format!(" {}", written(value)))),
+        Tree::List(items) if !text[offset(text, entry.node.at)?..].starts_with('[') => {
+            return replace_items(text, items, value);
+        }
+        Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::List(_) | Tree::Map(_) => {}
     }
     let (at, length) = scalar(text, entry)?;
-    Some((at, length, value.to_string()))
+    Some((at, length, written(value)))
 }
 
-/// Where the value of a field is written, and in how many bytes; `None` where it is no number, word or text.
+/// Where the value of a field is written, and in how many bytes; `None` where it is no number, word, text or list in
+/// brackets.
 fn scalar(text: &str, entry: &Entry) -> Option<(usize, usize)> {
     let at = offset(text, entry.node.at)?;
     let length = match &entry.node.tree {
@@ -186,9 +193,48 @@ fn scalar(text: &str, entry: &Entry) -> Option<(usize, usize)> {
             quote @ ('"' | '\'') => text[at + 1..].find(quote)? + 2,
             _ => written.len(),
         },
+        Tree::List(_) if text[at..].starts_with('[') => text[at..].find(']')? + 1,
         Tree::Null | Tree::List(_) | Tree::Map(_) => return None,
     };
     Some((at, length))
+}
+
+/// Other items in the place of a list with one in each line: the lines of those that stay are left as they are, and new
+/// ones follow.
+fn replace_items(text: &str, items: &[Node], value: &Value) -> Option<(usize, usize, String)> {
+    let (first, last) = (items.first()?.at, items.last()?.at);
+    let at = offset(text, Spot { column: 1, ..first })?;
+    let end =
+        text[at..].split_inclusive('\n').take((last.line - first.line + 1) as usize).map(str::len).sum();
+    let wanted = value.as_array()?;
+    let mut out = String::new();
+    for (number, line) in (first.line..).zip(text[at..at + end].split_inclusive('\n')) {
+        let item = items.iter().find(|item| item.at.line == number);
+        if item.is_none_or(|item| wanted.contains(&item.to_value())) {
+            out.push_str(line);
+        }
+    }
+    if !out.is_empty() && !out.ends_with('\n') {
+        out.push_str(line_end(text));
+    }
+    let before = &text[at..offset(text, first)?];
+    for item in wanted.iter().filter(|wanted| !items.iter().any(|item| item.to_value() == **wanted)) {
+        out.push_str(&format!("{before}{}{}", written(item), line_end(text)));
+    }
+    Some((at, end, out))
+}
+
+/// A value in one line, as people write it: names without quotes where nothing else could be meant.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            let is_name = text.starts_with(|c: char| c.is_ascii_lowercase())
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            if is_name && text.contains('-') { text.clone() } else { value.to_string() }
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
 }
 
 /// The field `rest` below one that is there.
@@ -215,8 +261,8 @@ fn insert(text: &str, parent: &Entry, rest: &[&str], value: &Value) -> Option<(u
 /// `a: { b: value }`.
 fn in_a_line(path: &[&str], value: &Value) -> String {
     match path {
-        [] => value.to_string(),
-        [key] => format!("{key}: {value}"),
+        [] => written(value),
+        [key] => format!("{key}: {}", written(value)),
         [key, rest @ ..] => format!("{key}: {{ {} }}", in_a_line(rest, value)),
     }
 }
@@ -225,7 +271,7 @@ fn in_a_line(path: &[&str], value: &Value) -> String {
 fn in_lines(path: &[&str], value: &Value, indent: usize, end: &str) -> String {
     let last = path.len().saturating_sub(1);
     let line = |(depth, key): (usize, &&str)| {
-        let said = if depth == last { format!(" {value}") } else { String::new() };
+        let said = if depth == last { format!(" {}", written(value)) } else { String::new() };
         format!("{}{key}:{said}{end}", " ".repeat(indent + 2 * depth))
     };
     path.iter().enumerate().map(line).collect()
@@ -345,6 +391,26 @@ mod tests {
             let edited = set(&head(before), field, Some(&"now".into())).map(|edited| edited.text);
             assert_eq!(edited, Some(head(after)), "{before}");
         }
+    }
+
+    #[test]
+    fn a_list_keeps_the_lines_of_what_stays_in_it() {
+        let field = Field { kind: "Release", release: &id(), path: &["spec", "replace"] };
+        let names = serde_json::json!(["web-b", "web-c"]);
+        for (before, after) in [
+            (
+                "spec:\n  replace:\n  - web-a\n  - web-b # bad disk\n  # the rest\n  - web-d\n  step: 1\n",
+                "spec:\n  replace:\n  - web-b # bad disk\n  # the rest\n  - web-c\n  step: 1\n",
+            ),
+            ("spec:\n  replace: [web-a, web-b] # bad\n", "spec:\n  replace: [web-b, web-c] # bad\n"),
+            ("spec:\n  step: 1\n", "spec:\n  replace: [web-b, web-c]\n  step: 1\n"),
+            ("spec:\n  replace: []\n", "spec:\n  replace: [web-b, web-c]\n"),
+        ] {
+            let edited = set(&head(before), field, Some(&names)).map(|edited| edited.text);
+            assert_eq!(edited, Some(head(after)), "{before}");
+        }
+        let gone = set(&head("spec:\n  replace:\n  - web-a\n  - web-b\n  step: 1\n"), field, None).unwrap();
+        assert_eq!(gone.text, head("spec:\n  step: 1\n"));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The `Release` document: strategy, `step`, `suspend`, `attempt`, and its two annotations.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::model::ReleaseId;
+use crate::model::{Name, ReleaseId};
 use crate::objects::keys;
 use crate::spec::cloneset::without;
 use crate::spec::node::{Node, Spot, Tree};
@@ -14,6 +16,10 @@ use crate::spec::texts;
 
 /// Highest `spec.step` and `spec.attempt`: nobody means more, and sums of them still fit.
 const NUMBER_MAX: u32 = 1_000_000;
+
+/// Most pods that `spec.replace` names: all of them are remembered in one annotation of the CloneSet, which has 256 KiB
+/// for all that it has (Kubernetes, `TotalAnnotationSizeLimitB`), and each is looked at once.
+pub const REPLACE_MAX: usize = 100;
 
 /// The strategy that a release asks for.
 #[derive(Clone, Debug)]
@@ -37,7 +43,8 @@ pub struct Head {
     pub name_at: Spot,
     /// Which release.
     pub id: Option<ReleaseId>,
-    /// As written, without `spec.step`, `spec.suspend` and `spec.strategy`; no `spec` where nothing else is in it.
+    /// As written, without `spec.step`, `spec.suspend`, `spec.replace` and `spec.strategy`; no `spec` where nothing else
+    /// is in it.
     pub value: Value,
     /// Its strategy.
     pub wanted: Wanted,
@@ -47,6 +54,10 @@ pub struct Head {
     pub cap_at: Option<Spot>,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// `spec.replace`.
+    pub replace: BTreeSet<Name>,
+    /// What of `spec.replace` cannot be read, the first of it.
+    pub replace_fault: Option<String>,
     /// `spec.attempt`.
     pub attempt: u32,
     /// The annotation `triton.io/adopt`.
@@ -62,11 +73,19 @@ pub fn read(node: &Node, report: &mut Report) -> Head {
         at: node.at,
         name_at: names.name_at,
         id: names.namespace.zip(names.name).map(|(namespace, name)| ReleaseId { namespace, name }),
-        value: without(&node.to_value(), &[&["spec", "step"], &["spec", "suspend"], &["spec", "strategy"]]),
+        value: without(
+            &node.to_value(),
+            &["step", "suspend", "replace", "strategy"]
+                .map(|field| ["spec", field])
+                .each_ref()
+                .map(|it| &it[..]),
+        ),
         wanted: Wanted::Default,
         cap: None,
         cap_at: None,
         suspend: false,
+        replace: BTreeSet::new(),
+        replace_fault: None,
         attempt: 1,
         adopt: false,
         orphan: false,
@@ -90,11 +109,14 @@ pub fn read(node: &Node, report: &mut Report) -> Head {
 }
 
 fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
-    let known = ["strategy", "step", "suspend", "attempt"];
+    let known = ["strategy", "step", "suspend", "replace", "attempt"];
     let Some(fields) = Fields::open(node, "spec", &known, report) else { return };
     head.cap = fields.number("step", 0..=NUMBER_MAX, report);
     head.cap_at = fields.key_at("step");
     head.suspend = fields.flag("suspend", report).unwrap_or(false);
+    if let Some(node) = fields.get("replace", report) {
+        (head.replace, head.replace_fault) = replaced(node, report);
+    }
     head.attempt = fields.number("attempt", 1..=NUMBER_MAX, report).unwrap_or(1);
     head.wanted = match fields.get("strategy", report) {
         None if fields.key_at("strategy").is_some() => Wanted::Broken,
@@ -109,6 +131,35 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
             Wanted::Broken
         }
     };
+}
+
+/// The pods that `spec.replace` names, and the first thing that is wrong with it. A mistake is a warning: it is no part of
+/// the digest, and must neither void an approval nor stand in the way of a revert.
+fn replaced(node: &Node, report: &mut Report) -> (BTreeSet<Name>, Option<String>) {
+    let (mut names, mut fault) = (BTreeSet::new(), None);
+    let mut wrong = |at: Spot, message: String, cure: &str| {
+        report.warn(at, message.clone(), cure);
+        fault.get_or_insert(message);
+    };
+    if !matches!(node.tree, Tree::List(_)) {
+        let message = format!("`spec.replace` must be a list, not {}", node.what());
+        wrong(node.at, message, "write the names of pods, as `[web-x2b4c]`");
+    }
+    for item in node.items() {
+        let name: Result<Name, String> = match item.text() {
+            Some(text) => text.parse::<Name>().map_err(|why| why.to_string()),
+            None => Err(format!("{} is no name of a pod", item.what())),
+        };
+        match name {
+            Ok(name) if names.len() < REPLACE_MAX || names.contains(&name) => drop(names.insert(name)),
+            Ok(_) => {
+                let message = format!("`spec.replace` names more than {REPLACE_MAX} pods");
+                wrong(node.at, message, "take out those that are replaced: triton restart --pods does");
+            }
+            Err(why) => wrong(item.at, format!("`spec.replace`: {why}"), "write the name of a pod"),
+        }
+    }
+    (names, fault)
 }
 
 fn annotation(key: &str, at: Spot, node: &Node, head: &mut Head, report: &mut Report) {

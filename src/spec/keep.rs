@@ -1,7 +1,9 @@
-//! Earlier files of a release with what stays as it is now: its size, its autoscalers, `spec.step` and `spec.suspend`.
-//! None of these is part of a release's digest: going back to a release is not going back to its size.
+//! Earlier files of a release with what stays as it is now: its size, its autoscalers, `spec.step`, `spec.suspend`
+//! and `spec.replace`. None of these is part of a release's digest: going back to a release is not going back to its size.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use crate::model::ReleaseId;
 use crate::objects::record;
@@ -55,14 +57,19 @@ pub fn keep(then: &Files, now: &Files, id: &ReleaseId, last: Option<u32>) -> Res
         return Ok(Kept { files: then.clone(), told: Vec::new(), is_blind: !now.is_empty() });
     }
     let mut out = with_autoscalers(then, now);
-    for (kind, key) in [(sized.kind, "replicas"), (record::KIND, "step"), (record::KIND, "suspend")] {
+    for (kind, key) in [
+        (sized.kind, "replicas"),
+        (record::KIND, "step"),
+        (record::KIND, "suspend"),
+        (record::KIND, "replace"),
+    ] {
         let field = Field { kind, release: id, path: &["spec", key] };
         let mut value = now.values().find_map(|text| get(text, field));
         if let (Some(last), "step") = (last, key) {
             value = value.map(|step| step.as_u64().map_or(step, |step| step.min(last.into()).into()));
         }
         for (path, text) in out.files.iter_mut().filter(|(_, text)| has(text, field)) {
-            if get(text, field) != value {
+            if !same(get(text, field).as_ref(), value.as_ref()) {
                 let wanted =
                     value.as_ref().map_or_else(|| format!("no spec.{key}"), |it| format!("spec.{key}: {it}"));
                 let edited = set(text, field, value.as_ref());
@@ -76,6 +83,16 @@ pub fn keep(then: &Files, now: &Files, id: &ReleaseId, last: Option<u32>) -> Res
         }
     }
     Ok(out)
+}
+
+/// Whether two values say the same: the order of a list of names, and how often each is there, say nothing.
+fn same(one: Option<&Value>, other: Option<&Value>) -> bool {
+    let names = |value: &Value| value.as_array().map(|list| list.iter().map(Value::to_string).collect());
+    let set = |value: Option<&Value>| -> Option<BTreeSet<String>> { names(value?) };
+    match (set(one), set(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    }
 }
 
 /// The files `then`, with the autoscalers of `now` in the place of their own.
@@ -199,6 +216,22 @@ mod tests {
         assert_eq!(kept(&scaled, &now), files(&[("a", &led)]));
         let told = keep(&then, &now, &"shop/cart".parse().unwrap(), Some(3)).unwrap().told;
         assert_eq!(told, ["spec.replicas: 12, not 4", "spec.step: 3, not 1", "no spec.suspend, not true"]);
+    }
+
+    #[test]
+    fn pods_to_replace_stay_as_they_are_named_now_in_whatever_order() {
+        let named = |list: &str, image| release(&format!("  replace: {list}\n"), "  replicas: 4\n", image);
+        let one = |text: String| files(&[("a", &text)]);
+        let (then, now) = (one(named("[web-b, web-a]", "1")), one(named("\n  - web-a\n  - web-b", "2")));
+        assert_eq!(kept(&then, &now), then, "they say the same");
+        let more = one(named("[web-a, web-c]", "2"));
+        assert_eq!(kept(&then, &more), one(named("[web-a, web-c]", "1")));
+        assert_eq!(
+            kept(&then, &one(release("", "  replicas: 4\n", "2"))),
+            one(release("", "  replicas: 4\n", "1"))
+        );
+        let lines = one(named("\n  - web-b # the slow one\n  - web-a", "1"));
+        assert_eq!(kept(&lines, &more), one(named("\n  - web-a\n  - web-c", "1")));
     }
 
     #[test]

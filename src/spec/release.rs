@@ -1,5 +1,6 @@
 //! The checked types: what a release says once nothing is wrong with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::fields::Compact;
@@ -85,7 +86,8 @@ pub struct Strategy {
     pub failure_threshold: Amount,
 }
 
-/// One object as written in Git; a CloneSet without `replicas`, `partition` and `paused`, which the rollout writes.
+/// One object as written in Git; a CloneSet without `replicas`, `partition`, `paused` and `podsToDelete`, which the rollout
+/// writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
     /// Which object.
@@ -131,6 +133,10 @@ pub struct Release {
     pub cap: Option<u32>,
     /// `spec.suspend`.
     pub suspend: bool,
+    /// `spec.replace`: pods that are replaced, each once.
+    pub replace: BTreeSet<Name>,
+    /// What of `spec.replace` cannot be read, and is left out: it stops nothing else.
+    pub replace_fault: Option<String>,
     /// `spec.attempt`, from 1.
     pub attempt: u32,
     /// Whether a CloneSet that exists may be taken over.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Digest, Hold, ReleaseId};
+use crate::model::{Digest, Hold, Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
 use crate::world::hooks::PodKept;
 use crate::world::intent::{Desired, Source};
-use crate::world::live::{CompanionLive, Live, PodLive, RecordLive};
+use crate::world::live::{CompanionLive, Live, Looked, PodLive, RecordLive};
 use crate::world::memory::Memory;
 use crate::world::policy::Policy;
 
@@ -39,6 +39,11 @@ pub struct Case {
     pub companions: BTreeMap<ObjectKey, CompanionLive>,
     /// Its pods that have our readiness gate, by name; `None` where they are not watched, or were not listed yet.
     pub pods: Option<Arc<[PodLive]>>,
+    /// Pods that Git names to be replaced and that were looked at; none where there is no such pod, or it is on its way
+    /// out.
+    pub looked: BTreeMap<Name, Option<Looked>>,
+    /// Why pods could not be looked at.
+    pub unlooked: Option<Refusal>,
     /// Its pods that may be kept by a lifecycle hook.
     pub kept: Arc<[PodKept]>,
     /// Objects that it would make and that exist without being ours.

@@ -1,6 +1,6 @@
 //! What the cluster has: projections of the objects of a release.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,6 +112,8 @@ pub struct Live {
     pub gated: bool,
     /// `spec.updateStrategy.paused`.
     pub paused: bool,
+    /// `spec.scaleStrategy.podsToDelete`: pods that Kruise is asked to delete and that are still there.
+    pub to_delete: BTreeSet<Name>,
     /// Its lifecycle hooks, by their field: `preDelete`.
     pub hooks: Arc<BTreeMap<String, Marks>>,
     /// Another manager that owns `spec.replicas`, an autoscaler for one.
@@ -172,6 +174,15 @@ pub struct CompanionLive {
     pub deleting: bool,
 }
 
+/// Which pod has a name: another one may have had it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// This very pod.
+    pub uid: Uid,
+    /// The CloneSet that it is of.
+    pub owner: Uid,
+}
+
 /// A pod of a release whose pods serve by approval: it has our readiness gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodLive {
@@ -191,7 +202,7 @@ pub struct PodLive {
     pub serves: bool,
     /// Whether it is ready: all its gates are open.
     pub ready: bool,
-    /// Whether it is on its way out.
+    /// Whether it is on its way out, or has ended by itself (phase Succeeded or Failed).
     pub ending: bool,
     /// Its own address.
     pub ip: Option<String>,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitId, Digest, TemplateHash, Uid};
+use crate::model::{CommitId, Digest, Name, TemplateHash, Uid};
 use crate::objects::keys;
 
 /// One proven release: its template completed a rollout, or was adopted.
@@ -91,6 +91,10 @@ pub struct Memory {
     /// Whether the pods of the entered step were all up, of a release where they wait to serve: from then on its deadline
     /// does not count, until they are not.
     pub up: bool,
+    /// Pods that Git names: the one that was asked to be replaced, or none where that is settled, because it was seen to
+    /// be gone or never was there. Each is asked for once: a name may be another pod's later (Kruise gives it again to the
+    /// next pod of a volume).
+    pub replaced: BTreeMap<Name, Option<Uid>>,
     /// The last try that failed.
     pub failed: Option<Try>,
     /// The proven stack, newest last.
@@ -146,6 +150,13 @@ impl Memory {
         if self.up {
             put(keys::STEP_UP, true.to_string());
         }
+        if !self.replaced.is_empty() {
+            let one = |(name, uid): (&Name, &Option<Uid>)| match uid {
+                Some(uid) => format!("{name}={uid}"),
+                None => name.to_string(),
+            };
+            put(keys::REPLACED, self.replaced.iter().map(one).collect::<Vec<_>>().join(" "));
+        }
         if let Some(failed) = &self.failed {
             put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
         }
@@ -194,10 +205,20 @@ impl Memory {
             revision: get(keys::REVISION).map(str::to_owned),
             served,
             up: maybe_up(get(keys::STEP_UP))?,
+            replaced: replaced(get(keys::REPLACED).unwrap_or_default())?,
             failed,
             proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
         })
     }
+}
+
+fn replaced(text: &str) -> Option<BTreeMap<Name, Option<Uid>>> {
+    let one = |word: &str| match word.split_once('=') {
+        Some((_, "")) => None,
+        Some((name, uid)) => Some((name.parse().ok()?, Some(Uid::new(uid)))),
+        None => Some((word.parse().ok()?, None)),
+    };
+    text.split_ascii_whitespace().map(one).collect()
 }
 
 fn maybe_up(text: Option<&str>) -> Option<bool> {
@@ -224,6 +245,9 @@ mod tests {
             revision: Some("checkout-abc".to_owned()),
             served: 2,
             up: true,
+            replaced: [("checkout-x2b4c", Some(Uid::new("p-1"))), ("checkout-zz9k1", None)]
+                .map(|(name, uid)| (name.parse().unwrap(), uid))
+                .into(),
             failed: Some(Try { template, attempt: 2 }),
             proven: vec![Proof {
                 template,
@@ -248,6 +272,7 @@ mod tests {
             revision: None,
             served: 0,
             up: false,
+            replaced: BTreeMap::new(),
             failed: None,
             proven: vec![],
             ..full
@@ -270,13 +295,14 @@ mod tests {
             keys::STEP,
             keys::STEP_REACHED,
             keys::SERVED,
+            keys::REPLACED,
             keys::FAILED,
             keys::PROVEN,
             keys::DIGEST,
             keys::EPISODE,
         ] {
             let mut annotations = memory().to_annotations();
-            annotations.insert(key.to_owned(), "nonsense".to_owned());
+            annotations.insert(key.to_owned(), "Nonsense!".to_owned());
             assert_eq!(Memory::from_annotations(&annotations), None, "{key}");
         }
     }

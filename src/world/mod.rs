@@ -16,7 +16,9 @@ pub use hooks::{Kept, Marks, PodKept};
 pub use intent::{
     Approver, Desired, Episode, Fault, Freeze, Intent, Marker, NotCounted, Permit, Removal, Source,
 };
-pub use live::{CompanionLive, CounterStatus, Drift, Live, OtherTool, PodLive, RecordLive, Rehearsal, Tool};
+pub use live::{
+    CompanionLive, CounterStatus, Drift, Live, Looked, OtherTool, PodLive, RecordLive, Rehearsal, Tool,
+};
 pub use memory::{Memory, Proof, Reached, Try};
 pub use plan::{Action, Decision, Expect, Move, Plan, Write};
 pub use policy::{People, Policy, RemovalLimit};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::model::{Hold, ReleaseId, ResourceVersion, Uid};
+use crate::model::{Hold, Name, ReleaseId, ResourceVersion, Uid};
 use crate::objects::ObjectKey;
 use crate::objects::record::{Phase, View};
 use crate::world::memory::Memory;
@@ -28,6 +28,8 @@ pub enum Decision {
     Enter(u32),
     /// The entered release is written again where the cluster differs.
     Repair,
+    /// Pods that Git names are replaced.
+    Replace,
     /// A failure is written before it is acted on.
     Fail,
     /// Every pod goes back to a proven release.
@@ -50,6 +52,7 @@ impl Decision {
             Self::Adopt => "Adopt",
             Self::Enter(_) => "Enter",
             Self::Repair => "Repair",
+            Self::Replace => "Replace",
             Self::Fail => "Fail",
             Self::RollBack => "RollBack",
             Self::Complete => "Complete",
@@ -123,6 +126,9 @@ pub struct Move {
     pub serving: Vec<Write>,
     /// A write to be tried by a server-side dry-run; what comes of it is seen in the next lap.
     pub rehearsal: Option<Write>,
+    /// Pods that count as they are seen: those that were not looked at yet are to be, beside whatever else is done, and
+    /// what was seen of others counts no more.
+    pub looks: Vec<Name>,
     /// Memory as it is after the writes; none where there is no CloneSet of ours.
     pub memory: Option<Memory>,
     /// Whether a create waits for an announcement on the lease.

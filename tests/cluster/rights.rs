@@ -38,6 +38,8 @@ enum Use {
     OnlyRestart,
     /// The pod is evicted: the next one is to be let in.
     Evicted,
+    /// Git names the pod: it is to be replaced.
+    Named,
     /// Another process, where there has never been one.
     FirstStart,
 }
@@ -54,6 +56,7 @@ fn used(right: &Right) -> (Use, bool) {
         ("clonesets", "patch") => (Use::Version, true),
         ("clonesets", "get") => (Use::Adopted, true),
         ("pods/status", _) => (Use::Evicted, true),
+        ("pods", "get") => (Use::Named, true),
         ("pods", _) => (Use::OnlyRestart, true),
         (_, verb) => (kind_of(verb), true),
     }
@@ -356,6 +359,15 @@ impl Case<'_> {
                 let pods = ["delete", "pods", "--selector", "app=app", "--wait=false"];
                 self.plane.kubectl(&[&pods[..], &namespace[..]].concat());
             }
+            Use::Named => {
+                let name = "jsonpath={.items[0].metadata.name}";
+                let of_app = ["--namespace", &self.name, "--selector", "app=app", "--output", name];
+                let pod = self.plane.kubectl(&[&["get", "pods"][..], &of_app].concat());
+                let path = "releases/app.yaml";
+                let text = std::fs::read_to_string(self.repo.file(path)).unwrap();
+                let named = format!("\"spec\":{{\"replace\":[\"{}\"],\"strategy\"", pod.trim());
+                self.repo.put(path, &text.replacen("\"spec\":{\"strategy\"", &named, 1));
+            }
             Use::Less => self.commit("A", "first", false, true),
             Use::Adopted => {
                 let [_, made] = release(&self.name, "more", "A", "10m", false);
@@ -380,7 +392,10 @@ impl Case<'_> {
     fn next(&self, how: Use) -> &'static str {
         let alone = how == Use::More && companion(&self.right.resource, "", "", "").is_none();
         if alone
-            || matches!(how, Use::Less | Use::Unlabelled | Use::Adopted | Use::OnlyRestart | Use::Evicted)
+            || matches!(
+                how,
+                Use::Less | Use::Unlabelled | Use::Adopted | Use::OnlyRestart | Use::Evicted | Use::Named
+            )
         {
             "A"
         } else {

@@ -14,7 +14,7 @@ pub mod stage;
 
 use stage::Stage;
 
-const STEPS: &str = "[{replicas: 1, soak: 5s}, {replicas: 50%}, {replicas: 100%}]";
+pub const STEPS: &str = "[{replicas: 1, soak: 5s}, {replicas: 50%}, {replicas: 100%}]";
 const GATED: &str = "[{replicas: 1}, {replicas: 50%, approval: {}}, {replicas: 100%}]";
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn a_bad_version_is_taken_back_by_itself() {
 }
 
 /// A release that is complete, ready for a story.
-async fn proven(steps: &str) -> Stage {
+pub async fn proven(steps: &str) -> Stage {
     let mut stage = Stage::set();
     stage.release("1.0.0", steps);
     stage.start();

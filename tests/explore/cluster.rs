@@ -376,6 +376,7 @@ impl CloneSet {
             gated: false,
             hooks: Arc::default(),
             paused: self.paused,
+            to_delete: Default::default(),
             replicas_owner: self.owners.sizer.map(str::to_owned),
             suspend: annotation(keys::SUSPEND),
             rollback: annotation(keys::ROLLBACK),

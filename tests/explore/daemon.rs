@@ -172,6 +172,8 @@ impl Daemon {
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             pods: None,
+            looked: BTreeMap::new(),
+            unlooked: None,
             kept: Arc::default(),
             strangers: std::collections::BTreeSet::new(),
             refused: None,

@@ -239,6 +239,8 @@ pub fn release(id: &ReleaseId, spec: &Spec) -> Arc<Release> {
         strategy: strategy(doc),
         cap: spec.cap,
         suspend: spec.suspend,
+        replace: Default::default(),
+        replace_fault: None,
         attempt: doc.attempt,
         adopt: doc.adopt,
         orphan: doc.orphan,

@@ -35,6 +35,7 @@ const fn is_the_planners(gate: Gate) -> bool {
         | Gate::Soak
         | Gate::Serve
         | Gate::Pods
+        | Gate::Replace
         | Gate::RollingBack
         | Gate::Suspend
         | Gate::Freeze
@@ -153,6 +154,7 @@ const SENTENCES: &[(&str, Option<&str>)] = &[
     ("plan/holds.rs", None),
     ("plan/dark.rs", None),
     ("plan/hooked.rs", None),
+    ("plan/replace.rs", Some("told")),
     ("plan/adopt.rs", Some("adopt")),
     ("plan/handover.rs", Some("hand_over")),
     ("plan/start.rs", Some("namespace_forbidden")),
@@ -217,7 +219,8 @@ fn nobody_else_makes_holds() {
             "guard/rule.rs",
             "plan/dark.rs",
             "plan/holds.rs",
-            "plan/hooked.rs"
+            "plan/hooked.rs",
+            "plan/replace.rs"
         ]
     );
     assert!(makers.iter().all(|maker| SENTENCES.iter().any(|(file, _)| file == maker)));

@@ -15,7 +15,7 @@ use triton::world::{
 
 use crate::holds::Told;
 use crate::holds::taken::taken;
-use crate::holds::waiting::stories as waiting_pods;
+use crate::holds::waiting::{named, stories as waiting_pods};
 use crate::support::world::{
     ago, at_step, commit, complete, edit, edit_intent, edit_live, id, intent, key, live, marker, release,
     world,
@@ -41,6 +41,7 @@ pub fn told() -> Vec<Told> {
         failures(),
         removals(),
         waiting_pods(),
+        named(),
     ];
     let (mut told, mut silent) = (Vec::new(), Vec::new());
     for (story, world) in stories.into_iter().flatten() {

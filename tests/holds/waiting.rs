@@ -176,3 +176,43 @@ fn hooked() -> Vec<Story> {
         ),
     ]
 }
+
+/// Pods that Git names to be replaced.
+pub fn named() -> Vec<Story> {
+    let name = |name: &str| -> triton::model::Name { name.parse().unwrap() };
+    let naming = |world: World| {
+        with(world, |world| {
+            edit_intent(world, |intent| {
+                Arc::make_mut(&mut intent.release).replace =
+                    [name("checkout-x2b4c"), name("checkout-zz9k1")].into();
+            });
+        })
+    };
+    let a = a();
+    let resting = || naming(world(intent(&a), Some(live(&a, Some(complete(&a)), "0", 10)), &[&a]));
+    let asked = with(resting(), |world| {
+        edit_live(world, |live| {
+            let pod = Some(triton::model::Uid::new("pod-1"));
+            live.memory.as_mut().unwrap().replaced =
+                [(name("checkout-x2b4c"), pod), (name("checkout-zz9k1"), None)].into();
+            live.to_delete = [name("checkout-x2b4c")].into();
+        });
+    });
+    let wrong = with(resting(), |world| {
+        edit_intent(world, |intent| {
+            let release = Arc::make_mut(&mut intent.release);
+            release.replace.clear();
+            release.replace_fault = Some("`spec.replace` must be a list, not a text".to_owned());
+        });
+    });
+    let silent = with(resting(), |world| world.source.fetched_at = Some(crate::support::world::ago(9_000)));
+    let b = release("2.4.1");
+    let canary = world(intent(&b), Some(live(&b, Some(at_step(&b, &a, 1, Some(1))), "99%", 1)), &[&a, &b]);
+    vec![
+        ("pods that Git names are being replaced", asked),
+        ("Git names pods that are to be looked at", resting()),
+        ("Git names pods, and does not answer", silent),
+        ("what Git names is no pod", wrong),
+        ("Git names pods in the middle of a rollout", naming(canary)),
+    ]
+}

@@ -70,6 +70,8 @@ pub enum Step {
     Advance(Span),
     /// The pods with this image tag are remembered, for `untouched`.
     Remember(String),
+    /// A commit names remembered pods to be replaced.
+    Replace(Replace),
     /// The daemon is killed and started anew.
     Restart {},
     /// The daemon is killed.
@@ -123,6 +125,18 @@ pub struct Commit {
     pub rename: BTreeMap<String, String>,
     /// So many copies of the release, as `checkout-1` …
     pub copies: u32,
+}
+
+/// Names in `spec.replace`, and their commit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Replace {
+    /// So many of the remembered pods that are there, by name.
+    pub first: usize,
+    /// Names of others.
+    pub also: Vec<String>,
+    /// In the same commit, the size.
+    pub replicas: Option<u32>,
 }
 
 /// An approval.
@@ -196,6 +210,8 @@ pub struct Revert {
 pub enum Act {
     /// One pod with this image tag is deleted.
     KillPod(String),
+    /// One pod with this image tag is evicted: it stays, in phase Failed.
+    EvictPod(String),
     /// An object is deleted, as `CloneSet/checkout`.
     Delete(String),
     /// The CloneSet is edited, by a merge patch.

@@ -145,7 +145,8 @@ impl Health {
     /// Whether a pod or a CloneSet is on its way to where it will rest.
     pub fn is_moving(&self) -> bool {
         let state = self.state();
-        let pods = self.store.list(PODS, None);
+        let mut pods = self.store.list(PODS, None);
+        pods.retain(|pod| pod["status"]["phase"] != "Failed");
         let clonesets = self.store.list(CLONESETS, None);
         // What a CloneSet leaves behind is collected.
         let is_owned = |pod: &Object| {

@@ -269,7 +269,12 @@ pub fn images(store: &Store, name: &str) -> BTreeMap<String, u32> {
     count(store, is_its).remove(name).unwrap_or_default()
 }
 
-/// Pods that are not on their way out, by CloneSet and by image tag.
+/// Whether a pod is neither on its way out nor over.
+pub fn is_there(pod: &Value) -> bool {
+    pod["metadata"].get("deletionTimestamp").is_none() && pod["status"]["phase"] != "Failed"
+}
+
+/// Pods that are there, by CloneSet and by image tag.
 fn all_images(store: &Store) -> BTreeMap<String, BTreeMap<String, u32>> {
     count(store, |_| true)
 }
@@ -278,7 +283,7 @@ fn count(store: &Store, counts: impl Fn(&Object) -> bool) -> BTreeMap<String, BT
     let mut images: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
     for pod in store.list(PODS, None).iter().filter(|pod| counts(pod)) {
         let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
-        if pod["metadata"].get("deletionTimestamp").is_none() {
+        if is_there(pod) {
             *images.entry(owner.to_owned()).or_default().entry(tag(pod)).or_default() += 1;
         }
     }

@@ -153,6 +153,11 @@ async fn perform(stage: &mut Stage, step: &Step, place: &str) {
         Step::Cluster(act) => stage.act(act).await,
         Step::Advance(span) => drop(stage.pass(duration(*span), |_| false).await),
         Step::Remember(image) => stage.remember(image),
+        Step::Replace(replace) => {
+            stage.ground.freeze();
+            stage.replace(replace);
+            stage.ground.thaw();
+        }
         Step::Restart {} => {
             stage.kill().await;
             stage.start();

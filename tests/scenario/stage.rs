@@ -19,7 +19,7 @@ use triton::objects::{Kind, keys};
 use triton::world::{People, Policy};
 
 use crate::scenario::daemon::Daemon;
-use crate::scenario::format::{Act, PolicyText, Span, dawn};
+use crate::scenario::format::{Act, Commit, PolicyText, Replace, Span, dawn};
 use crate::scenario::ground::{
     CLONESETS, Came, Ground, HAND, LEASES, PODS, RECORDS, kinds, resource as resource_of,
 };
@@ -217,6 +217,23 @@ impl Stage {
         pods.iter().filter(same).count()
     }
 
+    /// Names the first of the remembered pods that are there, and others, in one commit.
+    pub fn replace(&mut self, step: &Replace) {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        let there = pods.iter().filter(|pod| self.remembered.contains_key(pod.uid()));
+        let mut names: Vec<String> = there.map(|pod| pod.name().to_owned()).collect();
+        names.sort();
+        names.truncate(step.first);
+        names.extend(step.also.iter().cloned());
+        let named = if names.is_empty() { Value::Null } else { names.into() };
+        let mut commit = Commit { message: Some("Replace pods".to_owned()), ..Commit::default() };
+        commit.set.insert("Release.spec.replace".to_owned(), named);
+        if let Some(replicas) = step.replicas {
+            commit.set.insert("CloneSet.spec.replicas".to_owned(), replicas.into());
+        }
+        self.history.commit(&commit);
+    }
+
     /// How many of the remembered pods are there, whatever they run.
     pub fn kept(&self) -> usize {
         let pods = self.store().list(PODS, Some(NAMESPACE));
@@ -294,6 +311,7 @@ impl Stage {
                 self.observer.take(RELEASE);
                 self.delete(&served("Pod"), &name).await;
             }
+            Act::EvictPod(image) => self.evict(image).await,
             Act::Delete(named) => {
                 self.observer.disturb();
                 let (kind, name) = named.split_once('/').expect("an object is Kind/name");
@@ -340,6 +358,20 @@ impl Stage {
             Act::Restore {} => self.restore().await,
             Act::Reencode {} => self.ground.reencode(),
         }
+    }
+
+    /// Ends the first pod of an image, by name, as a node does that is short of something.
+    async fn evict(&mut self, image: &str) {
+        let pods = self.store().list(PODS, Some(NAMESPACE));
+        let name = pods.iter().filter(|pod| tag(pod) == *image).map(|pod| pod.name()).min();
+        let name = name.unwrap_or_else(|| panic!("no pod runs {image}")).to_owned();
+        self.observer.take(RELEASE);
+        let ready = json!({"type": "Ready", "status": "False", "reason": "PodFailed"});
+        let patch = json!({"status": {"phase": "Failed", "reason": "Evicted", "conditions": [ready]}});
+        let kind = served("Pod");
+        let evicted = self.api(&kind).patch_status(&name, &hand(), &Patch::Merge(&patch)).await;
+        let evicted = evicted.expect("it is evicted");
+        self.catch_up(written(&kind, &evicted)).await;
     }
 
     /// Looks at everything until what was done is shown.

@@ -20,7 +20,7 @@ use triton::objects::keys;
 use triton::objects::record::HISTORY_MAX;
 
 use crate::scenario::ground::{CLONESETS, PODS, RECORDS, REVISIONS, kinds};
-use crate::scenario::observer::tag;
+use crate::scenario::observer::{is_there, tag};
 use crate::scenario::wire::Sent;
 
 /// What happened: lines by what they are about, and which of them are a full history.
@@ -217,6 +217,9 @@ fn body(body: &Value) -> String {
         let _ = write!(text, ", {replicas} replicas");
     }
     let _ = write!(text, ", step {}", memory(keys::STEP).unwrap_or("none"));
+    if let Some(pods) = spec.pointer("/scaleStrategy/podsToDelete").and_then(Value::as_array) {
+        let _ = write!(text, ", {} to replace", pods.len());
+    }
     if memory(keys::FAILED).is_some() {
         text.push_str(", one failed");
     }
@@ -232,7 +235,9 @@ fn told(entry: &Value) -> String {
     let drawn = |word: &str| {
         let end = word.rsplit('-').next().unwrap_or_default();
         let drawn = end.len() >= 5 && end.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
-        word.contains('-') && drawn && end.bytes().any(|it| it.is_ascii_digit())
+        // The letters that Kubernetes draws from (`k8s.io/apimachinery/pkg/util/rand`).
+        let suffix = end.len() == 5 && end.bytes().all(|it| b"bcdfghjklmnpqrstvwxz2456789".contains(&it));
+        word.contains('-') && (suffix || (drawn && end.bytes().any(|it| it.is_ascii_digit())))
     };
     let words = text("message").split(' ').map(|word| {
         let bare = word.trim_matches(|it: char| !it.is_ascii_alphanumeric());
@@ -258,7 +263,7 @@ fn ends(cloneset: &Value, store: &Store, templates: &BTreeSet<String>) -> Vec<St
     let status = &cloneset["status"];
     let mut pods: BTreeMap<String, u32> = BTreeMap::new();
     for pod in store.list(PODS, None).iter().filter(|it| mine(it)) {
-        if pod["metadata"].get("deletionTimestamp").is_none() {
+        if is_there(pod) {
             *pods.entry(tag(pod)).or_default() += 1;
         }
     }

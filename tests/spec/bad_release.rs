@@ -31,7 +31,7 @@ fn unknown_fields_are_refused_with_what_was_meant() {
     5 | spec:
     6 |   window: night
       |   ^
-      = delete it (there are only strategy, step, suspend, attempt)
+      = delete it (there are only strategy, step, suspend, replace, attempt)
 
     error: unknown field `spec.atempt`
      --> releases/shop/checkout.yaml:7:3
