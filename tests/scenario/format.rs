@@ -208,7 +208,7 @@ pub struct Revert {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Act {
-    /// One pod with this image tag is deleted.
+    /// One pod with this image tag is deleted, a ready one where there is one.
     KillPod(String),
     /// One pod with this image tag is evicted: it stays, in phase Failed.
     EvictPod(String),

@@ -206,6 +206,7 @@ fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
     pod["status"]["conditions"].as_array()?.iter().find(|it| it["type"] == kind)
 }
 
-fn is_true(pod: &Value, kind: &str) -> bool {
+/// Whether a pod's condition of this kind is true.
+pub fn is_true(pod: &Value, kind: &str) -> bool {
     condition(pod, kind).is_some_and(|it| it["status"] == "True")
 }

@@ -23,6 +23,7 @@ use crate::scenario::format::{Act, Commit, PolicyText, Replace, Span, dawn};
 use crate::scenario::ground::{
     CLONESETS, Came, Ground, HAND, LEASES, PODS, RECORDS, kinds, resource as resource_of,
 };
+use crate::scenario::health::is_true;
 use crate::scenario::history::{BRANCH, History, NAMESPACE, RELEASE};
 use crate::scenario::news::{Done, api_of, version};
 use crate::scenario::observer::{Observer, tag};
@@ -306,7 +307,8 @@ impl Stage {
         match act {
             Act::KillPod(image) => {
                 let pods = self.store().list(PODS, Some(NAMESPACE));
-                let pod = pods.iter().find(|pod| tag(pod) == *image);
+                let mut alike = pods.iter().filter(|pod| tag(pod) == *image);
+                let pod = alike.clone().find(|pod| is_true(pod, "Ready")).or_else(|| alike.next());
                 let name = pod.unwrap_or_else(|| panic!("no pod runs {image}")).name().to_owned();
                 self.observer.take(RELEASE);
                 self.delete(&served("Pod"), &name).await;
