@@ -1,9 +1,10 @@
 //! What merging changes of a release that Git has before and after, in sentences.
 
 use crate::cli::pace;
-use crate::cli::way::{Light, Seen, Way, approvals, capital, pods};
+use crate::cli::way::{Light, Seen, Way, approvals, capital};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
+use crate::plan::holds::pods;
 use crate::plan::permit::{is_dark, may_serve, permitted};
 use crate::spec::restart::restarts;
 use crate::spec::{Companion, Exchange, Release};

@@ -4,8 +4,9 @@
 use serde::Serialize;
 
 use crate::cli::change::{Change, lifted};
-use crate::cli::way::{Light, Seen, Way, pods};
+use crate::cli::way::{Light, Seen, Way};
 use crate::model::{Gate, Hold, ReleaseId};
+use crate::plan::holds::pods;
 use crate::spec::{Initial, Release};
 use crate::world::{Decision, Desired, Intent};
 

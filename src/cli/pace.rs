@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cli::render::span;
-use crate::cli::way::pods;
 use crate::model::{Amount, Name};
+use crate::plan::holds::pods;
 use crate::spec::Release;
 use crate::spec::exchange::in_place;
 

@@ -17,6 +17,7 @@ use crate::cli::records::ClusterArgs;
 use crate::cluster::{Cluster, project};
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, keys, record};
+use crate::plan::holds;
 use crate::spec::Release;
 use crate::spec::edit::{self, Field};
 use crate::spec::head::REPLACE_MAX;
@@ -182,7 +183,7 @@ fn too_many(release: &Release, pods: usize) -> Refusal {
 }
 
 fn counted(pods: usize) -> String {
-    if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") }
+    holds::pods(u32::try_from(pods).unwrap_or(u32::MAX))
 }
 
 /// The pods of a release that fit `selector`, but for those that are on their way out or have ended.

@@ -202,12 +202,6 @@ impl<'a> Way<'a> {
     }
 }
 
-/// `1 pod`, `5 pods`.
-#[must_use]
-pub fn pods(count: u32) -> String {
-    if count == 1 { "1 pod".to_owned() } else { format!("{count} pods") }
-}
-
 /// `1 approval`, `2 approvals`.
 #[must_use]
 pub fn approvals(count: usize) -> String {
