@@ -9,7 +9,7 @@
 //!  loop       controller                        wake → observe → plan → guard → execute → report
 //!  hands      catalog ← git      cluster
 //! ─────────────────────────────────────────── above: may fail · below: pure
-//!  judgement  guard · plan
+//!  judgement  guard · plan ← traffic
 //!  picture    world                             what plan and guard look at; data only
 //!  language   spec                              bytes → checked releases and diagnostics
 //!  things     objects ← fields                  Kubernetes kinds · owned paths, sets, compare
@@ -24,6 +24,7 @@ pub mod objects;
 pub mod fields;
 pub mod spec;
 pub mod world;
+pub mod traffic;
 pub mod plan;
 pub mod guard;
 pub mod git;

@@ -282,6 +282,13 @@ fn a_pull_request_hears_which_pods_will_wait_to_serve_and_what_lets_them() {
     let dark =
         "The new pods of step 1 come up and do not serve: triton approve shop/search --serve lets them.";
     says(&repo, dark);
+    edit(&repo, "releases/shop/search.yaml", "type: ReCreate", "type: InPlaceIfPossible");
+    says(&repo, "Each leaves traffic first, and serves again once Triton lets it in.");
+    says(
+        &repo,
+        "The pods of step 1 come back and do not serve: triton approve shop/search --serve lets them.",
+    );
+    edit(&repo, "releases/shop/search.yaml", "type: InPlaceIfPossible", "type: ReCreate");
     edit(&repo, "triton.yaml", "        serve: approval\n", "");
     says(&repo, "Its template loses the readiness gate triton.io/serve: pods serve by themselves.");
     repo.commit("without");
@@ -301,7 +308,7 @@ fn a_tree_by_itself_says_what_it_permits() {
     let repo = example();
     insta::assert_snapshot!(triton(&repo, &["plan"]).out, @r"
     shop/cart  1.3.0
-      Git permits shop/cart 1.3.0 step 2 of 4, 1 of 4 (10%): step 3 needs 1 approval.
+      Git permits shop/cart 1.3.0 step 2 of 4, 1 of 4 (10%), 20% of the traffic: step 3 needs 1 approval.
 
     shop/checkout  2.4.0
       Git permits shop/checkout 2.4.0 step 1 of 3, 1 of 10: step 2 needs 1 approval.

@@ -16,14 +16,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fields", &["model", "objects"]),
     ("spec", &["model", "objects", "fields"]),
     ("world", &["model", "objects", "fields", "spec"]),
-    ("plan", &["model", "objects", "fields", "spec", "world"]),
+    ("traffic", &["model", "objects", "spec", "world"]),
+    ("plan", &["model", "objects", "fields", "spec", "world", "traffic"]),
     ("guard", &["model", "objects", "fields", "spec", "world"]),
     ("git", &["model"]),
     ("catalog", &["model", "objects", "fields", "spec", "world", "git"]),
     ("cluster", &["model", "objects", "fields", "world"]),
     (
         "controller",
-        &["model", "objects", "fields", "spec", "world", "plan", "guard", "git", "catalog", "cluster"],
+        &[
+            "model", "objects", "fields", "spec", "world", "traffic", "plan", "guard", "git", "catalog",
+            "cluster",
+        ],
     ),
     // What the loop shows of itself is its own data; here it is only put into the form that the world reads.
     ("server", &["model", "objects", "world", "cluster", "controller"]),
@@ -57,6 +61,7 @@ const ALL: &[&str] = &[
     "fields",
     "spec",
     "world",
+    "traffic",
     "plan",
     "guard",
     "git",

@@ -144,7 +144,7 @@ fn a_companion_that_is_refused_keeps_no_pod_from_being_looked_at_or_replaced() {
         message: "Service shop/checkout is refused".to_owned(),
         lift: Lift::wait(),
     };
-    edit(&mut world, |case| case.refused = Some(Refusal { hold }));
+    edit(&mut world, |case| case.refused = Some(Refusal { hold, objects: BTreeSet::new() }));
     let asks = decided(&world);
     assert_eq!((asks.decision.clone(), listed(&asks)), (Decision::Replace, Some(names(&["web-a"]))));
 }
@@ -159,7 +159,7 @@ fn pods_that_cannot_be_looked_at_keep_nothing_else_back_and_are_told() {
         message: "Pod shop/web-b is not seen".to_owned(),
         lift: Lift::wait(),
     };
-    edit(&mut world, |case| case.unlooked = Some(Refusal { hold: hold.clone() }));
+    edit(&mut world, |case| case.unlooked = Some(Refusal { hold: hold.clone(), objects: BTreeSet::new() }));
     looked(&mut world, "web-a", Some("uid-1"));
     let scales = decided(&world);
     assert_eq!((scales.decision.clone(), listed(&scales)), (Decision::Repair, Some(names(&["web-a"]))));

@@ -6,7 +6,7 @@ use triton::guard::check;
 use triton::model::{ReleaseId, ResourceVersion, Uid};
 use triton::plan::plan;
 use triton::spec::{Release, Serve};
-use triton::world::{Decision, Episode, Memory, Move, Permit, PodLive, World};
+use triton::world::{Decision, Episode, Memory, Move, Permit, PodLive, Stage, World};
 
 use crate::support::world::*;
 
@@ -32,6 +32,9 @@ fn pod(name: &str, up: bool, serves: bool) -> PodLive {
         version: ResourceVersion::new("90"),
         owner: Uid::new("uid-1"),
         revision: "checkout-b".to_owned(),
+        stage: Stage::Settled,
+        since: None,
+        held: true,
         up,
         serves,
         ready: false,

@@ -25,6 +25,7 @@ fn step(target: &str, pods: u32, state: StepState) -> StepView {
     StepView {
         target: target.into(),
         pods,
+        weight: None,
         state,
         needs: 0,
         soak: 0,

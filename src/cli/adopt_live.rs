@@ -15,11 +15,12 @@ use crate::spec::config;
 use crate::world::{Action, Expect, Write};
 
 /// Kinds that can stand beside a CloneSet, and the one that its pods name.
-const BESIDE: [Kind; 6] = [
+const BESIDE: [Kind; 7] = [
     Kind::ConfigMap,
     Kind::Service,
     Kind::PodDisruptionBudget,
     Kind::HttpRoute,
+    Kind::GrpcRoute,
     Kind::Ingress,
     Kind::HorizontalPodAutoscaler,
 ];
@@ -150,7 +151,7 @@ fn serves(kind: Kind, object: &Value, cloneset: &Value, objects: &[(Kind, Value)
             let target = &object["spec"]["scaleTargetRef"];
             target["kind"] == "CloneSet" && target["name"] == name(cloneset)
         }
-        Kind::Ingress | Kind::HttpRoute => {
+        Kind::Ingress | Kind::HttpRoute | Kind::GrpcRoute => {
             let services = objects
                 .iter()
                 .filter(|(kind, it)| *kind == Kind::Service && serves(*kind, it, cloneset, &[]));

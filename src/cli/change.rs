@@ -120,12 +120,13 @@ impl<'a> Change<'a> {
         } else if !(waits && self.refused().is_some()) {
             self.say(format!("Its pods are {}.", exchanged(&exchange)));
         }
-        self.gate();
+        self.gate(matches!(exchange, Exchange::InPlace(_)));
         self.said.sentences.extend(pace::sentences(self.release(), self.way.size()));
     }
 
-    /// Whether pods get or lose the readiness gate of `serve: approval`, and what it means for those of the next step.
-    fn gate(&mut self) {
+    /// Whether pods get or lose the readiness gate of `serve: approval`, and what it means for those of the next step, made
+    /// anew or updated `in_place`.
+    fn gate(&mut self, in_place: bool) {
         let (before, after) = (self.old.release.strategy.is_gated(), self.release().strategy.is_gated());
         let id = self.id;
         if after && !before {
@@ -139,10 +140,14 @@ impl<'a> Change<'a> {
                 keys::SERVE
             ));
         }
+        if after && in_place && !self.goes_back() {
+            self.say("Each leaves traffic first, and serves again once Triton lets it in.".to_owned());
+        }
         let dark = is_dark(self.new, self.light.policy, self.next());
         if after && dark {
+            let (pods, come) = if in_place { ("pods", "come back") } else { ("new pods", "come up") };
             self.say(format!(
-                "The new pods of step {} come up and do not serve: triton approve {id} --serve lets them.",
+                "The {pods} of step {} {come} and do not serve: triton approve {id} --serve lets them.",
                 self.next()
             ));
         }
@@ -178,6 +183,7 @@ impl<'a> Change<'a> {
             | Gate::Soak
             | Gate::Serve
             | Gate::Pods
+            | Gate::Traffic
             | Gate::Replace
             | Gate::RollingBack
             | Gate::Freeze

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// Every file of `examples/repo`, by its path there.
-pub const FILES: [(&str, &str); 11] = [
+pub const FILES: [(&str, &str); 12] = [
     ("README.md", include_str!("../../examples/repo/README.md")),
     ("triton.yaml", include_str!("../../examples/repo/triton.yaml")),
     ("releases/shop/checkout.yaml", include_str!("../../examples/repo/releases/shop/checkout.yaml")),
@@ -17,6 +17,7 @@ pub const FILES: [(&str, &str); 11] = [
         "releases/shop/cart/cloneset.yaml",
         include_str!("../../examples/repo/releases/shop/cart/cloneset.yaml"),
     ),
+    ("releases/shop/cart/route.yaml", include_str!("../../examples/repo/releases/shop/cart/route.yaml")),
     ("releases/shop/cart/service.yaml", include_str!("../../examples/repo/releases/shop/cart/service.yaml")),
     ("releases/shop/cart/config.yaml", include_str!("../../examples/repo/releases/shop/cart/config.yaml")),
     ("releases/shop/cart/pdb.yaml", include_str!("../../examples/repo/releases/shop/cart/pdb.yaml")),

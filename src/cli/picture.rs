@@ -46,17 +46,20 @@ impl Picture {
                 }
                 cache.changed().await;
             }
-            if cache.has_gated() {
-                cache.want(Feed::Pods);
-                // Whoever may not see pods sees the rest.
-                while !cache.has_pods() && without_pods.is_none() {
+            // Pods in lifecycle hooks decide nothing.
+            for feed in [Feed::Pods, Feed::Endpoints] {
+                if !cache.needs(feed) {
+                    cache.without(feed);
+                    continue;
+                }
+                cache.want(feed);
+                // Whoever may not see them sees the rest.
+                while !cache.knows(feed) && without_pods.is_none() {
                     without_pods = stopped(&cache);
                     if without_pods.is_none() {
                         cache.changed().await;
                     }
                 }
-            } else {
-                cache.without_pods();
             }
             None
         };

@@ -307,7 +307,7 @@ fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
         let soak = if step.soak == 0 { "–".to_owned() } else { span(i64::from(step.soak)) };
         table.row([
             Cell::plain((index + 1).to_string()),
-            Cell::plain(step.target.clone()),
+            Cell::plain(target(step)),
             Cell::plain(step.pods.to_string()),
             Cell::new(tint, format!("{sign} {word}")),
             Cell::plain(entered.unwrap_or_else(|| "–".to_owned())),
@@ -316,6 +316,12 @@ fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
         ]);
     }
     table.print("  ", paint)
+}
+
+/// What a step asks for, and what of the traffic its pods get.
+fn target(step: &StepView) -> String {
+    let weight = step.weight.map(|weight| format!(", weight {weight}%"));
+    format!("{}{}", step.target, weight.unwrap_or_default())
 }
 
 /// Who has approved a step, and who has let its pods serve, where it asks for that.
@@ -336,8 +342,8 @@ fn named(approvals: &[ApprovalView]) -> String {
 
 fn entered_by(step: &StepView) -> String {
     let names = named(&step.approvals);
-    if step.state == StepState::Done && names.is_empty() {
-        // It was passed without, as a first release and a rollback are.
+    if matches!(step.state, StepState::Done | StepState::Here) && names.is_empty() {
+        // It was entered without, as a first release and a rollback are.
         return "–".to_owned();
     }
     let missing = usize::try_from(step.needs).unwrap_or(usize::MAX).saturating_sub(step.approvals.len());

@@ -117,6 +117,9 @@ enum NamedOrWritten {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "read by the schema only")]
 struct Strategy {
+    /// Names of HTTPRoutes and GRPCRoutes of the release, which share traffic by the weights of the steps.
+    #[schemars(length(max = 16))]
+    routes: Option<Vec<String>>,
     /// In order; they never fall, and the last is 100%. Without steps: 100% at once.
     #[schemars(length(max = 50))]
     steps: Option<Vec<Step>>,
@@ -139,6 +142,9 @@ struct Strategy {
 struct Step {
     /// Pods on the new version at this step: a count or a percentage.
     replicas: Amount,
+    /// The share of the traffic that these pods get by the routes of the strategy, in whole percent; by default that of the
+    /// step before.
+    weight: Option<Weight>,
     /// At least this long, healthy, before it is left.
     soak: Option<Duration>,
     /// Somebody approves before it is entered.
@@ -181,6 +187,11 @@ enum Amount {
     Count(u32),
     Percent(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?%$"))] String),
 }
+
+/// A share of the traffic: `5%`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "read by the schema only")]
+struct Weight(#[schemars(regex(pattern = r"^(100|[0-9]{1,2})%$"))] String);
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]

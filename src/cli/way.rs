@@ -104,9 +104,23 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// `5 of 10 (50%)`, `all 10`, or `50%` where the size is not known.
+    /// `5 of 10 (50%)`, `all 10`, or `50%` where the size is not known; and what of the traffic they get, where weights say
+    /// so.
     #[must_use]
     pub fn target(&self, step: u32) -> String {
+        self.counted(step) + &self.led(step)
+    }
+
+    /// What of the traffic goes to the pods of a step.
+    fn led(&self, step: u32) -> String {
+        let (release, strategy) = (self.release(), &self.release().strategy);
+        if strategy.routes.is_empty() || step == 0 || step >= release.last_step() {
+            return String::new();
+        }
+        format!(", {}% of the traffic", strategy.weight(step))
+    }
+
+    fn counted(&self, step: u32) -> String {
         let release = self.release();
         let written = release.step(step).map(|step| step.replicas.to_string()).unwrap_or_default();
         match self.size() {
@@ -123,13 +137,14 @@ impl<'a> Way<'a> {
     /// The same as people count: `5 of 10 pods (50%)`, `all 10 pods`.
     #[must_use]
     pub fn target_pods(&self, step: u32) -> String {
-        let target = self.target(step);
-        match target.split_once(" (") {
+        let target = self.counted(step);
+        let target = match target.split_once(" (") {
             Some((count, share)) => format!("{count} pods ({share}"),
             None if target.ends_with('%') => format!("{target} of its pods"),
             None if target.ends_with("pods") => target,
             None => format!("{target} pods"),
-        }
+        };
+        target + &self.led(step)
     }
 
     /// What keeps every step from being entered: the release is suspended, or frozen.

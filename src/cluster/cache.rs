@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::cluster::error::Error;
 use crate::cluster::feed::{Feed, FeedState};
 use crate::cluster::picture::{Objects, Picture};
-use crate::cluster::project::{SeenCloneSet, SeenCompanion, SeenRecord};
+use crate::cluster::project::{SeenCloneSet, SeenCompanion, SeenEndpoints, SeenRecord};
 use crate::cluster::seen::Seen;
 use crate::model::ReleaseId;
 use crate::objects::ObjectKey;
@@ -27,6 +27,7 @@ pub struct Cache {
     picture: Arc<Mutex<Picture>>,
     wake: Arc<Notify>,
     wants_pods: Arc<Notify>,
+    wants_endpoints: Arc<Notify>,
     wants_kept: Arc<Notify>,
 }
 
@@ -90,7 +91,7 @@ impl Cache {
     pub fn cloneset(&self, id: &ReleaseId) -> Option<Arc<SeenCloneSet>> {
         match self.picture().objects.get(&Feed::CloneSets)?.get(id)? {
             Seen::CloneSet(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) => None,
+            Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) | Seen::Endpoints(_) => None,
         }
     }
 
@@ -99,7 +100,9 @@ impl Cache {
     pub fn record(&self, id: &ReleaseId) -> Option<Arc<SeenRecord>> {
         match self.picture().objects.get(&Feed::Records)?.get(id)? {
             Seen::Record(seen) => Some(Arc::clone(seen)),
-            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) | Seen::Kept(_) => None,
+            Seen::Companion(_) | Seen::CloneSet(_) | Seen::Pod(_) | Seen::Kept(_) | Seen::Endpoints(_) => {
+                None
+            }
         }
     }
 
@@ -109,7 +112,7 @@ impl Cache {
         let id = ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
         match self.picture().objects.get(&Feed::Companions(key.kind))?.get(&id)? {
             Seen::Companion(seen) => Some(Arc::clone(seen)),
-            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) => None,
+            Seen::CloneSet(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) | Seen::Endpoints(_) => None,
         }
     }
 
@@ -119,7 +122,7 @@ impl Cache {
         self.picture().companions.get(id).cloned().unwrap_or_default()
     }
 
-    /// Asks for a watch of pods; once it is open, it stays so.
+    /// Asks for a watch that opens on demand; once it is open, it stays so.
     pub fn want(&self, feed: Feed) {
         if !self.picture().states.contains_key(&feed) {
             self.wants(feed).notify_one();
@@ -127,60 +130,63 @@ impl Cache {
     }
 
     fn wants(&self, feed: Feed) -> &Notify {
-        if feed == Feed::Kept { &self.wants_kept } else { &self.wants_pods }
+        match feed {
+            Feed::Endpoints => &self.wants_endpoints,
+            Feed::Kept => &self.wants_kept,
+            Feed::Pods | Feed::CloneSets | Feed::Companions(_) | Feed::Records => &self.wants_pods,
+        }
     }
 
-    /// Whether any CloneSet has our gate in its template.
+    /// Whether anything that stands needs a watch on demand: a CloneSet with our gate or with a hook, a Service that is ours.
     #[must_use]
-    pub fn has_gated(&self) -> bool {
+    pub fn needs(&self, feed: Feed) -> bool {
         let picture = self.picture();
-        let mut sets = picture.objects.get(&Feed::CloneSets).into_iter().flat_map(BTreeMap::values);
-        sets.any(|seen| matches!(seen, Seen::CloneSet(seen) if seen.live.gated))
+        picture.objects.values().flat_map(BTreeMap::values).any(|seen| match seen {
+            Seen::CloneSet(seen) => {
+                feed == Feed::Pods && seen.live.gated || feed == Feed::Kept && !seen.live.hooks.is_empty()
+            }
+            Seen::Companion(seen) => feed == Feed::Endpoints && seen.leads,
+            Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) | Seen::Endpoints(_) => false,
+        })
     }
 
-    /// No pods are to be watched: nobody asks for more than is known.
-    pub fn without_pods(&self) {
-        self.replace(Feed::Pods, BTreeMap::new());
+    /// A watch on demand is not to be opened: nobody asks for more than is known.
+    pub fn without(&self, feed: Feed) {
+        self.replace(feed, BTreeMap::new());
     }
 
-    /// Waits until somebody asks for a watch of pods.
+    /// Waits until somebody asks for a watch.
     pub(crate) async fn wanted(&self, feed: Feed) {
         self.wants(feed).notified().await;
         self.picture().states.insert(feed, FeedState::Listing(None));
     }
 
-    /// Whether pods are watched, and every one that has our gate is known.
+    /// Whether a watch that opens on demand is open, and everything that it tells of is known.
     #[must_use]
-    pub fn has_pods(&self) -> bool {
+    pub fn knows(&self, feed: Feed) -> bool {
         let picture = self.picture();
-        picture.states.get(&Feed::Pods) == Some(&FeedState::Synced)
-            && !picture.forbidden.contains_key(&Feed::Pods)
+        picture.states.get(&feed) == Some(&FeedState::Synced) && !picture.forbidden.contains_key(&feed)
     }
 
     /// The pods of a release that have our gate, by name.
     #[must_use]
     pub fn pods_of(&self, id: &ReleaseId) -> Vec<PodLive> {
-        let picture = self.picture();
-        let (names, all) = (picture.pods.get(id), picture.objects.get(&Feed::Pods));
-        let seen = names.into_iter().flatten().filter_map(|name| all?.get(name));
-        seen.filter_map(|seen| match seen {
-            Seen::Pod(seen) => Some(seen.live.clone()),
-            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) | Seen::Kept(_) => None,
-        })
-        .collect()
+        let live = |seen: &Seen| if let Seen::Pod(seen) = seen { Some(seen.live.clone()) } else { None };
+        self.picture().belonging(Feed::Pods, id).filter_map(live).collect()
     }
 
-    /// The pods of a release that a lifecycle hook may keep, by name. There are few at any moment.
+    /// The pods of a release that a lifecycle hook may keep, by name.
     #[must_use]
     pub fn kept_of(&self, id: &ReleaseId) -> Vec<PodKept> {
-        let picture = self.picture();
-        let all = picture.objects.get(&Feed::Kept).into_iter().flatten();
-        let mine = all.filter(|(pod, seen)| seen.release(pod).as_ref() == Some(id));
-        mine.filter_map(|(_, seen)| match seen {
-            Seen::Kept(seen) => Some(seen.live.clone()),
-            Seen::CloneSet(_) | Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) => None,
-        })
-        .collect()
+        let live = |seen: &Seen| if let Seen::Kept(seen) = seen { Some(seen.live.clone()) } else { None };
+        self.picture().belonging(Feed::Kept, id).filter_map(live).collect()
+    }
+
+    /// The EndpointSlices of a release's Services that are ours.
+    #[must_use]
+    pub fn endpoints_of(&self, id: &ReleaseId) -> Vec<Arc<SeenEndpoints>> {
+        let of = |seen: &Seen| if let Seen::Endpoints(seen) = seen { Some(Arc::clone(seen)) } else { None };
+        self.picture().belonging(Feed::Endpoints, id).filter_map(of).collect()
     }
 
     /// Whether something changed of a release since the last call of [`Cache::take_changed`].

@@ -16,6 +16,9 @@ pub enum Feed {
     Records,
     /// The pods with our readiness gate; watched once a release needs it.
     Pods,
+    /// The EndpointSlices of the Services that are ours beside those that are shared by weights; watched once a release
+    /// needs it.
+    Endpoints,
     /// The pods in a state in which a lifecycle hook may keep them; watched once a CloneSet of a release has one.
     Kept,
 }
@@ -26,6 +29,9 @@ impl Feed {
         let companions = Kind::COMPANIONS.into_iter().map(Self::Companions);
         [Self::CloneSets, Self::Records].into_iter().chain(companions)
     }
+
+    /// The watches that open once somebody asks for them.
+    pub const ON_DEMAND: [Self; 3] = [Self::Pods, Self::Kept, Self::Endpoints];
 }
 
 impl fmt::Display for Feed {
@@ -35,6 +41,7 @@ impl fmt::Display for Feed {
             Self::Companions(kind) => write!(f, "{kind} companions"),
             Self::Records => f.write_str("records (releases.triton.io)"),
             Self::Pods => f.write_str("pods that serve by approval"),
+            Self::Endpoints => f.write_str("EndpointSlices of what weights lead to"),
             Self::Kept => f.write_str("pods in lifecycle hooks"),
         }
     }

@@ -27,7 +27,7 @@ pub use error::Error;
 pub use feed::{Feed, FeedState};
 pub use lane::Lane;
 pub use lease::{DURATION as LEASE_DURATION, Follows, Lease, Now, Standing, Wait};
-pub use project::{SeenCloneSet, SeenCompanion, SeenKept, SeenPod, SeenRecord};
+pub use project::{SeenCloneSet, SeenCompanion, SeenEndpoints, SeenKept, SeenPod, SeenRecord};
 pub use requests::Requests;
 pub use seen::Seen;
 pub use telling::{Note, Telling};

@@ -24,8 +24,8 @@ pub struct Picture {
     pub forbidden: BTreeMap<Feed, Error>,
     /// Companions by release.
     pub companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
-    /// Pods by release, each by namespace and name.
-    pub pods: BTreeMap<ReleaseId, BTreeSet<ReleaseId>>,
+    /// What is watched on demand, by release, each by namespace and name.
+    pub belonging: BTreeMap<(Feed, ReleaseId), BTreeSet<ReleaseId>>,
     /// The releases of which something changed.
     pub changed: BTreeSet<ReleaseId>,
     /// The oldest write of ours that each watch has not told yet, its version, and when it was answered.
@@ -33,15 +33,23 @@ pub struct Picture {
 }
 
 impl Picture {
-    fn index_pod(&mut self, pod: &ReleaseId, before: Option<&ReleaseId>, now: Option<&ReleaseId>) {
-        if let Some((release, pods)) = before.and_then(|it| Some((it, self.pods.get_mut(it)?))) {
-            pods.remove(pod);
-            if pods.is_empty() {
-                self.pods.remove(release);
+    /// What a watch on demand has of a release, by name.
+    pub fn belonging(&self, feed: Feed, id: &ReleaseId) -> impl Iterator<Item = &Seen> {
+        let (names, all) = (self.belonging.get(&(feed, id.clone())), self.objects.get(&feed));
+        names.into_iter().flatten().filter_map(move |name| all?.get(name))
+    }
+
+    fn index(&mut self, feed: Feed, id: &ReleaseId, before: Option<&ReleaseId>, now: Option<&ReleaseId>) {
+        if let Some(place) = before.map(|it| (feed, it.clone()))
+            && let Some(ids) = self.belonging.get_mut(&place)
+        {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.belonging.remove(&place);
             }
         }
         if let Some(release) = now {
-            self.pods.entry(release.clone()).or_default().insert(pod.clone());
+            self.belonging.entry((feed, release.clone())).or_default().insert(id.clone());
         }
     }
 
@@ -54,8 +62,8 @@ impl Picture {
             None => objects.remove(id),
         };
         let before = old.and_then(|seen| seen.release(id));
-        if feed == Feed::Pods {
-            self.index_pod(id, before.as_ref(), now.as_ref());
+        if Feed::ON_DEMAND.contains(&feed) {
+            self.index(feed, id, before.as_ref(), now.as_ref());
         }
         if let Feed::Companions(kind) = feed {
             let key = ObjectKey { kind, namespace: id.namespace.clone(), name: id.name.clone() };

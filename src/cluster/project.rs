@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cluster::tools::other_tool;
@@ -10,7 +11,7 @@ use crate::fields::{Ownership, Stand};
 use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
-use crate::world::{CompanionLive, CounterStatus, Drift, Live, Memory, PodLive, RecordLive};
+use crate::world::{CompanionLive, CounterStatus, Drift, Leads, Live, Memory, PodLive, RecordLive, Stage};
 use crate::world::{Kept, Marks, PodKept};
 
 /// A CloneSet as it was seen.
@@ -29,6 +30,8 @@ pub struct SeenCompanion {
     pub live: CompanionLive,
     /// What a drift is computed from.
     pub stand: Stand,
+    /// Whether it is a Service of ours beside one that is shared by weights.
+    pub leads: bool,
 }
 
 /// A pod with our readiness gate as it was seen.
@@ -38,6 +41,21 @@ pub struct SeenPod {
     pub live: PodLive,
     /// The CloneSet that made it.
     pub release: Name,
+}
+
+/// An EndpointSlice of a Service of ours as it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenEndpoints {
+    /// Its UID.
+    pub uid: Uid,
+    /// The version that was seen.
+    pub version: ResourceVersion,
+    /// The Service that it is of.
+    pub service: Uid,
+    /// The release that the Service leads to, by its label.
+    pub release: Name,
+    /// Its ready endpoints: the pods' names, or addresses where there are none.
+    pub ready: BTreeSet<String>,
 }
 
 /// A pod in a state in which a lifecycle hook may keep it, as it was seen.
@@ -210,8 +228,10 @@ pub fn companion(object: &Value) -> Option<SeenCompanion> {
         beside: stand.ownership.owners().beside().into(),
         applied: stand.ownership.owners().has_ours(),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+        leads: Leads::default(),
     };
-    Some(SeenCompanion { live, stand })
+    let leads = object["metadata"]["labels"][keys::TRAFFIC].is_string();
+    Some(SeenCompanion { live, stand, leads })
 }
 
 /// The lifecycle hooks of a CloneSet.
@@ -240,6 +260,11 @@ fn has_ended(pod: &Value) -> bool {
     matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
 }
 
+/// Since when a pod is where it is in its lifecycle.
+fn state_time(pod: &Value) -> Option<Timestamp> {
+    pod["metadata"]["annotations"].get(keys::KRUISE_STATE_TIME)?.as_str()?.parse().ok()
+}
+
 /// The CloneSet that made a pod.
 fn owner(pod: &Value) -> Option<&Value> {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
@@ -258,8 +283,7 @@ pub fn kept(object: &Value) -> Option<SeenKept> {
     if has_ended(object) {
         return None;
     }
-    let since =
-        map(object, "/metadata/annotations").get(keys::KRUISE_STATE_TIME).and_then(|it| it.parse().ok());
+    let since = state_time(object);
     if is_ending(object) {
         kept = Kept::BeforeDelete;
         labels.clear();
@@ -282,19 +306,49 @@ pub fn pod(object: &Value) -> Option<SeenPod> {
     let owner = owner(object)?;
     let conditions = || object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let holds = |kind: &str| conditions().any(|it| it["type"] == kind && it["status"] == "True");
+    let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
+    let stage = match label(keys::KRUISE_STATE) {
+        Some("PreparingUpdate") => Stage::Asks,
+        Some("Updating") => Stage::Updating,
+        Some(_) | None => Stage::Settled,
+    };
     let live = PodLive {
         name: text(object, "/metadata/name")?.parse().ok()?,
         uid: uid(object)?,
         version: version(object)?,
         owner: Uid::new(text(owner, "/uid")?),
         revision: text(object, "/metadata/labels/controller-revision-hash").unwrap_or_default().to_owned(),
-        up: holds("ContainersReady"),
+        stage,
+        since: state_time(object),
+        held: label(keys::SERVE) == Some(keys::SERVE_GATED),
+        up: holds("ContainersReady") && stage != Stage::Updating,
         serves: holds(keys::SERVE),
         ready: holds("Ready"),
         ending: is_ending(object) || has_ended(object),
         ip: text(object, "/status/podIP").map(str::to_owned),
     };
     Some(SeenPod { live, release: text(owner, "/name")?.parse().ok()? })
+}
+
+/// An EndpointSlice; `None` for one that no Service has made, or of no Service of ours. That nothing is said of an endpoint's
+/// readiness means that it is ready (Kubernetes, `discovery/v1`: `EndpointConditions`).
+#[must_use]
+pub fn endpoints(object: &Value) -> Option<SeenEndpoints> {
+    let mut owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array)?.iter();
+    let owner = owners.find(|it| it["kind"] == Kind::Service.api().kind)?;
+    let listed = object.get("endpoints").and_then(Value::as_array).into_iter().flatten();
+    let ready = listed.filter(|it| it.pointer("/conditions/ready") != Some(&Value::Bool(false)));
+    let named = |it: &Value| {
+        let name = text(it, "/targetRef/name").or_else(|| text(it, "/addresses/0"))?;
+        Some(name.to_owned())
+    };
+    Some(SeenEndpoints {
+        uid: uid(object)?,
+        version: version(object)?,
+        service: Uid::new(text(owner, "/uid")?),
+        release: object["metadata"]["labels"][keys::TRAFFIC].as_str()?.parse().ok()?,
+        ready: ready.filter_map(named).collect(),
+    })
 }
 
 /// A record. A status that cannot be read is one that says nothing: the record is written again.
@@ -364,6 +418,25 @@ mod tests {
         bare["spec"] = json!({});
         let seen = cloneset(&bare).unwrap();
         assert_eq!((seen.live.replicas, seen.live.kept(), seen.odd_partition), (1, 0, None));
+    }
+
+    #[test]
+    fn a_pod_between_two_versions_is_not_up_and_the_label_says_whether_it_is_held() {
+        let seen = |state: &str, label: &str, phase: &str| {
+            let object = json!({
+                "metadata": {"name": "p", "uid": "u", "resourceVersion": "1",
+                    "labels": {keys::KRUISE_STATE: state, keys::SERVE: label},
+                    "ownerReferences": [{"kind": "CloneSet", "name": "web", "uid": "o", "controller": true}]},
+                "status": {"phase": phase, "conditions": [
+                    {"type": "ContainersReady", "status": "True"}, {"type": keys::SERVE, "status": "False"}]}});
+            let it = pod(&object).unwrap().live;
+            (it.stage, it.held, it.up, it.ending)
+        };
+        assert_eq!(seen("Normal", "gated", "Running"), (Stage::Settled, true, true, false));
+        assert_eq!(seen("PreparingUpdate", "updating", "Running"), (Stage::Asks, false, true, false));
+        assert_eq!(seen("Updating", "updating", "Running"), (Stage::Updating, false, false, false));
+        assert_eq!(seen("Updated", "updating", "Running"), (Stage::Settled, false, true, false));
+        assert_eq!(seen("Normal", "gated", "Failed"), (Stage::Settled, true, true, true));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cluster::feed::Feed;
-use crate::cluster::project::{self, SeenCloneSet, SeenCompanion, SeenKept, SeenPod, SeenRecord};
+use crate::cluster::project::{
+    self, SeenCloneSet, SeenCompanion, SeenEndpoints, SeenKept, SeenPod, SeenRecord,
+};
 use crate::model::{ReleaseId, ResourceVersion, Uid};
 
 /// One object as it was seen.
@@ -19,6 +21,8 @@ pub enum Seen {
     Record(Arc<SeenRecord>),
     /// A pod with our readiness gate.
     Pod(Arc<SeenPod>),
+    /// An EndpointSlice of a Service of ours.
+    Endpoints(Arc<SeenEndpoints>),
     /// A pod that a lifecycle hook may keep.
     Kept(Arc<SeenKept>),
 }
@@ -33,6 +37,7 @@ impl Seen {
             Feed::Companions(_) => Self::Companion(Arc::new(project::companion(object)?)),
             Feed::Records => Self::Record(Arc::new(project::record(object)?)),
             Feed::Pods => Self::Pod(Arc::new(project::pod(object)?)),
+            Feed::Endpoints => Self::Endpoints(Arc::new(project::endpoints(object)?)),
             Feed::Kept => Self::Kept(Arc::new(project::kept(object)?)),
         };
         Some((id, seen))
@@ -46,6 +51,7 @@ impl Seen {
             Self::Companion(it) => (&it.live.uid, &it.live.version),
             Self::Record(it) => (&it.live.uid, &it.live.version),
             Self::Pod(it) => (&it.live.uid, &it.live.version),
+            Self::Endpoints(it) => (&it.uid, &it.version),
             Self::Kept(it) => (&it.live.uid, &it.live.version),
         }
     }
@@ -70,6 +76,9 @@ impl Seen {
             Self::CloneSet(_) | Self::Record(_) => Some(id.clone()),
             Self::Companion(it) => it.live.release.parse().ok(),
             Self::Pod(it) => Some(ReleaseId { namespace: id.namespace.clone(), name: it.release.clone() }),
+            Self::Endpoints(it) => {
+                Some(ReleaseId { namespace: id.namespace.clone(), name: it.release.clone() })
+            }
             Self::Kept(it) => Some(ReleaseId { namespace: id.namespace.clone(), name: it.release.clone() }),
         }
     }

@@ -20,7 +20,7 @@ use crate::cluster::requests::OK;
 use crate::cluster::seen::Seen;
 use crate::objects::CloneSetVersion;
 use crate::objects::Kind;
-use crate::objects::keys::{KRUISE_STATE, MANAGED_BY, MANAGED_BY_TRITON, SERVE, SERVE_GATED};
+use crate::objects::keys::{KRUISE_STATE, MANAGED_BY, MANAGED_BY_TRITON, SERVE, TRAFFIC};
 use crate::objects::kind::Api as Served;
 use crate::world::Kept;
 
@@ -42,6 +42,10 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// How soon any other kind is: Gateway API is not installed in every cluster, and nobody waits for it.
 const RECHECK_COMPANION: Duration = Duration::from_secs(300);
 
+/// EndpointSlices.
+const ENDPOINT_SLICES: Served =
+    Served { group: "discovery.k8s.io", version: "v1", plural: "endpointslices", kind: "EndpointSlice" };
+
 /// A name that no object need have: a watch of it tells whether one may be begun.
 const NOBODY: &str = "triton.io";
 /// How soon a kind of companions that may not be listed is asked for again: a person adds the right, and waits.
@@ -53,6 +57,7 @@ impl Feed {
             Self::CloneSets => cluster.clonesets().api(),
             Self::Companions(kind) => kind.api(),
             Self::Records => RECORDS,
+            Self::Endpoints => ENDPOINT_SLICES,
             Self::Pods | Self::Kept => Kind::Pod.api(),
         }
     }
@@ -62,7 +67,8 @@ impl Feed {
         match self {
             Self::CloneSets | Self::Records => config,
             Self::Companions(_) => config.labels(&format!("{MANAGED_BY}={MANAGED_BY_TRITON}")),
-            Self::Pods => config.labels(&format!("{SERVE}={SERVE_GATED}")),
+            Self::Pods => config.labels(SERVE),
+            Self::Endpoints => config.labels(TRAFFIC),
             Self::Kept => {
                 let states = Kept::ALL.map(Kept::label).join(",");
                 config.labels(&format!("{KRUISE_STATE} in ({states})"))
@@ -72,7 +78,7 @@ impl Feed {
 
     const fn recheck(self) -> Duration {
         match self {
-            Self::CloneSets | Self::Records | Self::Pods | Self::Kept => RECHECK,
+            Self::CloneSets | Self::Records | Self::Pods | Self::Kept | Self::Endpoints => RECHECK,
             Self::Companions(_) => RECHECK_COMPANION,
         }
     }
@@ -88,14 +94,14 @@ impl Feed {
     }
 }
 
-/// Starts every watch, those of pods once they are asked for. They end when the set is dropped.
+/// Starts every watch, some of them once they are asked for. They end when the set is dropped.
 #[must_use]
 pub fn watch(cluster: &Cluster, cache: &Cache) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for feed in Feed::all() {
         tasks.spawn(follow(cluster.clone(), cache.clone(), feed));
     }
-    for feed in [Feed::Pods, Feed::Kept] {
+    for feed in Feed::ON_DEMAND {
         let (cluster, cache) = (cluster.clone(), cache.clone());
         tasks.spawn(async move {
             cache.wanted(feed).await;
@@ -210,7 +216,9 @@ fn begins_anew(cluster: &Cluster, feed: Feed, error: &Error) -> bool {
 fn wait_after(error: &Error, feed: Feed, delay: Duration) -> Duration {
     match (error, feed) {
         (Error::NotServed(_), _) => feed.recheck(),
-        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods | Feed::Kept) => RECHECK_FORBIDDEN,
+        (Error::Forbidden(_), Feed::Companions(_) | Feed::Pods | Feed::Kept | Feed::Endpoints) => {
+            RECHECK_FORBIDDEN
+        }
         _ => delay.max(error.asked()),
     }
 }

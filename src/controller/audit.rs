@@ -69,6 +69,7 @@ impl Audit {
             | Decision::Adopt
             | Decision::Enter(_)
             | Decision::Repair
+            | Decision::Shift
             | Decision::Replace
             | Decision::Fail
             | Decision::Complete => before.and_then(Memory::top).map(|proof| proof.version.clone()),

@@ -11,7 +11,7 @@ use crate::fields::{FieldChange, Fingerprint, Stand, compare, drift};
 use crate::model::ReleaseId;
 use crate::objects::{ObjectKey, keys};
 use crate::plan::body;
-use crate::spec::{Body, Release};
+use crate::spec::{Body, Release, hook};
 use crate::world::{Drift, Memory, Policy};
 
 /// Most changes that are told at once: whoever mends one sees the others.
@@ -28,7 +28,7 @@ struct Echo {
 pub struct Echoes(BTreeMap<ObjectKey, Echo>);
 
 /// A CloneSet as it should stand, but for what the planner compares itself: replicas, partition, paused, which pods are
-/// deleted, and memory.
+/// deleted, our hook and memory.
 #[must_use]
 pub fn wanted_cloneset(release: &Release, policy: &Policy) -> Value {
     let mut wanted = Value::clone(&body::companion(&release.cloneset, &release.id, policy));
@@ -47,6 +47,7 @@ fn without_rollout(object: &mut Value) {
     if let Some(scale) = spec.get_mut("scaleStrategy").and_then(Value::as_object_mut) {
         scale.remove("podsToDelete");
     }
+    hook::take_out(&mut object["spec"]);
 }
 
 impl Echoes {
@@ -153,7 +154,12 @@ pub fn rewritten(sent: &Value, returned: &Value) -> Option<Error> {
     for (name, value) in annotations.filter(|(name, _)| keys::MEMORY.contains(&name.as_str())) {
         wanted["metadata"]["annotations"][name] = value.clone();
     }
-    let changes = compare(&wanted, returned);
+    let mut changes = compare(&wanted, returned);
+    // Our hook may be there though it is not sent: another manager can have it beside us.
+    if hook::is_in(&sent["spec"]) && !hook::is_in(&returned["spec"]) {
+        let path = format!("spec.lifecycle.{}", hook::FIELD);
+        changes.push(FieldChange { path, wanted: keys::SERVE.into(), found: None, manager: None });
+    }
     (!changes.is_empty()).then(|| Error::Rewritten(told(&changes)))
 }
 

@@ -16,6 +16,7 @@ use crate::cluster::Error;
 use crate::controller::clock::Clock;
 use crate::controller::execute::{Carried, Executor, Rehearsed};
 use crate::controller::looks::{Glance, missing};
+use crate::controller::refusals::Urgency;
 use crate::model::{Name, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::world::{Case, Decision, Move, World, Write};
@@ -74,7 +75,7 @@ pub enum Came {
 /// Which goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Pods are to go back.
+    /// Pods are to go back, or traffic leaves them.
     Urgent,
     /// Somebody waits for it.
     Usual,
@@ -97,12 +98,6 @@ pub struct Errands {
     waiting: VecDeque<(ReleaseId, Errand)>,
 }
 
-/// Whether it takes pods back: nothing else of its release keeps that waiting.
-#[must_use]
-pub const fn is_urgent(decided: &Move) -> bool {
-    matches!(decided.decision, Decision::RollBack | Decision::Fail)
-}
-
 /// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
 /// that it writes.
 #[must_use]
@@ -122,18 +117,15 @@ fn rank(decided: &Move, part: Part, case: &Case) -> Rank {
         return Rank::Usual;
     }
     let memory = case.live.as_ref().and_then(|live| live.memory.as_ref());
-    match decided.decision {
-        Decision::RollBack | Decision::Fail => Rank::Urgent,
-        Decision::Note if memory.is_some_and(|memory| memory.uid.is_none()) => Rank::Late,
-        Decision::Note | Decision::Complete => Rank::Quiet,
-        Decision::Rest
-        | Decision::Hold
-        | Decision::Create
-        | Decision::Adopt
-        | Decision::Enter(_)
-        | Decision::Repair
-        | Decision::Replace
-        | Decision::Remove => Rank::Usual,
+    let notes = decided.decision == Decision::Note;
+    if Urgency::of(decided) > Urgency::Usual {
+        Rank::Urgent
+    } else if notes && memory.is_some_and(|memory| memory.uid.is_none()) {
+        Rank::Late
+    } else if notes || decided.decision == Decision::Complete {
+        Rank::Quiet
+    } else {
+        Rank::Usual
     }
 }
 

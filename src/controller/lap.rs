@@ -6,19 +6,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cluster::{Cache, Telling};
-use crate::controller::audit::Audit;
 use crate::controller::clock::Clock;
-use crate::controller::errands::{Came, Errand, Errands, Part, is_doubtful, is_urgent};
+use crate::controller::errands::{Came, Errand, Errands, Part, is_doubtful};
 use crate::controller::execute::{Carried, Executor, Refused};
+use crate::controller::log::{intent, log};
 use crate::controller::looks::{Looks, missing};
 use crate::controller::observe::Observer;
 use crate::controller::pulse::{Pulse, Survey};
 use crate::controller::record::{self, Outcome};
+use crate::controller::refusals::Urgency;
 use crate::controller::report::{self, Told};
 use crate::guard;
-use crate::model::{Gate, Hold, LiftKind, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::model::{Hold, ReleaseId};
 use crate::objects::record::View;
+use crate::objects::{Kind, ObjectKey};
 use crate::plan;
 use crate::world::{Case, Decision, Desired, Memory, Move, Plan, World};
 
@@ -178,15 +179,15 @@ impl Laps {
         let Some(errands) = &mut self.errands else { return BTreeSet::new() };
         let (observer, refusals) = (&self.observer, &self.observer.refusals);
         let part = |id: &ReleaseId, it: &Move| {
-            let urgent = is_urgent(it);
-            let sees = urgent || !observer.is_blind(id);
+            let urgency = Urgency::of(it);
+            let sees = urgency > Urgency::Usual || !observer.is_blind(id);
             let (alone, sound) = (!observer.rivals.write(id), !violations.contains_key(id));
             let writes = (!it.writes.is_empty() && sees && alone) || it.rehearsal.is_some();
-            let writes = writes && sound && !refusals.waits(id, urgent);
-            let waits = || observer.crowd.refusals.waits(id, false);
+            let writes = writes && sound && !refusals.waits(id, urgency);
+            let waits = || observer.crowd.refusals.waits(id, Urgency::Usual);
             let serving = !it.serving.is_empty() && alone && sound && !waits();
             let looks = world.cases.get(id).is_some_and(|case| missing(it, case).next().is_some());
-            let looks = looks && sound && !observer.crowd.looks.refusals.waits(id, false);
+            let looks = looks && sound && !observer.crowd.looks.refusals.waits(id, Urgency::Usual);
             Part { writes, serving, looks }
         };
         let parts = plan.moves.iter().map(|(id, it)| (id, it, part(id, it)));
@@ -208,7 +209,7 @@ impl Laps {
             }
             Came::Rehearsed(Err(error)) => {
                 let key = ObjectKey::cloneset(&id);
-                self.refused(&id, &Refused { key, error, looked: Ok(None) }, false);
+                self.refused(&id, &Refused { key, error, looked: Ok(None) }, Urgency::Usual);
             }
             Came::Looked(glance) => self.observer.crowd.looks.settle(&id, glance, self.clock.now()),
             Came::Carried(carried) => {
@@ -230,7 +231,7 @@ impl Laps {
             refusals.clear(id);
         }
         for (key, error) in carried.kept_out.iter().take(1) {
-            if refusals.note(id, &key.to_string(), error, false, self.clock.now()) {
+            if refusals.note(id, key, error, Urgency::Usual, self.clock.now()) {
                 let refused = error.hold("not let in").message;
                 tracing::warn!(release = %id, object = %key, category = error.category(), "{refused}");
             }
@@ -248,9 +249,18 @@ impl Laps {
         // It was seen before the write, and says nothing of what came after it.
         self.observer.crowd.looks.forget(id);
         if let Some(refused) = &carried.refused {
-            self.refused(id, refused, is_urgent(&decided));
+            // What was refused of something else does not keep pods from going back.
+            let most = if refused.key.kind == Kind::CloneSet { Urgency::Pods } else { Urgency::Traffic };
+            self.refused(id, refused, Urgency::of(&decided).min(most));
+            let others = carried.written.iter().map(|it| &it.key).filter(|key| **key != refused.key);
+            self.observer.refusals.written(id, others);
         } else {
-            self.observer.refusals.clear(id);
+            // Traffic that moves says nothing of what else was refused.
+            if decided.decision == Decision::Shift {
+                self.observer.refusals.written(id, carried.written.iter().map(|it| &it.key));
+            } else {
+                self.observer.refusals.clear(id);
+            }
             self.doubtful.remove(id);
             self.count(&decided, carried);
         }
@@ -290,7 +300,7 @@ impl Laps {
         });
     }
 
-    fn refused(&mut self, id: &ReleaseId, refused: &Refused, urgent: bool) {
+    fn refused(&mut self, id: &ReleaseId, refused: &Refused, bars: Urgency) {
         let Refused { key, error, looked } = refused;
         match looked {
             Ok(Some(true)) => {
@@ -302,7 +312,7 @@ impl Laps {
         }
         // Whose it is cannot be told without looking: why not, is what somebody has to mend.
         let error = looked.as_ref().err().filter(|it| !it.is_transient()).unwrap_or(error);
-        if self.observer.refusals.note(id, &key.to_string(), error, urgent, self.clock.now()) {
+        if self.observer.refusals.note(id, key, error, bars, self.clock.now()) {
             let refused = error.hold("refused").message;
             tracing::warn!(release = %id, object = %key, category = error.category(), "{refused}");
         }
@@ -430,64 +440,7 @@ impl Laps {
     }
 }
 
-/// What a move would do, and what holds it.
-fn intent(outcome: &Outcome<'_>) -> String {
-    let decided = outcome.decided;
-    let word = decided.decision.word();
-    let does = match (&*decided.message, decided.writes.is_empty()) {
-        _ if outcome.violation.is_some() => "would do nothing".to_owned(),
-        (_, true) if !decided.looks.is_empty() => "would Replace pods, once they were looked at".to_owned(),
-        _ if decided.rehearsal.is_some() => "would Adopt, after a dry-run".to_owned(),
-        (_, true) if decided.view.holds.is_empty() => "would change nothing".to_owned(),
-        (_, true) => "would hold".to_owned(),
-        ("", false) => format!("would {word}"),
-        (message, false) => format!("would {word}: {message}"),
-    };
-    let holds = outcome.violation.into_iter().chain(&decided.view.holds);
-    holds.fold(does, |text, hold| format!("{text}; {}", hold.message))
-}
-
 /// A record of another root is not ours to write.
 fn may_tell(cache: &Cache, id: &ReleaseId, root: &str) -> bool {
     cache.record(id).is_none_or(|seen| seen.live.root.as_deref().is_none_or(|theirs| theirs == root))
-}
-
-fn log(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome<'_>) {
-    let decided = outcome.decided;
-    if let Some(violation) = outcome.violation {
-        let decision = decided.decision.word();
-        tracing::error!(release = %id, row = %decided.row, decision, "{}", violation.message);
-    } else if outcome.is_told() {
-        Audit::of(world, id, case, outcome).tell();
-    }
-    if outcome.done {
-        log_place(id, outcome);
-    }
-}
-
-/// Says where a release is, where that changed. What passes within moments is for those who look closely.
-fn log_place(id: &ReleaseId, outcome: &Outcome<'_>) {
-    let (view, before) = (&outcome.decided.view, &outcome.before.view);
-    let gate = |view: &View| view.holds.first().map(|hold| hold.gate);
-    let moved = view.phase != before.phase || gate(view) != gate(before);
-    // A transition that closes no gate has said it all.
-    if !moved || (outcome.is_told() && view.holds.is_empty()) {
-        return;
-    }
-    let phase = view.phase.word();
-    let message = match record::sentence(view, outcome.decided) {
-        why if why.is_empty() => format!("{id} goes on"),
-        // A hold names its release.
-        why if view.holds.is_empty() => format!("{id}: {why}"),
-        why => why,
-    };
-    let momentary = |hold: &Hold| match hold.gate {
-        Gate::Controller => true,
-        gate => gate == Gate::Cluster && hold.lift.kind == LiftKind::Wait,
-    };
-    if view.phase == before.phase && view.holds.first().is_none_or(momentary) {
-        tracing::debug!(release = %id, phase, "{message}");
-    } else {
-        tracing::info!(release = %id, phase, "{message}");
-    }
 }

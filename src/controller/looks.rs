@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::cluster::Error;
-use crate::controller::refusals::Refusals;
+use crate::controller::refusals::{Refusals, Urgency};
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::world::{Case, Looked, Move, Plan, World};
@@ -44,7 +44,7 @@ impl Looks {
             return;
         };
         let key = ObjectKey { kind: Kind::Pod, namespace: id.namespace.clone(), name };
-        if self.refusals.note(id, &key.to_string(), &error, false, now) {
+        if self.refusals.note(id, &key, &error, Urgency::Usual, now) {
             let refused = error.hold("not seen").message;
             tracing::warn!(release = %id, object = %key, category = error.category(), "{refused}");
         }

@@ -10,9 +10,10 @@ use crate::catalog::{Known, Reading, differing};
 use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
 use crate::controller::announced::Announced;
 use crate::controller::asked::{is_named, named, remembered, same_desire};
-use crate::controller::crowd::{Crowd, kept};
+use crate::controller::crowd::Crowd;
 use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
+use crate::controller::led::Led;
 use crate::controller::refusals::Refusals;
 use crate::controller::rehearsals::Rehearsals;
 use crate::controller::rivals::Rivals;
@@ -129,12 +130,11 @@ impl Observer {
     /// Looks whether there are kinds that may not be listed or watched.
     fn look_for_forbidden(&mut self) {
         let forbidden = self.cache.forbidden();
-        if forbidden == self.forbidden {
-            return;
+        if forbidden != self.forbidden {
+            tell_unseen(&forbidden, &self.policy);
+            self.forbidden = forbidden;
+            self.touch_all();
         }
-        tell_unseen(&forbidden, &self.policy);
-        self.forbidden = forbidden;
-        self.touch_all();
     }
 
     /// Why something of a release cannot be seen.
@@ -146,11 +146,10 @@ impl Observer {
             Desired::Release(intent) => intent.release.companions.as_slice(),
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => &[],
         };
-        let companions = desired.iter().chain(case.standing_companions());
-        let feeds = companions.map(|it| Feed::Companions(it.body.key.kind));
-        let pods = case.is_gated().then_some(Feed::Pods);
-        let mut feeds = [Feed::CloneSets, Feed::Records].into_iter().chain(pods).chain(feeds);
-        feeds.find_map(|feed| Some(unseen(&id.to_string(), feed, self.forbidden.get(&feed)?)))
+        let feeds = desired.iter().chain(case.standing_companions());
+        let feeds = feeds.map(|it| Feed::Companions(it.body.key.kind));
+        let all = [Feed::CloneSets, Feed::Records].into_iter().chain(Crowd::needed(case));
+        all.chain(feeds).find_map(|feed| Some(unseen(&id.to_string(), feed, self.forbidden.get(&feed)?)))
     }
 
     /// A release is to be looked at again.
@@ -364,10 +363,9 @@ impl Observer {
         if desired.is_none() && !is_ours {
             return None;
         }
-        let unmade = record.as_ref().is_some_and(|it| it.live.memory.is_none()) && seen.is_none();
         let memory = seen.as_ref().and_then(|it| it.live.memory.as_ref());
         let mut case = Case {
-            desired: desired.unwrap_or_else(|| self.unnamed(unmade)),
+            desired: desired.unwrap_or_else(|| self.unnamed(record.as_deref().filter(|_| seen.is_none()))),
             live: seen.as_ref().map(|it| it.live.clone()),
             announced: memory.is_some_and(|memory| self.announced.covers(memory)),
             record: record.as_ref().map(|it| self.record(id, it)),
@@ -378,14 +376,11 @@ impl Observer {
             strangers: self.strangers.get(id).cloned().unwrap_or_default(),
             pods: None,
             kept: Arc::default(),
-            refused: self.refusals.of(id).or_else(|| self.crowd.refusals.of(id)).or_else(|| {
-                let hold = self.lane.failure(id).or(elsewhere)?;
-                Some(Refusal { hold })
-            }),
+            refused: (self.refusals.of(id).or_else(|| self.crowd.refusals.of(id)))
+                .or_else(|| Some(Refusal::of(self.lane.failure(id).or(elsewhere)?))),
         };
         case.documents = self.documents(id, &case, record.as_deref());
         self.rehearsals.show(id, &mut case);
-        self.crowd.looks.show(id, &mut case);
         if let Some(seen) = &seen {
             let drift = self.cloneset_drift(id, &case, seen);
             if let Some(live) = &mut case.live {
@@ -393,12 +388,13 @@ impl Observer {
             }
         }
         self.companions(id, &mut case);
-        case.pods = self.crowd.of(&self.cache, id, &case);
-        case.kept = kept(&self.cache, id, &case);
+        self.crowd.see(&self.cache, id, &mut case);
         match self.unseen(id, &case) {
             Some(hold) => {
                 self.blind.insert(id.clone());
-                case.refused = Some(Refusal { hold });
+                // What was refused stays known: a way back goes past it.
+                let objects = case.refused.take().map(|it| it.objects).unwrap_or_default();
+                case.refused = Some(Refusal { hold, objects });
             }
             // What another root tells of is not made beside it.
             None if is_theirs => drop(self.blind.insert(id.clone())),
@@ -410,7 +406,8 @@ impl Observer {
     /// What is to be said of a release that Git does not name. One that was told of and never made has no pod to
     /// lose, and no memory by which its commits could be looked for: a whole tree without it is all the evidence that
     /// there can be.
-    fn unnamed(&self, unmade: bool) -> Desired {
+    fn unnamed(&self, record: Option<&SeenRecord>) -> Desired {
+        let unmade = record.is_some_and(|it| it.live.memory.is_none());
         match self.source.head.filter(|_| unmade && self.reading.is_whole) {
             Some(commit) => Desired::Gone(Removal { commit, approved: true }),
             None => Desired::Unknown,
@@ -477,23 +474,26 @@ impl Observer {
         let of = |it: &Companion| (it.body.key.clone(), it.body.clone());
         let standing: BTreeMap<ObjectKey, _> = case.standing_companions().into_iter().map(of).collect();
         let mut keys = self.cache.companions_of(id);
-        keys.extend(standing.keys().cloned());
         let mut desired = BTreeMap::new();
         if let Desired::Release(intent) = &case.desired {
             desired.extend(intent.release.companions.iter().map(of));
         }
-        keys.extend(desired.keys().cloned());
+        keys.extend(standing.keys().chain(desired.keys()).cloned());
+        let led = Led::of(&self.cache, id, case);
         for key in keys {
             let Some(seen) = self.cache.companion(&key) else { continue };
             let mut live = seen.live.clone();
-            // One of nobody's is taken over by what is about to be written.
+            // One of nobody's is taken over by what is about to be written; a version of before has one content only, and
+            // may be needed again.
             let free = desired.get(&key).filter(|_| live.release.is_empty());
-            // A version of before has one content only, and may be needed again.
             let again = desired.get(&key).filter(|_| key.kind == Kind::ConfigMap);
             let written = free.or(standing.get(&key)).or(again);
-            if let Some(written) = written {
-                live.drift = self.echoes.companion(written, id, &seen.stand, &self.policy);
+            let read =
+                led.as_ref().and_then(|led| led.read((&self.cache, &self.crowd), &key, &seen, written));
+            if let Some(wanted) = read.as_ref().and_then(|(_, body)| body.as_ref()).or(written) {
+                live.drift = self.echoes.companion(wanted, id, &seen.stand, &self.policy);
             }
+            live.leads = read.map(|(leads, _)| leads).unwrap_or_default();
             case.companions.insert(key, live);
         }
     }

@@ -48,6 +48,7 @@ fn transition(decided: &Move) -> (&'static str, &'static str, String) {
         | Decision::Adopt
         | Decision::Enter(_)
         | Decision::Repair
+        | Decision::Shift
         | Decision::Replace
         | Decision::Complete
         | Decision::Remove => "Normal",

@@ -11,7 +11,7 @@ use crate::world::Policy;
 #[must_use]
 pub fn unseen(whose: &str, feed: Feed, error: &Error) -> Hold {
     match feed {
-        Feed::CloneSets | Feed::Records | Feed::Pods | Feed::Kept => {
+        Feed::CloneSets | Feed::Records | Feed::Pods | Feed::Kept | Feed::Endpoints => {
             error.hold(&format!("{whose}: {feed} cannot be seen"))
         }
         Feed::Companions(kind) => error.hold(&format!("{whose}: companions of kind {kind} cannot be seen")),
@@ -41,6 +41,9 @@ pub fn tell_unseen(forbidden: &BTreeMap<Feed, Error>, policy: &Policy) {
             }
             Feed::Pods => {
                 tracing::error!("{}", unseen("releases that serve by approval wait", *feed, error).message);
+            }
+            Feed::Endpoints => {
+                tracing::error!("{}", unseen("releases with weights wait", *feed, error).message);
             }
             Feed::Kept => {
                 tracing::warn!("{}", unseen("nothing is said of those that wait", *feed, error).message);

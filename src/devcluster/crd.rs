@@ -1,4 +1,4 @@
-//! Custom kinds: what a CustomResourceDefinition makes of itself, and the two that are there from the start.
+//! Custom kinds: what a CustomResourceDefinition makes of itself, and those that are there from the start.
 
 use std::sync::Arc;
 
@@ -8,9 +8,14 @@ use crate::devcluster::kinds::{Column, Kind, Scale};
 use crate::devcluster::openapi;
 use crate::devcluster::schema::{Schema, Shape};
 
-/// The kind's definitions that every embedded cluster has: OpenKruise's CloneSet (as v1.8 and v1.9 serve it) and
-/// the Gateway API's HTTPRoute.
-const INSTALLED: [&str; 2] = [include_str!("crds/clonesets.json"), include_str!("crds/httproutes.json")];
+/// The kind's definitions that every embedded cluster has: OpenKruise's CloneSet (as v1.8 and v1.9 serve it), and of the
+/// Gateway API HTTPRoute and GRPCRoute with what releases say of them: names, defaults and lists as in its v1, and no rules
+/// of CEL.
+const INSTALLED: [&str; 3] = [
+    include_str!("crds/clonesets.json"),
+    include_str!("crds/httproutes.json"),
+    include_str!("crds/grpcroutes.json"),
+];
 
 /// What an object's own name says, in a table.
 pub const NAME_HELP: &str = "Name must be unique within a namespace. Is required when creating resources, although some \

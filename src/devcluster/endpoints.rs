@@ -1,5 +1,6 @@
 //! EndpointSlices: which pods of a Service get traffic (Kubernetes, `pkg/controller/endpointslice`). One slice of a
-//! Service, however many pods it has; without hints, zones and addresses of more than one family.
+//! Service, however many pods it has, with the labels of the Service; without hints, zones and addresses of more than one
+//! family.
 //!
 //! A change costs the Services that it concerns, found by one of their labels.
 
@@ -151,6 +152,7 @@ impl Endpoints {
                     for field in ["endpoints", "ports"] {
                         body[field] = slice[field].clone();
                     }
+                    body["metadata"]["labels"] = slice["metadata"]["labels"].clone();
                     store.update(ENDPOINT_SLICES, MANAGER, body)
                 }
             };
@@ -167,12 +169,14 @@ fn slice(service: &Service) -> Value {
             json!({"name": port["name"].as_str().unwrap_or_default(), "port": target, "protocol": "TCP"})
         })
         .collect();
+    let mut labels = body.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+    labels["kubernetes.io/service-name"] = name.as_str().into();
+    labels["endpointslice.kubernetes.io/managed-by"] = "endpointslice-controller.k8s.io".into();
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {
             "namespace": namespace, "name": format!("{name}-all"),
-            "labels": {"kubernetes.io/service-name": name,
-                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"},
+            "labels": labels,
             "ownerReferences": [{"apiVersion": "v1", "kind": "Service", "name": name,
                 "uid": text(body, "/metadata/uid"), "controller": true, "blockOwnerDeletion": true}],
         },

@@ -177,16 +177,17 @@ pub fn move_to(pod: &Pod, state: State, hook: Option<&Hook>, put_on: bool) -> Ve
 pub fn next_state(set: &CloneSet, pod: &Pod, update_revision: &str) -> Option<State> {
     let hook = set.spec.in_place_update.as_ref();
     let free = hook.is_none() || is_all_hooked(hook, pod);
+    let back = set.spec.has_lifecycle && !is_all_hooked(hook, pod);
     let go = |holds: bool| holds.then_some(State::Normal);
     match pod.state() {
         State::PreparingNormal => {
             let hook = set.spec.pre_normal.as_ref();
             go(!pod.node().is_empty() && (hook.is_none() || is_all_hooked(hook, pod)))
         }
-        State::PreparingUpdate => go(pod.revision() == update_revision && free),
+        State::PreparingUpdate if pod.revision() != update_revision => None,
         State::Updating if !inplace::is_complete(pod) => None,
-        State::Updating if set.spec.has_lifecycle && !is_all_hooked(hook, pod) => Some(State::Updated),
-        State::Updating => Some(State::Normal),
+        State::PreparingUpdate | State::Updating if back => Some(State::Updated),
+        State::PreparingUpdate | State::Updating => Some(State::Normal),
         State::Updated => go(free),
         State::Normal | State::PreparingDelete => None,
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::guard::rule::{Rule, Violation, require};
 use crate::model::Amount;
+use crate::spec::hook;
 use crate::world::Memory;
 
 /// What a body says of the things that decide how many pods move.
@@ -53,10 +54,11 @@ impl<'a> Sent<'a> {
         Ok(Self { spec, template, partition, replicas, memory })
     }
 
-    /// `spec` without what the rollout decides: replicas, partition, paused and which pods are deleted.
+    /// `spec` without what the rollout decides: replicas, partition, paused, which pods are deleted, and our hook.
     #[must_use]
     pub fn settled(spec: &Value) -> Value {
         let mut spec = spec.clone();
+        hook::take_out(&mut spec);
         if let Some(fields) = spec.as_object_mut() {
             fields.remove("replicas");
             let emptied =

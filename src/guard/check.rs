@@ -8,11 +8,13 @@ use crate::guard::body::{Sent, memory_of};
 use crate::guard::claim;
 use crate::guard::exposure;
 use crate::guard::forward;
+use crate::guard::hook;
 use crate::guard::object;
 use crate::guard::replace;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::guard::serving;
+use crate::guard::weights;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
 use crate::world::{Action, Decision, Desired, Live, Plan, World, Write};
@@ -74,12 +76,15 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
         object::check(scene, write)?;
     }
     serving::check(scene)?;
+    weights::check(scene)?;
     let mut ours = writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
     let first = ours.next();
     require(ours.next().is_none(), Rule::Reached, || "the CloneSet is written twice in one move".to_owned())?;
     let Some(write) = first else { return Ok(()) };
-    let resting = matches!(scene.plan.decision, Decision::Rest | Decision::Hold);
-    require(!resting, Rule::Silence, || "it rests or holds, and writes the CloneSet".to_owned())?;
+    let resting = matches!(scene.plan.decision, Decision::Rest | Decision::Hold | Decision::Shift);
+    require(!resting, Rule::Silence, || {
+        "it rests, holds or moves traffic, and writes the CloneSet".to_owned()
+    })?;
     check_cloneset(scene, write)
 }
 
@@ -97,6 +102,7 @@ fn check_words(scene: Scene<'_>) -> Result<(), Violation> {
         | Decision::Adopt
         | Decision::Enter(_)
         | Decision::Repair
+        | Decision::Shift
         | Decision::Replace
         | Decision::Fail
         | Decision::RollBack
@@ -123,6 +129,7 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     let motion = Motion::of(scene, &sent)?;
     forward::check(&motion)?;
     exposure::check(&motion)?;
+    hook::check(&motion)?;
     claim::check(&motion)?;
     replace::check(&motion)?;
     object::check_read(&motion)?;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
+use crate::guard::weights;
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::versioned::named;
@@ -43,7 +44,9 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
                 is_marked(body, scene),
                 "the body does not say which root and which release it belongs to",
             )?;
-            if key.kind != Kind::CloneSet {
+            let shared =
+                weights::check_route(scene, write, body)? || weights::check_service(scene, key, body)?;
+            if key.kind != Kind::CloneSet && !shared {
                 whole(is_entered(scene, key, body), "it is not as the release that is entered says")?;
             }
             Ok(())
@@ -154,6 +157,9 @@ fn check_delete(
         let fresh = world.source.is_fresh(world.now, world.policy.stale_after);
         evidence(fresh, "nothing is removed on a fetch that is too old")?;
         return check_removal(scene, key);
+    }
+    if weights::check_delete(scene, key)? {
+        return Ok(());
     }
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;
     evidence(!matches!(scene.case.desired, Desired::Unknown), "nothing is known of what Git says")?;
@@ -271,7 +277,8 @@ fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
     let unowned = scene.case.live.is_some() && scene.case.memory().is_none();
     evidence(!unowned, "it serves a CloneSet that is not ours")?;
     let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
-    evidence(!entered.is_some_and(|release| release.orphan), "its release says that its objects stay")?;
+    let stays = entered.is_some_and(|release| release.orphan) && !weights::is_beside(scene, key);
+    evidence(!stays, "its release says that its objects stay")?;
     evidence(
         removal.approved || is_within_limit(scene.world),
         "more is removed at once than is allowed unasked",

@@ -52,6 +52,7 @@ mod tests {
             soak: 0,
             approval: None,
             serve: crate::spec::Serve::Automatic,
+            weight: None,
         };
         amounts.iter().map(step).collect()
     }

@@ -27,6 +27,9 @@ pub enum Rule {
     Replace,
     /// No pod of an unproven revision serves beyond what Git permits.
     Serving,
+    /// No route leads more traffic to an unproven revision than the step that is entered, permitted and healthy, and none
+    /// leads to nothing.
+    Weights,
 }
 
 impl Rule {
@@ -44,6 +47,7 @@ impl Rule {
             Self::OneUnproven => "one-unproven",
             Self::Replace => "replace",
             Self::Serving => "serving",
+            Self::Weights => "weights",
         }
     }
 }

@@ -54,6 +54,13 @@ impl<'a> Scene<'a> {
         self.memory().is_some_and(|memory| memory.proven.iter().any(|proof| proof.template == template))
     }
 
+    /// Whether the entered try of `memory` has failed.
+    #[must_use]
+    pub fn has_failed(&self, memory: &Memory) -> bool {
+        let attempt = self.release(memory.digest).map_or(1, |release| release.attempt);
+        memory.failed.is_some_and(|it| it.template == memory.template && attempt <= it.attempt)
+    }
+
     /// Whether nothing is proven yet, so that there is nothing to keep or to go back to.
     #[must_use]
     pub fn is_first(&self) -> bool {

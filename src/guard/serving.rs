@@ -1,7 +1,8 @@
-//! Which pods are let in: those of the proven revision, and of an unproven one no more than Git permits.
+//! Which pods are let in: those of the proven revision, and of an unproven one no more than Git permits; and which leave.
 
 use serde_json::{Value, json};
 
+use crate::guard::hook;
 use crate::guard::permit;
 use crate::guard::pods;
 use crate::guard::rule::{Rule, Violation, require};
@@ -9,29 +10,59 @@ use crate::guard::scene::Scene;
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, keys};
 use crate::spec::Initial;
-use crate::world::{Action, Decision, Desired, Expect, Live, Memory, PodLive, Write};
+use crate::world::{Action, Decision, Desired, Expect, Live, Memory, PodLive, Stage, Write};
 
-/// Checks every pod that a move lets in.
+/// What a write does to a pod.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// It serves, under the hook.
+    In,
+    /// It waits, under the hook.
+    Back,
+    /// It leaves traffic, and the hook lets it go.
+    Out,
+}
+
+/// Checks every pod that a move writes.
 ///
 /// # Errors
 ///
-/// [`Rule::Whole`] where it is none of the release's, or more is written than the one condition; [`Rule::Serving`] where
-/// it is not permitted; [`Rule::Forward`] where nothing may be written at all.
+/// [`Rule::Whole`] where it is none of the release's, or more is written than what is ours; [`Rule::Serving`] or
+/// [`Rule::Exposure`] where it is not permitted; [`Rule::Forward`] where nothing new may serve at all.
 pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
     let suspended = scene.case.live.as_ref().is_some_and(|live| live.suspend.is_some());
-    require(!suspended || scene.plan.serving.is_empty(), Rule::Forward, || {
-        "it is suspended in the cluster, and pods are let in".to_owned()
-    })?;
-    let mut more: u32 = 0;
+    let (mut more, mut left) = (0_u32, Vec::new());
     for write in &scene.plan.serving {
-        let pod = check_pod(scene, write)?;
+        let (pod, deed) = check_pod(scene, write)?;
         let serving =
             |holds, message: &str| require(holds, Rule::Serving, || format!("pod {}: {message}", pod.name));
         let live = scene.case.live.as_ref();
         let (Some(live), Some(memory)) = (live, scene.memory()) else {
             return serving(false, "its CloneSet is not ours");
         };
-        if is_proven(live, memory, pod) {
+        match deed {
+            Deed::Out => {
+                hook::check_leaving(scene, live, pod, write.forward)?;
+                left.push(pod);
+                continue;
+            }
+            Deed::Back => {
+                let changes = pod.stage == Stage::Updating && !pod.ready;
+                let stays = pod.stage != Stage::Updating && !pod.serves;
+                serving(stays || changes, "it is taken out of traffic, and nobody asks for it")?;
+                continue;
+            }
+            // Nothing changes but that the hook has it again.
+            Deed::In if pod.serves && pod.stage != Stage::Updating => continue,
+            Deed::In => {}
+        }
+        require(!suspended, Rule::Forward, || {
+            "it is suspended in the cluster, and pods are let in".to_owned()
+        })?;
+        let proven = is_proven(live, memory, pod);
+        let kept = pod.stage == Stage::Asks && pod.held && proven && live.asks_first();
+        serving(pod.stage == Stage::Settled || kept, "it would be updated in place as it serves")?;
+        if proven {
             continue;
         }
         let entered = !memory.entered_is_proven() && is_entered(live, memory, pod);
@@ -41,6 +72,9 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
         let leaves = matches!(scene.plan.decision, Decision::RollBack | Decision::Fail | Decision::Remove);
         serving(!leaves, "its release is being left")?;
         more += 1;
+    }
+    if let (Some(live), Some(memory)) = (&scene.case.live, scene.memory()) {
+        hook::check_left(scene, live, memory, &left)?;
     }
     if more == 0 {
         return Ok(());
@@ -92,18 +126,16 @@ fn permitted(scene: Scene<'_>, live: &Live, memory: &Memory) -> u32 {
 /// Whether the entered release does not go forward, by somebody's will or because it has failed.
 fn is_stopped(scene: Scene<'_>, memory: &Memory) -> bool {
     let world = scene.world;
-    let attempt = scene.release(memory.digest).map_or(1, |release| release.attempt);
-    let failed = memory.failed.is_some_and(|it| it.template == memory.template && attempt <= it.attempt);
     let head = scene.intent().is_some_and(|intent| {
         intent.release.digest != memory.digest
             || intent.episode.as_ref().map(|it| it.first) != memory.episode
             || permit::closed(intent, &world.policy, world.now).is_some()
     });
-    failed || head || matches!(scene.case.desired, Desired::Gone(_))
+    scene.has_failed(memory) || head || matches!(scene.case.desired, Desired::Gone(_))
 }
 
-/// The pod that is written, as it was seen; of it our condition alone is.
-fn check_pod<'a>(scene: Scene<'a>, write: &Write) -> Result<&'a PodLive, Violation> {
+/// The pod that is written, as it was seen, and what is done to it; of it our condition and our label alone are.
+fn check_pod<'a>(scene: Scene<'a>, write: &Write) -> Result<(&'a PodLive, Deed), Violation> {
     let key = &write.object;
     let whole = |holds, message: &str| require(holds, Rule::Whole, || format!("{key}: {message}"));
     let named = key.kind == Kind::Pod && key.namespace == scene.id.namespace;
@@ -118,21 +150,29 @@ fn check_pod<'a>(scene: Scene<'a>, write: &Write) -> Result<&'a PodLive, Violati
     let owned = scene.case.live.as_ref().is_some_and(|live| live.uid == pod.owner);
     whole(owned, "another CloneSet has made it")?;
     let Action::Apply { body, expect } = &write.action else {
-        return Err(Violation { rule: Rule::Whole, message: format!("{key}: a pod is only let in") });
+        return Err(Violation { rule: Rule::Whole, message: format!("{key}: a pod is only let in or out") });
     };
     let same = |uid: &Uid, version: &ResourceVersion| *uid == pod.uid && *version == pod.version;
     whole(matches!(expect, Expect::Same(uid, version) if same(uid, version)), "it is not as it was seen")?;
-    whole(is_condition(body), "more is written than that it serves")?;
-    Ok(pod)
+    let deed = deed(body).ok_or_else(|| Violation {
+        rule: Rule::Whole,
+        message: format!("{key}: more is written than whether it serves, or less"),
+    })?;
+    Ok((pod, deed))
 }
 
-fn is_condition(body: &Value) -> bool {
-    let Some([condition]) = body.pointer("/status/conditions").and_then(Value::as_array).map(Vec::as_slice)
-    else {
-        return false;
+/// What a body does, where it is whole: server-side apply takes off what it leaves out.
+fn deed(body: &Value) -> Option<Deed> {
+    let [condition] = body.pointer("/status/conditions")?.as_array()?.as_slice() else { return None };
+    let label = body["metadata"]["labels"][keys::SERVE].as_str()?;
+    let deed = match (condition["status"].as_str()?, label) {
+        ("True", keys::SERVE_GATED) => Deed::In,
+        ("False", keys::SERVE_GATED) => Deed::Back,
+        ("False", keys::SERVE_UPDATING) => Deed::Out,
+        _ => return None,
     };
-    let ours = condition["type"] == keys::SERVE && condition["status"] == "True";
-    ours && *body == json!({"status": {"conditions": [condition]}})
+    let whole = json!({"metadata": {"labels": {keys::SERVE: label}}, "status": {"conditions": [condition]}});
+    (condition["type"] == keys::SERVE && *body == whole).then_some(deed)
 }
 
 /// The revision of the entered template, as far as it is known.

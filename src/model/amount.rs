@@ -29,6 +29,12 @@ impl Percent {
         if percent <= 100 { Some(Self(percent * UNIT)) } else { None }
     }
 
+    /// The percentage as a number; `None` for one with decimals.
+    #[must_use]
+    pub const fn as_whole(self) -> Option<u32> {
+        if self.0.is_multiple_of(UNIT) { Some(self.0 / UNIT) } else { None }
+    }
+
     /// What is left to 100 %.
     #[must_use]
     pub const fn rest(self) -> Self {

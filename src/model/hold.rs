@@ -18,6 +18,8 @@ pub enum Gate {
     Serve,
     /// Pods of the step are not available yet.
     Pods,
+    /// Traffic is not led by the step's weight yet.
+    Traffic,
     /// Pods that Git names are not replaced yet.
     Replace,
     /// Pods are being taken back to the proven release.
@@ -64,6 +66,7 @@ impl Gate {
             Self::Soak => "soak",
             Self::Serve => "serve",
             Self::Pods => "pods",
+            Self::Traffic => "traffic",
             Self::Replace => "replace",
             Self::RollingBack => "rolling-back",
             Self::Suspend => "suspend",

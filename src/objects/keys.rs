@@ -20,7 +20,8 @@ pub const ROOT: &str = "triton.io/root";
 /// On a record: the namespace with the lease of the daemon that writes it. Two daemons of one root meet here.
 pub const LEASE_NAMESPACE: &str = "triton.io/lease-namespace";
 
-/// For people, on a CloneSet: nothing is written while it exists, whatever its value.
+/// For people, on a CloneSet: nothing is written while it exists, whatever its value. A step of pods
+/// that are updated in place is still filled.
 pub const SUSPEND: &str = "triton.io/suspend";
 /// For people, on a CloneSet: take back the entered digest that it names (any prefix from twelve digits on).
 pub const ROLLBACK: &str = "triton.io/rollback";
@@ -43,6 +44,15 @@ pub const VERSION_OF: &str = "triton.io/version-of";
 pub const SERVE: &str = "triton.io/serve";
 /// Value of the label [`SERVE`].
 pub const SERVE_GATED: &str = "gated";
+/// Value of the label [`SERVE`] while a pod is out of traffic and updated in place: Kruise's hook keeps it no longer.
+pub const SERVE_UPDATING: &str = "updating";
+
+/// On the two Services of ours that share the traffic of one of the user's by revision, and so on their EndpointSlices
+/// (Kubernetes, `pkg/controller/endpointslice`: labels of a Service are taken over): the name of the release.
+pub const TRAFFIC: &str = "triton.io/traffic";
+/// Label of every pod of a CloneSet: what stands behind the last dash of its revision's name (Kruise,
+/// `pkg/controller/cloneset/revision/cloneset_revision.go`).
+pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// On every object of a release: which release, as `namespace/name`.
 pub const RELEASE: &str = "triton.io/release";

@@ -23,6 +23,8 @@ pub enum Kind {
     /// A companion.
     HttpRoute,
     /// A companion.
+    GrpcRoute,
+    /// A companion.
     PodDisruptionBudget,
     /// A companion that owns `replicas`.
     HorizontalPodAutoscaler,
@@ -59,12 +61,13 @@ const fn api(group: &'static str, version: &'static str, plural: &'static str, k
 
 impl Kind {
     /// The kinds that may accompany a CloneSet in a release, in the order in which they are applied.
-    pub const COMPANIONS: [Self; 7] = [
+    pub const COMPANIONS: [Self; 8] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
         Self::PodDisruptionBudget,
         Self::HttpRoute,
+        Self::GrpcRoute,
         Self::Ingress,
         Self::HorizontalPodAutoscaler,
     ];
@@ -80,11 +83,18 @@ impl Kind {
             Self::ServiceAccount => api("", "v1", "serviceaccounts", "ServiceAccount"),
             Self::Ingress => api("networking.k8s.io", "v1", "ingresses", "Ingress"),
             Self::HttpRoute => api("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
+            Self::GrpcRoute => api("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute"),
             Self::PodDisruptionBudget => api("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
             Self::HorizontalPodAutoscaler => {
                 api("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
             }
         }
+    }
+
+    /// Whether it is a route of the Gateway API, whose `backendRefs` have weights.
+    #[must_use]
+    pub const fn is_route(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute)
     }
 
     /// The kind that a document's `apiVersion` and `kind` name, if it is one of ours.

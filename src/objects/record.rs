@@ -86,6 +86,10 @@ pub struct StepView {
     pub target: String,
     /// Pods on the new revision at this step, at the present size.
     pub pods: u32,
+    /// Share of the traffic that these pods get by the routes of the strategy, in whole percent; absent where traffic follows
+    /// the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// Where the rollout is with it.
     pub state: StepState,
     /// Approvals that it asks for.

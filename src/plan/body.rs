@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, keys};
 use crate::plan::steps::Shape;
-use crate::spec::{Body, Release};
+use crate::spec::{Body, Release, hook};
 use crate::world::{Live, Memory, Policy};
 
 /// The map under `key`, made if it is not there or not a map.
@@ -34,7 +34,8 @@ fn mark(value: &mut Value, id: &ReleaseId, policy: &Policy) {
     annotations.insert(keys::ROOT.into(), policy.root.clone().into());
 }
 
-/// The CloneSet of `release` in `shape`, with `memory`. `own_size` is false where another manager owns replicas.
+/// The CloneSet of `release` in `shape`, with `memory`, and with our hook until it is proven. `own_size` is false where
+/// another manager owns replicas.
 #[must_use]
 pub fn cloneset(
     release: &Release,
@@ -43,7 +44,10 @@ pub fn cloneset(
     memory: &Memory,
     policy: &Policy,
 ) -> Arc<Value> {
-    let value = release.cloneset.value.open();
+    let mut value = release.cloneset.value.open();
+    if release.asks_first() && !memory.entered_is_proven() {
+        hook::put_in(&mut value["spec"]);
+    }
     finish(value, &release.id, shape, own_size, memory, policy)
 }
 
@@ -59,6 +63,9 @@ pub fn as_it_stands(
 ) -> Arc<Value> {
     let mut value = live.stand.ours();
     identify(&mut value, id);
+    if memory.entered_is_proven() {
+        hook::take_out(&mut value["spec"]);
+    }
     finish(value, id, shape, own_size, memory, policy)
 }
 
@@ -139,7 +146,12 @@ pub fn left_behind(id: &ReleaseId, live: &Live) -> Arc<Value> {
 /// A companion as written, with our marks.
 #[must_use]
 pub fn companion(body: &Body, id: &ReleaseId, policy: &Policy) -> Arc<Value> {
-    let mut value = body.value.open();
+    marked(body.value.open(), id, policy)
+}
+
+/// An object with our marks.
+#[must_use]
+pub fn marked(mut value: Value, id: &ReleaseId, policy: &Policy) -> Arc<Value> {
     mark(&mut value, id, policy);
     Arc::new(value)
 }

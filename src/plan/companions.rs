@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use crate::model::{Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
-use crate::plan::body;
 use crate::plan::holds;
+use crate::plan::shares::Shares;
 use crate::spec::config::names;
 use crate::spec::{Companion, Release};
 use crate::world::{Action, Case, CompanionLive, Desired, Expect, World, Write};
 
 /// Writes that bring companions to what they should be, and the holds for those that are somebody else's, or of a
 /// kind that is not allowed. With `all`, those that stand unchanged by the entered release's documents are written too
-/// if the wanted text differs.
+/// if the wanted text differs. Routes are written as `shares` has them.
 #[must_use]
 pub fn companion_writes<'a>(
     world: &World,
@@ -23,6 +23,7 @@ pub fn companion_writes<'a>(
     case: &Case,
     wanted: impl Iterator<Item = &'a Companion>,
     all: bool,
+    shares: &Shares,
 ) -> (Vec<Write>, Vec<Hold>) {
     let standing = case.standing_companions();
     let (mut writes, mut closed) = (Vec::new(), Vec::new());
@@ -55,7 +56,7 @@ pub fn companion_writes<'a>(
             continue;
         }
         let same_text = !all || standing.iter().any(|it| it.body == companion.body);
-        if there.is_some_and(|there| same_text && there.drift.is_empty()) {
+        if there.is_some_and(|there| same_text && there.drift.is_empty() && !shares.shift(key, there)) {
             continue;
         }
         if let Some(there) = there.filter(|there| is_altered(case, companion, there)) {
@@ -63,7 +64,7 @@ pub fn companion_writes<'a>(
             continue;
         }
         let expect = there.map_or(Expect::Absent, |it| Expect::Same(it.uid.clone(), it.version.clone()));
-        let body = body::companion(&companion.body, id, &world.policy);
+        let body = shares.body(companion, id, &world.policy);
         writes.push(Write { object: key.clone(), action: Action::Apply { body, expect }, forward: false });
     }
     (writes, closed)
@@ -117,7 +118,7 @@ pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>)
 
 /// Deletes of companions that the entered release no longer has, that nothing in the tree is applied as, and that no pod
 /// reads, now or where it goes back: by the present
-/// leader only, an old one does not know the tree.
+/// leader only, an old one does not know the tree. Services of ours that weights are shared by go their own way.
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let standing = case.standing_companions();
@@ -131,6 +132,7 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
                 && world.policy.kinds.contains(&key.kind)
                 && !standing.iter().any(|companion| companion.body.key == **key)
                 && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
+                && there.leads.beside.is_none()
                 && (!world.named.contains(*key) || is_left(world, id, case, key))
         })
         .collect();
@@ -143,7 +145,7 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
 }
 
 /// By the present leader only: an old one does not know what Git says by now.
-fn delete(key: &ObjectKey, there: &CompanionLive) -> Write {
+pub fn delete(key: &ObjectKey, there: &CompanionLive) -> Write {
     let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
     Write { object: key.clone(), action, forward: true }
 }

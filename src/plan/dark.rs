@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::objects::keys::{SERVE, SERVE_GATED};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds::{pods, suspended_in_cluster};
-use crate::spec::{Permission, Release, marker_of};
+use crate::spec::{Permission, Release, marker_of, roomier};
 use crate::world::PodLive;
 
 /// Most addresses of pods that a sentence has: one is enough to try a version.
@@ -61,7 +62,7 @@ pub fn let_in_later(facts: &Facts<'_>, dark: &[&PodLive], permitted: bool) -> Ho
     hold(Gate::Serve, Some(facts.memory.step_entered), message, Lift::wait())
 }
 
-/// Pods are up, and it is suspended in the cluster: nothing is written, and so none is let in.
+/// Pods are up, and it is suspended in the cluster, and so none is let in.
 #[must_use]
 pub fn suspended(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
     let message = format!(
@@ -86,6 +87,114 @@ pub fn left_over(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
     hold(Gate::Serve, None, message, Lift::wait())
 }
 
+/// Why a pod of which Kruise asks before it updates it in place is not let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// The entered step has its pods.
+    StepIsFull,
+    /// One that is ready cannot be spared.
+    FewAreReady,
+    /// Its release has failed.
+    Failed,
+    /// It is of the entered release, and Kruise would take it back.
+    IsNew,
+}
+
+/// Pods of which Kruise asks before it updates them in place, and which nobody lets go.
+#[must_use]
+pub fn asks(id: &ReleaseId, waiting: &[&PodLive], why: Stays) -> Hold {
+    let (verb, stay) =
+        if waiting.len() == 1 { ("waits", "stays as it is") } else { ("wait", "stay as they are") };
+    let (why, lift) = match why {
+        Stays::StepIsFull => ("the entered step has its pods already", Lift::wait()),
+        Stays::FewAreReady => ("too many pods are not available", Lift::wait()),
+        Stays::Failed => ("its release has failed", Lift::wait()),
+        Stays::IsNew => (
+            "Kruise would take back what is new (its feature gate CloneSetPartitionRollback)",
+            Lift::by(LiftKind::Cluster).command("turn that gate of the kruise-manager off"),
+        ),
+    };
+    let message = format!(
+        "{id} has {} that {verb} to be updated in place{}, and {stay}: {why}",
+        count(waiting),
+        named(waiting)
+    );
+    hold(Gate::Pods, None, message, lift)
+}
+
+/// Fewer pods are seen than Kruise counts, by the label that comes with our gate.
+#[must_use]
+pub fn unlabelled(id: &ReleaseId, seen: u32, there: u32) -> Hold {
+    let message = format!(
+        "{id} sees {seen} of its {there} pods, by their label {SERVE}: nothing new is written before it sees the others, \
+         which would be updated in place as they serve; a pod without the label gets it back ({SERVE}={SERVE_GATED}), or is \
+         to be deleted"
+    );
+    let command = format!("kubectl get pods -n {} -l '!{SERVE}'", id.namespace);
+    hold(Gate::Pods, None, message, Lift::by(LiftKind::Cluster).command(command))
+}
+
+/// The pods that are seen are not those that Kruise counts on the newest template.
+#[must_use]
+pub fn unlike(id: &ReleaseId, seen: u32, there: u32) -> Hold {
+    let message = format!(
+        "{id} sees {seen} of {there} pods on the template that stands: nothing new is written before it sees what Kruise \
+         counts"
+    );
+    hold(Gate::Pods, None, message, Lift::wait())
+}
+
+/// More pods of the entered release serve than Git lets.
+#[must_use]
+pub fn unasked(id: &ReleaseId, serve: &[&PodLive], most: u32) -> Hold {
+    let verb = if serve.len() == 1 { "serves" } else { "serve" };
+    let message = format!(
+        "{id} has {}{} that {verb}, and Git lets {most}: approve it, or delete what is too many, which comes back and waits",
+        count(serve),
+        named(serve)
+    );
+    let lift = Lift::by(LiftKind::Approve).command(format!("triton approve {id} --serve"));
+    hold(Gate::Serve, None, message, lift)
+}
+
+fn count(some: &[&PodLive]) -> String {
+    pods(u32::try_from(some.len()).unwrap_or(u32::MAX))
+}
+
+/// Pods that have left traffic, and that Kruise has not begun to update.
+#[must_use]
+pub fn gone(id: &ReleaseId, late: &[&PodLive]) -> Hold {
+    let message = format!(
+        "{id} has {} out of traffic{} that Kruise has asked for and does not update in place yet: it updates none while too \
+         many pods are not available",
+        count(late),
+        named(late)
+    );
+    hold(Gate::Pods, late.iter().filter_map(|pod| pod.since).min(), message, Lift::wait())
+}
+
+/// Pods that serve, and that Kruise would update in place as they do.
+#[must_use]
+pub fn loose(id: &ReleaseId, loose: &[&PodLive]) -> Hold {
+    let (verb, them) = if loose.len() == 1 { ("serves", "it") } else { ("serve", "them") };
+    let message = format!(
+        "{id} has {} that {verb}, and that an update in place would not take out of traffic{}: nothing new is written \
+         before Kruise asks of {them} again",
+        count(loose),
+        named(loose)
+    );
+    hold(Gate::Pods, None, message, Lift::wait())
+}
+
+/// The first of some pods by its name: ` (checkout-x and 2 more)`.
+fn named(some: &[&PodLive]) -> String {
+    match some {
+        [] => String::new(),
+        [only] => format!(" ({})", only.name),
+        [first, ..] => format!(" ({} and {} more)", first.name, some.len() - 1),
+    }
+}
+
 /// Pods of a release that serve by approval were not listed yet, and could not be let in.
 #[must_use]
 pub fn pods_unlisted(id: &ReleaseId) -> Hold {
@@ -106,7 +215,10 @@ pub fn no_room(id: &ReleaseId, release: &Release, step: u32, dark: u32, room: u3
         Gate::Spec,
         None,
         message,
-        lift.command(format!("set maxSurge: {dark} in the CloneSet, or smaller steps")),
+        lift.command(format!(
+            "set {}: {dark} in the CloneSet, or smaller steps",
+            roomier(&release.cloneset.value.open()["spec"])
+        )),
     )
 }
 

@@ -140,8 +140,7 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn surplus(&self) -> Option<u32> {
         let (live, status) = (self.live, &self.live.status);
-        let late = self.deadline().is_some_and(|deadline| self.now() > deadline);
-        let stuck = live.is_fresh() && late && status.available < status.replicas;
+        let stuck = live.is_fresh() && self.is_late() && status.available < status.replicas;
         Some(status.replicas.saturating_sub(live.replicas)).filter(|surplus| *surplus > 0 && stuck)
     }
 
@@ -268,6 +267,58 @@ impl<'a> Facts<'a> {
             && status.current_revision == status.update_revision
     }
 
+    /// HEAD, where it says anything of the entered release.
+    #[must_use]
+    pub fn asked(&self) -> Option<&Head<'a>> {
+        self.head.as_ref().filter(|head| head.release().digest == self.memory.digest)
+    }
+
+    /// Whether somebody or something has stopped the entered release: HEAD has another one or none, or has it again; it is
+    /// suspended or frozen, or has failed. A HEAD that cannot be read says nothing of that.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let by_head = self.head.as_ref().is_some_and(|head| {
+            let episode = head.intent.episode.as_ref().map(|episode| episode.first);
+            let is_it = head.release().digest == self.memory.digest && episode == self.memory.episode;
+            !is_it || head.closed().is_some()
+        });
+        let gone = matches!(self.case.desired, Desired::Gone(_));
+        by_head || gone || self.live.suspend.is_some() || self.has_failed(self.entered_try())
+    }
+
+    /// The step that may stand: the lower of memory's step and the larger of what Git permits and what the live partition
+    /// already permits. While a gate is closed nothing goes forward: the step in memory may have been edited, so more than
+    /// the partition permits is written only if the record, its second copy, says so too.
+    #[must_use]
+    pub fn standing_step(&self) -> u32 {
+        let Some(release) = self.entered else { return self.memory.step };
+        let step = self.memory.step.min(release.last_step());
+        if self.is_proven() {
+            return release.last_step();
+        }
+        if step == 0 {
+            return 0;
+        }
+        let live = |permitted: u32| {
+            if self.live.drift.template {
+                0
+            } else if self.is_building() {
+                steps::position_building(release, self.live.replicas, self.wanted_size(), permitted)
+            } else {
+                steps::position(release, self.live.partition, self.live.replicas, permitted)
+            }
+        };
+        let recorded = self.recorded_step();
+        match &self.head {
+            Some(head) if head.release().digest == self.memory.digest => {
+                let permitted = step.min(head.permitted.furthest.max(live(0)));
+                let open = head.fresh && head.closed().is_none();
+                if open { permitted } else { permitted.min(recorded.max(live(recorded))) }
+            }
+            Some(_) | None => step.min(live(recorded)),
+        }
+    }
+
     /// The entered try.
     #[must_use]
     pub fn entered_try(&self) -> Try {
@@ -294,6 +345,12 @@ impl<'a> Facts<'a> {
     pub fn deadline(&self) -> Option<Timestamp> {
         let seconds = self.entered?.strategy.deadline;
         self.memory.step_entered.checked_add(SignedDuration::from_secs(i64::from(seconds))).ok()
+    }
+
+    /// Whether that is past; a release without documents is never late.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline().is_some_and(|deadline| self.now() > deadline)
     }
 
     /// When the entered step has soaked, once it is reached.

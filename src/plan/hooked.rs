@@ -1,9 +1,10 @@
-//! Pods that a lifecycle hook of their CloneSet keeps: who waits, and what lets them go. The hooks are the user's, so
-//! nothing is done about them; no pod waits silently.
+//! Pods that a lifecycle hook of their CloneSet keeps: who waits, and what lets them go. These hooks are the user's, so
+//! nothing is done about them; no pod waits silently. Ours is in [`crate::plan::in_place`].
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::model::{Gate, Hold, Lift, LiftKind, Name, ReleaseId};
+use crate::objects::keys::SERVE;
 use crate::plan::holds::pods;
 use crate::world::{Case, Kept, Marks, PodKept};
 
@@ -24,11 +25,7 @@ pub fn hooked(now: Timestamp, id: &ReleaseId, case: &Case) -> (Vec<Hold>, Option
         let mut waiting = Vec::new();
         for pod in case.kept.iter().filter(|pod| pod.kept == kept) {
             let marks = missing(hook, pod);
-            let after = |since: Timestamp| since.checked_add(PATIENCE).ok();
-            // A clock may be a little late; a moment that is further off is none to wait for.
-            let since = pod.since.filter(|since| after(now).is_some_and(|latest| *since <= latest));
-            let told = since.and_then(after);
-            match told {
+            match told_at(now, pod.since) {
                 _ if marks.is_empty() => {}
                 Some(told) if told > now => due = [due, Some(told)].into_iter().flatten().min(),
                 Some(_) | None => waiting.push((pod, marks)),
@@ -40,11 +37,28 @@ pub fn hooked(now: Timestamp, id: &ReleaseId, case: &Case) -> (Vec<Hold>, Option
     (holds, due)
 }
 
-/// What of a hook is to be taken off a pod, or to be put on it.
+/// When a pod is told of that is where it is `since` then; `None` at once.
+#[must_use]
+pub fn told_at(now: Timestamp, since: Option<Timestamp>) -> Option<Timestamp> {
+    let after = |since: Timestamp| since.checked_add(PATIENCE).ok();
+    // A clock may be a little late; a moment that is further off is none to wait for.
+    since.filter(|since| after(now).is_some_and(|latest| *since <= latest)).and_then(after)
+}
+
+/// Whether somebody else keeps a pod that is to be updated in place, by the same hook as we do.
+#[must_use]
+pub fn is_kept_by_others(case: &Case, pod: &Name) -> bool {
+    let kept = Kept::BeforeUpdate;
+    let hook = case.live.as_ref().and_then(|live| live.hooks.get(kept.hook()));
+    let is_it = |it: &&PodKept| it.kept == kept && it.name == *pod;
+    hook.zip(case.kept.iter().find(is_it)).is_some_and(|(hook, pod)| !missing(hook, pod).is_empty())
+}
+
+/// What of a hook is to be taken off a pod, or to be put on it, by somebody else than us.
 fn missing<'a>(hook: &'a Marks, pod: &PodKept) -> Vec<Mark<'a>> {
     let takes = pod.kept.ends_without();
     let has_label = |key: &String, value: &String| pod.marks.labels.get(key) == Some(value);
-    let labels = hook.labels.iter().filter(|(key, value)| has_label(key, value) == takes);
+    let labels = hook.labels.iter().filter(|(key, value)| *key != SERVE && has_label(key, value) == takes);
     let finalizers = hook.finalizers.iter().filter(|it| pod.marks.finalizers.contains(it) == takes);
     let labels = labels.map(|(key, value)| ("label", key.as_str(), value.as_str()));
     labels.chain(finalizers.map(|it| ("finalizer", it.as_str(), ""))).collect()

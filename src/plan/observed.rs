@@ -4,6 +4,7 @@ use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::serving;
+use crate::plan::weights;
 use crate::world::{Decision, Memory, Reached};
 
 /// Writes what memory does not say yet; `None` where it says everything.
@@ -21,7 +22,8 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     }
     let mut memory = Memory { uid: Some(facts.live.uid.clone()), create: None, ..facts.memory.clone() };
     let mut message = String::new();
-    let told = serving::note(facts, &mut memory).or_else(|| serving::note_up(facts, &mut memory));
+    let waited = serving::note_waited(facts, &mut memory);
+    let told = serving::note(facts, &mut memory).or_else(|| serving::note_up(facts, &mut memory)).or(waited);
     if let Some(told) = told {
         return Some(facts.note('f', Decision::Note, memory, told));
     }
@@ -31,7 +33,11 @@ pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
         }
         message = reached(facts, &mut memory);
     }
-    (memory != *facts.memory).then(|| facts.note('f', Decision::Note, memory, message))
+    // Seen, and nothing to tell: what is under way goes on.
+    let goes_back = message.is_empty() && facts.is_proven() && memory.step_reached.is_none();
+    let holds =
+        if goes_back && facts.live.replicas > 0 { vec![holds::rolling_back(facts)] } else { Vec::new() };
+    (memory != *facts.memory).then(|| facts.note('f', Decision::Note, memory, message).holding(holds))
 }
 
 /// Whether there is nothing that memory could say more: a release that rests is not worth a copy of it.
@@ -74,7 +80,7 @@ fn reached(facts: &Facts<'_>, memory: &mut Memory) -> String {
     let (id, step, last) = (facts.id, memory.step, facts.last_step());
     let asked = facts.step_pods();
     let Some(was) = memory.step_reached else {
-        if !facts.step_done() {
+        if !facts.step_done() || !weights::stand(facts) {
             return String::new();
         }
         memory.step_reached = Some(Reached { at: facts.now(), pods: asked });

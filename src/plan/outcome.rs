@@ -11,9 +11,10 @@ use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
+use crate::plan::shares::Shares;
 use crate::plan::steps::Shape;
-use crate::spec::{Exchange, Release};
-use crate::world::{Action, Decision, Expect, Memory, Proof, Try, Write};
+use crate::spec::{Companion, Exchange, Release};
+use crate::world::{Action, Decision, Expect, Memory, Proof, Share, Try, Write};
 
 /// What one row decides.
 #[derive(Clone, Debug)]
@@ -201,6 +202,7 @@ impl Facts<'_> {
             | Decision::Note
             | Decision::Create
             | Decision::Adopt
+            | Decision::Shift
             | Decision::Replace
             | Decision::Fail
             | Decision::RollBack
@@ -277,13 +279,32 @@ impl Facts<'_> {
         proven
     }
 
-    /// Enters `step` of the desired release, companions first.
+    /// Enters `step` of the desired release, companions first, with routes as `shares` has them.
     #[must_use]
-    pub fn enter(&self, row: char, release: &Release, step: u32, memory: Memory, message: String) -> Outcome {
+    pub fn enter(
+        &self,
+        row: char,
+        release: &Release,
+        step: u32,
+        memory: Memory,
+        message: String,
+        shares: &Shares,
+    ) -> Outcome {
         let shape = self.shape(release, step);
         let changes_release = release.digest != self.memory.digest;
         let (mut before, strangers) = match changes_release {
-            true => companion_writes(self.world, self.id, self.case, release.companions.iter(), true),
+            true => {
+                // Nobody looks after the weights of a route that the release does not have.
+                let shares_alone = |it: &&Companion| {
+                    let there = self.case.companions.get(&it.body.key);
+                    let ours = there.filter(|it| it.release == self.id.to_string());
+                    let shares = ours.is_some_and(|it| it.leads.share != Share::Base);
+                    shares && release.companion(&it.body.key).is_none()
+                };
+                let entered = self.entered.into_iter().flat_map(|it| &it.companions);
+                let wanted = entered.filter(shares_alone).chain(&release.companions);
+                companion_writes(self.world, self.id, self.case, wanted, true, shares)
+            }
             false => (Vec::new(), Vec::new()),
         };
         if !strangers.is_empty() {

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Hold, ReleaseId};
+use crate::model::{Hold, Name, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::dark;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
+use crate::plan::weights;
 use crate::spec;
 use crate::world::{Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Removal, World, Write};
 
@@ -160,6 +161,11 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         let action = Action::Apply { body: Arc::new(companion.body.value.open()), expect };
         writes.push(Write { object: key.clone(), action, forward: true });
     }
+    // What a route leads to that stays as it stands, stays with it.
+    let stay = case.companions.iter().filter(|(key, _)| !writes.iter().any(|it| it.object == **key));
+    let led: BTreeSet<&Name> = stay.flat_map(|(_, there)| &there.leads.to).collect();
+    let besides = weights::besides(case, id).into_iter().filter(|it| !led.contains(&it.object.name));
+    writes.extend(besides.collect::<Vec<Write>>());
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
     let action = Action::Apply { body: body::left_behind(id, live), expect };
     writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });

@@ -7,6 +7,7 @@ use crate::model::{LiftKind, ReleaseId};
 use crate::plan::adopt::adopt;
 use crate::plan::facts::Facts;
 use crate::plan::hooked::hooked;
+use crate::plan::in_place::updating;
 use crate::plan::outcome::Outcome;
 use crate::plan::removal::{remove, withheld};
 use crate::plan::serving::serving;
@@ -31,7 +32,7 @@ pub fn plan(world: &World) -> Plan {
         if is_allowed {
             outcome = let_in(world, id, case, outcome);
             let (kept, due) = hooked(world.now, id, case);
-            outcome.beside = kept;
+            outcome.beside.extend(kept);
             outcome = outcome.waking(due);
         }
         // The last write was refused: the reason stands beside what is decided, which is tried again in its time.
@@ -66,7 +67,7 @@ fn let_in(world: &World, id: &ReleaseId, case: &Case, outcome: Outcome) -> Outco
     let is_ours = |live: &Live| live.root.as_ref().is_none_or(|root| *root == world.policy.root);
     let stays = outcome.decision != Decision::Remove && case.live.as_ref().is_some_and(is_ours);
     match Facts::of(world, id, case).filter(|_| stays) {
-        Some(facts) => serving(&facts, outcome),
+        Some(facts) => updating(&facts, serving(&facts, outcome)),
         None => outcome,
     }
 }

@@ -4,23 +4,16 @@
 //! A pod has our readiness gate where a step of its release says `serve: approval`. Those of the entered release serve as
 //! far as memory says that Git has let them, those of the proven one by themselves. A pod that serves is never taken out.
 
-use std::sync::Arc;
-
-use serde_json::{Value, json};
-
 use crate::model::{Gate, Hold, ReleaseId};
-use crate::objects::keys::SERVE;
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::keys::SERVE_GATED;
 use crate::plan::dark;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::outcome::Outcome;
 use crate::plan::permit::{is_dark, let_in_by, may_serve};
+use crate::plan::pods::{self, WRITES_MAX};
 use crate::plan::steps;
 use crate::spec::{self, Initial, Release, Serve};
-use crate::world::{Action, Case, Decision, Desired, Expect, Memory, PodLive, Write};
-
-/// Most pods that one move lets in, one write each: the next lap has the others, and a rollback waits for these at most.
-pub const LET_IN_MAX: usize = 8;
+use crate::world::{Case, Decision, Memory, PodLive, Stage, Write};
 
 /// What keeps a release whose pods serve by approval from being started: they could not be let in.
 #[must_use]
@@ -51,18 +44,18 @@ pub fn note(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
         return None;
     }
     let (id, before, noted) = (facts.id, facts.memory.served, facts.noted());
-    let asked = asked(facts).filter(|_| noted != Memory::ALL);
+    let asked = facts.asked().filter(|_| noted != Memory::ALL);
     let again = |head: &Head<'_>| {
         head.intent.episode.as_ref().is_some_and(|episode| Some(episode.first) != facts.memory.episode)
     };
     // What was let in goes with its digest and its episode, and row k tells that.
-    let another = facts.head.is_some() && self::asked(facts).is_none();
+    let another = facts.head.is_some() && facts.asked().is_none();
     if another || asked.is_some_and(again) {
         return None;
     }
     let served = asked.map_or(noted, |head| {
         let permitted = may_serve(head.intent, head.policy).min(facts.memory.step);
-        if head.fresh && !is_stopped(facts) { permitted } else { permitted.min(noted) }
+        if head.fresh && !facts.is_stopped() { permitted } else { permitted.min(noted) }
     });
     if served == before {
         return None;
@@ -112,41 +105,35 @@ pub fn note_up(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
     Some(format!("{id} has the pods of step {step} of {last} up no more"))
 }
 
+/// Memory with a new clock of the entered step, where it would be late for pods that have waited for us; and the sentence
+/// that tells it.
+pub fn note_waited(facts: &Facts<'_>, memory: &mut Memory) -> Option<String> {
+    if !facts.was_kept_waiting() {
+        return None;
+    }
+    memory.step_entered = facts.now();
+    let (id, step, last) = (facts.id, facts.memory.step, facts.last_step());
+    Some(format!("{id} begins the time of step {step} of {last} anew: its pods have waited for it"))
+}
+
 /// Pods that may serve of an entered release that is not proven. While nothing goes forward those that served are
 /// replaced, and no others come in: those of the step where it is reached, else of the one before.
 fn allowed(facts: &Facts<'_>) -> u32 {
     let (memory, noted) = (facts.memory, facts.noted());
-    let stopped = is_stopped(facts);
+    let stopped = facts.is_stopped();
     let Some(release) = facts.entered else { return 0 };
     let size = if facts.is_building() { facts.wanted_size() } else { facts.live.replicas };
     let pods = |step: u32| match step {
         step if step >= release.last_step() => u32::MAX,
         step => steps::pods(release, step, size),
     };
-    let at_head = asked(facts).map_or(u32::MAX, |head| may_serve(head.intent, head.policy));
+    let at_head = facts.asked().map_or(u32::MAX, |head| may_serve(head.intent, head.policy));
     let permitted = if noted == Memory::ALL { u32::MAX } else { pods(noted.min(memory.step).min(at_head)) };
     match memory.step_reached {
         _ if !stopped => permitted,
         Some(reached) => permitted.min(reached.pods),
         None => permitted.min(memory.step.checked_sub(1).map_or(0, |step| steps::pods(release, step, size))),
     }
-}
-
-/// HEAD, where it says anything of the entered release.
-fn asked<'a>(facts: &'a Facts<'_>) -> Option<&'a Head<'a>> {
-    facts.head.as_ref().filter(|head| head.release().digest == facts.memory.digest)
-}
-
-/// Whether somebody or something has stopped the entered release: HEAD has another one or none, or has it again; it is
-/// suspended or frozen, or has failed. A HEAD that cannot be read says nothing of that.
-fn is_stopped(facts: &Facts<'_>) -> bool {
-    let by_head = facts.head.as_ref().is_some_and(|head| {
-        let episode = head.intent.episode.as_ref().map(|episode| episode.first);
-        let is_it = head.release().digest == facts.memory.digest && episode == facts.memory.episode;
-        !is_it || head.closed().is_some()
-    });
-    let gone = matches!(facts.case.desired, Desired::Gone(_));
-    by_head || gone || facts.live.suspend.is_some() || facts.has_failed(facts.entered_try())
 }
 
 impl Facts<'_> {
@@ -161,7 +148,7 @@ impl Facts<'_> {
     /// CloneSet that came all at once Git says nothing.
     fn noted(&self) -> u32 {
         let memory = self.memory;
-        if memory.served != Memory::ALL && asked(self).is_some() {
+        if memory.served != Memory::ALL && self.asked().is_some() {
             return memory.served;
         }
         let same = |it: &&Memory| it.uid == memory.uid && it.digest == memory.digest;
@@ -189,16 +176,27 @@ impl Facts<'_> {
         top.revision.as_deref().filter(|it| !entered(it))
     }
 
+    /// Whether a pod is of the revision whose pods serve by themselves.
+    #[must_use]
+    pub fn is_free(&self, pod: &PodLive) -> bool {
+        self.free_revision().is_some_and(|free| pod.is_of(free))
+    }
+
+    /// Whether the entered step is past its deadline while pods of it are let go, or in, only now: who lets them was away,
+    /// or was refused. Where others of it are missing besides, it had its time.
+    #[must_use]
+    pub fn was_kept_waiting(&self) -> bool {
+        let counts = !self.is_proven() && self.memory.step_reached.is_none();
+        let open = counts && self.live.gated && !self.has_failed(self.entered_try());
+        open && self.is_late()
+            && (self.lets_go() || (!chosen(self).0.is_empty() && self.pods_wait_to_serve()))
+    }
+
     fn is_entered(&self, pod: &PodLive) -> bool {
         self.entered_revision().is_some_and(|revision| pod.is_of(revision))
     }
 
-    /// The pods with our gate that this CloneSet has; `None` where they were not listed.
-    fn gated_pods(&self) -> Option<impl Iterator<Item = &PodLive>> {
-        Some(self.case.pods.as_ref()?.iter().filter(|pod| !pod.ending))
-    }
-
-    /// The same, of the entered revision.
+    /// The pods with our gate, of the entered revision.
     fn entered_pods(&self) -> Option<impl Iterator<Item = &PodLive>> {
         Some(self.gated_pods()?.filter(|pod| self.is_entered(pod)))
     }
@@ -211,6 +209,9 @@ impl Facts<'_> {
             return false;
         }
         let Some(pods) = self.entered_pods() else { return true };
+        if self.lets_go() {
+            return true;
+        }
         let (mut there, mut dark) = (0_u32, 0_u32);
         for pod in pods {
             there += 1;
@@ -240,21 +241,19 @@ pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
         }
         return outcome;
     };
-    let waiting: Vec<&PodLive> = pods.filter(|pod| !pod.serves && pod.up).collect();
+    let waiting: Vec<&PodLive> = pods.filter(|pod| is_waiting(pod)).collect();
     if facts.live.suspend.is_some() {
         let told = (!waiting.is_empty()).then(|| dark::suspended(facts, &waiting));
         outcome.holds.extend(told);
         return outcome;
     }
-    let free = facts.free_revision();
-    let (free, others): (Vec<_>, Vec<_>) =
-        waiting.into_iter().partition(|pod| free.is_some_and(|free| pod.is_of(free)));
-    outcome.serving.extend(free.into_iter().take(LET_IN_MAX).map(|pod| let_in(facts, pod, false)));
+    let (free, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|pod| facts.is_free(pod));
+    outcome.serving.extend(free.into_iter().take(WRITES_MAX).map(|pod| let_in(facts, pod, false)));
     if facts.is_proven() || goes {
         return outcome;
     }
     let (chosen, dark) = chosen(facts);
-    let room = LET_IN_MAX.saturating_sub(outcome.serving.len());
+    let room = WRITES_MAX.saturating_sub(outcome.serving.len());
     outcome.serving.extend(chosen.iter().take(room).map(|pod| let_in(facts, pod, true)));
     if !dark.is_empty() {
         let up = facts.entered_pods().into_iter().flatten().filter(|pod| pod.up).count();
@@ -264,6 +263,7 @@ pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
         }
         outcome.holds.push(said(facts, &dark));
     }
+    outcome.beside.extend(unasked(facts));
     let left: Vec<&PodLive> = others.into_iter().filter(|pod| !facts.is_entered(pod)).collect();
     if !left.is_empty() {
         outcome.holds.push(dark::left_over(facts, &left));
@@ -271,12 +271,28 @@ pub fn serving(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     outcome
 }
 
+/// That more pods serve than Git lets, though none is let in: they were updated in place as they did.
+fn unasked(facts: &Facts<'_>) -> Option<Hold> {
+    if !facts.live.asks_first() || facts.asked().is_none() || facts.is_stopped() {
+        return None;
+    }
+    let serve: Vec<&PodLive> = facts.entered_pods()?.filter(|pod| pod.serves && pod.ready).collect();
+    let most = allowed(facts);
+    (serve.len() > most as usize).then(|| dark::unasked(facts.id, &serve, most))
+}
+
+/// Whether a pod is up and could be let in. One that Kruise is to update, or updates, is not: it would be updated as it
+/// serves.
+fn is_waiting(pod: &PodLive) -> bool {
+    pod.up && !pod.serves && pod.stage == Stage::Settled
+}
+
 /// The pods of the entered release that are let in now, and those that go on waiting though they are up. Whoever serves
 /// already counts first.
 fn chosen<'a>(facts: &'a Facts<'_>) -> (Vec<&'a PodLive>, Vec<&'a PodLive>) {
     let all: Vec<&PodLive> = facts.entered_pods().into_iter().flatten().collect();
     let serve = u32::try_from(all.iter().filter(|pod| pod.serves).count()).unwrap_or(u32::MAX);
-    let mut waiting: Vec<&PodLive> = all.iter().copied().filter(|pod| pod.up && !pod.serves).collect();
+    let mut waiting: Vec<&PodLive> = all.iter().copied().filter(|pod| is_waiting(pod)).collect();
     let mut many = allowed(facts).saturating_sub(serve);
     if let Some(batch) = batch(facts) {
         let coming = u32::try_from(all.iter().filter(|pod| pod.serves && !pod.ready).count());
@@ -300,25 +316,15 @@ fn batch(facts: &Facts<'_>) -> Option<u32> {
 
 /// Why the pods that are `dark` wait.
 fn said(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
-    if let Some(head) = asked(facts)
+    if let Some(head) = facts.asked()
         && let Some(step) = (1..=facts.memory.step).find(|step| is_dark(head.intent, head.policy, *step))
     {
         return dark::waits_to_serve(facts, head, step, dark);
     }
-    dark::let_in_later(facts, dark, asked(facts).is_some_and(|head| head.fresh) && !is_stopped(facts))
+    dark::let_in_later(facts, dark, facts.asked().is_some_and(|head| head.fresh) && !facts.is_stopped())
 }
 
-/// The one condition that is ours, on this very pod as it was seen.
+/// The pod serves, and Kruise asks before it updates it.
 fn let_in(facts: &Facts<'_>, pod: &PodLive, forward: bool) -> Write {
-    let object = ObjectKey { kind: Kind::Pod, namespace: facts.id.namespace.clone(), name: pod.name.clone() };
-    let expect = Expect::Same(pod.uid.clone(), pod.version.clone());
-    Write { object, action: Action::Apply { body: Arc::new(condition(facts)), expect }, forward }
-}
-
-fn condition(facts: &Facts<'_>) -> Value {
-    let now = jiff::Timestamp::from_second(facts.now().as_second()).unwrap_or(facts.now());
-    let condition = json!({
-        "type": SERVE, "status": "True", "lastTransitionTime": now.to_string(), "reason": "LetIn",
-    });
-    json!({"status": {"conditions": [condition]}})
+    pods::write(facts, pod, SERVE_GATED, true, forward)
 }

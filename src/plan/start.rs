@@ -8,6 +8,7 @@ use crate::plan::facts::Head;
 use crate::plan::holds;
 use crate::plan::outcome::{Outcome, fully_entered, made_again};
 use crate::plan::serving::unlisted;
+use crate::plan::shares::Shares;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
 use crate::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Try, World, Write};
@@ -129,7 +130,8 @@ fn made(
     memory: Memory,
     message: String,
 ) -> Outcome {
-    let (writes, closed) = companion_writes(world, id, case, release.companions.iter(), true);
+    let (writes, closed) =
+        companion_writes(world, id, case, release.companions.iter(), true, &Shares::default());
     // What is proven is made again whatever stands in the way of its companions.
     if !closed.is_empty() && memory.proven.is_empty() {
         return Outcome::hold('c', closed);

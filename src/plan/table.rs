@@ -5,14 +5,17 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::{CommitId, Hold};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
+use crate::plan::in_place::barred;
 use crate::plan::observed::observed;
 use crate::plan::outcome::{Outcome, entering};
 use crate::plan::replace;
 use crate::plan::serving::{crowded, unlisted};
+use crate::plan::shares::Shares;
 use crate::plan::start;
 use crate::plan::steps::{self, Shape};
 use crate::plan::tend::{cleared, pruned, tended};
-use crate::spec::{Exchange, OnFailure, Release};
+use crate::plan::weights;
+use crate::spec::{Exchange, OnFailure, Release, hook};
 use crate::world::{Decision, Memory, Proof, Try};
 
 /// Decides.
@@ -152,11 +155,12 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     if live.drift.template && facts.entered.is_none() {
         return Some(Outcome::hold('g', vec![holds::documents_lost(facts.id, &facts.memory.version)]));
     }
-    let step = repaired_step(facts);
+    let step = facts.standing_step();
     let shape = facts.entered.map_or_else(|| facts.entered_shape(), |release| facts.shape(release, step));
     let same =
         steps::same_partition(live.partition, shape.partition) && live.replicas == shape.size && !live.paused;
     let remembered = live.memory.as_ref() == Some(facts.memory) && step == facts.memory.step;
+    let same = same && facts.asks_as_it_should();
     if same && remembered && facts.changes().next().is_none() && !live.drift.template {
         return None;
     }
@@ -170,38 +174,6 @@ fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     Some(facts.write('g', Decision::Repair, release, shape, memory, message))
 }
 
-/// The lower of memory's step and the larger of what Git permits and what the live partition already permits. While a
-/// gate is closed nothing goes forward: the step in memory may have been edited, so more than the partition permits is
-/// written only if the record, its second copy, says so too.
-fn repaired_step(facts: &Facts<'_>) -> u32 {
-    let Some(release) = facts.entered else { return facts.memory.step };
-    let step = facts.memory.step.min(release.last_step());
-    if facts.is_proven() {
-        return release.last_step();
-    }
-    if step == 0 {
-        return 0;
-    }
-    let live = |permitted: u32| {
-        if facts.live.drift.template {
-            0
-        } else if facts.is_building() {
-            steps::position_building(release, facts.live.replicas, facts.wanted_size(), permitted)
-        } else {
-            steps::position(release, facts.live.partition, facts.live.replicas, permitted)
-        }
-    };
-    let recorded = facts.recorded_step();
-    match &facts.head {
-        Some(head) if head.release().digest == facts.memory.digest => {
-            let permitted = step.min(head.permitted.furthest.max(live(0)));
-            let open = head.fresh && head.closed().is_none();
-            if open { permitted } else { permitted.min(recorded.max(live(recorded))) }
-        }
-        Some(_) | None => step.min(live(recorded)),
-    }
-}
-
 fn repaired_memory(facts: &Facts<'_>, step: u32, shape: Shape) -> Memory {
     let mut memory = Memory { step, ..facts.memory.clone() };
     if let (Some(reached), true) = (&mut memory.step_reached, facts.live.replicas > 0) {
@@ -213,8 +185,8 @@ fn repaired_memory(facts: &Facts<'_>, step: u32, shape: Shape) -> Memory {
         memory.step_reached = None;
         memory.up = false;
     }
-    // Leaving zero restarts the clock: there were no pods that could have been late.
-    if facts.live.replicas == 0 && shape.size > 0 {
+    // Leaving zero restarts the clock: there were no pods that could have been late. So does what has waited for us.
+    if facts.live.replicas == 0 && shape.size > 0 || facts.was_kept_waiting() {
         memory.step_entered = facts.now();
     }
     memory
@@ -239,6 +211,9 @@ fn repair_message(facts: &Facts<'_>, shape: Shape, remembered: bool) -> String {
     }
     if live.paused {
         what.push("paused".to_owned());
+    }
+    if !facts.asks_as_it_should() {
+        what.push(format!("lifecycle.{}", hook::FIELD));
     }
     if !remembered {
         what.push("memory".to_owned());
@@ -271,7 +246,7 @@ fn failed(facts: &Facts<'_>) -> Option<Outcome> {
 /// Row i: the deadline is past, with fresh status and fewer updated pods available than the step asks for.
 fn fails_now(facts: &Facts<'_>) -> Option<Outcome> {
     let (live, status) = (facts.live, &facts.live.status);
-    let late = facts.deadline().is_some_and(|deadline| facts.now() > deadline);
+    let late = facts.is_late();
     let entered = facts.entered_try();
     if facts.is_proven() || live.replicas == 0 || !late || facts.memory.step_reached.is_some() {
         return None;
@@ -329,7 +304,7 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
                 format!("{} comes next, and one unproven release runs at a time", holds::named(release));
             return facts.roll_back('k', top, facts.memory.proven.clone(), facts.memory.failed, &why);
         }
-        let late = facts.deadline().is_some_and(|deadline| facts.now() > deadline);
+        let late = facts.is_late();
         let under_way = facts.memory.step_reached.is_none();
         // A status of before tells nothing of the way back: a manager that is away makes no proven release broken.
         if !(late && under_way && facts.live.is_fresh()) {
@@ -348,13 +323,13 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, 1)) {
         return Outcome::hold('k', vec![hold]);
     }
-    if let Some(outcome) = cleared(facts) {
+    if let Some(outcome) = cleared(facts).or_else(|| barred(facts, 'k', release)) {
         return outcome;
     }
     let proven = facts.stood();
     let memory =
         Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
-    facts.enter('k', release, 1, memory, entering(facts, release, 1))
+    facts.enter('k', release, 1, memory, entering(facts, release, 1), &weights::entering(facts, release, 1))
 }
 
 fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
@@ -391,7 +366,7 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
         facts.id,
         holds::named(release)
     );
-    facts.enter('k', release, step, memory, message)
+    facts.enter('k', release, step, memory, message, &weights::entering(facts, release, step))
 }
 
 /// Rows l to q: the entered release is the desired one.
@@ -410,7 +385,9 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         return rest(facts);
     }
     if memory.step_reached.is_none() || !facts.step_done() {
-        return Outcome::hold('n', vec![holds::pods_not_ready(facts)]);
+        let not_led = weights::not_led(facts);
+        let waits = if not_led.is_empty() { vec![holds::pods_not_ready(facts)] } else { not_led };
+        return Outcome::hold('n', waits);
     }
     let next = memory.step + 1;
     let (closed, wake) = gates(facts, head, next);
@@ -421,9 +398,12 @@ fn forward(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         return completed(facts, episode);
     }
     let release = head.release();
+    if let Some(outcome) = barred(facts, 'o', release) {
+        return outcome;
+    }
     let memory =
         Memory { step: next, step_entered: facts.now(), step_reached: None, up: false, ..memory.clone() };
-    facts.enter('q', release, next, memory, entering(facts, release, next))
+    facts.enter('q', release, next, memory, entering(facts, release, next), &Shares::default())
 }
 
 /// Every gate between the entered step and the next, and when time alone opens one.

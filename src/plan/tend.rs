@@ -1,30 +1,64 @@
 //! The companions of what stands: repaired beside what is decided for the pods.
 
+use crate::model::Hold;
+use crate::objects::ObjectKey;
 use crate::plan::companions::{companion_writes, prunes, take_overs};
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
-use crate::world::Decision;
+use crate::plan::shares::Shares;
+use crate::plan::weights;
+use crate::world::{Decision, Share, Write};
 
 /// Adds the repair of companions to what is decided for the pods. It takes a lap that moves no pod, and comes before
 /// the next step of the same release and before its completion; it never stands in the way of a failure, of a rollback
-/// or of a release that may be its cure.
+/// or of a release that may be its cure. Routes share what the moment asks for: before pods go back, and before the last
+/// step lets all of them go, in the same move; a weight that falls goes first and alone. Where a route is refused, nothing
+/// that is written to the CloneSet waits for it.
 #[must_use]
 pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
-    let standing = facts.case.standing_companions();
-    let (writes, closed) = companion_writes(facts.world, facts.id, facts.case, standing.into_iter(), false);
-    let blocked = !closed.is_empty();
-    outcome.holds.extend(closed);
     let enters = matches!(outcome.decision, Decision::Enter(_));
+    let shares = weights::before(facts, &outcome.decision);
+    let (writes, mut closed) = standing_writes(facts, &shares);
+    let beside = if enters { &Decision::Hold } else { &outcome.decision };
+    let (services, barred) = weights::services(facts, beside);
+    closed.extend(barred);
+    let blocked = !closed.is_empty();
+    let goes = !outcome.writes.is_empty();
+    if outcome.decision == Decision::RollBack && goes {
+        outcome.holds.extend(closed);
+        let mut routes = standing_routes(facts, &writes);
+        weights::leave_refused(facts, &mut routes);
+        return led_first(outcome, routes);
+    }
+    for mut first in [weights::falls(facts, &writes, &shares), weights::lost(facts, &services)] {
+        if goes {
+            weights::leave_refused(facts, &mut first);
+        }
+        // One that is refused keeps no other one back.
+        first.sort_by_key(|it| facts.case.is_refused(&it.object));
+        if !first.is_empty() {
+            let next = weights::shift(facts, 'g', first, Some(&shares)).holding(outcome.holds);
+            return next.waking(outcome.wake_at);
+        }
+    }
+    if let Some(prepared) = weights::prepared(facts, &outcome) {
+        return prepared;
+    }
+    outcome.holds.extend(closed);
     // A companion that is refused keeps no pod that Git names from being replaced.
     let replaces = outcome.decision == Decision::Replace && facts.case.refused.is_some();
     let gives_way = may_wait(&outcome.decision) && (!enters || outcome.row == 'q') && !replaces;
     let goes_on = gives_way && (enters || outcome.decision == Decision::Complete);
-    if gives_way && !writes.is_empty() {
-        let names: Vec<String> = writes.iter().map(|write| write.object.to_string()).collect();
-        let message = format!("{} repairs its companions: {}", facts.id, names.join(", "));
-        let mut repair = Outcome::of('g', Decision::Repair, message).holding(outcome.holds);
-        repair.writes = writes;
-        return repair.waking(outcome.wake_at);
+    if gives_way && !(services.is_empty() && writes.is_empty()) {
+        let drifted = writes.len() > weights::shifts(facts, &writes, &shares).len();
+        let all: Vec<Write> = services.into_iter().chain(writes).collect();
+        let mut next = weights::shift(facts, 'g', all, Some(&shares)).holding(outcome.holds);
+        if drifted {
+            let names: Vec<String> = next.writes.iter().map(|write| write.object.to_string()).collect();
+            next.message = format!("{} repairs its companions: {}", facts.id, names.join(", "));
+            next.decision = Decision::Repair;
+        }
+        return next.waking(outcome.wake_at);
     }
     if let Some(taken) = taken_over(facts, &outcome) {
         return taken;
@@ -32,6 +66,35 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     if goes_on && blocked {
         return Outcome::hold(outcome.row, outcome.holds).waking(outcome.wake_at);
     }
+    if enters && outcome.row == 'q' {
+        let next = weights::shares(facts, &outcome.decision);
+        let (writes, _) = standing_writes(facts, &next);
+        return led_first(outcome, weights::shifts(facts, &writes, &next));
+    }
+    outcome
+}
+
+/// Routes that share, or that weights are led by, and are written: as pods go back, what somebody has edited of them goes
+/// along. No other route has to do with pods.
+fn standing_routes(facts: &Facts<'_>, writes: &[Write]) -> Vec<Write> {
+    let leads = |key: &ObjectKey| {
+        let there = facts.case.companions.get(key);
+        let mut weighted = facts.entered.iter().flat_map(|release| release.weighted_routes());
+        let shares = there.is_some_and(|it| it.leads.share != Share::Base);
+        key.kind.is_route() && (shares || (there.is_some() && weighted.any(|it| it.body.key == *key)))
+    };
+    writes.iter().filter(|it| leads(&it.object)).cloned().collect()
+}
+
+fn standing_writes(facts: &Facts<'_>, shares: &Shares) -> (Vec<Write>, Vec<Hold>) {
+    let standing = facts.case.standing_companions();
+    companion_writes(facts.world, facts.id, facts.case, standing.into_iter(), false, shares)
+}
+
+/// Routes are written before anything else of a move.
+fn led_first(mut outcome: Outcome, mut routes: Vec<Write>) -> Outcome {
+    routes.append(&mut outcome.writes);
+    outcome.writes = routes;
     outcome
 }
 
@@ -66,6 +129,7 @@ fn may_wait(decision: &Decision) -> bool {
         | Decision::Create
         | Decision::Adopt
         | Decision::Repair
+        | Decision::Shift
         | Decision::Fail
         | Decision::RollBack
         | Decision::Remove => false,

@@ -106,6 +106,7 @@ fn refuses(hold: &Hold) -> bool {
         | Gate::Soak
         | Gate::Serve
         | Gate::Pods
+        | Gate::Traffic
         | Gate::Replace
         | Gate::RollingBack
         | Gate::Suspend
@@ -160,6 +161,8 @@ fn step_views(
         StepView {
             target: written.replicas.to_string(),
             pods: steps::pods(release, step, size),
+            weight: Some(release.strategy.weight(step))
+                .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step()),
             state: state(step),
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,

@@ -194,12 +194,13 @@ fn holds(scene: &Scene) -> Samples<f64> {
 }
 
 /// Every gate.
-pub const GATES: [Gate; 22] = [
+pub const GATES: [Gate; 23] = [
     Gate::Approval,
     Gate::Cap,
     Gate::Soak,
     Gate::Serve,
     Gate::Pods,
+    Gate::Traffic,
     Gate::Replace,
     Gate::RollingBack,
     Gate::Suspend,

@@ -15,10 +15,11 @@ use crate::spec::diagnostic::{Diagnostic, Severity, plain};
 use crate::spec::document::{Accompanying, Document};
 use crate::spec::drain;
 use crate::spec::file::{ParsedFile, RepositoryFile};
-use crate::spec::head::Head;
+use crate::spec::head::{Head, Wanted};
 use crate::spec::node::Spot;
 use crate::spec::release::Release;
 use crate::spec::report::{Flaw, Report, quote};
+use crate::spec::routes;
 use crate::spec::serve;
 use crate::spec::subject::Subject;
 use crate::spec::versioned;
@@ -316,6 +317,16 @@ impl<'f> Draft<'f> {
         });
         let (strategy, at) = resolved?;
         build::check_strategy(head, &strategy, at, cloneset, self.report(path));
+        let inline = matches!(head.wanted, Wanted::Inline(_));
+        routes::check(
+            &strategy,
+            (path, at, inline),
+            cloneset,
+            &companions,
+            &mut |path, at, message, cure| {
+                self.report(path).error(at, message, cure);
+            },
+        );
         for (path, companion) in companions.iter().filter(|_| strategy.strategy.is_gated()) {
             serve::check_service(companion, self.report(path));
         }

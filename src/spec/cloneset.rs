@@ -78,6 +78,7 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         check_template(spec, report);
         selector::check(spec, report);
         check_update(spec, report);
+        readiness::check_hooks(spec, report);
         let listed = spec.get("scaleStrategy").and_then(|scale| scale.entry("podsToDelete"));
         if let Some(scale) =
             listed.filter(|entry| !matches!(&entry.node.tree, Tree::List(items) if items.is_empty()))

@@ -132,6 +132,7 @@ pub fn read(node: &Node, report: &mut Report) -> Document {
             | Kind::ServiceAccount
             | Kind::Ingress
             | Kind::HttpRoute
+            | Kind::GrpcRoute
             | Kind::PodDisruptionBudget
             | Kind::HorizontalPodAutoscaler),
         ) => Document::Companion(Box::new(companion(node, kind, report))),

@@ -60,6 +60,21 @@ pub fn check_template(template: &Node, report: &mut Report) {
     }
 }
 
+/// Checks that no lifecycle hook in the `spec` of a CloneSet names what is ours: nobody would take it off.
+pub fn check_hooks(spec: &Node, report: &mut Report) {
+    for hook in ["preDelete", "preNormal", "inPlaceUpdate"] {
+        let label = spec.find(&["lifecycle", hook, "labelsHandler"]).and_then(|labels| labels.entry(SERVE));
+        if let Some(label) = label {
+            let message = format!("the label `{SERVE}` in `spec.lifecycle.{hook}` is the rollout's");
+            report.error(
+                label.at,
+                message,
+                "delete it: `serve: approval` in a step brings the hook that it takes",
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,9 @@ pub struct Step {
     pub approval: Option<Approval>,
     /// How its pods come to serve.
     pub serve: Serve,
+    /// The share of the traffic that its pods get by the routes of the strategy, in whole percent; where it is not written,
+    /// that of the step before.
+    pub weight: Option<u32>,
 }
 
 impl Step {
@@ -80,6 +83,9 @@ pub struct Strategy {
     pub deadline: u32,
     /// What follows when a step fails.
     pub on_failure: OnFailure,
+    /// The routes of the release that share traffic by the weights of the steps: each HTTPRoute and GRPCRoute of these
+    /// names.
+    pub routes: Vec<Name>,
     /// Seconds for which a pod leaves traffic before it is updated in place or deleted, where it is drained.
     pub drain: Option<u32>,
     /// Pods of a step that need not be available for it to be reached; a share is of the step's pods, rounded down.
@@ -170,6 +176,14 @@ impl Strategy {
     #[must_use]
     pub fn is_gated(&self) -> bool {
         self.steps.iter().any(Step::serves_by_approval)
+    }
+
+    /// Share of the traffic, in whole percent, that belongs to the step `number` (from 1): the last weight that is written up
+    /// to it; 0 before the first.
+    #[must_use]
+    pub fn weight(&self, number: u32) -> u32 {
+        let steps = self.steps.iter().take(usize::try_from(number).unwrap_or(usize::MAX));
+        steps.filter_map(|step| step.weight).next_back().unwrap_or(0)
     }
 }
 

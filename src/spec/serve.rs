@@ -6,6 +6,8 @@ use crate::model::{Amount, Percent};
 use crate::objects::Kind;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::document::Accompanying;
+use crate::spec::exchange::in_place;
+use crate::spec::hook;
 use crate::spec::node::Spot;
 use crate::spec::release::{Step, Strategy};
 use crate::spec::report::Report;
@@ -18,10 +20,14 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
     let Some(first) = steps.iter().position(Step::serves_by_approval) else { return };
     let place = |index: usize| strategy.steps_at.get(index).filter(|_| inline).copied().unwrap_or(at);
     let body = cloneset.body.open();
-    let kind = body.pointer("/spec/updateStrategy/type").and_then(Value::as_str).unwrap_or("ReCreate");
-    if kind != "ReCreate" {
-        let message = format!("`serve: approval` with {kind}: a pod that is updated in place keeps serving");
-        report.error(place(first), message, "write `type: ReCreate` in the CloneSet");
+    let in_place = in_place(&body["spec"]["updateStrategy"]);
+    let field = format!("spec.lifecycle.{}", hook::FIELD);
+    if in_place.is_some() && body["spec"]["lifecycle"].get(hook::FIELD).is_some_and(|it| !it.is_null()) {
+        let message = format!(
+            "`{field}` of the CloneSet beside `serve: approval`: that hook is the rollout's, by which pods leave traffic \
+             before they are updated in place"
+        );
+        report.error(place(first), message, format!("delete `{field}`, or write `type: ReCreate`"));
         return;
     }
     let Some(replicas) = cloneset.replicas else { return };
@@ -44,8 +50,17 @@ pub fn check(strategy: &WrittenStrategy, inline: bool, at: Spot, cloneset: &Clon
              Kruise makes no more",
             index + 1
         );
-        let cure = format!("write `maxSurge: {dark}` in the CloneSet, or smaller steps");
+        let cure = format!("write `{}: {dark}` in the CloneSet, or smaller steps", roomier(&body["spec"]));
         report.error(place(index), message, cure);
+    }
+}
+
+/// The field of `updateStrategy` that makes room for more pods that wait: with InPlaceOnly Kruise refuses a `maxSurge`.
+#[must_use]
+pub fn roomier(spec: &Value) -> &'static str {
+    match in_place(&spec["updateStrategy"]) {
+        Some("InPlaceOnly") => "maxUnavailable",
+        Some(_) | None => "maxSurge",
     }
 }
 
@@ -74,12 +89,22 @@ pub fn dark(strategy: &Strategy, index: usize, replicas: u32) -> u32 {
 /// counts them (Kruise, `sync/cloneset_sync_utils.go:calculateDiffsWithExpectation`).
 #[must_use]
 pub fn room(spec: &Value, replicas: u32) -> u32 {
-    let amount = |key: &str| -> Option<Amount> {
-        serde_json::from_value(spec.pointer(&format!("/updateStrategy/{key}"))?.clone()).ok()
-    };
-    let surge = amount("maxSurge").map_or(0, |surge| surge.scaled(replicas, true));
-    let unavailable = amount("maxUnavailable").or(Percent::whole(20).map(Amount::Percent));
-    unavailable.map_or(0, |it| it.scaled(replicas, surge == 0)).saturating_add(surge)
+    unavailable(spec, replicas).saturating_add(surge(spec, replicas))
+}
+
+/// Of `replicas`, those that may be missing while a CloneSet with this `spec` is updated: maxUnavailable alone.
+#[must_use]
+pub fn unavailable(spec: &Value, replicas: u32) -> u32 {
+    let most = amount(spec, "maxUnavailable").or(Percent::whole(20).map(Amount::Percent));
+    most.map_or(0, |it| it.scaled(replicas, surge(spec, replicas) == 0))
+}
+
+fn surge(spec: &Value, replicas: u32) -> u32 {
+    amount(spec, "maxSurge").map_or(0, |surge| surge.scaled(replicas, true))
+}
+
+fn amount(spec: &Value, key: &str) -> Option<Amount> {
+    serde_json::from_value(spec.pointer(&format!("/updateStrategy/{key}"))?.clone()).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::{DURATION_MAX, Fields};
 use crate::spec::release::{Approval, Initial, OnFailure, Serve, Step, Strategy};
 use crate::spec::report::Report;
+use crate::spec::weights;
 
 /// Most steps of a strategy: one for each percent would be a misunderstanding.
 pub const STEPS_MAX: usize = 50;
@@ -30,6 +31,10 @@ pub struct WrittenStrategy {
     pub steps_at: Vec<Spot>,
     /// Where `initial` stands.
     pub initial_at: Option<Spot>,
+    /// Where each of its routes stands.
+    pub routes_at: Vec<Spot>,
+    /// Where each step's `weight` stands.
+    pub weights_at: Vec<Option<Spot>>,
     /// Where `drain` stands.
     pub drain_at: Option<Spot>,
 }
@@ -45,6 +50,7 @@ impl Default for WrittenStrategy {
             on_failure: OnFailure::Rollback,
             drain: None,
             failure_threshold: Amount::Count(0),
+            routes: Vec::new(),
         };
         Self {
             strategy,
@@ -52,13 +58,16 @@ impl Default for WrittenStrategy {
             at: Spot::default(),
             steps_at: Vec::new(),
             initial_at: None,
+            routes_at: Vec::new(),
+            weights_at: Vec::new(),
             drain_at: None,
         }
     }
 }
 
 fn whole() -> Step {
-    Step { replicas: Amount::Percent(Percent::FULL), soak: 0, approval: None, serve: Serve::Automatic }
+    let replicas = Amount::Percent(Percent::FULL);
+    Step { replicas, soak: 0, approval: None, serve: Serve::Automatic, weight: None }
 }
 
 /// Reads the strategy that stands at `path`. `None` where a part of it cannot be read, so that nothing is taken for
@@ -74,15 +83,20 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
         check_last(&out.strategy.steps, &out, &path, report);
         check_falls(&out.strategy.steps, &out.steps_at, &path, report);
     }
+    weights::check(&out.strategy, &out.weights_at, &out.routes_at, path, report);
     Some(out)
 }
 
 fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
-    let known = ["steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
+    let known = ["routes", "steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
     let fields = Fields::open(node, path, &known, report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
+    }
+    if let Some(list) = fields.get("routes", report) {
+        let routes = weights::routes(list, &fields.path_of("routes"), report);
+        (out.strategy.routes, out.routes_at) = routes.into_iter().unzip();
     }
     let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
     out.strategy.initial = initial.unwrap_or(Initial::All);
@@ -119,6 +133,7 @@ fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report
     let mut steps = Vec::new();
     for (index, item) in items.iter().enumerate() {
         out.steps_at.push(item.get("replicas").map_or(item.at, |node| node.at));
+        out.weights_at.push(item.get("weight").map(|node| node.at));
         steps.extend(step(item, &format!("{path}[{index}]"), report));
     }
     if !steps.is_empty() {
@@ -128,13 +143,15 @@ fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report
 }
 
 fn step(node: &Node, path: &str, report: &mut Report) -> Option<Step> {
-    let fields = Fields::open(node, path, &["replicas", "soak", "approval", "serve", "batch"], report)?;
+    let known = ["replicas", "weight", "soak", "approval", "serve", "batch"];
+    let fields = Fields::open(node, path, &known, report)?;
     let replicas = fields.amount("replicas", report);
     let soak = fields.duration("soak", 0..=DURATION_MAX, report).unwrap_or(0);
     let approval =
         fields.get("approval", report).and_then(|node| approval(node, &fields.path_of("approval"), report));
     let serve = serve(&fields, report);
-    Some(Step { replicas: replicas?, soak, approval, serve })
+    let weight = weights::weight(&fields, report);
+    Some(Step { replicas: replicas?, soak, approval, serve, weight })
 }
 
 fn serve(fields: &Fields<'_>, report: &mut Report) -> Serve {

@@ -13,12 +13,23 @@ use crate::world::intent::{Desired, Source};
 use crate::world::live::{CompanionLive, Live, Looked, PodLive, RecordLive};
 use crate::world::memory::Memory;
 use crate::world::policy::Policy;
+use crate::world::traffic::Share;
 
 /// Why the last write for a release was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The hold that tells it.
     pub hold: Hold,
+    /// What was not written, and was not since; none where something else than a write is refused.
+    pub objects: BTreeSet<ObjectKey>,
+}
+
+impl Refusal {
+    /// One of something else than a write.
+    #[must_use]
+    pub const fn of(hold: Hold) -> Self {
+        Self { hold, objects: BTreeSet::new() }
+    }
 }
 
 /// One release: what Git says, what the cluster has.
@@ -76,6 +87,12 @@ impl Case {
         self.record.as_ref()?.memory.as_ref()
     }
 
+    /// Whether the last write of this object was refused.
+    #[must_use]
+    pub fn is_refused(&self, key: &ObjectKey) -> bool {
+        self.refused.as_ref().is_some_and(|it| it.objects.contains(key))
+    }
+
     /// Documents of the release that memory says is entered.
     #[must_use]
     pub fn entered(&self) -> Option<&Arc<Release>> {
@@ -94,6 +111,16 @@ impl Case {
         };
         let known = self.documents.values().any(|release| release.strategy.is_gated());
         desired || stands || known || self.memory().is_some_and(is_lost)
+    }
+
+    /// Whether the entered release shares traffic by weights, or the desired one, or it is shared as it stands.
+    #[must_use]
+    pub fn has_weights(&self) -> bool {
+        let desired =
+            matches!(&self.desired, Desired::Release(intent) if !intent.release.strategy.routes.is_empty());
+        let entered = || self.entered().is_some_and(|release| !release.strategy.routes.is_empty());
+        let stands = |it: &CompanionLive| it.leads.share != Share::Base || it.leads.beside.is_some();
+        desired || entered() || self.companions.values().any(stands)
     }
 
     /// The companions that should stand now: the entered release's, with HEAD's autoscalers where HEAD can be read, and

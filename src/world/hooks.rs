@@ -1,11 +1,12 @@
 //! Lifecycle hooks of CloneSets, and the pods that they keep (Kruise, `apis/apps/pub/lifecycle.go`). They are the user's:
-//! nothing here is ours to put on or to take off.
+//! nothing here is ours to put on or to take off, but the one label of [`crate::spec::hook`].
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::model::{Name, ResourceVersion, Uid};
+use crate::objects::keys::SERVE;
 
 /// A state in which a hook keeps a pod: the label `lifecycle.apps.kruise.io/state`. `PreparingNormal` is left out: a pod that
 /// waits for `preNormal` is not available, which is told.
@@ -59,6 +60,14 @@ pub struct Marks {
     pub labels: BTreeMap<String, String>,
     /// Finalizers.
     pub finalizers: Vec<String>,
+}
+
+impl Marks {
+    /// Whether nothing is there but what we put on and take off ourselves.
+    #[must_use]
+    pub fn are_ours(&self) -> bool {
+        self.finalizers.is_empty() && self.labels.keys().all(|key| key == SERVE)
+    }
 }
 
 /// A pod in such a state.

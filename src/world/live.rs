@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::fields::{FieldChange, Stand};
 use crate::model::{Amount, Name, ResourceVersion, Uid};
+use crate::objects::keys::{SERVE, SERVE_GATED};
 use crate::objects::record::ReleaseStatus;
-use crate::spec::Release;
+use crate::spec::{Release, hook};
 use crate::world::hooks::Marks;
 use crate::world::memory::Memory;
+use crate::world::traffic::Leads;
 
 /// The status of a CloneSet (Kruise, `cloneset_status.go:calculateStatus`); absent counters are 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +149,13 @@ impl Live {
         self.status.observed_generation == Some(self.generation)
     }
 
+    /// Whether Kruise asks before it updates a pod in place: it has our hook ([`crate::spec::hook`]).
+    #[must_use]
+    pub fn asks_first(&self) -> bool {
+        let hook = self.hooks.get(hook::FIELD);
+        hook.and_then(|it| it.labels.get(SERVE)).is_some_and(|value| value == SERVE_GATED)
+    }
+
     /// Pods that the partition keeps on the old revision.
     #[must_use]
     pub fn kept(&self) -> u32 {
@@ -172,6 +183,19 @@ pub struct CompanionLive {
     pub applied: bool,
     /// Whether it is being deleted, and somebody keeps it.
     pub deleting: bool,
+    /// What it does for the weights of its release. Its drift is beside that: a route differs by its weights from nothing.
+    pub leads: Leads,
+}
+
+/// Where a pod is between two versions, updated in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nowhere: it is on one, or is new, or is back from an update.
+    Settled,
+    /// Kruise wants to update it, and asks first, where a hook keeps it (`PreparingUpdate`).
+    Asks,
+    /// Kruise updates it (`Updating`).
+    Updating,
 }
 
 /// Which pod has a name: another one may have had it before.
@@ -196,7 +220,13 @@ pub struct PodLive {
     pub owner: Uid,
     /// The revision that it is of.
     pub revision: String,
-    /// Whether its containers are ready.
+    /// Where it is between two versions.
+    pub stage: Stage,
+    /// Since when it is there, where Kruise says so.
+    pub since: Option<Timestamp>,
+    /// Whether Kruise asks before it updates it in place, where the CloneSet has our hook: our label is on it.
+    pub held: bool,
+    /// Whether its containers are ready, and it is not being updated.
     pub up: bool,
     /// Whether our gate is open.
     pub serves: bool,
@@ -209,6 +239,12 @@ pub struct PodLive {
 }
 
 impl PodLive {
+    /// Whether it has left traffic to be updated in place, and Kruise has its answer.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.stage == Stage::Asks && !self.held && !self.serves
+    }
+
     /// Whether it is of a revision: Kruise compares what stands behind the last dash
     /// (`pkg/controller/cloneset/utils/cloneset_utils.go:EqualToRevisionHash`).
     #[must_use]

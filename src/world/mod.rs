@@ -6,6 +6,7 @@
 pub mod policy;
 pub mod memory;
 pub mod intent;
+pub mod traffic;
 pub mod hooks;
 pub mod live;
 pub mod case;
@@ -17,8 +18,9 @@ pub use intent::{
     Approver, Desired, Episode, Fault, Freeze, Intent, Marker, NotCounted, Permit, Removal, Source,
 };
 pub use live::{
-    CompanionLive, CounterStatus, Drift, Live, Looked, OtherTool, PodLive, RecordLive, Rehearsal, Tool,
+    CompanionLive, CounterStatus, Drift, Live, Looked, OtherTool, PodLive, RecordLive, Rehearsal, Stage, Tool,
 };
 pub use memory::{Memory, Proof, Reached, Try};
 pub use plan::{Action, Decision, Expect, Move, Plan, Write};
 pub use policy::{People, Policy, RemovalLimit};
+pub use traffic::{Beside, Leads, Role, Share, hash_of};

@@ -28,6 +28,8 @@ pub enum Decision {
     Enter(u32),
     /// The entered release is written again where the cluster differs.
     Repair,
+    /// Traffic is led to the revisions by other weights, or what is to lead it is made or goes. No pod moves.
+    Shift,
     /// Pods that Git names are replaced.
     Replace,
     /// A failure is written before it is acted on.
@@ -52,6 +54,7 @@ impl Decision {
             Self::Adopt => "Adopt",
             Self::Enter(_) => "Enter",
             Self::Repair => "Repair",
+            Self::Shift => "Shift",
             Self::Replace => "Replace",
             Self::Fail => "Fail",
             Self::RollBack => "RollBack",

@@ -12,9 +12,11 @@ use crate::repo::Repo;
 /// Namespace of the installation.
 const HOME: &str = "triton-system";
 
-/// A control plane with the installation, from which the API server had nothing to warn of.
+/// A control plane with the installation, from which the API server had nothing to warn of, and with the Gateway API's
+/// routes, which the example has.
 fn installed() -> Plane {
     let plane = Plane::own();
+    plane.define_routes();
     plane.kubectl(&["apply", "--warnings-as-errors", "-k", crate::deploy::folder().to_str().unwrap()]);
     plane
 }

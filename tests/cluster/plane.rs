@@ -139,6 +139,17 @@ impl Plane {
         self.kubectl(&["wait", "--for=condition=Established", "crd/releases.triton.io"]);
     }
 
+    /// Installs the Gateway API's HTTPRoute and GRPCRoute, as the embedded cluster has them.
+    pub fn define_routes(&self) {
+        for definition in [
+            include_str!("../../src/devcluster/crds/httproutes.json"),
+            include_str!("../../src/devcluster/crds/grpcroutes.json"),
+        ] {
+            self.kubectl_reading(&["apply", "--server-side", "--force-conflicts", "-f", "-"], definition);
+        }
+        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]);
+    }
+
     /// Ready pods of a namespace by the tag of their image.
     pub fn ready(&self, namespace: &str) -> BTreeMap<String, u32> {
         let path = "jsonpath={range .items[*]}{.spec.containers[0].image} {.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";

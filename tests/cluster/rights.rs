@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
@@ -58,6 +58,7 @@ fn used(right: &Right) -> (Use, bool) {
         ("pods/status", _) => (Use::Evicted, true),
         ("pods", "get") => (Use::Named, true),
         ("pods", _) => (Use::OnlyRestart, true),
+        ("endpointslices", _) => (Use::Version, true),
         (_, verb) => (kind_of(verb), true),
     }
 }
@@ -92,9 +93,10 @@ fn companion(resource: &str, namespace: &str, name: &str, text: &str) -> Option<
             let backend = json!({"service": {"name": "app", "port": {"number": 80}}});
             ("networking.k8s.io/v1", "Ingress", "spec", json!({"defaultBackend": backend}))
         }
-        "httproutes" => {
+        "httproutes" | "grpcroutes" => {
             let rules = json!([{"backendRefs": [{"name": "app", "port": 80}]}]);
-            ("gateway.networking.k8s.io/v1", "HTTPRoute", "spec", json!({"rules": rules}))
+            let kind = if resource == "httproutes" { "HTTPRoute" } else { "GRPCRoute" };
+            ("gateway.networking.k8s.io/v1", kind, "spec", json!({"rules": rules}))
         }
         _ => return None,
     };
@@ -192,6 +194,17 @@ impl Case<'_> {
             release(namespace, "app", version, minutes, resource.starts_with("pods")).into();
         if !less {
             app.extend(one("app", text));
+        }
+        if resource == "endpointslices" {
+            app[0]["spec"]["strategy"]["routes"] = json!(["app"]);
+            app[0]["spec"]["strategy"]["steps"] =
+                json!([{"replicas": 1, "weight": "5%"}, {"replicas": "100%"}]);
+            app.extend(
+                ["services", "httproutes"]
+                    .map(|it| companion(it, namespace, "app", text))
+                    .into_iter()
+                    .flatten(),
+            );
         }
         if more {
             app.extend(one("more", text));
@@ -409,13 +422,7 @@ fn plane() -> Plane {
     let plane = Plane::own();
     let deploy = crate::deploy::folder();
     plane.kubectl(&["apply", "-k", deploy.to_str().unwrap()]);
-    let routes = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/devcluster/crds/httproutes.json");
-    let mut routes: Value = serde_json::from_slice(&std::fs::read(routes).unwrap()).unwrap();
-    let approved =
-        json!({"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/1538"});
-    routes["metadata"]["annotations"] = approved;
-    plane.kubectl_reading(&["apply", "--server-side", "-f", "-"], &routes.to_string());
-    plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]);
+    plane.define_routes();
     plane
 }
 

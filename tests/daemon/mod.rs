@@ -10,6 +10,7 @@ mod lease;
 mod metrics;
 mod quiet;
 mod refused;
+mod routed;
 pub mod stage;
 
 use stage::Stage;

@@ -474,6 +474,7 @@ impl Cluster {
                         beside: [].into(),
                         applied: true,
                         deleting: false,
+                        leads: triton::world::Leads::default(),
                     };
                     ours.insert(key.clone(), live);
                 }

@@ -265,6 +265,7 @@ fn strategy(doc: &Doc) -> Strategy {
         soak: *soak,
         approval: (*count > 0).then_some(Approval { count: *count, not_author: *not_author }),
         serve: Serve::Automatic,
+        weight: None,
     };
     Strategy {
         steps: doc.steps().iter().map(step).collect(),
@@ -272,6 +273,7 @@ fn strategy(doc: &Doc) -> Strategy {
         initial: if doc.by_steps { Initial::Steps } else { Initial::All },
         deadline: u32::try_from(DEADLINE).expect("small"),
         on_failure: if doc.hold { OnFailure::Hold } else { OnFailure::Rollback },
+        routes: Vec::new(),
         drain: None,
         failure_threshold: triton::model::Amount::Count(0),
     }

@@ -68,6 +68,7 @@ fn stands(world: &mut World, content: &str, drift: &[&str]) {
         beside: Arc::from([]),
         applied: !drift.iter().any(|it| it.contains("ata.")),
         deleting: false,
+        leads: triton::world::Leads::default(),
     };
     edit(world, |case| drop(case.companions.insert(config_key(content), there)));
 }
@@ -335,7 +336,7 @@ fn versions_of_releases_that_never_completed_go_before_the_next_one_begins() {
     let mut world = back(true);
     let hold =
         Hold { gate: Gate::Cluster, since: None, message: "refused".into(), lift: Lift::by(LiftKind::Wait) };
-    edit(&mut world, |case| case.refused = Some(Refusal { hold }));
+    edit(&mut world, |case| case.refused = Some(Refusal::of(hold)));
     assert_eq!(planned(&world).moves[&id()].decision, Decision::Enter(1));
     for content in ["old", "bad"] {
         edit(&mut world, |case| drop(case.companions.remove(&config_key(content))));

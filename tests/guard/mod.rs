@@ -7,3 +7,8 @@ mod configs;
 mod claims;
 mod agreement;
 mod serving;
+mod routes;
+mod back;
+mod weights;
+mod in_place;
+mod asked;

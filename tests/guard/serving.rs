@@ -9,8 +9,8 @@ use triton::objects::{Kind, keys};
 use triton::plan::plan as planned;
 use triton::spec::{Initial, Release, Serve};
 use triton::world::{
-    Action, Decision, Desired, Expect, Memory, Permit, PodLive, Reached, RecordLive, Removal, Try, World,
-    Write,
+    Action, Decision, Desired, Expect, Memory, Permit, PodLive, Reached, RecordLive, Removal, Stage, Try,
+    World, Write,
 };
 
 use crate::guard::laps::{Lap, frozen, writes};
@@ -30,6 +30,9 @@ fn pod(name: &str, revision: &str, up: bool, serves: bool) -> PodLive {
         version: ResourceVersion::new("90"),
         owner: Uid::new("uid-1"),
         revision: format!("checkout-{revision}"),
+        stage: Stage::Settled,
+        since: None,
+        held: true,
         up,
         serves,
         ready: serves,
@@ -39,7 +42,10 @@ fn pod(name: &str, revision: &str, up: bool, serves: bool) -> PodLive {
 }
 
 fn lets_in(pod: &PodLive, forward: bool) -> Write {
-    let body = json!({"status": {"conditions": [{"type": keys::SERVE, "status": "True"}]}});
+    let body = json!({
+        "metadata": {"labels": {keys::SERVE: keys::SERVE_GATED}},
+        "status": {"conditions": [{"type": keys::SERVE, "status": "True"}]},
+    });
     let expect = Expect::Same(pod.uid.clone(), pod.version.clone());
     Write {
         object: key(Kind::Pod, pod.name.as_str()),
@@ -132,14 +138,15 @@ fn nothing_but_the_one_condition_is_written() {
         lap
     };
     let condition = |kind: &str, status: &str| json!({"type": kind, "status": status});
-    let with = |conditions: serde_json::Value| json!({"status": {"conditions": conditions}});
+    let with = |conditions: serde_json::Value| json!({"metadata": {"labels": {keys::SERVE: keys::SERVE_GATED}}, "status": {"conditions": conditions}});
     written(with(json!([condition(keys::SERVE, "True")]))).passes();
-    written(with(json!([condition(keys::SERVE, "False")]))).breaks(Rule::Whole);
+    written(with(json!([condition(keys::SERVE, "Unknown")]))).breaks(Rule::Whole);
+    written(json!({"status": {"conditions": [condition(keys::SERVE, "True")]}})).breaks(Rule::Whole);
     written(with(json!([condition("Ready", "True")]))).breaks(Rule::Whole);
     let both = json!([condition(keys::SERVE, "True"), condition("Ready", "True")]);
     written(with(both)).breaks(Rule::Whole);
     let mut more = with(json!([condition(keys::SERVE, "True")]));
-    more["metadata"] = json!({"labels": {"app": "x"}});
+    more["metadata"]["labels"]["app"] = json!("x");
     written(more).breaks(Rule::Whole);
 }
 

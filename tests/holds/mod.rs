@@ -2,6 +2,7 @@
 //! and who can lift it.
 
 mod beside;
+mod leading;
 mod planner;
 mod taken;
 mod waiting;
@@ -35,6 +36,7 @@ const fn is_the_planners(gate: Gate) -> bool {
         | Gate::Soak
         | Gate::Serve
         | Gate::Pods
+        | Gate::Traffic
         | Gate::Replace
         | Gate::RollingBack
         | Gate::Suspend
@@ -153,6 +155,7 @@ fn every_hold_reads_as_it_always_did() {
 const SENTENCES: &[(&str, Option<&str>)] = &[
     ("plan/holds.rs", None),
     ("plan/dark.rs", None),
+    ("plan/led.rs", None),
     ("plan/hooked.rs", None),
     ("plan/replace.rs", Some("told")),
     ("plan/adopt.rs", Some("adopt")),
@@ -220,6 +223,7 @@ fn nobody_else_makes_holds() {
             "plan/dark.rs",
             "plan/holds.rs",
             "plan/hooked.rs",
+            "plan/led.rs",
             "plan/replace.rs"
         ]
     );

@@ -14,6 +14,7 @@ use triton::world::{
 };
 
 use crate::holds::Told;
+use crate::holds::leading::stories as leading;
 use crate::holds::taken::taken;
 use crate::holds::waiting::{named, stories as waiting_pods};
 use crate::support::world::{
@@ -41,6 +42,7 @@ pub fn told() -> Vec<Told> {
         failures(),
         removals(),
         waiting_pods(),
+        leading(),
         named(),
     ];
     let (mut told, mut silent) = (Vec::new(), Vec::new());

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use triton::model::{Gate, ResourceVersion, Uid};
 use triton::objects::record::Phase;
 use triton::plan::plan;
-use triton::spec::{Release, Serve};
-use triton::world::{Desired, Freeze, Kept, Marks, Memory, Permit, PodKept, PodLive, Removal, World};
+use triton::spec::{OnFailure, Release, Serve};
+use triton::world::{
+    Desired, Freeze, Kept, Marks, Memory, Permit, PodKept, PodLive, Removal, Stage, Try, World,
+};
 
 use crate::holds::planner::{Story, a, with};
 use crate::support::world::{
@@ -28,6 +30,9 @@ fn pod(number: u32, serves: bool) -> PodLive {
         version: ResourceVersion::new("90"),
         owner: Uid::new("uid-1"),
         revision: "checkout-2.4.1".to_owned(),
+        stage: Stage::Settled,
+        since: None,
+        held: true,
         up: true,
         serves,
         ready: false,
@@ -94,6 +99,8 @@ pub fn stories() -> Vec<Story> {
         });
     });
     let mut told = hooked();
+    told.extend(in_place());
+    told.extend(as_they_serve());
     told.extend(vec![
         ("a pod that is up while it is suspended in the cluster", suspended),
         ("pods that are up while it is suspended in the cluster", several),
@@ -107,6 +114,90 @@ pub fn stories() -> Vec<Story> {
         ("removed, with pods that nobody would let in", orphaned),
     ]);
     told
+}
+
+/// Worlds in which Kruise asks before it updates pods in place.
+fn in_place() -> Vec<Story> {
+    let asks = |pods: u32| {
+        with(up(None, 1, 0), |world| {
+            edit(world, |case| {
+                let old = |number: u32| PodLive {
+                    revision: "checkout-2.4.0".to_owned(),
+                    stage: Stage::Asks,
+                    ..pod(number, true)
+                };
+                let all = case.pods.iter().flat_map(|pods| pods.iter().cloned());
+                case.pods = Some(all.chain((2..2 + pods).map(old)).collect());
+            });
+        })
+    };
+    let gone = with(up(None, 0, 0), |world| {
+        edit(world, |case| {
+            let since = "2026-03-01T11:59:00Z".parse().ok();
+            let revision = "checkout-2.4.0".to_owned();
+            let pod = PodLive { revision, since, stage: Stage::Asks, held: false, ..pod(2, false) };
+            case.pods = Some([pod].into());
+        });
+        edit_live(world, |live| live.status.updated = 0);
+    });
+    let few = with(asks(1), |world| {
+        edit(world, |case| {
+            let mut pods = case.pods.clone().unwrap().to_vec();
+            pods.remove(0);
+            pods[0].ready = true;
+            case.pods = Some(pods.into());
+        });
+        edit_live(world, |live| live.status.updated = 0);
+    });
+    let failed = with(asks(2), |world| {
+        edit_live(world, |live| {
+            let memory = live.memory.as_mut().unwrap();
+            memory.failed = Some(Try { template: memory.template, attempt: 1 });
+        });
+        edit(world, |case| {
+            let mut b = b(None);
+            b.strategy.on_failure = OnFailure::Hold;
+            case.documents.insert(b.digest, Arc::new(b));
+        });
+    });
+    let taken_back = with(up(None, 0, 0), |world| {
+        edit(world, |case| case.pods = Some([PodLive { stage: Stage::Asks, ..pod(1, false) }].into()));
+    });
+    vec![
+        ("a pod that Kruise would update in place, beyond the entered step", asks(1)),
+        ("pods that Kruise would update in place, beyond the entered step", asks(3)),
+        ("a pod that Kruise would update in place, while too many others are missing", few),
+        ("pods that Kruise would update in place to what has failed", failed),
+        ("a pod that Kruise would take back in place", taken_back),
+        ("a pod that was let go, and that Kruise does not update", gone),
+    ]
+}
+
+/// Worlds in which pods were, or would be, updated in place as they serve.
+fn as_they_serve() -> Vec<Story> {
+    let unasked = with(up(None, 0, 0), |world| {
+        edit(world, |case| case.pods = Some([PodLive { ready: true, ..pod(1, true) }].into()));
+    });
+    let seen = |pods: u32, revision: &str| {
+        with(world(intent(&b(None)), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]), |world| {
+            let all = (1..=pods).map(|it| PodLive { revision: revision.to_owned(), ..pod(it, true) });
+            edit(world, |case| case.pods = Some(all.collect()));
+            edit_live(world, |live| live.gated = true);
+        })
+    };
+    let loose = |pods: u32| {
+        with(world(intent(&b(None)), Some(live(&a(), Some(complete(&a())), "0", 10)), &[&a()]), |world| {
+            let all = (1..=pods).map(|it| PodLive { held: false, ..pod(it, true) });
+            edit(world, |case| case.pods = Some(all.collect()));
+        })
+    };
+    vec![
+        ("a pod that serves, and that nobody has let in", unasked),
+        ("a pod whose label was taken off", seen(9, "checkout-2.4.0")),
+        ("pods that are seen later than they are counted", seen(10, "checkout-2.4.1")),
+        ("a pod that would be updated in place as it serves", loose(1)),
+        ("pods that would be updated in place as they serve", loose(2)),
+    ]
 }
 
 #[test]

@@ -8,12 +8,36 @@ pub const EMBEDDED_ONLY: &[(&str, &str)] = &[(
 
 /// Differences that are as they should be: file, what it is about, lines (`-` the embedded cluster's, `+` the real
 /// one's), reason.
-pub const ACCEPTED: &[(&str, &str, &[&str], &str)] = &[(
-    "h17-people.yaml",
-    "writes of checkout",
-    &["-apply CloneSet/checkout: B, partition 0, 10 replicas, step 3, 2 proven", "-apply Service/checkout"],
-    "where Kruise has every pod back before the lap that would repair the companions, the next release is entered first",
-)];
+pub const ACCEPTED: &[(&str, &str, &[&str], &str)] = &[
+    (
+        "h17-people.yaml",
+        "writes of checkout",
+        &[
+            "-apply CloneSet/checkout: B, partition 0, 10 replicas, step 3, 2 proven",
+            "-apply Service/checkout",
+        ],
+        "where Kruise has every pod back before the lap that would repair the companions, the next release is entered first",
+    ),
+    ("w3-crash.yaml", "history of checkout", CRASHES, CRASHED),
+    ("w4-edited.yaml", "history of checkout", CRASHES, CRASHED),
+    ("w12-some-may-fail.yaml", "history of checkout", CRASHES, CRASHED),
+];
+
+/// What is told as pods crash and come back one by one.
+const CRASHES: &[&str] = &[
+    "+Note: shop/checkout lost step 2 of 3: fewer updated pods are available than it was reached with",
+    "-Note: shop/checkout lost step 2 of 3: fewer updated pods are available than it was reached with",
+    "+Shift: shop/checkout leads 50% of the traffic to B, at step 2 of 3: HTTPRoute shop/checkout",
+    "-Shift: shop/checkout leads 50% of the traffic to B, at step 2 of 3: HTTPRoute shop/checkout",
+    "+Shift: shop/checkout leads 5% of the traffic to B, at step 2 of 3: HTTPRoute shop/checkout",
+    "-Shift: shop/checkout leads 5% of the traffic to B, at step 2 of 3: HTTPRoute shop/checkout",
+    "+Shift: shop/checkout leads all traffic to the pods of A: HTTPRoute shop/checkout",
+    "-Shift: shop/checkout leads all traffic to the pods of A: HTTPRoute shop/checkout",
+    "+Shift: shop/checkout prepares its weights: Service shop/checkout-canary",
+    "-Shift: shop/checkout prepares its weights: Service shop/checkout-canary",
+];
+const CRASHED: &str =
+    "how many pods have crashed or come back when EndpointSlices and status tell of it is the kubelets' time";
 
 /// Why the record may lack an entry for each time that a scenario ends a daemon or lets it stand still.
 pub const UNTOLD: &str =

@@ -216,6 +216,8 @@ pub enum Act {
     Delete(String),
     /// The CloneSet is edited, by a merge patch.
     Patch(Value),
+    /// The HTTPRoute is edited, by a merge patch.
+    Route(Value),
     /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.
     Annotate(BTreeMap<String, Value>),
     /// The CloneSet is scaled through its scale subresource, as an autoscaler does.
@@ -230,6 +232,8 @@ pub enum Act {
     Slow(BTreeMap<String, Span>),
     /// Every request takes so long.
     Lag(Span),
+    /// Every write of the daemon to objects of these plurals is refused; none named, none is.
+    Refuse(Vec<String>),
     /// The partition is edited; until it is put back, Kruise may let more pods go than anybody has approved.
     Partition(Value),
     /// The CloneSet is saved as it stands.
@@ -256,6 +260,8 @@ pub struct Picture {
     pub images: Option<BTreeMap<String, u32>>,
     /// Pods that the Service leads to, by image tag: these and no others.
     pub serves: Option<BTreeMap<String, u32>>,
+    /// Where the first rule of the HTTPRoute leads, by Service, in percent: to these and no others.
+    pub traffic: Option<BTreeMap<String, u64>>,
     /// Pods as the status counts them.
     pub pods: Option<Pods>,
     /// Closed gates: these and no others.

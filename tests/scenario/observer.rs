@@ -16,6 +16,7 @@ use triton::spec::{Release, Step};
 use crate::scenario::drained::Drained;
 use crate::scenario::ground::{CLONESETS, PODS};
 use crate::scenario::history::{History, NAMESPACE};
+use crate::scenario::leading::Led;
 use crate::scenario::reading::{Tree, furthest};
 use crate::scenario::serving::{Served, let_in};
 
@@ -36,6 +37,8 @@ struct Approved {
 struct Known {
     /// Images that every pod has run, newest last.
     proven: Vec<String>,
+    /// Images that were proven until Git went back past them: their pods are on their way.
+    left: Vec<String>,
     /// Whether no pod of these was ready when there were any last.
     is_broken: bool,
     /// By image.
@@ -50,6 +53,8 @@ struct Known {
     lent: Option<u64>,
     /// Who serves.
     served: Served,
+    /// Where traffic is led.
+    led: Led,
     /// How pods leave.
     drained: Drained,
 }
@@ -86,6 +91,11 @@ impl Observer {
         self.known.entry(name.to_owned()).or_default().served.taken += 1;
     }
 
+    /// A hand writes to the route.
+    pub fn lend_route(&mut self, name: &str) {
+        self.known.entry(name.to_owned()).or_default().led.lent = true;
+    }
+
     /// A hand breaks the pods of every CloneSet, or takes a CloneSet away.
     pub fn disturb(&mut self) {
         self.known.values_mut().for_each(|known| known.served.disturb());
@@ -120,8 +130,9 @@ impl Observer {
             let image = tag(&release.cloneset.value.open()["spec"]["template"]);
             // A return to a proven image takes the proof of those that came after it.
             if let Some(place) = known.proven.iter().position(|it| *it == image) {
-                known.proven.truncate(place + 1);
+                known.left.extend(known.proven.drain(place + 1..));
             }
+            known.left.retain(|it| *it != image);
             let approved = known.approved.entry(image).or_default();
             if known.digest != Some(release.digest) {
                 approved.clear();
@@ -166,6 +177,10 @@ impl Observer {
                 served.look(store, name, |image| known.may_serve(image, size));
                 known.served = served;
             }
+            if let Some(known) = self.known.get_mut(name) {
+                let most = known.most_weight(all.get(name));
+                known.led.look(store, name, most);
+            }
             let is_watched = |known: &&mut Known| known.is_drained() || known.drained.has_begun();
             if let Some(known) = self.known.get_mut(name).filter(is_watched) {
                 let mut drained = std::mem::take(&mut known.drained);
@@ -201,8 +216,10 @@ impl Observer {
                     known.proven
                 );
             }
-            let unproven =
-                pods.keys().filter(|it| !known.proven.contains(it) && !self.excused.contains(it)).count();
+            let is_known = |it: &String| {
+                known.proven.contains(it) || known.left.contains(it) || self.excused.contains(it)
+            };
+            let unproven = pods.keys().filter(|it| !is_known(it)).count();
             if pods.keys().any(|image| known.proven.contains(image)) {
                 known.is_broken = !ready(store, &name).iter().any(|image| known.proven.contains(image));
             }
@@ -216,12 +233,23 @@ impl Observer {
                     known.proven.push(image.clone());
                 }
             }
+            known.left.retain(|image| pods.contains_key(image));
             known.pods = pods;
         }
     }
 }
 
 impl Known {
+    /// The largest weight that was approved of any of these pods which are not proven. Where all are of one image, another
+    /// template may have it too.
+    fn most_weight(&self, pods: Option<&BTreeMap<String, u32>>) -> u64 {
+        let one = pods.is_some_and(|it| it.len() == 1);
+        let images = pods.into_iter().flat_map(BTreeMap::keys);
+        let images = images.filter(|it| one || !self.proven.contains(it));
+        let approved = images.filter_map(|it| self.approved.get(it)).flatten();
+        approved.map(|it| u64::from(it.release.strategy.weight(it.furthest))).max().unwrap_or(0)
+    }
+
     fn is_drained(&self) -> bool {
         self.approved.values().flatten().any(|it| it.release.strategy.drain.is_some())
     }

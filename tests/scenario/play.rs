@@ -8,6 +8,7 @@ use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY, UNTOLD};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
+use crate::scenario::leading::traffic;
 use crate::scenario::real::Real;
 use crate::scenario::serving::serving;
 use crate::scenario::stage::{Stage, duration};
@@ -245,6 +246,9 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     if let Some(serves) = &picture.serves {
         let seen = serving(stage.store(), release);
         same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
+    }
+    if let Some(wanted) = &picture.traffic {
+        same("traffic", serde_json::json!(wanted), &serde_json::json!(traffic(stage.store(), release)));
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {

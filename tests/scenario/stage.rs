@@ -327,6 +327,10 @@ impl Stage {
                 }
                 self.patch(patch).await;
             }
+            Act::Route(patch) => {
+                self.observer.lend_route(RELEASE);
+                self.patch_kind(&Kind::HttpRoute.api(), patch).await;
+            }
             Act::Annotate(annotations) => {
                 let mut annotations = annotations.clone();
                 let entered = self.cloneset()["metadata"]["annotations"][keys::DIGEST].clone();
@@ -350,6 +354,7 @@ impl Stage {
                 self.ground.slow(&images.collect());
             }
             Act::Lag(span) => self.ground.wire().slow(duration(*span)),
+            Act::Refuse(plurals) => self.ground.wire().refuse(plurals),
             Act::Partition(partition) => {
                 self.observer.lend(RELEASE);
                 let patch = json!({ "spec": { "updateStrategy": { "partition": partition } } });
@@ -407,10 +412,13 @@ impl Stage {
 
     /// Changes the CloneSet; its generation then.
     async fn patch(&mut self, patch: &Value) -> u64 {
-        let kind = Kind::CloneSet.api();
-        let patched = self.api(&kind).patch(RELEASE, &hand(), &Patch::Merge(patch)).await;
+        self.patch_kind(&Kind::CloneSet.api(), patch).await
+    }
+
+    async fn patch_kind(&mut self, kind: &Served, patch: &Value) -> u64 {
+        let patched = self.api(kind).patch(RELEASE, &hand(), &Patch::Merge(patch)).await;
         let patched = patched.expect("it is patched");
-        self.catch_up(written(&kind, &patched)).await;
+        self.catch_up(written(kind, &patched)).await;
         patched.metadata.generation.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)
     }
 

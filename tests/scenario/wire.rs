@@ -1,4 +1,5 @@
-//! The wire between the daemon and a cluster: it notes what is sent, can be slow, and can lead to another namespace.
+//! The wire between the daemon and a cluster: it notes what is sent, can be slow, can refuse, and can lead to another
+//! namespace.
 //!
 //! What is slow arrives all the same, whether whoever sent it waits for the answer, stands still or is gone: a network
 //! takes nothing back.
@@ -18,7 +19,7 @@ use axum::body::{Body as Answered, Bytes};
 use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
 use futures::{Stream, StreamExt as _};
 use kube::client::Body;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt as _};
 
 use crate::scenario::ground::{LEASES, kinds, resource};
@@ -55,6 +56,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     lag: Duration,
+    /// Plurals of what is refused, whoever may write it.
+    refused: Vec<String>,
     sent: Vec<Sent>,
     /// The versions that writes have made, by plural and name, without those of leases.
     written: BTreeMap<(String, String), u64>,
@@ -81,6 +84,24 @@ impl Wire {
     /// How long every request waits.
     pub fn lag(&self) -> Duration {
         self.state().lag
+    }
+
+    /// Every write to objects of these plurals is refused, until others are named.
+    pub fn refuse(&self, plurals: &[String]) {
+        self.state().refused = plurals.to_vec();
+    }
+
+    /// The answer to a request that is refused here.
+    fn refusal(&self, request: &Request<Body>) -> Option<Response<Answered>> {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let path = request.uri().path();
+        let state = self.state();
+        let plural = state.refused.iter().find(|it| path.split('/').any(|part| part == **it))?;
+        let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+            "message": format!("nobody may write {plural} now")});
+        let answer = Response::builder().status(403).header(header::CONTENT_TYPE, "application/json");
+        let answer = answer.body(Answered::from(body.to_string())).expect("an answer");
+        (!reads).then_some(answer)
     }
 
     /// Everything that meant to write, so far.
@@ -252,6 +273,12 @@ where
     let (mut parts, body) = request.into_parts();
     let body = body.collect_bytes().await?;
     let noted = wire.note(&Request::from_parts(parts.clone(), Body::empty()), &body);
+    if let Some(answer) = wire.refusal(&Request::from_parts(parts.clone(), Body::empty())) {
+        if let Some(noted) = noted {
+            wire.state().sent[noted].code = answer.status().as_u16();
+        }
+        return Ok(answer);
+    }
     parts.uri = wire.address(&parts.method, &parts.uri);
     let body = wire.outward(body);
     parts.headers.remove(header::CONTENT_LENGTH);

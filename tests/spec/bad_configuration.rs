@@ -71,7 +71,7 @@ removal: { releases: -1, percent: 101 }
     config.yaml:4:23: `allow.namespaces`: `Shop` is not a valid name: only lower-case letters, digits and `-` are allowed; write the whole name of a namespace
     config.yaml:4:29: `allow.namespaces[1]` must be text, not a number; quote it
     config.yaml:4:50: `allow.kinds`: a release cannot have a companion `Servise`; did you mean `Service`?
-    config.yaml:4:59: `allow.kinds`: a release cannot have a companion `Deployment`; delete it (there are only ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, Ingress, HorizontalPodAutoscaler)
+    config.yaml:4:59: `allow.kinds`: a release cannot have a companion `Deployment`; delete it (there are only ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, GRPCRoute, Ingress, HorizontalPodAutoscaler)
     config.yaml:5:17: `people.from: signatures`: this version verifies no signatures; write commit-authors where the forge vouches for them, or leave `people` out
     config.yaml:5:36: `people.bots[0]` must be text, not a number; quote it
     config.yaml:6:1: unknown field `signers`; delete it (there are only apiVersion, kind, git, allow, people, skip, provenDepth, removal)

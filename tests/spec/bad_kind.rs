@@ -65,7 +65,7 @@ fn kinds_that_are_not_read_have_their_cure() {
     releases/a.yaml:15:7: apps.kruise.io/v1beta1 CloneSet is not read; write `apiVersion: apps.kruise.io/v1alpha1`
     releases/a.yaml:18:7: autoscaling/v1 HorizontalPodAutoscaler is not read; write `apiVersion: autoscaling/v2`
     releases/a.yaml:21:7: a List is not read; write each of its items as a document
-    releases/a.yaml:24:7: a Deployment cannot be part of a release; apply it by other means (a release has only CloneSet, ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, Ingress, HorizontalPodAutoscaler)
+    releases/a.yaml:24:7: a Deployment cannot be part of a release; apply it by other means (a release has only CloneSet, ServiceAccount, ConfigMap, Service, PodDisruptionBudget, HTTPRoute, GRPCRoute, Ingress, HorizontalPodAutoscaler)
     releases/a.yaml:27:7: a Serivce cannot be part of a release; did you mean `Service`?
     ");
 }

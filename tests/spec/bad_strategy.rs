@@ -79,7 +79,7 @@ fn every_mistake_of_a_step_is_told() {
     let steps = "    - replicas: one
       soak: 10
     - soak: 1d
-      weight: 5
+      traffic: 5
     - replicas: 101%
       soak: 9999h
       approval:
@@ -95,7 +95,7 @@ fn every_mistake_of_a_step_is_told() {
     releases/a.yaml:8:13: `spec.strategy.steps[0].soak` must be a duration, not a number; write it as 90s, 10m or 1h30m
     releases/a.yaml:9:7: `spec.strategy.steps[1].replicas` is missing; add `replicas:`
     releases/a.yaml:9:13: `spec.strategy.steps[1].soak`: `1d` is not a duration; write it as 90s, 10m or 1h30m
-    releases/a.yaml:10:7: unknown field `spec.strategy.steps[1].weight`; delete it (there are only replicas, soak, approval, serve, batch)
+    releases/a.yaml:10:7: unknown field `spec.strategy.steps[1].traffic`; delete it (there are only replicas, weight, soak, approval, serve, batch)
     releases/a.yaml:11:17: `spec.strategy.steps[2].replicas` is neither a count of pods nor a percentage; write a count as 3, or a percentage from 0% to 100%
     releases/a.yaml:12:13: `spec.strategy.steps[2].soak` must be from 0s to 720h; write it as 90s, 10m or 1h30m
     releases/a.yaml:13:7: `spec.strategy.steps[2].approval` is empty; write `approval: {}`, or delete the line

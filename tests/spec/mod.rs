@@ -12,6 +12,7 @@ mod digest;
 mod grouping;
 mod stability;
 mod versioned;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,10 +9,11 @@ use triton::fields::{Compact, Stand};
 use triton::model::{CommitId, Digest, ReleaseId, ResourceVersion, TemplateHash, Uid};
 use triton::objects::record::View;
 use triton::objects::{Kind, ObjectKey, keys};
-use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy};
+use triton::spec::{Approval, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy, hook};
 use triton::world::{
-    Action, Approver, Case, CompanionLive, CounterStatus, Decision, Desired, Drift, Episode, Expect, Intent,
-    Live, Marker, Memory, Move, Permit, Plan, Policy, Proof, Reached, Rehearsal, Source, World, Write,
+    Action, Approver, Beside, Case, CompanionLive, CounterStatus, Decision, Desired, Drift, Episode, Expect,
+    Intent, Leads, Live, Marker, Marks, Memory, Move, Permit, Plan, Policy, Proof, Reached, Rehearsal, Role,
+    Share, Source, World, Write,
 };
 
 /// The root that every object of these worlds belongs to.
@@ -53,6 +54,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         soak: 60,
         approval: text.ends_with('!').then_some(Approval { count: 1, not_author: false }),
         serve: Serve::Automatic,
+        weight: None,
     };
     Strategy {
         steps: steps.iter().map(step).collect(),
@@ -60,6 +62,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         initial: Initial::All,
         deadline: 600,
         on_failure: OnFailure::Rollback,
+        routes: Vec::new(),
         drain: None,
         failure_threshold: triton::model::Amount::Count(0),
     }
@@ -182,6 +185,9 @@ pub fn body(release: &Release, memory: &Memory, replicas: u32, partition: &str) 
     mark(&mut body);
     body["spec"]["replicas"] = json!(replicas);
     body["spec"]["updateStrategy"]["partition"] = json!(partition);
+    if release.asks_first() && !memory.entered_is_proven() {
+        hook::put_in(&mut body["spec"]);
+    }
     body
 }
 
@@ -197,6 +203,10 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
     let update_revision = format!("checkout-{}", release.version);
     let current =
         memory.as_ref().and_then(|memory| memory.top().map(|top| format!("checkout-{}", top.version)));
+    let ours = Marks { labels: [(keys::SERVE.into(), keys::SERVE_GATED.into())].into(), ..Marks::default() };
+    let proven = memory.as_ref().is_some_and(Memory::entered_is_proven);
+    let hooks =
+        (release.asks_first() && !proven).then(|| (hook::FIELD.to_owned(), ours)).into_iter().collect();
     let mut live = Live {
         uid: Uid::new("uid-1"),
         version: ResourceVersion::new("70"),
@@ -206,7 +216,7 @@ pub fn live(release: &Release, memory: Option<Memory>, partition: &str, updated:
         partition,
         gated: release.strategy.is_gated(),
         to_delete: BTreeSet::new(),
-        hooks: Arc::default(),
+        hooks: Arc::new(hooks),
         paused: false,
         replicas_owner: None,
         suspend: None,
@@ -247,6 +257,7 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         beside: Arc::from([]),
         applied: true,
         deleting: false,
+        leads: triton::world::Leads::default(),
     };
     let case = Case {
         desired: Desired::Release(Arc::new(intent)),
@@ -323,4 +334,47 @@ pub fn plan(decision: Decision, memory: Option<Memory>, writes: Vec<Write>) -> P
         wake_at: None,
     };
     Plan { moves: BTreeMap::from([(id(), made)]), wake_at: None }
+}
+
+/// The release with this image and weights of 5 % and 50 %, and the route that it is led to by.
+pub fn weighted(image: &str) -> Release {
+    let mut release = release(image);
+    release.strategy.routes = vec!["checkout".parse().unwrap()];
+    release.strategy.steps[0].weight = Some(5);
+    release.strategy.steps[1].weight = Some(50);
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "namespace": "shop", "name": "checkout" },
+        "spec": { "rules": [{ "backendRefs": [{ "name": "checkout", "port": 80 }] }] },
+    });
+    let body = Body { key: key(Kind::HttpRoute, "checkout"), value: Compact::of(&route) };
+    release.companions.push(Companion { body, version_of: None });
+    release
+}
+
+/// Lets the route of a world share like this, beside Services with the pods of these versions and so many ready endpoints.
+pub fn lead(world: &mut World, share: Share, services: &[(Role, &str, Option<u32>)]) {
+    edit(world, |case| {
+        let one = case.companions[&key(Kind::Service, "checkout")].clone();
+        let of = |leads| CompanionLive { leads, ..one.clone() };
+        let to = match share {
+            Share::Base => vec!["checkout"],
+            Share::Split(0) => vec!["checkout-stable"],
+            Share::Split(100) => vec!["checkout-canary"],
+            Share::Split(_) => vec!["checkout-stable", "checkout-canary"],
+        };
+        let to = to.into_iter().map(|it| it.parse().unwrap()).collect();
+        case.companions.insert(key(Kind::HttpRoute, "checkout"), of(Leads { share, to, beside: None }));
+        for (role, version, ready) in services {
+            let name = if *role == Role::Stable { "checkout-stable" } else { "checkout-canary" };
+            let beside = Beside {
+                service: "checkout".parse().unwrap(),
+                role: *role,
+                hash: (*version).to_owned(),
+                ready: *ready,
+            };
+            let leads = Leads { beside: Some(beside), ..Leads::default() };
+            case.companions.insert(key(Kind::Service, name), of(leads));
+        }
+    });
 }

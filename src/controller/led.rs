@@ -1,0 +1,91 @@
+//! What leads traffic to the pods of a release with weights, read from what stands.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::cluster::{Cache, SeenCompanion};
+use crate::controller::crowd::Crowd;
+use crate::fields::Compact;
+use crate::model::{Name, ReleaseId};
+use crate::objects::{Kind, ObjectKey, keys};
+use crate::spec::routes::{base_of, led_to};
+use crate::spec::{Body, Release};
+use crate::traffic;
+use crate::world::{Beside, Case, Desired, Leads, Memory, Role, Share};
+
+/// The releases that say what leads to the pods of a case: the entered one, the one that Git desires, the newest proven one.
+pub struct Led<'a> {
+    id: &'a ReleaseId,
+    /// In the order in which their Services count.
+    releases: Vec<Arc<Release>>,
+    /// Services that the entered release shares.
+    services: BTreeSet<Name>,
+    /// Services that any of the releases shares, or that have one of ours beside them.
+    shared: BTreeSet<Name>,
+}
+
+impl<'a> Led<'a> {
+    /// `None` where nothing of a release is led by weights, nor was.
+    #[must_use]
+    pub fn of(cache: &Cache, id: &'a ReleaseId, case: &Case) -> Option<Self> {
+        let desired = match &case.desired {
+            Desired::Release(intent) => Some(&intent.release),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+        };
+        let top = case.memory().and_then(|memory| case.documents.get(&memory.top()?.digest));
+        let releases = || case.entered().into_iter().chain(desired).chain(top);
+        // Most have no weights, and no name that could be one of ours: that is told first.
+        let mut shared = BTreeSet::new();
+        for key in cache.companions_of(id).iter().filter(|key| key.kind == Kind::Service) {
+            let base = base_of(&key.name).filter(|_| cache.companion(key).is_some_and(|it| it.leads));
+            shared.extend(base.map(|(base, _)| base));
+        }
+        if releases().all(|it| it.strategy.routes.is_empty()) && shared.is_empty() {
+            return None;
+        }
+        let releases: Vec<Arc<Release>> = releases().cloned().collect();
+        // Before a rollout begins, Services of ours are for the routes of the release that begins.
+        let proven = case.memory().is_some_and(Memory::entered_is_proven);
+        let first = desired.filter(|_| proven).cloned();
+        let services = releases.first().map(|it| it.shared_services()).unwrap_or_default();
+        shared.extend(releases.iter().flat_map(|it| it.shared_services()));
+        let releases = first.into_iter().chain(releases).collect();
+        Some(Self { id, releases, services, shared })
+    }
+
+    /// What a companion leads, and what it should be but for that; `written` is what Git says of it.
+    #[must_use]
+    pub fn read(
+        &self,
+        (cache, crowd): (&Cache, &Crowd),
+        key: &ObjectKey,
+        seen: &SeenCompanion,
+        written: Option<&Body>,
+    ) -> Option<(Leads, Option<Body>)> {
+        let body = |value: Value| Body { key: key.clone(), value: Compact::of(&value) };
+        if key.kind.is_route() {
+            let live = seen.stand.object();
+            let share = traffic::share_of(&live, &self.shared);
+            let to = led_to(&live).into_iter().filter_map(|name| name.parse().ok()).collect();
+            let wanted = written.map(|it| body(traffic::route(&it.value.open(), &self.services, share)));
+            return Some((Leads { share, to, beside: None }, wanted));
+        }
+        // Who takes our label from one of them has not made it somebody else's.
+        let (service, canary) = base_of(&key.name).filter(|_| key.kind == Kind::Service)?;
+        if written.is_some() || !(seen.leads || self.shared.contains(&service)) {
+            return None;
+        }
+        let role = if canary { Role::Canary } else { Role::Stable };
+        let object = seen.stand.object();
+        let hash =
+            object["spec"]["selector"][keys::POD_TEMPLATE_HASH].as_str().unwrap_or_default().to_owned();
+        let ready = crowd.ready(cache, self.id, &seen.live.uid);
+        let base = self.releases.iter().find_map(|release| release.service(&service)).cloned();
+        let beside = Beside { service, role, hash, ready };
+        let made = base.and_then(|base| traffic::service(&base.body.value.open(), self.id, &beside));
+        let leads = Leads { share: Share::Base, to: BTreeSet::new(), beside: Some(beside) };
+        Some((leads, made.map(body)))
+    }
+}

@@ -1,0 +1,100 @@
+//! What a route leads to, read anew: which share of a rule each backend has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::model::Name;
+use crate::spec::routes::{beside, service_of};
+
+/// A rule's backends: weights by name, and the fields of each but its name and its weight.
+struct Backends<'v> {
+    weights: BTreeMap<&'v str, u64>,
+    fields: BTreeSet<(&'v str, String)>,
+}
+
+fn backends<'v>(rule: &'v Value, namespace: Option<&str>) -> Backends<'v> {
+    let mut out = Backends { weights: BTreeMap::new(), fields: BTreeSet::new() };
+    for backend in rule["backendRefs"].as_array().into_iter().flatten() {
+        let name = service_of(backend, namespace).or_else(|| backend["name"].as_str()).unwrap_or_default();
+        *out.weights.entry(name).or_default() += backend["weight"].as_u64().unwrap_or(1);
+        let mut fields = backend.clone();
+        if let Some(fields) = fields.as_object_mut() {
+            fields.remove("name");
+            fields.remove("weight");
+        }
+        out.fields.insert((name, fields.to_string()));
+    }
+    out
+}
+
+/// How a body leads to the two revisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Led {
+    /// Services by whose stable one it leads to the proven revision.
+    pub stable: BTreeSet<Name>,
+    /// Services by whose canary one it leads to the entered revision.
+    pub canary: BTreeSet<Name>,
+    /// The largest share of any Service's traffic that the entered revision gets, in hundredths of a percent, rounded up.
+    pub share: u64,
+}
+
+/// Reads how `body` leads to the revisions of `services`, where it is `base` but for that. `None` where it is another route,
+/// or another backend's share of a rule is another one.
+#[must_use]
+pub fn read(base: &Value, body: &Value, services: &BTreeSet<Name>) -> Option<Led> {
+    let (Some(before), Some(after)) = (bare(base), bare(body)) else { return None };
+    if before != after {
+        return None;
+    }
+    let mut led = Led::default();
+    let namespace = base["metadata"]["namespace"].as_str();
+    let rules = |route: &Value| route["spec"]["rules"].as_array().cloned().unwrap_or_default();
+    for (before, after) in rules(base).iter().zip(&rules(body)) {
+        rule(&backends(before, namespace), &backends(after, namespace), services, &mut led)?;
+    }
+    Some(led)
+}
+
+/// Reads one rule into `led`.
+fn rule(before: &Backends<'_>, after: &Backends<'_>, services: &BTreeSet<Name>, led: &mut Led) -> Option<()> {
+    let all = |of: &Backends<'_>| of.weights.values().sum::<u64>();
+    let mut seen = BTreeSet::new();
+    for (name, weight) in &before.weights {
+        let service = services.iter().find(|it| it.as_str() == *name);
+        let [stable, canary] = [false, true].map(|canary| Some(beside(service?, canary)?.to_string()));
+        let all_names = [Some((*name).to_owned()), stable.clone(), canary.clone()];
+        let is_there = |it: &String| after.weights.contains_key(it.as_str());
+        let named: Vec<String> = all_names.into_iter().flatten().filter(is_there).collect();
+        let (stable, canary) = (stable.as_deref(), canary.as_deref());
+        seen.extend(named.iter().cloned());
+        let mixed = named.iter().any(|it| it == name) && named.len() > 1;
+        let of = |name: Option<&str>| name.and_then(|it| after.weights.get(it)).copied().unwrap_or(0);
+        let (own, stable, canary) = (of(Some(name)), of(stable), of(canary));
+        let leads = all(before) > 0 || all(after) == 0;
+        let exact = leads && (own + stable + canary) * all(before) == weight * all(after);
+        let fields = |of: &Backends<'_>, name: &str| -> BTreeSet<String> {
+            of.fields.iter().filter(|(it, _)| *it == name).map(|(_, fields)| fields.clone()).collect()
+        };
+        let same = named.iter().all(|it| fields(after, it) == fields(before, name));
+        if named.is_empty() || mixed || !exact || !same {
+            return None;
+        }
+        if let Some(service) = service {
+            led.stable.extend((stable > 0).then(|| service.clone()));
+            led.canary.extend((canary > 0).then(|| service.clone()));
+            led.share = led.share.max((canary * 10_000).div_ceil((stable + canary).max(1)));
+        }
+    }
+    after.weights.keys().all(|name| seen.contains(*name)).then_some(())
+}
+
+/// A route without its backends and what is not Git's; and how many rules it has.
+fn bare(route: &Value) -> Option<Value> {
+    let mut route = route.clone();
+    route.as_object_mut()?.remove("metadata");
+    for rule in route.pointer_mut("/spec/rules").and_then(Value::as_array_mut).into_iter().flatten() {
+        rule.as_object_mut()?.remove("backendRefs");
+    }
+    Some(route)
+}

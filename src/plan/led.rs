@@ -1,0 +1,95 @@
+//! The sentences about traffic that is led by weights.
+
+use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::objects::ObjectKey;
+use crate::plan::facts::Facts;
+use crate::plan::holds;
+use crate::world::Share;
+
+fn hold(gate: Gate, facts: &Facts<'_>, message: String) -> Hold {
+    let since = Some(facts.memory.step_entered).filter(|_| !facts.is_proven());
+    Hold { gate, since, message, lift: Lift::wait() }
+}
+
+/// EndpointSlices were not listed yet: nobody knows what a Service leads to.
+#[must_use]
+pub fn endpoints_unlisted(id: &ReleaseId) -> Hold {
+    let message = format!(
+        "{id} has weights, and the EndpointSlices of its Services are not listed yet: no traffic moves"
+    );
+    Hold { gate: Gate::Cluster, since: None, message, lift: Lift::wait() }
+}
+
+/// Pods of one version that EndpointSlices have, and those that they are to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Few<'a> {
+    /// Ready endpoints.
+    pub ready: u32,
+    /// So many are needed.
+    pub needed: u32,
+    /// The version.
+    pub version: &'a str,
+}
+
+/// Before a rollout begins, the pods of the proven revision have a Service of their own.
+#[must_use]
+pub fn leads_to_few(
+    facts: &Facts<'_>,
+    service: &ObjectKey,
+    (ready, needed): (u32, u32),
+    version: &str,
+) -> Hold {
+    let message = format!(
+        "{} goes on once {service} leads to {} of {version}: its EndpointSlices have {ready} ready",
+        facts.id,
+        holds::pods(needed)
+    );
+    hold(Gate::Traffic, facts, message)
+}
+
+/// A Service of the release that is to begin asks for a label that the pods of the proven revision do not have.
+#[must_use]
+pub fn selects_none(facts: &Facts<'_>, service: &ObjectKey, label: &str, path: &str) -> Hold {
+    let message = format!(
+        "{service} selects {label}, which the pods of {} do not have: no traffic could be left with them",
+        facts.memory.version
+    );
+    let lift = Lift::by(LiftKind::Commit).path(path);
+    let lift =
+        lift.command("select labels that they have; or release the label first, and the selector after it");
+    Hold { gate: Gate::Traffic, since: None, message, lift }
+}
+
+/// The release that stands has a Service of its own where one of ours would be.
+#[must_use]
+pub fn still_there(id: &ReleaseId, service: &ObjectKey, path: &str) -> Hold {
+    let message =
+        format!("{id} would make {service} for its weights, and the release that stands has one of its own");
+    let lift = Lift::by(LiftKind::Commit).path(path);
+    let lift = lift.command("release its removal first, and the weights after it");
+    Hold { gate: Gate::Ownership, since: None, message, lift }
+}
+
+/// The pods of the entered step are there, and traffic is not led by its weight: EndpointSlices have not enough of the
+/// `pods` of a version, or, where that is none, nothing goes forward.
+#[must_use]
+pub fn not_led(facts: &Facts<'_>, now: Share, due: u32, pods: Option<Few<'_>>) -> Hold {
+    let now = match now {
+        Share::Base => "its routes share none by revision".to_owned(),
+        Share::Split(percent) => format!("{percent}% of the traffic goes to them"),
+    };
+    let then = match pods {
+        Some(Few { ready, needed, .. }) if ready >= needed => "once its routes say so".to_owned(),
+        Some(Few { ready, needed, version }) => {
+            format!("once EndpointSlices have {} of {version}, and they have {ready}", holds::pods(needed))
+        }
+        None => "once it goes forward again".to_owned(),
+    };
+    let message = format!(
+        "{} has the pods of step {} of {} available, and {now}: {due}% do {then}",
+        facts.id,
+        facts.memory.step,
+        facts.last_step()
+    );
+    hold(Gate::Traffic, facts, message)
+}
