@@ -22,6 +22,8 @@ use crate::scenario::observer::tag;
 
 /// The gate that Kruise gives to every pod.
 const GATE: &str = "KruisePodReady";
+/// What Kruise notes on a pod that leaves before it is updated in place (`pkg/util/inplaceupdate`).
+const GRACE: &str = "apps.kruise.io/inplace-update-grace";
 /// Only so that a sleep has an end.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -153,7 +155,11 @@ impl Health {
             let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
             owner.is_null() || clonesets.iter().any(|it| *owner == *it.uid())
         };
-        let rests = |pod: &Object| is_owned(pod) && runs(pod) && state.is_well(pod) == is_true(pod, "Ready");
+        // One that Kruise gives time to leave is updated in place after it.
+        let leaves = |pod: &Object| pod["metadata"]["annotations"].get(GRACE).is_some();
+        let rests = |pod: &Object| {
+            is_owned(pod) && runs(pod) && !leaves(pod) && state.is_well(pod) == is_true(pod, "Ready")
+        };
         if !pods.iter().all(rests) {
             return true;
         }

@@ -12,6 +12,7 @@ macro_rules! for_every_scenario {
             a_revert_after_a_failing_pod_takes_the_surplus_away: "s11-cancel.yaml",
             an_update_with_surplus_pods_leaves_none: "s12-update.yaml",
             a_smaller_size_starts_no_rollout: "s13-scale.yaml",
+            a_smaller_size_takes_the_pods_that_it_names: "s14-scaled-in.yaml",
             a_number_in_git_names_the_step_to_go_to: "s22-explicit-step.yaml",
             a_failed_canary_is_taken_up_by_another_attempt: "s26-tried-again.yaml",
             zero_keeps_the_cloneset_and_comes_back_proven: "s33-zero.yaml",
