@@ -117,7 +117,11 @@ impl<'a> Way<'a> {
         if strategy.routes.is_empty() || step == 0 || step >= release.last_step() {
             return String::new();
         }
-        format!(", {}% of the traffic", strategy.weight(step))
+        let weight = strategy.weight(step);
+        match strategy.matches.is_empty() || weight == 100 {
+            true => format!(", {weight}% of the traffic"),
+            false => format!(", testers and {weight}% of the other traffic"),
+        }
     }
 
     fn counted(&self, step: u32) -> String {

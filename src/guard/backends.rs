@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::Name;
+use crate::spec::Match;
 use crate::spec::routes::{beside, service_of};
 
 /// A rule's backends: weights by name, and the fields of each but its name and its weight.
@@ -35,22 +36,32 @@ pub struct Led {
     pub stable: BTreeSet<Name>,
     /// Services by whose canary one it leads to the entered revision.
     pub canary: BTreeSet<Name>,
+    /// Services by whose canary one testers, and nobody else, reach the entered revision.
+    pub testers: BTreeSet<Name>,
     /// The largest share of any Service's traffic that the entered revision gets, in hundredths of a percent, rounded up.
     pub share: u64,
 }
 
-/// Reads how `body` leads to the revisions of `services`, where it is `base` but for that. `None` where it is another route,
-/// or another backend's share of a rule is another one.
+/// Reads how `body` leads to the revisions of `services`, where it is `base` but for that, and for rules in front that lead
+/// requests of `testers` alone. `None` where it is another route, or another backend's share of a rule is another one.
 #[must_use]
-pub fn read(base: &Value, body: &Value, services: &BTreeSet<Name>) -> Option<Led> {
-    let (Some(before), Some(after)) = (bare(base), bare(body)) else { return None };
-    if before != after {
-        return None;
-    }
+pub fn read(base: &Value, body: &Value, services: &BTreeSet<Name>, testers: &[Match]) -> Option<Led> {
     let mut led = Led::default();
     let namespace = base["metadata"]["namespace"].as_str();
     let rules = |route: &Value| route["spec"]["rules"].as_array().cloned().unwrap_or_default();
-    for (before, after) in rules(base).iter().zip(&rules(body)) {
+    let (own, mut theirs) = (rules(base), rules(body));
+    let first: Vec<Value> = theirs.drain(..theirs.len().checked_sub(own.len())?).collect();
+    let mut rest = body.clone();
+    if !first.is_empty() {
+        rest["spec"]["rules"] = theirs.clone().into();
+    }
+    if bare(base)? != bare(&rest)? {
+        return None;
+    }
+    for rule in &first {
+        led.testers.extend(for_testers(rule, &own, namespace, services, testers)?);
+    }
+    for (before, after) in own.iter().zip(&theirs) {
         rule(&backends(before, namespace), &backends(after, namespace), services, &mut led)?;
     }
     Some(led)
@@ -87,6 +98,76 @@ fn rule(before: &Backends<'_>, after: &Backends<'_>, services: &BTreeSet<Name>, 
         }
     }
     after.weights.keys().all(|name| seen.contains(*name)).then_some(())
+}
+
+/// The Services by whose canary one a rule in front leads testers there, and nobody else: it is one of `own` for requests
+/// of that one which a tester's match fits. `None` for any other rule.
+fn for_testers(
+    rule: &Value,
+    own: &[Value],
+    namespace: Option<&str>,
+    services: &BTreeSet<Name>,
+    testers: &[Match],
+) -> Option<BTreeSet<Name>> {
+    let canary = |backend: &Value| {
+        let name = service_of(backend, namespace)?;
+        services.iter().find(|it| beside(it, true).is_some_and(|it| it.as_str() == name)).cloned()
+    };
+    let reached: Option<BTreeSet<Name>> = rule["backendRefs"].as_array()?.iter().map(canary).collect();
+    let matches = rule["matches"].as_array().filter(|it| !it.is_empty())?;
+    let is_of = |base: &&Value| {
+        let leads = base["backendRefs"].as_array().into_iter().flatten();
+        let mut leads = leads.filter_map(|it| service_of(it, namespace));
+        let fits = |it: &Value| narrows(it, base) && testers.iter().any(|tester| is_testers(it, tester));
+        leads.any(|name| services.iter().any(|it| it.as_str() == name))
+            && aside(base) == aside(rule)
+            && matches.iter().all(fits)
+    };
+    own.iter().find(is_of)?;
+    reached.filter(|it| !it.is_empty())
+}
+
+/// A rule without its name, which requests it is for and where they go.
+fn aside(rule: &Value) -> Value {
+    let mut rule = rule.clone();
+    if let Some(fields) = rule.as_object_mut() {
+        fields.retain(|key, _| !matches!(key.as_str(), "name" | "matches" | "backendRefs"));
+    }
+    rule
+}
+
+/// The criteria of a match: names in small letters, values, and whether those are regular expressions.
+fn criteria(of: &Value, field: &str) -> BTreeSet<(String, String, bool)> {
+    let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    let read = |it: &Value| {
+        let name = text(it, "name");
+        let name = if field == "headers" { name.to_ascii_lowercase() } else { name };
+        (name, text(it, "value"), it["type"] == "RegularExpression")
+    };
+    of[field].as_array().into_iter().flatten().map(read).collect()
+}
+
+/// Whether a match fits only requests that any match of the rule `base` fits.
+fn narrows(narrow: &Value, base: &Value) -> bool {
+    let any = Value::Object(Map::new());
+    let own = base["matches"].as_array().map_or(&[][..], Vec::as_slice);
+    let own = if own.is_empty() { std::slice::from_ref(&any) } else { own };
+    own.iter().any(|own| {
+        let same = ["path", "method"].iter().all(|field| own.get(field) == narrow.get(field));
+        let more = |field| criteria(own, field).is_subset(&criteria(narrow, field));
+        same && more("headers") && more("queryParams")
+    })
+}
+
+/// Whether a match fits only requests of this tester.
+fn is_testers(narrow: &Value, tester: &Match) -> bool {
+    [("headers", &tester.headers), ("queryParams", &tester.query)].into_iter().all(|(field, asked)| {
+        let there = criteria(narrow, field);
+        asked.iter().all(|it| {
+            let name = if field == "headers" { it.name.to_ascii_lowercase() } else { it.name.clone() };
+            there.contains(&(name, it.value.clone(), it.regular))
+        })
+    })
 }
 
 /// A route without its backends and what is not Git's; and how many rules it has.

@@ -33,11 +33,11 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
         let written = plan.writes[..pods].iter().rev().find(|it| it.object == *key);
         match written.map(|it| &it.action) {
             Some(Action::Apply { body, .. }) => {
-                led(scene, release, key, body).is_some_and(|led| led.share > 0)
+                led(scene, release, key, body).is_some_and(|led| led.share > 0 || !led.testers.is_empty())
             }
             Some(Action::TakeOver { .. } | Action::Delete { .. }) | None => {
-                let share = scene.case.companions.get(key).map(|it| it.leads.share);
-                matches!(share, Some(Share::Split(percent)) if percent > 0)
+                let leads = scene.case.companions.get(key).map(|it| &it.leads);
+                leads.is_some_and(|it| it.testers || matches!(it.share, Share::Split(percent) if percent > 0))
             }
         }
     };
@@ -62,10 +62,14 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
         let written = plan.writes[..pods].iter().find(|it| it.object == *key);
         match written.map(|it| &it.action) {
             Some(Action::Apply { body, .. }) => {
-                led(scene, release, key, body).is_some_and(|led| led.share == 0 && !led.stable.is_empty())
+                let led = led(scene, release, key, body);
+                led.is_some_and(|led| led.share == 0 && led.testers.is_empty() && !led.stable.is_empty())
             }
             Some(Action::TakeOver { .. } | Action::Delete { .. }) => false,
-            None => scene.case.companions.get(key).is_some_and(|it| it.leads.share == Share::Split(0)),
+            None => {
+                let leads = scene.case.companions.get(key).map(|it| &it.leads);
+                leads.is_some_and(|it| it.share == Share::Split(0) && !it.testers)
+            }
         }
     };
     weights(
@@ -131,7 +135,7 @@ fn last(release: &Release) -> u32 {
 
 fn led(scene: Scene<'_>, release: &Release, key: &ObjectKey, body: &Value) -> Option<Led> {
     let base = release.companion(key).or_else(|| entered(scene)?.companion(key))?;
-    backends::read(&base.body.value.open(), body, &services(release))
+    backends::read(&base.body.value.open(), body, &services(release), &release.strategy.matches)
 }
 
 /// The Services of a release.
@@ -186,7 +190,7 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
             "it leads to nothing: the proven revision's Service",
         )?;
     }
-    if led.share == 0 {
+    if led.share == 0 && led.testers.is_empty() {
         return Ok(true);
     }
     weights(!memory.entered_is_proven(), "it leads to an unproven revision, and none is entered")?;
@@ -195,8 +199,10 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
         Share::Split(percent) => u64::from(percent) * 100,
         Share::Base => 0,
     };
-    let rises = led.share > stands;
-    for service in &led.canary {
+    let tested = scene.case.companions.get(key).is_some_and(|it| it.leads.testers);
+    let begins = !led.testers.is_empty() && !tested;
+    let rises = led.share > stands || begins;
+    for service in led.canary.union(&led.testers) {
         let known = canary(memory, live).and_then(|hash| ready(scene, service, true, |it| it.hash == hash));
         // A weight that rises does so by what EndpointSlices say.
         let there = known.is_some_and(|ready| ready.map_or(!rises, |ready| ready > 0));
@@ -206,8 +212,14 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
         return Ok(true);
     }
     weights(write.forward, "a weight rises, and an old leader could send it")?;
-    let most = u64::from(permitted(scene, release, memory, live)) * 100;
-    weights(led.share <= most, "it leads more to the entered revision than its steps allow now")
+    let furthest = furthest(scene, release, memory, live);
+    let proven = live.status.updated_available > 0 && may_serve(scene, release);
+    weights(
+        !begins || (furthest > 0 && proven),
+        "it leads testers to pods that are not there or not approved",
+    )?;
+    let most = u64::from(permitted(release, live, furthest)) * 100;
+    weights(led.share <= stands.max(most), "it leads more to the entered revision than its steps allow now")
         .map(|()| true)
 }
 
@@ -280,10 +292,10 @@ fn leads_to_proven(scene: Scene<'_>, service: &Name, (memory, live): (&Memory, &
     known.is_some_and(|ready| ready.map_or(there != Share::Base, |ready| ready > 0))
 }
 
-/// The largest weight, in percent, of the steps whose pods the status proves, up to the one that is entered and permitted;
-/// none while anything stops it.
-fn permitted(scene: Scene<'_>, release: &Release, memory: &Memory, live: &Live) -> u32 {
-    let (world, steps) = (scene.world, &release.strategy.steps);
+/// The step up to which more may be led to the entered revision: the one that is entered and permitted; none while anything
+/// stops it.
+fn furthest(scene: Scene<'_>, release: &Release, memory: &Memory, live: &Live) -> u32 {
+    let world = scene.world;
     let failed =
         memory.failed.is_some_and(|it| it.template == memory.template && release.attempt <= it.attempt);
     let head =
@@ -292,16 +304,24 @@ fn permitted(scene: Scene<'_>, release: &Release, memory: &Memory, live: &Live) 
     let goes_on = permit::closed(intent, &world.policy, world.now).is_none()
         && world.source.is_fresh(world.now, world.policy.stale_after)
         && intent.episode.as_ref().map(|it| it.first) == memory.episode;
-    if !goes_on {
-        return 0;
-    }
+    if goes_on { memory.step.min(permit::furthest(intent, &world.policy)) } else { 0 }
+}
+
+/// The largest weight, in percent, of the steps up to `furthest` whose pods the status proves.
+fn permitted(release: &Release, live: &Live, furthest: u32) -> u32 {
+    let steps = &release.strategy.steps;
     let there = |step: &u32| {
         let pods = pods::of_step(steps, *step, live.replicas);
         pods > 0 && release.strategy.enough(pods) <= live.status.updated_available
     };
-    let furthest = memory.step.min(permit::furthest(intent, &world.policy));
     let step = (1..=furthest).rev().find(there).and_then(|it| usize::try_from(it).ok()).unwrap_or(0);
     steps[..step.min(steps.len())].iter().rev().find_map(|step| step.weight).unwrap_or(0)
+}
+
+/// Whether Git lets any pod of the entered release serve, where that takes approvals.
+fn may_serve(scene: Scene<'_>, release: &Release) -> bool {
+    let served = scene.intent().map_or(0, |intent| permit::served(intent, &scene.world.policy));
+    !release.strategy.is_gated() || served > 0
 }
 
 /// Whether a Service that is written is one of ours, with the pods of one revision alone. One that a route names keeps its

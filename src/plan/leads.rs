@@ -74,6 +74,12 @@ impl<'a> Leads<'a> {
         self.facts.case.companions.get(key).map_or(Share::Base, |it| it.leads.share)
     }
 
+    /// Whether a route leads testers to the entered revision now.
+    #[must_use]
+    pub fn leads_testers(&self, key: &ObjectKey) -> bool {
+        self.facts.case.companions.get(key).is_some_and(|it| it.leads.testers)
+    }
+
     /// What a route is to share that shares by revision, while pods go back. Whatever was proven last has all of it as long
     /// as any of its pods is ready; past it, none of the ones that are left has to.
     #[must_use]
@@ -126,10 +132,24 @@ impl<'a> Leads<'a> {
         let there = self.canary_pods();
         let kept = facts.memory.step_reached.map_or(u32::MAX, |reached| reached.pods);
         let due = self.weight_of(facts.standing_step(), there.min(ready.unwrap_or(u32::MAX)), kept);
-        let goes_on = facts.asked().filter(|head| head.fresh && !facts.is_stopped());
-        let permitted = goes_on.map_or(0, |head| facts.standing_step().min(head.permitted.furthest));
-        let free = self.weight_of(permitted, there.min(ready.unwrap_or(0)), u32::MAX);
+        let free = self.weight_of(self.permitted(), there.min(ready.unwrap_or(0)), u32::MAX);
         due.min(free.max(now))
+    }
+
+    /// The step up to which more may be led than is: none while anything stops it.
+    fn permitted(&self) -> u32 {
+        let facts = self.facts;
+        let goes_on = facts.asked().filter(|head| head.fresh && !facts.is_stopped());
+        goes_on.map_or(0, |head| facts.standing_step().min(head.permitted.furthest))
+    }
+
+    /// Whether testers are to be led to the entered revision, where they are or are not `now`: as long as any of its pods is
+    /// there; and from when Git permits its first step, while nothing stops it.
+    #[must_use]
+    pub fn tested(&self, now: bool) -> bool {
+        let unknown = if now { u32::MAX } else { 0 };
+        let there = self.canary_pods().min(self.ready(Role::Canary).unwrap_or(unknown));
+        there > 0 && (now || self.permitted() > 0)
     }
 
     /// The weight of the furthest step up to `step` whose pods are among those that are `there`, as far as it was reached with

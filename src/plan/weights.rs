@@ -7,6 +7,8 @@
 //! **Invariant:** derived anew from what stands and from memory, never from what was written last. What is not known raises
 //! no weight, and lowers none.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use crate::model::{Hold, Name, ReleaseId};
@@ -61,8 +63,11 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
     };
     let routes = leads.release.companions.iter().map(|it| &it.body.key).filter(|it| it.kind.is_route());
     let shared = routes.map(|key| (key.clone(), share(key)));
-    let routes = shared.filter(|(_, share)| *share != Share::Base).collect();
-    Shares { services: leads.services.clone(), routes }
+    let routes: BTreeMap<_, _> = shared.filter(|(_, share)| *share != Share::Base).collect();
+    let tested = |key: &&ObjectKey| moment == Moment::Step && leads.tested(leads.leads_testers(key));
+    let testers = routes.keys().filter(tested).cloned().collect();
+    let matches = leads.release.strategy.matches.clone();
+    Shares { services: leads.services.clone(), routes, testers, matches }
 }
 
 /// What the routes of the entered release are to share beside `decision`.
@@ -109,7 +114,8 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
         Share::Split(_) | Share::Base => Share::Base,
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
-    Shares { services: leads.services, routes }
+    // Testers come back once its step is permitted.
+    Shares { services: leads.services, routes, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing
@@ -121,8 +127,9 @@ pub fn stand(facts: &Facts<'_>) -> bool {
         leads.release.weighted_routes().all(|route| {
             let there = facts.case.companions.get(&route.body.key);
             there.is_some_and(|it| {
-                let share = it.leads.share;
-                it.drift.is_empty() && (share == Share::Split(due) || (alone && share == Share::Base))
+                let (share, testers) = (it.leads.share, it.leads.testers);
+                let led = share == Share::Split(due) && testers == testers_due(facts, &leads, due);
+                it.drift.is_empty() && (led || (alone && share == Share::Base))
             })
         })
     })
@@ -139,6 +146,12 @@ fn due<'a>(facts: &'a Facts<'a>) -> Option<(u32, Leads<'a>)> {
     Some((if pods == 0 { 0 } else { leads.release.strategy.weight(step) }, leads))
 }
 
+/// Whether testers are to be led to the entered revision at the entered step, of this weight.
+fn testers_due(facts: &Facts<'_>, leads: &Leads<'_>, due: u32) -> bool {
+    let pods = steps::pods(leads.release, facts.memory.step, facts.live.replicas);
+    pods > 0 && due < 100 && !leads.release.strategy.matches.is_empty()
+}
+
 /// Why the entered step is not reached though its pods are there: traffic is not led by its weight, and who can change that.
 #[must_use]
 pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
@@ -146,8 +159,13 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
         return Vec::new();
     }
     let Some((due, leads)) = due(facts) else { return Vec::new() };
-    let now = leads.release.weighted_routes().map(|it| leads.share_of(&it.body.key)).next();
-    let now = now.unwrap_or_default();
+    let route = leads.release.weighted_routes().map(|it| &it.body.key).next();
+    let now = route.map(|key| leads.share_of(key)).unwrap_or_default();
+    let lacks = testers_due(facts, &leads, due) && !route.is_some_and(|key| leads.leads_testers(key));
+    let due = match lacks && now == Share::Split(due) {
+        true => led::Due::Testers,
+        false => led::Due::Weight(due),
+    };
     let stops = stops(facts);
     if !stops.is_empty() {
         return [led::not_led(facts, now, due, None)].into_iter().chain(stops).collect();
@@ -345,6 +363,8 @@ fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
             (Share::Split(_), Share::Base) => apart,
             (Share::Base, Share::Base) => false,
         };
+        let tested = facts.case.companions.get(&write.object).is_some_and(|it| it.leads.testers);
+        write.forward |= shares.leads_testers(&write.object) && !tested;
     }
 }
 
@@ -353,7 +373,8 @@ fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
 pub fn shift(facts: &Facts<'_>, row: char, mut writes: Vec<Write>, shares: Option<&Shares>) -> Outcome {
     let of = |write: &Write| shares.map_or(Share::Base, |shares| shares.of(&write.object));
     let first = writes.iter().find(|it| it.object.kind.is_route());
-    let message = first.map(|route| shifting(facts, of(route)));
+    let testers = |write: &Write| shares.is_some_and(|shares| shares.leads_testers(&write.object));
+    let message = first.map(|route| shifting(facts, of(route), testers(route)));
     if let Some(shares) = shares {
         mark(facts, &mut writes, shares);
     }
@@ -370,14 +391,24 @@ pub fn shift(facts: &Facts<'_>, row: char, mut writes: Vec<Write>, shares: Optio
 }
 
 /// What a move of traffic does.
-fn shifting(facts: &Facts<'_>, share: Share) -> String {
+fn shifting(facts: &Facts<'_>, share: Share, testers: bool) -> String {
     let id = facts.id;
     let proven = facts.top().map_or("", |top| &top.version);
     match share {
         Share::Base => {
             format!("{id} leads traffic to whichever of its pods are ready, as its routes say in Git")
         }
+        Share::Split(0) if testers => format!(
+            "{id} leads testers to {}, and everybody else to the pods of {proven}",
+            facts.memory.version
+        ),
         Share::Split(0) => format!("{id} leads all traffic to the pods of {proven}"),
+        Share::Split(percent) if testers => format!(
+            "{id} leads testers and {percent}% of everybody else to {}, at step {} of {}",
+            facts.memory.version,
+            facts.memory.step,
+            facts.last_step()
+        ),
         Share::Split(percent) => format!(
             "{id} leads {percent}% of the traffic to {}, at step {} of {}",
             facts.memory.version,

@@ -12,8 +12,9 @@ use crate::model::Name;
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::cloneset::CloneSet;
 use crate::spec::document::Accompanying;
+use crate::spec::matches;
 use crate::spec::node::Spot;
-use crate::spec::release::{Companion, Release};
+use crate::spec::release::{Companion, Match, Release};
 use crate::spec::strategy::WrittenStrategy;
 
 /// Longest name of a Service (Kubernetes, "Object Names and IDs": a DNS label).
@@ -145,6 +146,7 @@ struct Check<'c, 'f> {
     /// Where each route is named; empty where the strategy stands in triton.yaml.
     routes_at: &'c [Spot],
     at: Spot,
+    matches: &'c [Match],
     cloneset: &'c CloneSet,
     companions: &'c [(&'f str, &'c Accompanying)],
 }
@@ -162,7 +164,8 @@ pub fn check<'f>(
         return;
     }
     let routes_at = if inline { strategy.routes_at.as_slice() } else { &[] };
-    let check = Check { path, routes_at, at, cloneset, companions };
+    let matches = strategy.strategy.matches.as_slice();
+    let check = Check { path, routes_at, at, matches, cloneset, companions };
     let mut shared = BTreeSet::new();
     for (index, name) in strategy.strategy.routes.iter().enumerate() {
         shared.append(&mut check.route(index, name, tell));
@@ -248,17 +251,32 @@ impl<'f> Check<'_, 'f> {
                 let cure = "add the Service to the files of the release, and name it in `backendRefs`";
                 tell(path, route.at, message, cure.to_owned());
             }
-            if largest_weight(&body).is_some_and(|weight| weight > WEIGHT_MAX) {
-                let message = format!(
-                    "{} `{}` has a weight above {WEIGHT_MAX}: it could not be shared exactly",
-                    route.kind,
-                    quoted(route)
-                );
-                tell(path, route.at, message, "write smaller weights with the same proportion".to_owned());
-            }
-            shared.extend(ours.into_iter().map(|(.., name)| name.clone()));
+            let ours: BTreeSet<Name> = ours.into_iter().map(|(.., name)| name.clone()).collect();
+            self.fits((path, route), &body, &ours, tell);
+            shared.extend(ours);
         }
         shared
+    }
+
+    /// One route can have what is written into it: weights, and rules for testers.
+    fn fits(
+        &self,
+        (path, route): (&'f str, &Accompanying),
+        body: &Value,
+        ours: &BTreeSet<Name>,
+        tell: &mut dyn FnMut(&'f str, Spot, String, String),
+    ) {
+        if largest_weight(body).is_some_and(|weight| weight > WEIGHT_MAX) {
+            let message = format!(
+                "{} `{}` has a weight above {WEIGHT_MAX}: it could not be shared exactly",
+                route.kind,
+                quoted(route)
+            );
+            tell(path, route.at, message, "write smaller weights with the same proportion".to_owned());
+        }
+        if let Some((what, cure)) = matches::misfit(route.kind, body, ours, self.matches) {
+            tell(path, route.at, format!("{} `{}` {what}", route.kind, quoted(route)), cure);
+        }
     }
 
     /// The two Services beside one that is shared can be made.

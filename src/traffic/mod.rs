@@ -9,5 +9,5 @@
 pub mod route;
 pub mod service;
 
-pub use route::{route, share_of};
+pub use route::{leads_testers, route, share_of};
 pub use service::{beside, service};

@@ -260,8 +260,10 @@ pub struct Picture {
     pub images: Option<BTreeMap<String, u32>>,
     /// Pods that the Service leads to, by image tag: these and no others.
     pub serves: Option<BTreeMap<String, u32>>,
-    /// Where the first rule of the HTTPRoute leads, by Service, in percent: to these and no others.
+    /// Where the route leads everybody, by its last rule: by Service, in percent, to these and no others.
     pub traffic: Option<BTreeMap<String, u64>>,
+    /// Where it leads testers, by a rule in front; to none where nobody is one.
+    pub testers: Option<BTreeMap<String, u64>>,
     /// Pods as the status counts them.
     pub pods: Option<Pods>,
     /// Closed gates: these and no others.

@@ -8,7 +8,7 @@ use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY, UNTOLD};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
-use crate::scenario::leading::traffic;
+use crate::scenario::leading::{testers, traffic};
 use crate::scenario::real::Real;
 use crate::scenario::serving::serving;
 use crate::scenario::stage::{Stage, duration};
@@ -249,6 +249,9 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     }
     if let Some(wanted) = &picture.traffic {
         same("traffic", serde_json::json!(wanted), &serde_json::json!(traffic(stage.store(), release)));
+    }
+    if let Some(wanted) = &picture.testers {
+        same("testers", serde_json::json!(wanted), &serde_json::json!(testers(stage.store(), release)));
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {

@@ -1,0 +1,272 @@
+//! Matches: requests of testers, which reach the pods of a new version at any weight.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::model::Name;
+use crate::objects::Kind;
+use crate::spec::node::{Node, Spot, Tree};
+use crate::spec::read::Fields;
+use crate::spec::release::{Criterion, Match, Strategy};
+use crate::spec::report::{Report, quote};
+
+/// Most matches of a strategy: each is one more for every match of a rule that leads to the release.
+pub const MATCHES_MAX: usize = 8;
+/// Most headers, and most parameters of the query, of one match (Gateway API, `HTTPRouteMatch`).
+pub const CRITERIA_MAX: usize = 16;
+/// Most rules of a route (Gateway API, `HTTPRouteSpec`, `GRPCRouteSpec`).
+const RULES_MAX: usize = 16;
+/// Most matches of a rule (Gateway API, `HTTPRouteRule`, `GRPCRouteRule`).
+const RULE_MATCHES_MAX: usize = 64;
+/// Most matches of all rules of a route (Gateway API, the validation of `rules`).
+const ROUTE_MATCHES_MAX: usize = 128;
+/// Longest name of a header or a parameter (Gateway API, `HeaderName`).
+const NAME_MAX: usize = 256;
+/// Longest value of a header (Gateway API, `HTTPHeaderMatch`).
+const HEADER_MAX: usize = 4096;
+/// Longest value of a parameter (Gateway API, `HTTPQueryParamMatch`).
+const PARAMETER_MAX: usize = 1024;
+/// Signs that a name may have beside letters and digits (RFC 9110, 5.6.2, `tchar`).
+const SIGNS: &str = "!#$%&'*+-.^_`|~";
+
+/// What is compared of a request: the field that says it, and its longest value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Of {
+    field: &'static str,
+    longest: usize,
+}
+
+const HEADERS: Of = Of { field: "headers", longest: HEADER_MAX };
+const QUERY: Of = Of { field: "queryParams", longest: PARAMETER_MAX };
+
+impl Of {
+    /// Whether two names are of the same: those of headers whatever the case of their letters (RFC 9110, 5.1).
+    fn same(self, one: &str, other: &str) -> bool {
+        if self == HEADERS { one.eq_ignore_ascii_case(other) } else { one == other }
+    }
+}
+
+/// Reads `matches`, and where each stands.
+pub fn read(list: &Node, path: &str, report: &mut Report) -> Vec<(Match, Spot)> {
+    let Tree::List(items) = &list.tree else {
+        let message = format!("`{path}` must be a list, not {}", list.what());
+        report.error(list.at, message, "write `- headers: [{ name: x-tester, value: \"yes\" }]` below it");
+        return Vec::new();
+    };
+    if items.is_empty() {
+        report.error(list.at, format!("`{path}` has no match"), "write one, or delete the line");
+    }
+    if items.len() > MATCHES_MAX {
+        let message = format!("`{path}` has more than {MATCHES_MAX} matches");
+        report.error(items[MATCHES_MAX].at, message, "use fewer, as one header that all testers send");
+        return Vec::new();
+    }
+    let mut matches: Vec<(Match, Spot)> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(read) = one(item, &path, report) else { continue };
+        if matches.iter().any(|(known, _)| *known == read) {
+            report.error(item.at, format!("`{path}` is there twice"), "delete one of them");
+        }
+        matches.push((read, item.at));
+    }
+    matches
+}
+
+fn one(node: &Node, path: &str, report: &mut Report) -> Option<Match> {
+    let fields = Fields::open(node, path, &[HEADERS.field, QUERY.field], report)?;
+    let headers = criteria(HEADERS, &fields, report);
+    let query = criteria(QUERY, &fields, report);
+    if fields.key_at(HEADERS.field).is_none() && fields.key_at(QUERY.field).is_none() {
+        let message = format!("`{path}` matches every request: all traffic would go to the new version");
+        report.error(node.at, message, "write `headers` or `queryParams` that only testers send");
+    }
+    Some(Match { headers, query })
+}
+
+fn criteria(of: Of, fields: &Fields<'_>, report: &mut Report) -> Vec<Criterion> {
+    let path = fields.path_of(of.field);
+    let Some(list) = fields.get(of.field, report) else { return Vec::new() };
+    let Tree::List(items) = &list.tree else {
+        let message = format!("`{path}` must be a list, not {}", list.what());
+        report.error(list.at, message, "write `- { name: x-tester, value: \"yes\" }` below it");
+        return Vec::new();
+    };
+    if items.is_empty() {
+        report.error(list.at, format!("`{path}` matches every request"), "write one, or delete the line");
+    }
+    if items.len() > CRITERIA_MAX {
+        let message = format!("`{path}` has more than {CRITERIA_MAX}: the Gateway API takes no more");
+        report.error(items[CRITERIA_MAX].at, message, "use fewer");
+        return Vec::new();
+    }
+    let mut criteria: Vec<Criterion> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(read) = criterion(of, item, &path, report) else { continue };
+        if criteria.iter().any(|known| of.same(&known.name, &read.name)) {
+            let message = format!("`{path}` names `{}` a second time", quote(&read.name));
+            report.error(
+                item.at,
+                message,
+                "all of a match have to fit: name each once, or write two matches",
+            );
+        }
+        criteria.push(read);
+    }
+    criteria
+}
+
+fn criterion(of: Of, node: &Node, path: &str, report: &mut Report) -> Option<Criterion> {
+    let fields = Fields::open(node, path, &["name", "value", "type"], report)?;
+    let types = [("Exact", false), ("RegularExpression", true)];
+    let is_typed = fields.key_at("type").is_some();
+    let regular = if is_typed { fields.word("type", &types, report)? } else { false };
+    let mut text = |key: &str, longest: usize| {
+        let text = fields.need(key, report).and_then(|_| fields.text(key, report))?;
+        if text.is_empty() || text.chars().count() > longest {
+            let message = format!("`{}` must have 1 to {longest} characters", fields.path_of(key));
+            let at = fields.key_at(key).unwrap_or(fields.at());
+            report.error(at, message, "write such a text");
+            return None;
+        }
+        Some(text.to_owned())
+    };
+    let (name, value) = (text("name", NAME_MAX), text("value", of.longest));
+    let (name, value) = (name?, value?);
+    let odd = name.chars().find(|it| !it.is_ascii_alphanumeric() && !SIGNS.contains(*it));
+    if let Some(odd) = odd {
+        let message =
+            format!("`{}` has `{}`, which no name can have", fields.path_of("name"), quote(&odd.to_string()));
+        let at = fields.key_at("name").unwrap_or(fields.at());
+        report.error(at, message, format!("write letters, digits and {SIGNS}"));
+    }
+    if let Some(why) = broken(&value).filter(|_| regular) {
+        let message = format!("`{}` is no regular expression: {why}", fields.path_of("value"));
+        let at = fields.key_at("value").unwrap_or(fields.at());
+        report.error(at, message, "mend it, or write `type: Exact`");
+    }
+    Some(Criterion { name, value, regular })
+}
+
+/// What no dialect of regular expressions takes; the rest is the gateway's to say, for each has its own.
+fn broken(value: &str) -> Option<&'static str> {
+    let (mut open, mut class, mut signs) = (0_u32, false, value.chars());
+    while let Some(sign) = signs.next() {
+        match sign {
+            '\\' if signs.next().is_none() => return Some("it ends with a single backslash"),
+            '[' if !class => class = true,
+            ']' if class => class = false,
+            '(' if !class => open += 1,
+            ')' if !class => match open.checked_sub(1) {
+                Some(left) => open = left,
+                None => return Some("a `)` closes nothing"),
+            },
+            _ => {}
+        }
+    }
+    let repeats = value.starts_with(['*', '+', '?']).then_some("it repeats nothing at its beginning");
+    let unclosed = match (class, open) {
+        (true, _) => Some("a `[` is not closed"),
+        (false, 1..) => Some("a `(` is not closed"),
+        (false, 0) => None,
+    };
+    unclosed.or(repeats)
+}
+
+/// Checks the matches of a strategy with its routes. `matches_at`: where each stands.
+pub fn check(strategy: &Strategy, matches_at: &[Spot], path: &str, report: &mut Report) {
+    if let (Some(at), true) = (matches_at.first(), strategy.routes.is_empty()) {
+        let message = format!("matches lead testers by routes, and `{path}.routes` names none");
+        let cure = "add `routes: [NAME]`, with the name of an HTTPRoute or a GRPCRoute of the release";
+        report.error(*at, message, cure);
+    }
+}
+
+/// Why a route cannot have the rules of these testers beside its own, and what to do.
+#[must_use]
+pub fn misfit(
+    kind: Kind,
+    route: &Value,
+    ours: &BTreeSet<Name>,
+    matches: &[Match],
+) -> Option<(String, String)> {
+    let all = || route.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+    let leads = |rule: &&Value| {
+        let names = rule["backendRefs"].as_array().into_iter().flatten().filter_map(|it| it["name"].as_str());
+        names.into_iter().any(|name| ours.iter().any(|it| it.as_str() == name))
+    };
+    if matches.is_empty() {
+        return None;
+    }
+    let own = |rule: &Value| rule["matches"].as_array().map_or(1, Vec::len).max(1);
+    let rules = all().count() + all().filter(leads).count();
+    let longest = all().filter(leads).map(|rule| own(rule) * matches.len()).max().unwrap_or(0);
+    let whole = all().map(own).sum::<usize>()
+        + all().filter(leads).map(|rule| own(rule) * matches.len()).sum::<usize>();
+    let limits = [
+        (rules, RULES_MAX, "rules"),
+        (longest, RULE_MATCHES_MAX, "matches in one rule"),
+        (whole, ROUTE_MATCHES_MAX, "matches"),
+    ];
+    if let Some((count, most, what)) = limits.into_iter().find(|(count, most, _)| count > most) {
+        let message =
+            format!("would have {count} {what} with those of testers, and the Gateway API takes {most}");
+        return Some((message, "use fewer in it, or fewer `matches` in the strategy".to_owned()));
+    }
+    let own: Vec<&Value> =
+        all().filter(leads).flat_map(|rule| rule["matches"].as_array().into_iter().flatten()).collect();
+    for (of, asked) in matches.iter().flat_map(|it| [(HEADERS, &it.headers), (QUERY, &it.query)]) {
+        if kind == Kind::GrpcRoute && of == QUERY && !asked.is_empty() {
+            let message = "has no `queryParams`, which `matches` asks for".to_owned();
+            return Some((message, "match testers by `headers`".to_owned()));
+        }
+        for criterion in asked {
+            let also = own.iter().flat_map(|it| it[of.field].as_array().into_iter().flatten());
+            let mut also =
+                also.filter(|it| it["name"].as_str().is_some_and(|it| of.same(it, &criterion.name)));
+            if also.any(|it| !criterion.is(it)) {
+                let message = format!(
+                    "matches `{}` itself in `{}`: testers could not have both values",
+                    quote(&criterion.name),
+                    of.field
+                );
+                return Some((message, "match testers by another name".to_owned()));
+            }
+        }
+        let most = own.iter().map(|it| it[of.field].as_array().map_or(0, Vec::len)).max().unwrap_or(0);
+        if most + asked.len() > CRITERIA_MAX {
+            let message = format!(
+                "would have more than {CRITERIA_MAX} `{}` in one match with those of testers",
+                of.field
+            );
+            return Some((message, "match testers by fewer".to_owned()));
+        }
+    }
+    None
+}
+
+impl Criterion {
+    /// Whether it says the same as a criterion of a route, but for the case of its name.
+    #[must_use]
+    pub fn is(&self, written: &Value) -> bool {
+        let regular = written["type"].as_str().unwrap_or("Exact") == "RegularExpression";
+        written["value"] == *self.value && regular == self.regular
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_dialect_refuses_is_no_regular_expression() {
+        for wrong in ["(a", "a)", "[a", "a\\", "*a", "+", "(a[)])("] {
+            assert!(broken(wrong).is_some(), "{wrong}");
+        }
+        for right in ["a", "(a|b)+", "[(]", "\\(", "^beta-[0-9]+$", "[a\\]]", "(?i)yes", "a\\\\"] {
+            assert_eq!(broken(right), None, "{right}");
+        }
+    }
+}
