@@ -143,10 +143,10 @@ struct Strategy {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "read by the schema only")]
 struct Match {
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(max = 16))]
     headers: Option<Vec<Criterion>>,
     /// Of the query; a GRPCRoute has none.
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(max = 16))]
     query_params: Option<Vec<Criterion>>,
 }
 

@@ -65,7 +65,10 @@ pub fn read(list: &Node, path: &str, report: &mut Report) -> Vec<(Match, Spot)> 
     let mut matches: Vec<(Match, Spot)> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        let Some(read) = one(item, &path, report) else { continue };
+        let mut own = Report::default();
+        let read = one(item, &path, &mut own).filter(|_| !own.has_errors());
+        report.append(own);
+        let Some(read) = read else { continue };
         if matches.iter().any(|(known, _)| *known == read) {
             report.error(item.at, format!("`{path}` is there twice"), "delete one of them");
         }

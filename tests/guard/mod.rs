@@ -10,5 +10,6 @@ mod serving;
 mod routes;
 mod back;
 mod weights;
+mod testers;
 mod in_place;
 mod asked;

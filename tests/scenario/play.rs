@@ -247,11 +247,12 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = serving(stage.store(), release);
         same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
     }
-    if let Some(wanted) = &picture.traffic {
-        same("traffic", serde_json::json!(wanted), &serde_json::json!(traffic(stage.store(), release)));
-    }
-    if let Some(wanted) = &picture.testers {
-        same("testers", serde_json::json!(wanted), &serde_json::json!(testers(stage.store(), release)));
+    let (traffic, testers) = (traffic(stage.store(), release), testers(stage.store(), release));
+    let led = [("traffic", &picture.traffic, traffic), ("testers", &picture.testers, testers)];
+    for (what, wanted, seen) in
+        led.into_iter().filter_map(|(what, wanted, seen)| Some((what, wanted.as_ref()?, seen)))
+    {
+        same(what, serde_json::json!(wanted), &serde_json::json!(seen));
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {
