@@ -247,13 +247,6 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = serving(stage.store(), release);
         same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
     }
-    let (traffic, testers) = (traffic(stage.store(), release), testers(stage.store(), release));
-    let led = [("traffic", &picture.traffic, traffic), ("testers", &picture.testers, testers)];
-    for (what, wanted, seen) in
-        led.into_iter().filter_map(|(what, wanted, seen)| Some((what, wanted.as_ref()?, seen)))
-    {
-        same(what, serde_json::json!(wanted), &serde_json::json!(seen));
-    }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {
         same("a CloneSet", there.into(), &cloneset.is_some().into());
@@ -282,8 +275,22 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
             there => same(name, there.clone(), &object.is_some().into()),
         }
     }
+    found.extend(differences_led(stage, release, picture));
     found.extend(differences_told(&status, picture));
     found
+}
+
+/// How traffic is led in another way than in a picture.
+fn differences_led(stage: &Stage, release: &str, picture: &Picture) -> Vec<String> {
+    let led = [
+        ("traffic", &picture.traffic, traffic(stage.store(), release)),
+        ("testers", &picture.testers, testers(stage.store(), release)),
+    ];
+    let other = led.into_iter().filter_map(|(what, wanted, seen)| {
+        let wanted = wanted.as_ref().filter(|wanted| **wanted != seen)?;
+        Some(format!("{what} is {}, not {}", serde_json::json!(seen), serde_json::json!(wanted)))
+    });
+    other.collect()
 }
 
 /// How the sentences of a status differ from a picture.
