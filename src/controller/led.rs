@@ -13,7 +13,7 @@ use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::routes::{base_of, led_to};
 use crate::spec::{Body, Match, Release};
 use crate::traffic;
-use crate::world::{Beside, Case, Desired, Leads, Memory, Role};
+use crate::world::{Beside, Case, Desired, Leads, Memory, Role, Share};
 
 /// The releases that say what leads to the pods of a case: the entered one, the one that Git desires, the newest proven one.
 pub struct Led<'a> {
@@ -81,6 +81,9 @@ impl<'a> Led<'a> {
                 written.map(|it| body(shared(it))),
             ));
         }
+        if key.kind == Kind::Ingress {
+            return self.ingress(key, seen, written);
+        }
         // Who takes our label from one of them has not made it somebody else's.
         let (service, canary) = base_of(&key.name).filter(|_| key.kind == Kind::Service)?;
         if written.is_some() || !(seen.leads || self.shared.contains(&service)) {
@@ -96,5 +99,31 @@ impl<'a> Led<'a> {
         let made = base.and_then(|base| traffic::service(&base.body.value.open(), self.id, &beside));
         let leads = Leads { beside: Some(beside), ..Leads::default() };
         Some((leads, made.map(body)))
+    }
+
+    /// What an Ingress leads, or one of ours beside it.
+    fn ingress(
+        &self,
+        key: &ObjectKey,
+        seen: &SeenCompanion,
+        written: Option<&Body>,
+    ) -> Option<(Leads, Option<Body>)> {
+        let body = |value: Value| Body { key: key.clone(), value: Compact::of(&value) };
+        let live = seen.stand.object();
+        let to = led_to(&live).into_iter().filter_map(|name| name.parse().ok()).collect();
+        if let Some(written) = written {
+            let share = traffic::stands(&live, &self.shared);
+            let wanted = traffic::ingress(&written.value.open(), &self.services, share);
+            return Some((Leads { share, to, ..Leads::default() }, Some(body(wanted))));
+        }
+        let of = traffic::twin_of(key)?;
+        let base = self.releases.iter().find_map(|release| release.companion(&of))?;
+        let (percent, testers) = traffic::gives(&live);
+        let matches = if testers { self.matches.as_slice() } else { &[] };
+        let wanted = traffic::beside_ingress(&base.body.value.open(), &self.services, percent, matches);
+        // One that gives nothing leads nowhere.
+        let to = if percent == 0 && !testers { BTreeSet::new() } else { to };
+        let share = Share::Split(percent);
+        Some((Leads { share, testers, to, twin_of: Some(of.name), beside: None }, wanted.map(body)))
     }
 }

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::guard::backends::{self, Led};
+use crate::guard::ingress;
 use crate::guard::permit;
 use crate::guard::pods;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Scene;
 use crate::model::Name;
 use crate::objects::{Kind, ObjectKey, keys};
-use crate::spec::routes::{base_of, beside};
+use crate::spec::routes::{base_of, beside, led_to};
 use crate::spec::{Companion, Release};
 use crate::world::{Action, Beside, Decision, Live, Memory, Role, Share, Write, hash_of};
 
@@ -43,8 +44,10 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
     };
     let leaves = plan.decision == Decision::RollBack && !memory.entered_is_proven();
     if leaves && let Some(release) = scene.release(memory.digest) {
-        let mut routes = release.weighted_routes().map(|it| &it.body.key);
-        let all_back = !routes.by_ref().filter(|key| may_write(scene, key)).any(|key| canary(release, key));
+        let routes = release.weighted_routes().map(|it| it.body.key.clone());
+        let twins = scene.case.companions.iter().filter(|(_, it)| it.leads.twin_of.is_some());
+        let mut routes = routes.chain(twins.map(|(key, _)| key.clone()));
+        let all_back = !routes.by_ref().filter(|key| may_write(scene, key)).any(|key| canary(release, &key));
         weights(all_back, "pods go back, and a route still leads to them")?;
     }
     let after = plan.memory.as_ref().and_then(|it| scene.release(it.digest).map(|release| (it, release)));
@@ -134,8 +137,16 @@ fn last(release: &Release) -> u32 {
 }
 
 fn led(scene: Scene<'_>, release: &Release, key: &ObjectKey, body: &Value) -> Option<Led> {
-    let base = release.companion(key).or_else(|| entered(scene)?.companion(key))?;
-    backends::read(&base.body.value.open(), body, &services(release), &release.strategy.matches)
+    let written = |key: &ObjectKey| release.companion(key).or_else(|| entered(scene)?.companion(key));
+    let (services, testers) = (services(release), &release.strategy.matches);
+    match (written(key), ingress::base(key)) {
+        (Some(base), _) if key.kind == Kind::Ingress => {
+            ingress::read(&base.body.value.open(), body, &services)
+        }
+        (Some(base), _) => backends::read(&base.body.value.open(), body, &services, testers),
+        (None, Some(of)) => ingress::read_twin(&written(&of)?.body.value.open(), body, &services, testers),
+        (None, None) => None,
+    }
 }
 
 /// The Services of a release.
@@ -159,6 +170,8 @@ fn releases<'a>(scene: Scene<'a>) -> impl Iterator<Item = &'a Release> {
 /// led by.
 fn may_stand(scene: Scene<'_>, release: &Release, key: &ObjectKey, there: Share) -> bool {
     let after = scene.plan.memory.as_ref().is_some_and(|memory| memory.digest == release.digest);
+    let of = ingress::base(key);
+    let key = of.as_ref().filter(|_| release.companion(key).is_none()).unwrap_or(key);
     after || there != Share::Base || release.weighted_routes().any(|it| it.body.key == *key)
 }
 
@@ -169,7 +182,7 @@ fn may_stand(scene: Scene<'_>, release: &Release, key: &ObjectKey, there: Share)
 /// [`Rule::Weights`].
 pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool, Violation> {
     let key = &write.object;
-    if !key.kind.is_route() {
+    if !key.kind.shares_traffic() {
         return Ok(false);
     }
     let there = scene.case.companions.get(key).map(|it| it.leads.share).unwrap_or_default();
@@ -177,7 +190,13 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
     let mut known = known.filter_map(|it| Some((it, led(scene, it, key, body)?)));
     let Some((release, led)) = known.next() else { return Ok(false) };
     let weights = |holds, message: &str| require(holds, Rule::Weights, || format!("{key}: {message}"));
-    if led.stable.is_empty() && led.canary.is_empty() {
+    let is_twin = release.companion(key).is_none() && ingress::base(key).is_some();
+    if is_twin && led.share == 0 && led.testers.is_empty() {
+        return Ok(true);
+    }
+    if is_twin {
+        weights(is_apart(scene, key), "it shares what leads to all pods")?;
+    } else if led.stable.is_empty() && led.canary.is_empty() {
         return check_base(scene, write, release, there).map(|()| true);
     }
     let (Some(memory), Some(live)) = (scene.memory(), &scene.case.live) else {
@@ -221,6 +240,22 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
     let most = u64::from(permitted(release, live, furthest)) * 100;
     weights(led.share <= stands.max(most), "it leads more to the entered revision than its steps allow now")
         .map(|()| true)
+}
+
+/// Whether the Ingress that one of ours shares leads to the proven revision, as it stands or is written before.
+fn is_apart(scene: Scene<'_>, twin: &ObjectKey) -> bool {
+    let Some(of) = ingress::base(twin) else { return false };
+    let stands = scene.case.companions.get(&of).is_some_and(|it| it.leads.share != Share::Base);
+    let before = scene.plan.writes.iter().take_while(|it| it.object != *twin);
+    let written = before.filter(|it| it.object == of).filter_map(|it| match &it.action {
+        Action::Apply { body, .. } => Some(led_to(body).iter().any(|name| is_stable(name))),
+        Action::TakeOver { .. } | Action::Delete { .. } => None,
+    });
+    written.last().unwrap_or(stands)
+}
+
+fn is_stable(service: &str) -> bool {
+    service.parse().is_ok_and(|name| base_of(&name).is_some_and(|(_, canary)| !canary))
 }
 
 /// A route that is as Git has it: traffic follows the pods.
@@ -370,10 +405,11 @@ fn bases_of<'a>(scene: Scene<'a>, key: &ObjectKey) -> (Vec<&'a Companion>, bool)
     (known.into_iter().filter_map(|release| release.service(&base)).collect(), canary)
 }
 
-/// Whether it is a Service of ours, that no Git has.
+/// Whether it is a Service or an Ingress of ours, that no Git has.
 #[must_use]
 pub fn is_beside(scene: Scene<'_>, key: &ObjectKey) -> bool {
-    scene.case.companions.get(key).is_some_and(|it| it.leads.beside.is_some())
+    let there = scene.case.companions.get(key).map(|it| &it.leads);
+    there.is_some_and(|it| it.beside.is_some() || it.twin_of.is_some())
 }
 
 /// Whether a delete is of a Service of ours, which goes as soon as no route names it.
@@ -384,6 +420,11 @@ pub fn is_beside(scene: Scene<'_>, key: &ObjectKey) -> bool {
 pub fn check_delete(scene: Scene<'_>, key: &ObjectKey) -> Result<bool, Violation> {
     if !is_beside(scene, key) {
         return Ok(false);
+    }
+    if let Some(there) = scene.case.companions.get(key).filter(|it| it.leads.twin_of.is_some()) {
+        let nothing = there.leads.share == Share::Split(0) && !there.leads.testers;
+        let told = || format!("{key}: it is deleted, and gives the entered revision traffic");
+        return require(nothing, Rule::Weights, told).map(|()| true);
     }
     let named = is_led_to(scene, key);
     require(!named, Rule::Weights, || format!("{key}: it is deleted, and a route leads to it")).map(|()| true)

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** which pods are the proven ones is told by the CloneSet's status alone: memory may have been edited.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Hold, Name};
 use crate::objects::ObjectKey;
@@ -14,7 +14,7 @@ use crate::plan::led;
 use crate::plan::steps;
 use crate::spec::Release;
 use crate::traffic;
-use crate::world::{Action, Beside, Expect, Role, Share, Write, hash_of};
+use crate::world::{Action, Beside, CompanionLive, Expect, Role, Share, Write, hash_of};
 
 /// What leads to the pods of one release, as it stands.
 pub struct Leads<'a> {
@@ -68,16 +68,44 @@ impl<'a> Leads<'a> {
         self.fewest(role, |beside| beside.hash == hash)
     }
 
-    /// How a route shares traffic now.
+    /// How a route shares traffic now; an Ingress, by the one of ours beside it.
     #[must_use]
     pub fn share_of(&self, key: &ObjectKey) -> Share {
-        self.facts.case.companions.get(key).map_or(Share::Base, |it| it.leads.share)
+        let share = self.facts.case.companions.get(key).map_or(Share::Base, |it| it.leads.share);
+        match (share, self.twin(key)) {
+            (Share::Split(_), Some(twin)) => twin.leads.share,
+            (share, _) => share,
+        }
     }
 
     /// Whether a route leads testers to the entered revision now.
     #[must_use]
     pub fn leads_testers(&self, key: &ObjectKey) -> bool {
-        self.facts.case.companions.get(key).is_some_and(|it| it.leads.testers)
+        let there = self.twin(key).or_else(|| self.facts.case.companions.get(key));
+        there.is_some_and(|it| it.leads.testers)
+    }
+
+    /// Whether nobody has edited a route, or the Ingress of ours beside it.
+    #[must_use]
+    pub fn is_as_it_should(&self, key: &ObjectKey) -> bool {
+        let there = self.facts.case.companions.get(key);
+        there.is_some_and(|it| it.drift.is_empty()) && self.twin(key).is_none_or(|it| it.drift.is_empty())
+    }
+
+    /// The Ingress of ours by which another one gives the entered revision its share, as it stands.
+    fn twin(&self, key: &ObjectKey) -> Option<&'a CompanionLive> {
+        let there = self.facts.case.companions.get(&traffic::twin(key)?)?;
+        let ours = there.release == self.facts.id.to_string() && there.leads.twin_of.is_some();
+        Some(there).filter(|_| ours)
+    }
+
+    /// The Ingresses by which those of the release give the entered revision its share, and every other one that is there.
+    #[must_use]
+    pub fn twins(&self) -> BTreeMap<ObjectKey, ObjectKey> {
+        let there = self.facts.case.companions.iter().filter(|(_, it)| it.leads.twin_of.is_some());
+        let there = there.filter_map(|(key, _)| Some((key.clone(), traffic::twin_of(key)?)));
+        let wanted = self.release.weighted_routes().map(|it| &it.body.key);
+        wanted.filter_map(|key| Some((traffic::twin(key)?, key.clone()))).chain(there).collect()
     }
 
     /// What a route is to share that shares by revision, while pods go back. Whatever was proven last has all of it as long

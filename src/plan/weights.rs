@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use crate::model::{Hold, Name, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::objects::{Kind, ObjectKey};
 use crate::plan::companions::delete;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
@@ -61,13 +61,15 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
         (Moment::Step, _) if !leads.release.strategy.routes.contains(&key.name) => Share::Base,
         (Moment::Step, now) => leads.stepped(now),
     };
-    let routes = leads.release.companions.iter().map(|it| &it.body.key).filter(|it| it.kind.is_route());
+    let routes = leads.release.companions.iter().map(|it| &it.body.key);
+    let routes = routes.filter(|it| it.kind.shares_traffic());
     let shared = routes.map(|key| (key.clone(), share(key)));
     let routes: BTreeMap<_, _> = shared.filter(|(_, share)| *share != Share::Base).collect();
     let tested = |key: &&ObjectKey| moment == Moment::Step && leads.tested(leads.leads_testers(key));
     let testers = routes.keys().filter(tested).cloned().collect();
     let matches = leads.release.strategy.matches.clone();
-    Shares { services: leads.services.clone(), routes, testers, matches }
+    let twins = leads.twins();
+    Shares { services: leads.services.clone(), routes, testers, matches, twins }
 }
 
 /// What the routes of the entered release are to share beside `decision`.
@@ -115,7 +117,7 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
     // Testers come back once its step is permitted.
-    Shares { services: leads.services, routes, ..Shares::default() }
+    Shares { twins: leads.twins(), services: leads.services, routes, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing
@@ -125,12 +127,10 @@ pub fn stand(facts: &Facts<'_>) -> bool {
     due(facts).is_none_or(|(due, leads)| {
         let alone = proven_pods(facts) == Some(0);
         leads.release.weighted_routes().all(|route| {
-            let there = facts.case.companions.get(&route.body.key);
-            there.is_some_and(|it| {
-                let (share, testers) = (it.leads.share, it.leads.testers);
-                let led = share == Share::Split(due) && testers == testers_due(facts, &leads, due);
-                it.drift.is_empty() && (led || (alone && share == Share::Base))
-            })
+            let key = &route.body.key;
+            let (share, testers) = (leads.share_of(key), leads.leads_testers(key));
+            let led = share == Share::Split(due) && testers == testers_due(facts, &leads, due);
+            leads.is_as_it_should(key) && (led || (alone && share == Share::Base))
         })
     })
 }
@@ -295,7 +295,10 @@ pub fn services(facts: &Facts<'_>, decision: &Decision) -> (Vec<Write>, Vec<Hold
     match moment(facts, decision) {
         Moment::Whole if rests => {
             let mut gone = besides(facts.case, facts.id);
-            gone.retain(|it| !leads_there(facts, &it.object));
+            gone.retain(|it| match it.object.kind {
+                Kind::Service => !leads_there(facts, &it.object),
+                _ => facts.case.companions.get(&it.object).is_some_and(leads_nothing),
+            });
             (gone, Vec::new())
         }
         Moment::Whole | Moment::Back => none,
@@ -309,10 +312,16 @@ pub fn services(facts: &Facts<'_>, decision: &Decision) -> (Vec<Write>, Vec<Hold
     }
 }
 
-/// Deletes of every Service of ours that weights were shared by.
+/// Whether an Ingress of ours gives nothing to the entered revision, and is as it should be.
+fn leads_nothing(there: &CompanionLive) -> bool {
+    there.leads.share == Share::Split(0) && !there.leads.testers && there.drift.is_empty()
+}
+
+/// Deletes of every Service and Ingress of ours that weights were shared by.
 #[must_use]
 pub fn besides(case: &Case, id: &ReleaseId) -> Vec<Write> {
-    let ours = |it: &CompanionLive| it.leads.beside.is_some() && it.release == id.to_string() && !it.deleting;
+    let made = |it: &CompanionLive| it.leads.beside.is_some() || it.leads.twin_of.is_some();
+    let ours = |it: &CompanionLive| made(it) && it.release == id.to_string() && !it.deleting;
     case.companions.iter().filter(|(_, it)| ours(it)).map(|(key, it)| delete(key, it)).collect()
 }
 
@@ -334,7 +343,10 @@ pub fn leave_refused(facts: &Facts<'_>, writes: &mut Vec<Write>) {
 pub fn shifts(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write> {
     let is_shift = |write: &&Write| {
         let there = facts.case.companions.get(&write.object);
-        write.object.kind.is_route() && there.is_some_and(|there| shares.shift(&write.object, there))
+        // An Ingress of ours that is not there yet is to give something.
+        let is_new = || shares.twins.contains_key(&write.object);
+        let shift = there.map_or_else(is_new, |there| shares.shift(&write.object, there));
+        write.object.kind.shares_traffic() && shift
     };
     let mut shifts: Vec<Write> = writes.iter().filter(is_shift).cloned().collect();
     mark(facts, &mut shifts, shares);
@@ -355,7 +367,7 @@ pub fn falls(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write>
 /// Marks the routes that go forward: more traffic goes to the entered revision.
 fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
     let apart = !facts.is_proven() && facts.anything_proven() && proven_pods(facts) != Some(0);
-    for write in writes.iter_mut().filter(|it| it.object.kind.is_route()) {
+    for write in writes.iter_mut().filter(|it| it.object.kind.shares_traffic()) {
         let now = facts.case.companions.get(&write.object).map_or(Share::Base, |it| it.leads.share);
         write.forward |= match (now, shares.of(&write.object)) {
             (Share::Split(now), Share::Split(next)) => next > now,
@@ -372,7 +384,7 @@ fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
 #[must_use]
 pub fn shift(facts: &Facts<'_>, row: char, mut writes: Vec<Write>, shares: Option<&Shares>) -> Outcome {
     let of = |write: &Write| shares.map_or(Share::Base, |shares| shares.of(&write.object));
-    let first = writes.iter().find(|it| it.object.kind.is_route());
+    let first = writes.iter().find(|it| it.object.kind.shares_traffic());
     let testers = |write: &Write| shares.is_some_and(|shares| shares.leads_testers(&write.object));
     let message = first.map(|route| shifting(facts, of(route), testers(route)));
     if let Some(shares) = shares {

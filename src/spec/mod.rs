@@ -34,6 +34,7 @@ pub mod subject;
 pub mod versioned;
 pub mod file;
 pub mod serve;
+pub mod ingress;
 pub mod routes;
 pub mod drain;
 pub mod applied;

@@ -15,15 +15,50 @@ use crate::scenario::history::NAMESPACE;
 pub const ROUTES: [&str; 2] =
     ["httproutes.gateway.networking.k8s.io", "grpcroutes.gateway.networking.k8s.io"];
 
-/// Weights of the last rule of the route of this name, in percent: everybody's. Of an HTTPRoute, where there is one.
+/// Ingresses.
+const INGRESSES: &str = "ingresses.networking.k8s.io";
+
+/// Weights of the last rule of the route of this name, in percent: everybody's. Of an HTTPRoute, where there is one; of
+/// Ingresses, where there is no route.
 pub fn traffic(store: &Store, name: &str) -> BTreeMap<String, u64> {
-    rules(store, name).last().map(weights).unwrap_or_default()
+    let Some(ingress) = store.get(INGRESSES, NAMESPACE, name) else {
+        return rules(store, name).last().map(weights).unwrap_or_default();
+    };
+    let twin = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
+    let given = twin.as_ref().map_or(0, |twin| given(twin));
+    let kept = (backend(&ingress), 100 - given);
+    let all = twin.map(|twin| (backend(&twin), given)).into_iter().chain([kept]);
+    all.filter(|(_, percent)| *percent > 0).collect()
 }
 
 /// Weights of the first rule of the route of this name, in percent, where it is one for testers.
 pub fn testers(store: &Store, name: &str) -> BTreeMap<String, u64> {
+    let twin = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
+    if let Some(twin) = twin.filter(|twin| asks(twin)) {
+        return BTreeMap::from([(backend(&twin), 100)]);
+    }
     let rules = rules(store, name);
     rules.first().filter(|_| rules.len() > 1).map(weights).unwrap_or_default()
+}
+
+fn canary_annotation<'v>(ingress: &'v Value, last: &str) -> Option<&'v str> {
+    ingress["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/canary{last}")].as_str()
+}
+
+/// What an Ingress takes from another one as ingress-nginx reads it, in percent.
+fn given(twin: &Value) -> u64 {
+    assert_eq!(canary_annotation(twin, ""), Some("true"), "two Ingresses have the same paths");
+    canary_annotation(twin, "-weight").map_or(0, |it| it.parse().expect("a weight"))
+}
+
+fn asks(twin: &Value) -> bool {
+    canary_annotation(twin, "-by-header").is_some()
+}
+
+/// The Service of the first path of an Ingress.
+fn backend(ingress: &Value) -> String {
+    let name = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"];
+    name.as_str().unwrap_or_default().to_owned()
 }
 
 fn rules(store: &Store, name: &str) -> Vec<Value> {
@@ -63,6 +98,7 @@ impl Led {
     /// # Panics
     /// Where the invariant is broken.
     pub fn look(&mut self, store: &Store, name: &str, most: u64, any: bool) {
+        self.look_at_ingresses(store, name, most, any);
         for resource in ROUTES {
             let Some(route) = store.get(resource, NAMESPACE, name) else { continue };
             let version = route["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
@@ -93,6 +129,40 @@ impl Led {
                     "{name}: {percent}% go to {service}, and {most}% are approved"
                 );
             }
+        }
+    }
+
+    fn look_at_ingresses(&mut self, store: &Store, name: &str, most: u64, any: bool) {
+        let twin = format!("{name}-canary");
+        let version = |name: &str| {
+            let there = store.get(INGRESSES, NAMESPACE, name)?;
+            there["metadata"]["resourceVersion"].as_str().map(str::to_owned)
+        };
+        let now = format!("{:?} {:?}", version(name), version(&twin));
+        if self.before.insert(INGRESSES.to_owned(), now.clone()) == Some(now)
+            || store.get(INGRESSES, NAMESPACE, name).is_none()
+        {
+            return;
+        }
+        if std::mem::take(&mut self.lent) {
+            return;
+        }
+        for (service, percent) in traffic(store, name) {
+            let is_ours = service.ends_with("-stable") || service.ends_with("-canary");
+            assert!(
+                !is_ours || endpoints(store, &service) > 0,
+                "{name}: {percent}% go to {service}, which leads to nothing"
+            );
+            assert!(
+                !service.ends_with("-canary") || percent <= most,
+                "{name}: {percent}% go to {service}, and {most}% are approved"
+            );
+        }
+        for service in testers(store, name).into_keys() {
+            assert!(
+                endpoints(store, &service) > 0 && any,
+                "{name}: testers go to {service}, which is not there or not approved"
+            );
         }
     }
 }
