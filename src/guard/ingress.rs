@@ -18,13 +18,6 @@ pub fn base(key: &ObjectKey) -> Option<ObjectKey> {
     canary.then(|| ObjectKey { name, ..key.clone() })
 }
 
-/// The one of ours beside an Ingress.
-#[must_use]
-pub fn twin(key: &ObjectKey) -> Option<ObjectKey> {
-    let name = beside(&key.name, true).filter(|_| key.kind == Kind::Ingress)?;
-    Some(ObjectKey { name, ..key.clone() })
-}
-
 /// A path of an Ingress: its host, everything of it but the Service's name, and that name.
 type Path = (String, String, String);
 
