@@ -117,7 +117,7 @@ enum NamedOrWritten {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "read by the schema only")]
 struct Strategy {
-    /// Names of HTTPRoutes and GRPCRoutes of the release, which share traffic by the weights of the steps.
+    /// Names of HTTPRoutes, GRPCRoutes and Ingresses of nginx of the release, which share traffic by the weights of the steps.
     #[schemars(length(max = 16))]
     routes: Option<Vec<String>>,
     /// Requests that these routes lead to the new version at any weight: those that any of these match.

@@ -90,6 +90,19 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
     };
     let left = entered(scene).into_iter().flat_map(|it| &it.companions).map(|it| &it.body.key);
     let mut left = left.filter(|key| release.companion(key).is_none() && shares(key));
+    let twins = scene.case.companions.iter().filter(|(key, it)| {
+        let left = ingress::base(key).is_some_and(|of| release.companion(&of).is_none());
+        let gives = it.leads.share != Share::Split(0) || it.leads.testers;
+        it.leads.twin_of.is_some() && left && gives && may_write(scene, key)
+    });
+    let gives_up = |key: &ObjectKey| {
+        let written = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
+            Action::Apply { body, .. } => led(scene, release, key, body),
+            Action::TakeOver { .. } | Action::Delete { .. } => None,
+        });
+        written.last().is_some_and(|led| led.share == 0 && led.testers.is_empty())
+    };
+    let given_up = twins.map(|(key, _)| key).all(gives_up);
     let is_base = |key: &ObjectKey| {
         let mut bodies = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
             Action::Apply { body, .. } => led(scene, release, key, body),
@@ -97,7 +110,7 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
         });
         bodies.next_back().is_some_and(|led| led.stable.is_empty() && led.canary.is_empty())
     };
-    require(left.all(is_base), Rule::Weights, || {
+    require(left.all(is_base) && given_up, Rule::Weights, || {
         "a release is entered without a route that shares: nobody would look after its weights".to_owned()
     })
 }
@@ -144,7 +157,11 @@ fn led(scene: Scene<'_>, release: &Release, key: &ObjectKey, body: &Value) -> Op
             ingress::read(&base.body.value.open(), body, &services)
         }
         (Some(base), _) => backends::read(&base.body.value.open(), body, &services, testers),
-        (None, Some(of)) => ingress::read_twin(&written(&of)?.body.value.open(), body, &services, testers),
+        (None, Some(of)) => {
+            let left = entered(scene).map(self::services).unwrap_or_default();
+            let services = services.union(&left).cloned().collect();
+            ingress::read_twin(&written(&of)?.body.value.open(), body, &services, testers)
+        }
         (None, None) => None,
     }
 }

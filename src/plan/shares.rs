@@ -25,6 +25,8 @@ pub struct Shares {
     pub matches: Vec<Match>,
     /// Ingresses of ours that give the entered revision its share, and those whose traffic it is.
     pub twins: BTreeMap<ObjectKey, ObjectKey>,
+    /// Services that were shared by them.
+    pub left: BTreeSet<Name>,
 }
 
 impl Shares {
@@ -85,7 +87,8 @@ impl Shares {
         let Share::Split(percent) = self.of(twin) else { return None };
         let matches = if self.leads_testers(twin) { &*self.matches } else { &[] };
         let base = companion.body.value.open();
-        let made = traffic::beside_ingress(&base, &self.services, percent, matches)?;
+        let services = self.services.union(&self.left).cloned().collect();
+        let made = traffic::beside_ingress(&base, &services, percent, matches)?;
         Some(body::marked(made, id, policy))
     }
 }

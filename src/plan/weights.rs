@@ -69,7 +69,7 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
     let testers = routes.keys().filter(tested).cloned().collect();
     let matches = leads.release.strategy.matches.clone();
     let twins = leads.twins();
-    Shares { services: leads.services.clone(), routes, testers, matches, twins }
+    Shares { services: leads.services.clone(), routes, testers, matches, twins, ..Shares::default() }
 }
 
 /// What the routes of the entered release are to share beside `decision`.
@@ -102,10 +102,12 @@ pub fn before(facts: &Facts<'_>, decision: &Decision) -> Shares {
 /// same one goes on with no more than it has.
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
-    if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
-        return Shares::default();
-    }
     let leads = Leads::of(facts, release);
+    let (twins, entered) = (leads.twins(), facts.entered.filter(|_| facts.case.has_weights()));
+    let left = entered.map(|entered| entered.shared_services()).unwrap_or_default();
+    if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
+        return Shares { twins, left, ..Shares::default() };
+    }
     let same = release.template == facts.memory.template;
     let alone = same && proven_pods(facts) == Some(0);
     let is_there = leads.ready(Role::Stable).is_some_and(|ready| ready > 0);
@@ -117,7 +119,7 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
     // Testers come back once its step is permitted.
-    Shares { twins: leads.twins(), services: leads.services, routes, ..Shares::default() }
+    Shares { services: leads.services, routes, twins, left, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing

@@ -182,7 +182,7 @@ fn broken(value: &str) -> Option<&'static str> {
 pub fn check(strategy: &Strategy, matches_at: &[Spot], path: &str, report: &mut Report) {
     if let (Some(at), true) = (matches_at.first(), strategy.routes.is_empty()) {
         let message = format!("matches lead testers by routes, and `{path}.routes` names none");
-        let cure = "add `routes: [NAME]`, with the name of an HTTPRoute or a GRPCRoute of the release";
+        let cure = "add `routes: [NAME]`, with the name of an HTTPRoute, GRPCRoute or Ingress of the release";
         report.error(*at, message, cure);
     }
 }

@@ -11,5 +11,6 @@ mod routes;
 mod back;
 mod weights;
 mod testers;
+mod ingresses;
 mod in_place;
 mod asked;
