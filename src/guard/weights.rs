@@ -96,11 +96,11 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
         it.leads.twin_of.is_some() && left && gives && may_write(scene, key)
     });
     let gives_up = |key: &ObjectKey| {
-        let written = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
+        let mut written = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
             Action::Apply { body, .. } => led(scene, release, key, body),
             Action::TakeOver { .. } | Action::Delete { .. } => None,
         });
-        written.last().is_some_and(|led| led.share == 0 && led.testers.is_empty())
+        written.next_back().is_some_and(|led| led.share == 0 && led.testers.is_empty())
     };
     let given_up = twins.map(|(key, _)| key).all(gives_up);
     let is_base = |key: &ObjectKey| {

@@ -62,8 +62,8 @@ pub fn misfit(body: &Value, ours: &BTreeSet<Name>, matches: &[Match]) -> Option<
             "write `ingressClassName: nginx`, or share by an HTTPRoute",
         );
     }
-    let own = annotations.as_object().into_iter().flatten().map(|(key, _)| key);
-    if let Some(own) = own.filter(|key| key.starts_with(&annotation("canary"))).next() {
+    let mut own = annotations.as_object().into_iter().flatten().map(|(key, _)| key);
+    if let Some(own) = own.find(|key| key.starts_with(&annotation("canary"))) {
         return told(
             &format!("has the annotation `{own}`: weights are Triton's to write, into one beside it"),
             "delete the line",
