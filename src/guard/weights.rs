@@ -92,7 +92,9 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
             Action::Apply { body, .. } => led(scene, release, key, body),
             Action::TakeOver { .. } | Action::Delete { .. } => None,
         });
-        bodies.next_back().is_some_and(|led| led.stable.is_empty() && led.canary.is_empty())
+        bodies
+            .next_back()
+            .is_some_and(|led| led.stable.is_empty() && led.canary.is_empty() && led.testers.is_empty())
     };
     require(left.all(is_base), Rule::Weights, || {
         "a release is entered without a route that shares: nobody would look after its weights".to_owned()
@@ -178,6 +180,7 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
     let Some((release, led)) = known.next() else { return Ok(false) };
     let weights = |holds, message: &str| require(holds, Rule::Weights, || format!("{key}: {message}"));
     if led.stable.is_empty() && led.canary.is_empty() {
+        weights(led.testers.is_empty(), "it leads testers apart, and everybody else by the pods")?;
         return check_base(scene, write, release, there).map(|()| true);
     }
     let (Some(memory), Some(live)) = (scene.memory(), &scene.case.live) else {
