@@ -1,16 +1,12 @@
 //! Matches: requests of testers, which reach the pods of a new version at any weight.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use crate::model::Name;
 use crate::objects::Kind;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::Fields;
 use crate::spec::release::{Criterion, Match, Strategy};
 use crate::spec::report::{Report, quote};
-use crate::spec::routes::service_of;
 
 /// Most matches of a strategy: each is one more for every match of a rule that leads to the release.
 pub const MATCHES_MAX: usize = 8;
@@ -199,21 +195,16 @@ fn rewrites_prefix(rule: &Value) -> bool {
     filters.any(|it| it["urlRewrite"]["path"]["type"] == "ReplacePrefixMatch")
 }
 
-/// Why a route cannot have the rules of these testers beside its own, and what to do.
+/// Why a route cannot have the rules of these testers beside its own, and what to do. `leads`: whether a rule leads to the
+/// release.
 #[must_use]
 pub fn misfit(
     kind: Kind,
     route: &Value,
-    ours: &BTreeSet<Name>,
+    leads: impl Fn(&&Value) -> bool + Copy,
     matches: &[Match],
 ) -> Option<(String, String)> {
     let all = || route.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
-    let namespace = route["metadata"]["namespace"].as_str();
-    let leads = |rule: &&Value| {
-        let backends = rule["backendRefs"].as_array().into_iter().flatten();
-        let mut names = backends.filter_map(|it| service_of(it, namespace));
-        names.any(|name| ours.iter().any(|it| it.as_str() == name))
-    };
     if matches.is_empty() {
         return None;
     }

@@ -274,7 +274,13 @@ impl<'f> Check<'_, 'f> {
             );
             tell(path, route.at, message, "write smaller weights with the same proportion".to_owned());
         }
-        if let Some((what, cure)) = matches::misfit(route.kind, body, ours, self.matches) {
+        let namespace = body["metadata"]["namespace"].as_str();
+        let leads = |rule: &&Value| {
+            let backends = rule["backendRefs"].as_array().into_iter().flatten();
+            let mut names = backends.filter_map(|it| service_of(it, namespace));
+            names.any(|name| ours.iter().any(|it| it.as_str() == name))
+        };
+        if let Some((what, cure)) = matches::misfit(route.kind, body, leads, self.matches) {
             tell(path, route.at, format!("{} `{}` {what}", route.kind, quoted(route)), cure);
         }
     }

@@ -151,6 +151,7 @@ fn testers_reach_no_pod_that_may_not_serve() {
         intent.markers.push(marker);
     });
     assert_eq!(check(&world, &forced).get(&id()), None);
+    remember(&mut world, |memory| memory.served = 1);
     let (_, made) = decided(&world);
     assert_eq!(made.decision, Decision::Shift, "{}", made.message);
 }
