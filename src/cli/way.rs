@@ -118,7 +118,9 @@ impl<'a> Way<'a> {
             return String::new();
         }
         let weight = strategy.weight(step);
-        match strategy.matches.is_empty() || weight == 100 {
+        // Where the size is not known, a share of it is of some pods.
+        let none = steps::pods(release, step, self.size().unwrap_or(100)) == 0;
+        match strategy.matches.is_empty() || weight == 100 || none {
             true => format!(", {weight}% of the traffic"),
             false => format!(", testers and {weight}% of the other traffic"),
         }

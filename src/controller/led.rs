@@ -71,8 +71,8 @@ impl<'a> Led<'a> {
         let body = |value: Value| Body { key: key.clone(), value: Compact::of(&value) };
         if key.kind.is_route() {
             let live = seen.stand.object();
-            let share = traffic::share_of(&live, &self.shared);
-            let testers = traffic::leads_testers(&live, &self.shared);
+            let share = traffic::share_of(&live, &self.shared, &self.matches);
+            let testers = traffic::leads_testers(&live, &self.shared, &self.matches);
             let matches = if testers { self.matches.as_slice() } else { &[] };
             let to = led_to(&live).into_iter().filter_map(|name| name.parse().ok()).collect();
             let shared = |base: &Body| traffic::route(&base.value.open(), &self.services, share, matches);

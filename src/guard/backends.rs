@@ -109,22 +109,33 @@ fn for_testers(
     services: &BTreeSet<Name>,
     testers: &[Match],
 ) -> Option<BTreeSet<Name>> {
-    let canary = |backend: &Value| {
-        let name = service_of(backend, namespace)?;
-        services.iter().find(|it| beside(it, true).is_some_and(|it| it.as_str() == name)).cloned()
-    };
-    let reached: Option<BTreeSet<Name>> = rule["backendRefs"].as_array()?.iter().map(canary).collect();
     let matches = rule["matches"].as_array().filter(|it| !it.is_empty())?;
-    let is_of = |base: &&Value| {
-        let leads = base["backendRefs"].as_array().into_iter().flatten();
-        let mut leads = leads.filter_map(|it| service_of(it, namespace));
+    let reached = |base: &Value| {
         let fits = |it: &Value| narrows(it, base) && testers.iter().any(|tester| is_testers(it, tester));
-        leads.any(|name| services.iter().any(|it| it.as_str() == name))
-            && aside(base) == aside(rule)
-            && matches.iter().all(fits)
+        let is_of = aside(base) == aside(rule) && matches.iter().all(fits);
+        if is_of { reached(base, rule, namespace, services) } else { None }
     };
-    own.iter().find(is_of)?;
-    reached.filter(|it| !it.is_empty())
+    own.iter().find_map(reached)
+}
+
+/// The Services by whose canary one `rule` leads to the pods of `base`, where it leads nowhere else: each backend of those
+/// that gets any of `base` has the same share of it there. `None` where it is not so.
+fn reached(
+    base: &Value,
+    rule: &Value,
+    namespace: Option<&str>,
+    services: &BTreeSet<Name>,
+) -> Option<BTreeSet<Name>> {
+    let mut base = base.clone();
+    base["backendRefs"].as_array_mut()?.retain(|it| {
+        let is_ours =
+            service_of(it, namespace).is_some_and(|name| services.iter().any(|it| it.as_str() == name));
+        is_ours && it["weight"].as_u64() != Some(0)
+    });
+    let (before, mut led) = (backends(&base, namespace), Led::default());
+    self::rule(&before, &backends(rule, namespace), services, &mut led)?;
+    let all = led.stable.is_empty() && led.canary.len() == before.weights.len();
+    Some(led.canary).filter(|it| all && !it.is_empty())
 }
 
 /// A rule without its name, which requests it is for and where they go.
@@ -178,4 +189,49 @@ fn bare(route: &Value) -> Option<Value> {
         rule.as_object_mut()?.remove("backendRefs");
     }
     Some(route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use serde_json::json;
+
+    use crate::spec::Criterion;
+
+    #[test]
+    fn testers_of_a_rule_reach_its_own_services_with_their_shares() {
+        let services = BTreeSet::from(["web".parse().unwrap(), "api".parse().unwrap()]);
+        let header = Criterion { name: "x-tester".to_owned(), value: "yes".to_owned(), regular: false };
+        let testers = [Match { headers: vec![header], query: Vec::new() }];
+        let asked = json!([{"headers": [{"name": "x-tester", "value": "yes"}]}]);
+        let to = |names: &[(&str, u64)]| -> Value {
+            names.iter().map(|(name, weight)| json!({"name": name, "weight": weight})).collect()
+        };
+        let of = |rules: Value| json!({"spec": {"rules": rules}});
+        let read = |own: Value, first: Value, rest: Value| {
+            let base = of(json!([{"backendRefs": own}]));
+            let body = of(json!([{"matches": asked, "backendRefs": first}, {"backendRefs": rest}]));
+            read(&base, &body, &services, &testers).map(|led| led.testers)
+        };
+        let web = |first: &[(&str, u64)]| read(to(&[("web", 1)]), to(first), to(&[("web-stable", 1)]));
+        assert_eq!(web(&[("web-canary", 1)]), Some(BTreeSet::from(["web".parse().unwrap()])));
+        for wrong in
+            [&[("api-canary", 1)][..], &[("web-canary", 0)], &[("web-canary", 1), ("api-canary", 1)], &[]]
+        {
+            assert_eq!(web(wrong), None, "{wrong:?}");
+        }
+        let both = |first: &[(&str, u64)]| {
+            let rest = to(&[("web-stable", 2), ("api-stable", 1), ("old", 1)]);
+            read(to(&[("web", 2), ("api", 1), ("old", 1)]), to(first), rest)
+        };
+        assert_eq!(both(&[("web-canary", 2), ("api-canary", 1)]), Some(services.clone()));
+        for wrong in [
+            &[("web-canary", 1), ("api-canary", 1)][..],
+            &[("web-canary", 1)],
+            &[("web-canary", 2), ("old", 1)],
+        ] {
+            assert_eq!(both(wrong), None, "{wrong:?}");
+        }
+    }
 }

@@ -108,7 +108,9 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
             Action::Apply { body, .. } => led(scene, release, key, body),
             Action::TakeOver { .. } | Action::Delete { .. } => None,
         });
-        bodies.next_back().is_some_and(|led| led.stable.is_empty() && led.canary.is_empty())
+        bodies
+            .next_back()
+            .is_some_and(|led| led.stable.is_empty() && led.canary.is_empty() && led.testers.is_empty())
     };
     require(left.all(is_base) && given_up, Rule::Weights, || {
         "a release is entered without a route that shares: nobody would look after its weights".to_owned()
@@ -214,6 +216,7 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
     if is_twin {
         weights(is_apart(scene, key), "it shares what leads to all pods")?;
     } else if led.stable.is_empty() && led.canary.is_empty() {
+        weights(led.testers.is_empty(), "it leads testers apart, and everybody else by the pods")?;
         return check_base(scene, write, release, there).map(|()| true);
     }
     let (Some(memory), Some(live)) = (scene.memory(), &scene.case.live) else {

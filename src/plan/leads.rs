@@ -8,9 +8,10 @@ use crate::model::{Hold, Name};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::companions::delete;
-use crate::plan::facts::Facts;
+use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::led;
+use crate::plan::permit;
 use crate::plan::steps;
 use crate::spec::Release;
 use crate::traffic;
@@ -172,12 +173,19 @@ impl<'a> Leads<'a> {
     }
 
     /// Whether testers are to be led to the entered revision, where they are or are not `now`: as long as any of its pods is
-    /// there; and from when Git permits its first step, while nothing stops it.
+    /// there; and from when Git permits its first step, and lets its pods serve, while nothing stops it.
     #[must_use]
     pub fn tested(&self, now: bool) -> bool {
         let unknown = if now { u32::MAX } else { 0 };
         let there = self.canary_pods().min(self.ready(Role::Canary).unwrap_or(unknown));
-        there > 0 && (now || self.permitted() > 0)
+        there > 0 && (now || (self.permitted() > 0 && self.kept_dark_by().is_none()))
+    }
+
+    /// HEAD, where it does not let the pods of the first step serve: those that were let in once go on, and no tester is led
+    /// to them.
+    #[must_use]
+    pub fn kept_dark_by(&self) -> Option<&Head<'a>> {
+        self.facts.asked().filter(|head| permit::may_serve(head.intent, head.policy) == 0)
     }
 
     /// The weight of the furthest step up to `step` whose pods are among those that are `there`, as far as it was reached with

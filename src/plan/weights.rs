@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use crate::model::{Hold, Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::companions::delete;
+use crate::plan::dark;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::leads::{Leads, has_others, leads_there, proven_needed, proven_pods, stable_hash};
@@ -65,8 +66,12 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
     let routes = routes.filter(|it| it.kind.shares_traffic());
     let shared = routes.map(|key| (key.clone(), share(key)));
     let routes: BTreeMap<_, _> = shared.filter(|(_, share)| *share != Share::Base).collect();
-    let tested = |key: &&ObjectKey| moment == Moment::Step && leads.tested(leads.leads_testers(key));
-    let testers = routes.keys().filter(tested).cloned().collect();
+    // A share that falls goes alone: testers begin a lap later.
+    let tested = |(key, share): &(&ObjectKey, &Share)| {
+        let now = leads.leads_testers(key);
+        moment == Moment::Step && leads.tested(now) && (now || leads.share_of(key) <= **share)
+    };
+    let testers = routes.iter().filter(tested).map(|(key, _)| key.clone()).collect();
     let matches = leads.release.strategy.matches.clone();
     let twins = leads.twins();
     Shares { services: leads.services.clone(), routes, testers, matches, twins, ..Shares::default() }
@@ -127,14 +132,16 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
 #[must_use]
 pub fn stand(facts: &Facts<'_>) -> bool {
     due(facts).is_none_or(|(due, leads)| {
-        let alone = proven_pods(facts) == Some(0);
-        leads.release.weighted_routes().all(|route| {
-            let key = &route.body.key;
-            let (share, testers) = (leads.share_of(key), leads.leads_testers(key));
-            let led = share == Share::Split(due) && testers == testers_due(facts, &leads, due);
-            leads.is_as_it_should(key) && (led || (alone && share == Share::Base))
-        })
+        leads.release.weighted_routes().all(|route| stands(facts, &leads, &route.body.key, due))
     })
+}
+
+/// Whether a route leads as the entered step, of this weight, asks for it.
+fn stands(facts: &Facts<'_>, leads: &Leads<'_>, key: &ObjectKey, due: u32) -> bool {
+    let alone = proven_pods(facts) == Some(0);
+    let (share, testers) = (leads.share_of(key), leads.leads_testers(key));
+    let led = share == Share::Split(due) && testers == testers_due(facts, leads, due);
+    leads.is_as_it_should(key) && (led || (alone && share == Share::Base))
 }
 
 /// The weight of the entered step, in whole percent; `None` where nothing is to be shared.
@@ -161,14 +168,19 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
         return Vec::new();
     }
     let Some((due, leads)) = due(facts) else { return Vec::new() };
-    let route = leads.release.weighted_routes().map(|it| &it.body.key).next();
+    let mut routes = leads.release.weighted_routes().map(|it| &it.body.key);
+    let route = routes.find(|key| !stands(facts, &leads, key, due));
     let now = route.map(|key| leads.share_of(key)).unwrap_or_default();
-    let lacks = testers_due(facts, &leads, due) && !route.is_some_and(|key| leads.leads_testers(key));
+    let testers = testers_due(facts, &leads, due);
+    let lacks = testers && !route.is_some_and(|key| leads.leads_testers(key));
     let due = match lacks && now == Share::Split(due) {
         true => led::Due::Testers,
         false => led::Due::Weight(due),
     };
-    let stops = stops(facts);
+    let mut stops = stops(facts);
+    if let Some(head) = leads.kept_dark_by().filter(|_| lacks) {
+        stops.push(dark::testers_wait(facts, head));
+    }
     if !stops.is_empty() {
         return [led::not_led(facts, now, due, None)].into_iter().chain(stops).collect();
     }
@@ -179,7 +191,8 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
     let old = proven_needed(facts).unwrap_or(0).max(1);
     let few = match now {
         Share::Split(_) if stable > 0 => {
-            led::Few { ready: canary, needed: facts.step_pods(), version: entered }
+            let needed = if due == led::Due::Testers { 1 } else { facts.step_pods() };
+            led::Few { ready: canary, needed, version: entered }
         }
         Share::Split(_) | Share::Base => led::Few { ready: stable, needed: old, version: proven },
     };

@@ -1,10 +1,7 @@
 //! Matches: requests of testers, which reach the pods of a new version at any weight.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use crate::model::Name;
 use crate::objects::Kind;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::Fields;
@@ -30,10 +27,12 @@ const PARAMETER_MAX: usize = 1024;
 /// Signs that a name may have beside letters and digits (RFC 9110, 5.6.2, `tchar`).
 const SIGNS: &str = "!#$%&'*+-.^_`|~";
 
-/// What is compared of a request: the field that says it, and its longest value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Of {
-    field: &'static str,
+/// What is compared of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Of {
+    /// The field that says it (Gateway API, `HTTPRouteMatch`).
+    pub field: &'static str,
+    /// Its longest value, in characters.
     longest: usize,
 }
 
@@ -187,19 +186,25 @@ pub fn check(strategy: &Strategy, matches_at: &[Spot], path: &str, report: &mut 
     }
 }
 
-/// Why a route cannot have the rules of these testers beside its own, and what to do.
+/// Whether a rule, or a backend of it, puts something in place of the prefix that matched.
+fn rewrites_prefix(rule: &Value) -> bool {
+    let list = |of: &Value, key: &str| of[key].as_array().cloned().unwrap_or_default();
+    let backends = list(rule, "backendRefs");
+    let mut filters =
+        list(rule, "filters").into_iter().chain(backends.iter().flat_map(|it| list(it, "filters")));
+    filters.any(|it| it["urlRewrite"]["path"]["type"] == "ReplacePrefixMatch")
+}
+
+/// Why a route cannot have the rules of these testers beside its own, and what to do. `leads`: whether a rule leads to the
+/// release.
 #[must_use]
 pub fn misfit(
     kind: Kind,
     route: &Value,
-    ours: &BTreeSet<Name>,
+    leads: impl Fn(&&Value) -> bool + Copy,
     matches: &[Match],
 ) -> Option<(String, String)> {
     let all = || route.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
-    let leads = |rule: &&Value| {
-        let names = rule["backendRefs"].as_array().into_iter().flatten().filter_map(|it| it["name"].as_str());
-        names.into_iter().any(|name| ours.iter().any(|it| it.as_str() == name))
-    };
     if matches.is_empty() {
         return None;
     }
@@ -218,18 +223,22 @@ pub fn misfit(
             format!("would have {count} {what} with those of testers, and the Gateway API takes {most}");
         return Some((message, "use fewer in it, or fewer `matches` in the strategy".to_owned()));
     }
+    // Source: the validation of `HTTPRouteRule`, which takes one match beside ReplacePrefixMatch.
+    if matches.len() > 1 && all().filter(leads).any(rewrites_prefix) {
+        let message = "rewrites a prefix, where the Gateway API takes one match in a rule".to_owned();
+        return Some((message, "write one match in `matches`, that all testers fit".to_owned()));
+    }
     let own: Vec<&Value> =
         all().filter(leads).flat_map(|rule| rule["matches"].as_array().into_iter().flatten()).collect();
-    for (of, asked) in matches.iter().flat_map(|it| [(HEADERS, &it.headers), (QUERY, &it.query)]) {
+    for (of, asked) in matches.iter().flat_map(Match::asked) {
         if kind == Kind::GrpcRoute && of == QUERY && !asked.is_empty() {
             let message = "has no `queryParams`, which `matches` asks for".to_owned();
             return Some((message, "match testers by `headers`".to_owned()));
         }
         for criterion in asked {
             let also = own.iter().flat_map(|it| it[of.field].as_array().into_iter().flatten());
-            let mut also =
-                also.filter(|it| it["name"].as_str().is_some_and(|it| of.same(it, &criterion.name)));
-            if also.any(|it| !criterion.is(it)) {
+            let mut also = also.filter(|it| criterion.names(of, it));
+            if also.any(|it| !criterion.is(of, it)) {
                 let message = format!(
                     "matches `{}` itself in `{}`: testers could not have both values",
                     quote(&criterion.name),
@@ -250,12 +259,34 @@ pub fn misfit(
     None
 }
 
-impl Criterion {
-    /// Whether it says the same as a criterion of a route, but for the case of its name.
+impl Match {
+    /// All that a request has to fit.
     #[must_use]
-    pub fn is(&self, written: &Value) -> bool {
+    pub fn asked(&self) -> [(Of, &[Criterion]); 2] {
+        [(HEADERS, &self.headers), (QUERY, &self.query)]
+    }
+
+    /// Whether a match of a route asks for all of it.
+    #[must_use]
+    pub fn is_in(&self, written: &Value) -> bool {
+        let has = |of: Of, one: &Criterion| {
+            written[of.field].as_array().into_iter().flatten().any(|it| one.is(of, it))
+        };
+        self.asked().into_iter().all(|(of, all)| all.iter().all(|one| has(of, one)))
+    }
+}
+
+impl Criterion {
+    /// Whether a criterion of a route is of the same header or parameter.
+    fn names(&self, of: Of, written: &Value) -> bool {
+        written["name"].as_str().is_some_and(|name| of.same(name, &self.name))
+    }
+
+    /// Whether a criterion of a route says the same.
+    #[must_use]
+    pub fn is(&self, of: Of, written: &Value) -> bool {
         let regular = written["type"].as_str().unwrap_or("Exact") == "RegularExpression";
-        written["value"] == *self.value && regular == self.regular
+        self.names(of, written) && written["value"] == *self.value && regular == self.regular
     }
 }
 

@@ -283,7 +283,15 @@ impl<'f> Check<'_, 'f> {
         }
         if !route.kind.is_route() {
             self.ingress((path, route), body, ours, tell);
-        } else if let Some((what, cure)) = matches::misfit(route.kind, body, ours, self.matches) {
+            return;
+        }
+        let namespace = body["metadata"]["namespace"].as_str();
+        let leads = |rule: &&Value| {
+            let backends = rule["backendRefs"].as_array().into_iter().flatten();
+            let mut names = backends.filter_map(|it| service_of(it, namespace));
+            names.any(|name| ours.iter().any(|it| it.as_str() == name))
+        };
+        if let Some((what, cure)) = matches::misfit(route.kind, body, leads, self.matches) {
             tell(path, route.at, format!("{} `{}` {what}", route.kind, quoted(route)), cure);
         }
     }

@@ -65,14 +65,10 @@ fn for_testers(rule: &Value, backends: Vec<Value>, testers: &[Match]) -> Option<
 /// What matches where `own` does and the request is of a tester.
 fn both(own: &Value, tester: &Match) -> Value {
     let mut both = own.clone();
-    for (field, criteria) in [("headers", &tester.headers), ("queryParams", &tester.query)] {
-        let mut all = own[field].as_array().cloned().unwrap_or_default();
+    for (of, criteria) in tester.asked() {
+        let mut all = own[of.field].as_array().cloned().unwrap_or_default();
         for criterion in criteria {
-            let is_it = |it: &Value| {
-                it["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(&criterion.name))
-                    && criterion.is(it)
-            };
-            if !all.iter().any(is_it) {
+            if !all.iter().any(|it| criterion.is(of, it)) {
                 let mut wanted = json!({"name": criterion.name, "value": criterion.value});
                 if criterion.regular {
                     wanted["type"] = "RegularExpression".into();
@@ -81,7 +77,7 @@ fn both(own: &Value, tester: &Match) -> Value {
             }
         }
         if !all.is_empty() {
-            both[field] = all.into();
+            both[of.field] = all.into();
         }
     }
     both
@@ -92,9 +88,9 @@ fn named(services: &BTreeSet<Name>, canary: bool) -> BTreeSet<Name> {
     services.iter().filter_map(|it| beside(it, canary)).collect()
 }
 
-/// How many rules of `live` are in front for testers: the first ones that lead to the entered revision alone, where any
-/// after them leads to the proven one.
-fn tester_rules(live: &Value, services: &BTreeSet<Name>) -> usize {
+/// How many rules of `live` are in front for `testers`: the first ones that lead them, and nobody else, to the entered
+/// revision alone, where any after them leads to the proven one.
+fn tester_rules(live: &Value, services: &BTreeSet<Name>, testers: &[Match]) -> usize {
     let (stable, canary) = (named(services, false), named(services, true));
     let namespace = live["metadata"]["namespace"].as_str();
     let leads = |backend: &Value, names: &BTreeSet<Name>| {
@@ -104,22 +100,24 @@ fn tester_rules(live: &Value, services: &BTreeSet<Name>) -> usize {
     let backends = |rule: &Value| rule["backendRefs"].as_array().cloned().unwrap_or_default();
     let alone = |rule: &&Value| {
         let backends = backends(rule);
-        !backends.is_empty() && backends.iter().all(|it| leads(it, &canary))
+        let mut matches = rule["matches"].as_array().into_iter().flatten().peekable();
+        let apart = matches.peek().is_some() && matches.all(|it| testers.iter().any(|one| one.is_in(it)));
+        apart && !backends.is_empty() && backends.iter().all(|it| leads(it, &canary))
     };
     let first = rules.iter().take_while(alone).count();
     let shares = rules[first..].iter().any(|rule| backends(rule).iter().any(|it| leads(it, &stable)));
     if shares { first } else { 0 }
 }
 
-/// Whether `live` leads testers to the entered revision by rules of their own.
+/// Whether `live` leads `testers` to the entered revision by rules of their own.
 #[must_use]
-pub fn leads_testers(live: &Value, services: &BTreeSet<Name>) -> bool {
-    tester_rules(live, services) > 0
+pub fn leads_testers(live: &Value, services: &BTreeSet<Name>, testers: &[Match]) -> bool {
+    tester_rules(live, services, testers) > 0
 }
 
-/// How `live` shares the traffic of `services`: the largest share of any rule that shares it, but those for testers.
+/// How `live` shares the traffic of `services`: the largest share of any rule that shares it, but those for `testers`.
 #[must_use]
-pub fn share_of(live: &Value, services: &BTreeSet<Name>) -> Share {
+pub fn share_of(live: &Value, services: &BTreeSet<Name>, testers: &[Match]) -> Share {
     let (stable, canary) = (named(services, false), named(services, true));
     let led = led_to(live);
     if !stable.iter().chain(&canary).any(|it| led.contains(it.as_str())) {
@@ -127,7 +125,7 @@ pub fn share_of(live: &Value, services: &BTreeSet<Name>) -> Share {
     }
     let namespace = live["metadata"]["namespace"].as_str();
     let rules = live.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
-    let percent = rules.skip(tester_rules(live, services)).filter_map(|rule| {
+    let percent = rules.skip(tester_rules(live, services, testers)).filter_map(|rule| {
         let sum = |names: &BTreeSet<Name>| -> u64 {
             let backends = rule["backendRefs"].as_array().into_iter().flatten();
             let of = |it: &&Value| {
@@ -265,7 +263,7 @@ mod tests {
     #[test]
     fn the_rule_that_leads_most_to_the_entered_revision_says_how_a_route_shares() {
         let rule = |stable: u64, canary: u64| json!({"backendRefs": [{"name": "web-stable", "weight": stable}, {"name": "web-canary", "weight": canary}]});
-        let of = |rules: Value| share_of(&json!({"spec": {"rules": rules}}), &services());
+        let of = |rules: Value| share_of(&json!({"spec": {"rules": rules}}), &services(), &[]);
         assert_eq!(of(json!([rule(1, 0), rule(1, 1)])), Share::Split(50));
         assert_eq!(of(json!([rule(0, 0), rule(19, 1)])), Share::Split(5));
         assert_eq!(of(json!([rule(999, 1)])), Share::Split(1));
@@ -277,10 +275,10 @@ mod tests {
         let all =
             [json!([{"name": "web", "weight": 3}]), json!([{"name": "old", "weight": 7}, {"name": "web"}])];
         for backends in all {
-            assert_eq!(share_of(&base(backends.clone()), &services()), Share::Base);
+            assert_eq!(share_of(&base(backends.clone()), &services(), &[]), Share::Base);
             for canary in 0..=100 {
                 let split = route(&base(backends.clone()), &services(), Share::Split(canary), &[]);
-                assert_eq!(share_of(&split, &services()), Share::Split(canary));
+                assert_eq!(share_of(&split, &services(), &[]), Share::Split(canary));
             }
         }
     }
@@ -323,12 +321,44 @@ mod tests {
             let share = Share::Split(canary);
             let led =
                 route(&base(json!([{"name": "web", "port": 80}])), &services(), share, &[header("x-tester")]);
-            assert_eq!((share_of(&led, &services()), leads_testers(&led, &services())), (share, true));
+            assert_eq!(read(&led), (share, true));
         }
         let whole = route(&base(json!([{"name": "web"}])), &services(), Share::Split(100), &[]);
-        assert_eq!(
-            (share_of(&whole, &services()), leads_testers(&whole, &services())),
-            (Share::Split(100), false)
-        );
+        assert_eq!(read(&whole), (Share::Split(100), false));
+    }
+
+    /// What a route shares, and whether it leads testers.
+    fn read(route: &Value) -> (Share, bool) {
+        let testers = [header("x-tester")];
+        (share_of(route, &services(), &testers), leads_testers(route, &services(), &testers))
+    }
+
+    #[test]
+    fn a_rule_in_front_for_anybody_else_is_a_share() {
+        let base = base(json!([{"name": "web", "port": 80}]));
+        let led = route(&base, &services(), Share::Split(5), &[header("x-tester")]);
+        let others = [
+            json!([]),
+            json!([{"path": {"value": "/"}}]),
+            json!([{"headers": [{"name": "x-other", "value": "yes"}]}]),
+        ];
+        for matches in others {
+            let mut edited = led.clone();
+            edited["spec"]["rules"][0]["matches"] = matches;
+            assert_eq!(read(&edited), (Share::Split(100), false), "{edited}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_in_other_letters_is_another_one() {
+        let mut base = base(json!([{"name": "web", "port": 80}]));
+        let own = json!({"name": "Preview", "value": "yes"});
+        base["spec"]["rules"][0]["matches"] = json!([{"queryParams": [own], "headers": [own]}]);
+        let asked = header("preview").headers;
+        let testers = [Match { headers: asked.clone(), query: asked }];
+        let led = route(&base, &services(), Share::Split(0), &testers);
+        let both = &led["spec"]["rules"][0]["matches"][0];
+        assert_eq!(both["queryParams"], json!([own, {"name": "preview", "value": "yes"}]));
+        assert_eq!(both["headers"], json!([own]));
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use triton::guard::{Rule, check};
+use triton::model::Gate;
 use triton::objects::Kind;
 use triton::plan::plan;
 use triton::spec::{Approval, Criterion, Match, Release, Serve};
 use triton::world::{Action, Decision, Desired, Memory, Permit, Plan, Role, Share, World};
 
-use crate::guard::routes::{breaks, decided, permit};
+use crate::guard::routes::{breaks, decided, drift, permit, remember};
 use crate::support::world::*;
 
 /// The release with weights, at none for its first step, and testers.
@@ -76,7 +77,10 @@ fn testers_reach_the_canary_at_weight_0_and_nobody_else_does() {
         json!({"matches": asked, "backendRefs": [{"name": "checkout-canary", "port": 80, "weight": 1}]});
     assert_eq!(rules(&plan)[0], first);
     assert_eq!(rules(&plan)[1]["backendRefs"][0]["name"], "checkout-stable");
-    let wrong: [fn(&mut Value); 8] = [
+    let wrong: [fn(&mut Value); 11] = [
+        |rule| rule["backendRefs"][0]["weight"] = json!(0),
+        |rule| rule["backendRefs"][0]["port"] = json!(81),
+        |rule| rule["backendRefs"][0]["filters"] = json!([{"type": "RequestMirror"}]),
         |rule| rule["matches"] = json!([]),
         |rule| rule["matches"] = json!([{}]),
         |rule| rule["matches"][0]["headers"][0]["name"] = json!("x-other"),
@@ -138,11 +142,65 @@ fn testers_reach_no_pod_that_may_not_serve() {
     dark.strategy.steps[0].serve = Serve::Approval { batch: None };
     let mut world = of(&dark, Some(1));
     breaks(&world, &forced);
+    let (_, made) = decided(&world);
+    assert_ne!(made.decision, Decision::Shift, "{}", made.message);
+    let asked = made.holds().iter().find(|it| it.gate == Gate::Serve).unwrap();
+    assert_eq!(asked.lift.command.as_deref(), Some("triton approve shop/checkout --serve"), "{asked:?}");
     edit_intent(&mut world, |intent| {
         let marker = marker(&intent.release, Permit::Serve(1), "bob");
         intent.markers.push(marker);
     });
     assert_eq!(check(&world, &forced).get(&id()), None);
+    remember(&mut world, |memory| memory.served = 1);
+    let (_, made) = decided(&world);
+    assert_eq!(made.decision, Decision::Shift, "{}", made.message);
+}
+
+#[test]
+fn a_weight_that_falls_waits_for_no_testers() {
+    let (a, mut b) = (tested("a"), tested("b"));
+    b.strategy.steps[1].weight = Some(100);
+    let memory = Memory { revision: Some("checkout-b".to_owned()), ..at_step(&b, &a, 2, Some(5)) };
+    let mut world = world(intent(&b), Some(live(&b, Some(memory), "50%", 5)), &[&a, &b]);
+    edit_live(&mut world, |live| {
+        live.status.available = 6;
+        live.status.updated_available = 1;
+    });
+    permit(&mut world, 2);
+    let services = [(Role::Stable, "a", Some(5)), (Role::Canary, "b", Some(1))];
+    lead(&mut world, Share::Split(100), &services);
+    let (plan, made) = decided(&world);
+    assert_eq!((made.decision, rules(&plan).len()), (Decision::Shift, 1), "{}", made.message);
+    assert!(!made.writes[0].forward, "an old leader may lower a weight");
+    lead(&mut world, Share::Split(0), &services);
+    remember(&mut world, |memory| memory.step_reached = None);
+    let (plan, made) = decided(&world);
+    assert_eq!((made.decision, rules(&plan).len()), (Decision::Shift, 2), "{}", made.message);
+}
+
+#[test]
+fn a_route_that_follows_the_pods_leads_no_testers() {
+    let mut first = rules(&decided(&canary(Some(1))).0);
+    first.truncate(1);
+    let front = |body: &mut Value| {
+        let rules = body["spec"]["rules"].as_array_mut().unwrap();
+        rules.splice(0..0, first.clone());
+    };
+    let (a, mut world) = (tested("a"), led(canary(Some(1))));
+    edit(&mut world, |case| case.desired = Desired::Release(Arc::new(intent(&a))));
+    let back = plan(&world);
+    let base = with(&back, |body| {
+        body["spec"] =
+            a.companion(&key(Kind::HttpRoute, "checkout")).unwrap().body.value.open()["spec"].take();
+    });
+    breaks(&world, &with(&base, front));
+    // At rest, where nothing is to be shared.
+    let mut world = self::world(intent(&a), Some(live(&a, Some(complete(&a)), "0", 10)), &[&a]);
+    lead(&mut world, Share::Base, &[(Role::Canary, "a", Some(1))]);
+    drift(&mut world, &key(Kind::HttpRoute, "checkout"));
+    let (repair, _) = decided(&world);
+    assert_eq!(rules(&repair).len(), 1);
+    breaks(&world, &with(&repair, front));
 }
 
 #[test]

@@ -124,3 +124,23 @@ fn what_the_route_asks_for_itself_is_no_mistake_where_it_is_the_same() {
     assert_eq!(told(&matches(1), &rule("v0")), "");
     assert!(told(&matches(1), &rule("v1")).contains("could not have both values"));
 }
+
+#[test]
+fn a_prefix_that_is_rewritten_takes_one_match() {
+    let filter = "filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: / } } }]";
+    let path = "matches: [{ path: { value: /shop } }]";
+    let of_rule = format!("{{ {path}, {filter}, backendRefs: [{{ name: web, port: 80 }}] }}");
+    let of_backend = format!("{{ {path}, backendRefs: [{{ name: web, port: 80, {filter} }}] }}");
+    for rule in [of_rule, of_backend] {
+        assert_eq!(told(&matches(1), &rule), "");
+        assert!(told(&matches(2), &rule).contains("rewrites a prefix"), "{}", told(&matches(2), &rule));
+        let elsewhere = rule.replace("name: web", "name: other");
+        assert_eq!(told(&matches(2), &format!("{RULE}, {elsewhere}")), "");
+    }
+}
+
+#[test]
+fn a_service_of_another_namespace_has_no_testers() {
+    let theirs = "{ backendRefs: [{ name: web, namespace: elsewhere, port: 80 }] }";
+    assert_eq!(told(&matches(1), &format!("{RULE}, {}", vec![theirs; 14].join(", "))), "");
+}
