@@ -308,7 +308,7 @@ fn a_tree_by_itself_says_what_it_permits() {
     let repo = example();
     insta::assert_snapshot!(triton(&repo, &["plan"]).out, @r"
     shop/cart  1.3.0
-      Git permits shop/cart 1.3.0 step 2 of 4, 1 of 4 (10%), 20% of the traffic: step 3 needs 1 approval.
+      Git permits shop/cart 1.3.0 step 2 of 4, 1 of 4 (10%), testers and 20% of the other traffic: step 3 needs 1 approval.
 
     shop/checkout  2.4.0
       Git permits shop/checkout 2.4.0 step 1 of 3, 1 of 10: step 2 needs 1 approval.

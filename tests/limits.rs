@@ -30,6 +30,8 @@ use Reached::{Cut, Later, Told, Unseen};
 
 const LANGUAGE: Reached = Told("limits::each_limit_of_the_language_is_the_last_that_is_taken");
 
+const MATCHES: Reached = Told("spec::matches::each_limit_of_matches_is_the_last_that_is_taken");
+
 const LIMITS: &[(&str, Reached)] = &[
     ("model/name.rs LABEL_MAX", LANGUAGE),
     ("model/name.rs SUBDOMAIN_MAX", LANGUAGE),
@@ -45,6 +47,14 @@ const LIMITS: &[(&str, Reached)] = &[
     ("spec/head.rs NUMBER_MAX", LANGUAGE),
     ("spec/head.rs REPLACE_MAX", LANGUAGE),
     ("spec/marker.rs REASON_MAX", Cut("limits::each_limit_of_the_language_is_the_last_that_is_taken")),
+    ("spec/matches.rs CRITERIA_MAX", MATCHES),
+    ("spec/matches.rs HEADER_MAX", MATCHES),
+    ("spec/matches.rs MATCHES_MAX", MATCHES),
+    ("spec/matches.rs NAME_MAX", MATCHES),
+    ("spec/matches.rs PARAMETER_MAX", MATCHES),
+    ("spec/matches.rs ROUTE_MATCHES_MAX", MATCHES),
+    ("spec/matches.rs RULES_MAX", MATCHES),
+    ("spec/matches.rs RULE_MATCHES_MAX", MATCHES),
     ("spec/place.rs STEP_MAX", LANGUAGE),
     ("spec/read.rs DURATION_MAX", LANGUAGE),
     (

@@ -94,7 +94,7 @@ impl Scene {
             "provenDigest": "3f9a01c2d4e5b6a798871605f4e3d2c1",
             "step": 1,
             "steps": [{
-                "target": "100%", "pods": 10, "weight": 50, "state": "done", "needs": 1, "soak": 5,
+                "target": "100%", "pods": 10, "weight": 50, "testers": true, "state": "done", "needs": 1, "soak": 5,
                 "enteredAt": "2026-03-01T13:50:00Z", "approvals": [{"who": "Bo", "commit": "c4d5e6f"}],
                 "serve": [{"who": "Cy", "commit": "d5e6f70"}],
             }],

@@ -321,7 +321,8 @@ fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
 /// What a step asks for, and what of the traffic its pods get.
 fn target(step: &StepView) -> String {
     let weight = step.weight.map(|weight| format!(", weight {weight}%"));
-    format!("{}{}", step.target, weight.unwrap_or_default())
+    let testers = if step.testers { " and testers" } else { "" };
+    format!("{}{}{testers}", step.target, weight.unwrap_or_default())
 }
 
 /// Who has approved a step, and who has let its pods serve, where it asks for that.

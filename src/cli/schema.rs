@@ -117,9 +117,12 @@ enum NamedOrWritten {
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "read by the schema only")]
 struct Strategy {
-    /// Names of HTTPRoutes and GRPCRoutes of the release, which share traffic by the weights of the steps.
+    /// Names of HTTPRoutes, GRPCRoutes and Ingresses of nginx of the release, which share traffic by the weights of the steps.
     #[schemars(length(max = 16))]
     routes: Option<Vec<String>>,
+    /// Requests that these routes lead to the new version at any weight: those that any of these match.
+    #[schemars(length(max = 8))]
+    matches: Option<Vec<Match>>,
     /// In order; they never fall, and the last is 100%. Without steps: 100% at once.
     #[schemars(length(max = 50))]
     steps: Option<Vec<Step>>,
@@ -133,6 +136,36 @@ struct Strategy {
     drain: Option<Duration>,
     /// Pods of a step that may fail without keeping it from being healthy; none by default.
     failure_threshold: Option<Amount>,
+}
+
+/// Requests of testers: those that have all of this.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the schema only")]
+struct Match {
+    #[schemars(length(max = 16))]
+    headers: Option<Vec<Criterion>>,
+    /// Of the query; a GRPCRoute has none.
+    #[schemars(length(max = 16))]
+    query_params: Option<Vec<Criterion>>,
+}
+
+/// A header, or a parameter of the query.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the schema only")]
+struct Criterion {
+    name: String,
+    value: String,
+    /// Whether the value is meant as it stands (by default), or as a regular expression.
+    r#type: Option<CriterionType>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "read by the schema only")]
+enum CriterionType {
+    Exact,
+    RegularExpression,
 }
 
 /// One step.
@@ -375,6 +408,8 @@ mod tests {
             ("RepositorySpec", "spec: ?"),
             ("Defaults", "spec: { defaults: ? }"),
             ("Strategy", "spec: { strategies: { a: ? } }"),
+            ("Match", "spec: { strategies: { a: { matches: [?] } } }"),
+            ("Criterion", "spec: { strategies: { a: { matches: [{ headers: [?] }] } } }"),
             ("Step", "spec: { strategies: { a: { steps: [?] } } }"),
             ("Approval", "spec: { strategies: { a: { steps: [{ replicas: 100%, approval: ? }] } } }"),
         ] {

@@ -117,7 +117,13 @@ impl<'a> Way<'a> {
         if strategy.routes.is_empty() || step == 0 || step >= release.last_step() {
             return String::new();
         }
-        format!(", {}% of the traffic", strategy.weight(step))
+        let weight = strategy.weight(step);
+        // Where the size is not known, a share of it is of some pods.
+        let none = steps::pods(release, step, self.size().unwrap_or(100)) == 0;
+        match strategy.matches.is_empty() || weight == 100 || none {
+            true => format!(", {weight}% of the traffic"),
+            false => format!(", testers and {weight}% of the other traffic"),
+        }
     }
 
     fn counted(&self, step: u32) -> String {

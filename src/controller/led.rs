@@ -11,7 +11,7 @@ use crate::fields::Compact;
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::routes::{base_of, led_to};
-use crate::spec::{Body, Release};
+use crate::spec::{Body, Match, Release};
 use crate::traffic;
 use crate::world::{Beside, Case, Desired, Leads, Memory, Role, Share};
 
@@ -22,6 +22,8 @@ pub struct Led<'a> {
     releases: Vec<Arc<Release>>,
     /// Services that the entered release shares.
     services: BTreeSet<Name>,
+    /// Its requests of testers.
+    matches: Vec<Match>,
     /// Services that any of the releases shares, or that have one of ours beside them.
     shared: BTreeSet<Name>,
 }
@@ -49,10 +51,12 @@ impl<'a> Led<'a> {
         // Before a rollout begins, Services of ours are for the routes of the release that begins.
         let proven = case.memory().is_some_and(Memory::entered_is_proven);
         let first = desired.filter(|_| proven).cloned();
-        let services = releases.first().map(|it| it.shared_services()).unwrap_or_default();
+        let entered = releases.first();
+        let services = entered.map(|it| it.shared_services()).unwrap_or_default();
+        let matches = entered.map(|it| it.strategy.matches.clone()).unwrap_or_default();
         shared.extend(releases.iter().flat_map(|it| it.shared_services()));
         let releases = first.into_iter().chain(releases).collect();
-        Some(Self { id, releases, services, shared })
+        Some(Self { id, releases, services, matches, shared })
     }
 
     /// What a companion leads, and what it should be but for that; `written` is what Git says of it.
@@ -67,10 +71,18 @@ impl<'a> Led<'a> {
         let body = |value: Value| Body { key: key.clone(), value: Compact::of(&value) };
         if key.kind.is_route() {
             let live = seen.stand.object();
-            let share = traffic::share_of(&live, &self.shared);
+            let share = traffic::share_of(&live, &self.shared, &self.matches);
+            let testers = traffic::leads_testers(&live, &self.shared, &self.matches);
+            let matches = if testers { self.matches.as_slice() } else { &[] };
             let to = led_to(&live).into_iter().filter_map(|name| name.parse().ok()).collect();
-            let wanted = written.map(|it| body(traffic::route(&it.value.open(), &self.services, share)));
-            return Some((Leads { share, to, beside: None }, wanted));
+            let shared = |base: &Body| traffic::route(&base.value.open(), &self.services, share, matches);
+            return Some((
+                Leads { share, testers, to, ..Leads::default() },
+                written.map(|it| body(shared(it))),
+            ));
+        }
+        if key.kind == Kind::Ingress {
+            return self.ingress(key, seen, written);
         }
         // Who takes our label from one of them has not made it somebody else's.
         let (service, canary) = base_of(&key.name).filter(|_| key.kind == Kind::Service)?;
@@ -85,7 +97,33 @@ impl<'a> Led<'a> {
         let base = self.releases.iter().find_map(|release| release.service(&service)).cloned();
         let beside = Beside { service, role, hash, ready };
         let made = base.and_then(|base| traffic::service(&base.body.value.open(), self.id, &beside));
-        let leads = Leads { share: Share::Base, to: BTreeSet::new(), beside: Some(beside) };
+        let leads = Leads { beside: Some(beside), ..Leads::default() };
         Some((leads, made.map(body)))
+    }
+
+    /// What an Ingress leads, or one of ours beside it.
+    fn ingress(
+        &self,
+        key: &ObjectKey,
+        seen: &SeenCompanion,
+        written: Option<&Body>,
+    ) -> Option<(Leads, Option<Body>)> {
+        let body = |value: Value| Body { key: key.clone(), value: Compact::of(&value) };
+        let live = seen.stand.object();
+        let to = led_to(&live).into_iter().filter_map(|name| name.parse().ok()).collect();
+        if let Some(written) = written {
+            let share = traffic::stands(&live, &self.shared);
+            let wanted = traffic::ingress(&written.value.open(), &self.services, share);
+            return Some((Leads { share, to, ..Leads::default() }, Some(body(wanted))));
+        }
+        let of = traffic::twin_of(key)?;
+        let base = self.releases.iter().find_map(|release| release.companion(&of))?;
+        let (percent, testers) = traffic::gives(&live);
+        let matches = if testers { self.matches.as_slice() } else { &[] };
+        let wanted = traffic::beside_ingress(&base.body.value.open(), &self.services, percent, matches);
+        // One that gives nothing leads nowhere.
+        let to = if percent == 0 && !testers { BTreeSet::new() } else { to };
+        let share = Share::Split(percent);
+        Some((Leads { share, testers, to, twin_of: Some(of.name), beside: None }, wanted.map(body)))
     }
 }

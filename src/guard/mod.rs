@@ -15,6 +15,7 @@ pub mod body;
 pub mod scene;
 pub mod status;
 pub mod backends;
+pub mod ingress;
 pub mod weights;
 pub mod object;
 pub mod exposure;

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::guard::backends::{self, Led};
+use crate::guard::ingress;
 use crate::guard::permit;
 use crate::guard::pods;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Scene;
 use crate::model::Name;
 use crate::objects::{Kind, ObjectKey, keys};
-use crate::spec::routes::{base_of, beside};
+use crate::spec::routes::{base_of, beside, led_to};
 use crate::spec::{Companion, Release};
 use crate::world::{Action, Beside, Decision, Live, Memory, Role, Share, Write, hash_of};
 
@@ -33,18 +34,20 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
         let written = plan.writes[..pods].iter().rev().find(|it| it.object == *key);
         match written.map(|it| &it.action) {
             Some(Action::Apply { body, .. }) => {
-                led(scene, release, key, body).is_some_and(|led| led.share > 0)
+                led(scene, release, key, body).is_some_and(|led| led.share > 0 || !led.testers.is_empty())
             }
             Some(Action::TakeOver { .. } | Action::Delete { .. }) | None => {
-                let share = scene.case.companions.get(key).map(|it| it.leads.share);
-                matches!(share, Some(Share::Split(percent)) if percent > 0)
+                let leads = scene.case.companions.get(key).map(|it| &it.leads);
+                leads.is_some_and(|it| it.testers || matches!(it.share, Share::Split(percent) if percent > 0))
             }
         }
     };
     let leaves = plan.decision == Decision::RollBack && !memory.entered_is_proven();
     if leaves && let Some(release) = scene.release(memory.digest) {
-        let mut routes = release.weighted_routes().map(|it| &it.body.key);
-        let all_back = !routes.by_ref().filter(|key| may_write(scene, key)).any(|key| canary(release, key));
+        let routes = release.weighted_routes().map(|it| it.body.key.clone());
+        let twins = scene.case.companions.iter().filter(|(_, it)| it.leads.twin_of.is_some());
+        let mut routes = routes.chain(twins.map(|(key, _)| key.clone()));
+        let all_back = !routes.by_ref().filter(|key| may_write(scene, key)).any(|key| canary(release, &key));
         weights(all_back, "pods go back, and a route still leads to them")?;
     }
     let after = plan.memory.as_ref().and_then(|it| scene.release(it.digest).map(|release| (it, release)));
@@ -62,10 +65,14 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
         let written = plan.writes[..pods].iter().find(|it| it.object == *key);
         match written.map(|it| &it.action) {
             Some(Action::Apply { body, .. }) => {
-                led(scene, release, key, body).is_some_and(|led| led.share == 0 && !led.stable.is_empty())
+                let led = led(scene, release, key, body);
+                led.is_some_and(|led| led.share == 0 && led.testers.is_empty() && !led.stable.is_empty())
             }
             Some(Action::TakeOver { .. } | Action::Delete { .. }) => false,
-            None => scene.case.companions.get(key).is_some_and(|it| it.leads.share == Share::Split(0)),
+            None => {
+                let leads = scene.case.companions.get(key).map(|it| &it.leads);
+                leads.is_some_and(|it| it.share == Share::Split(0) && !it.testers)
+            }
         }
     };
     weights(
@@ -83,14 +90,29 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
     };
     let left = entered(scene).into_iter().flat_map(|it| &it.companions).map(|it| &it.body.key);
     let mut left = left.filter(|key| release.companion(key).is_none() && shares(key));
+    let twins = scene.case.companions.iter().filter(|(key, it)| {
+        let left = ingress::base(key).is_some_and(|of| release.companion(&of).is_none());
+        let gives = it.leads.share != Share::Split(0) || it.leads.testers;
+        it.leads.twin_of.is_some() && left && gives && may_write(scene, key)
+    });
+    let gives_up = |key: &ObjectKey| {
+        let mut written = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
+            Action::Apply { body, .. } => led(scene, release, key, body),
+            Action::TakeOver { .. } | Action::Delete { .. } => None,
+        });
+        written.next_back().is_some_and(|led| led.share == 0 && led.testers.is_empty())
+    };
+    let given_up = twins.map(|(key, _)| key).all(gives_up);
     let is_base = |key: &ObjectKey| {
         let mut bodies = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
             Action::Apply { body, .. } => led(scene, release, key, body),
             Action::TakeOver { .. } | Action::Delete { .. } => None,
         });
-        bodies.next_back().is_some_and(|led| led.stable.is_empty() && led.canary.is_empty())
+        bodies
+            .next_back()
+            .is_some_and(|led| led.stable.is_empty() && led.canary.is_empty() && led.testers.is_empty())
     };
-    require(left.all(is_base), Rule::Weights, || {
+    require(left.all(is_base) && given_up, Rule::Weights, || {
         "a release is entered without a route that shares: nobody would look after its weights".to_owned()
     })
 }
@@ -130,8 +152,20 @@ fn last(release: &Release) -> u32 {
 }
 
 fn led(scene: Scene<'_>, release: &Release, key: &ObjectKey, body: &Value) -> Option<Led> {
-    let base = release.companion(key).or_else(|| entered(scene)?.companion(key))?;
-    backends::read(&base.body.value.open(), body, &services(release))
+    let written = |key: &ObjectKey| release.companion(key).or_else(|| entered(scene)?.companion(key));
+    let (services, testers) = (services(release), &release.strategy.matches);
+    match (written(key), ingress::base(key)) {
+        (Some(base), _) if key.kind == Kind::Ingress => {
+            ingress::read(&base.body.value.open(), body, &services)
+        }
+        (Some(base), _) => backends::read(&base.body.value.open(), body, &services, testers),
+        (None, Some(of)) => {
+            let left = entered(scene).map(self::services).unwrap_or_default();
+            let services = services.union(&left).cloned().collect();
+            ingress::read_twin(&written(&of)?.body.value.open(), body, &services, testers)
+        }
+        (None, None) => None,
+    }
 }
 
 /// The Services of a release.
@@ -155,6 +189,8 @@ fn releases<'a>(scene: Scene<'a>) -> impl Iterator<Item = &'a Release> {
 /// led by.
 fn may_stand(scene: Scene<'_>, release: &Release, key: &ObjectKey, there: Share) -> bool {
     let after = scene.plan.memory.as_ref().is_some_and(|memory| memory.digest == release.digest);
+    let of = ingress::base(key);
+    let key = of.as_ref().filter(|_| release.companion(key).is_none()).unwrap_or(key);
     after || there != Share::Base || release.weighted_routes().any(|it| it.body.key == *key)
 }
 
@@ -165,7 +201,7 @@ fn may_stand(scene: Scene<'_>, release: &Release, key: &ObjectKey, there: Share)
 /// [`Rule::Weights`].
 pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool, Violation> {
     let key = &write.object;
-    if !key.kind.is_route() {
+    if !key.kind.shares_traffic() {
         return Ok(false);
     }
     let there = scene.case.companions.get(key).map(|it| it.leads.share).unwrap_or_default();
@@ -173,7 +209,14 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
     let mut known = known.filter_map(|it| Some((it, led(scene, it, key, body)?)));
     let Some((release, led)) = known.next() else { return Ok(false) };
     let weights = |holds, message: &str| require(holds, Rule::Weights, || format!("{key}: {message}"));
-    if led.stable.is_empty() && led.canary.is_empty() {
+    let is_twin = release.companion(key).is_none() && ingress::base(key).is_some();
+    if is_twin && led.share == 0 && led.testers.is_empty() {
+        return Ok(true);
+    }
+    if is_twin {
+        weights(is_apart(scene, key), "it shares what leads to all pods")?;
+    } else if led.stable.is_empty() && led.canary.is_empty() {
+        weights(led.testers.is_empty(), "it leads testers apart, and everybody else by the pods")?;
         return check_base(scene, write, release, there).map(|()| true);
     }
     let (Some(memory), Some(live)) = (scene.memory(), &scene.case.live) else {
@@ -186,7 +229,7 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
             "it leads to nothing: the proven revision's Service",
         )?;
     }
-    if led.share == 0 {
+    if led.share == 0 && led.testers.is_empty() {
         return Ok(true);
     }
     weights(!memory.entered_is_proven(), "it leads to an unproven revision, and none is entered")?;
@@ -195,8 +238,10 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
         Share::Split(percent) => u64::from(percent) * 100,
         Share::Base => 0,
     };
-    let rises = led.share > stands;
-    for service in &led.canary {
+    let tested = scene.case.companions.get(key).is_some_and(|it| it.leads.testers);
+    let begins = !led.testers.is_empty() && !tested;
+    let rises = led.share > stands || begins;
+    for service in led.canary.union(&led.testers) {
         let known = canary(memory, live).and_then(|hash| ready(scene, service, true, |it| it.hash == hash));
         // A weight that rises does so by what EndpointSlices say.
         let there = known.is_some_and(|ready| ready.map_or(!rises, |ready| ready > 0));
@@ -206,9 +251,31 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
         return Ok(true);
     }
     weights(write.forward, "a weight rises, and an old leader could send it")?;
-    let most = u64::from(permitted(scene, release, memory, live)) * 100;
-    weights(led.share <= most, "it leads more to the entered revision than its steps allow now")
+    let furthest = furthest(scene, release, memory, live);
+    let proven = live.status.updated_available > 0 && may_serve(scene, release);
+    weights(
+        !begins || (furthest > 0 && proven),
+        "it leads testers to pods that are not there or not approved",
+    )?;
+    let most = u64::from(permitted(release, live, furthest)) * 100;
+    weights(led.share <= stands.max(most), "it leads more to the entered revision than its steps allow now")
         .map(|()| true)
+}
+
+/// Whether the Ingress that one of ours shares leads to the proven revision, as it stands or is written before.
+fn is_apart(scene: Scene<'_>, twin: &ObjectKey) -> bool {
+    let Some(of) = ingress::base(twin) else { return false };
+    let stands = scene.case.companions.get(&of).is_some_and(|it| it.leads.share != Share::Base);
+    let before = scene.plan.writes.iter().take_while(|it| it.object != *twin);
+    let written = before.filter(|it| it.object == of).filter_map(|it| match &it.action {
+        Action::Apply { body, .. } => Some(led_to(body).iter().any(|name| is_stable(name))),
+        Action::TakeOver { .. } | Action::Delete { .. } => None,
+    });
+    written.last().unwrap_or(stands)
+}
+
+fn is_stable(service: &str) -> bool {
+    service.parse().is_ok_and(|name| base_of(&name).is_some_and(|(_, canary)| !canary))
 }
 
 /// A route that is as Git has it: traffic follows the pods.
@@ -280,10 +347,10 @@ fn leads_to_proven(scene: Scene<'_>, service: &Name, (memory, live): (&Memory, &
     known.is_some_and(|ready| ready.map_or(there != Share::Base, |ready| ready > 0))
 }
 
-/// The largest weight, in percent, of the steps whose pods the status proves, up to the one that is entered and permitted;
-/// none while anything stops it.
-fn permitted(scene: Scene<'_>, release: &Release, memory: &Memory, live: &Live) -> u32 {
-    let (world, steps) = (scene.world, &release.strategy.steps);
+/// The step up to which more may be led to the entered revision: the one that is entered and permitted; none while anything
+/// stops it.
+fn furthest(scene: Scene<'_>, release: &Release, memory: &Memory, live: &Live) -> u32 {
+    let world = scene.world;
     let failed =
         memory.failed.is_some_and(|it| it.template == memory.template && release.attempt <= it.attempt);
     let head =
@@ -292,16 +359,24 @@ fn permitted(scene: Scene<'_>, release: &Release, memory: &Memory, live: &Live) 
     let goes_on = permit::closed(intent, &world.policy, world.now).is_none()
         && world.source.is_fresh(world.now, world.policy.stale_after)
         && intent.episode.as_ref().map(|it| it.first) == memory.episode;
-    if !goes_on {
-        return 0;
-    }
+    if goes_on { memory.step.min(permit::furthest(intent, &world.policy)) } else { 0 }
+}
+
+/// The largest weight, in percent, of the steps up to `furthest` whose pods the status proves.
+fn permitted(release: &Release, live: &Live, furthest: u32) -> u32 {
+    let steps = &release.strategy.steps;
     let there = |step: &u32| {
         let pods = pods::of_step(steps, *step, live.replicas);
         pods > 0 && release.strategy.enough(pods) <= live.status.updated_available
     };
-    let furthest = memory.step.min(permit::furthest(intent, &world.policy));
     let step = (1..=furthest).rev().find(there).and_then(|it| usize::try_from(it).ok()).unwrap_or(0);
     steps[..step.min(steps.len())].iter().rev().find_map(|step| step.weight).unwrap_or(0)
+}
+
+/// Whether Git lets any pod of the entered release serve, where that takes approvals.
+fn may_serve(scene: Scene<'_>, release: &Release) -> bool {
+    let served = scene.intent().map_or(0, |intent| permit::served(intent, &scene.world.policy));
+    !release.strategy.is_gated() || served > 0
 }
 
 /// Whether a Service that is written is one of ours, with the pods of one revision alone. One that a route names keeps its
@@ -350,10 +425,11 @@ fn bases_of<'a>(scene: Scene<'a>, key: &ObjectKey) -> (Vec<&'a Companion>, bool)
     (known.into_iter().filter_map(|release| release.service(&base)).collect(), canary)
 }
 
-/// Whether it is a Service of ours, that no Git has.
+/// Whether it is a Service or an Ingress of ours, that no Git has.
 #[must_use]
 pub fn is_beside(scene: Scene<'_>, key: &ObjectKey) -> bool {
-    scene.case.companions.get(key).is_some_and(|it| it.leads.beside.is_some())
+    let there = scene.case.companions.get(key).map(|it| &it.leads);
+    there.is_some_and(|it| it.beside.is_some() || it.twin_of.is_some())
 }
 
 /// Whether a delete is of a Service of ours, which goes as soon as no route names it.
@@ -364,6 +440,11 @@ pub fn is_beside(scene: Scene<'_>, key: &ObjectKey) -> bool {
 pub fn check_delete(scene: Scene<'_>, key: &ObjectKey) -> Result<bool, Violation> {
     if !is_beside(scene, key) {
         return Ok(false);
+    }
+    if let Some(there) = scene.case.companions.get(key).filter(|it| it.leads.twin_of.is_some()) {
+        let nothing = there.leads.share == Share::Split(0) && !there.leads.testers;
+        let told = || format!("{key}: it is deleted, and gives the entered revision traffic");
+        return require(nothing, Rule::Weights, told).map(|()| true);
     }
     let named = is_led_to(scene, key);
     require(!named, Rule::Weights, || format!("{key}: it is deleted, and a route leads to it")).map(|()| true)

@@ -97,6 +97,12 @@ impl Kind {
         matches!(self, Self::HttpRoute | Self::GrpcRoute)
     }
 
+    /// Whether it leads traffic to Services, and can share it by weights.
+    #[must_use]
+    pub const fn shares_traffic(self) -> bool {
+        self.is_route() || matches!(self, Self::Ingress)
+    }
+
     /// The kind that a document's `apiVersion` and `kind` name, if it is one of ours.
     #[must_use]
     pub fn named(api_version: &str, kind: &str) -> Option<Self> {

@@ -90,6 +90,9 @@ pub struct StepView {
     /// the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Whether requests of testers reach these pods at any weight, by the matches of the strategy; absent where they do not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub testers: bool,
     /// Where the rollout is with it.
     pub state: StepState,
     /// Approvals that it asks for.
@@ -108,6 +111,11 @@ pub struct StepView {
     /// Who has let its pods serve, of a step that asks for it: nobody yet where it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serve: Option<Vec<ApprovalView>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

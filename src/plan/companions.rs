@@ -11,7 +11,7 @@ use crate::plan::holds;
 use crate::plan::shares::Shares;
 use crate::spec::config::names;
 use crate::spec::{Companion, Release};
-use crate::world::{Action, Case, CompanionLive, Desired, Expect, World, Write};
+use crate::world::{Action, Case, CompanionLive, Desired, Expect, Share, World, Write};
 
 /// Writes that bring companions to what they should be, and the holds for those that are somebody else's, or of a
 /// kind that is not allowed. With `all`, those that stand unchanged by the entered release's documents are written too
@@ -31,7 +31,8 @@ pub fn companion_writes<'a>(
         Desired::Release(intent) => intent.release.path.as_str(),
         Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => "",
     };
-    for companion in wanted {
+    let wanted: Vec<&Companion> = wanted.collect();
+    for companion in wanted.iter().copied() {
         let key = &companion.body.key;
         let there = case.companions.get(key);
         if !world.policy.kinds.contains(&key.kind) {
@@ -66,6 +67,47 @@ pub fn companion_writes<'a>(
         let expect = there.map_or(Expect::Absent, |it| Expect::Same(it.uid.clone(), it.version.clone()));
         let body = shares.body(companion, id, &world.policy);
         writes.push(Write { object: key.clone(), action: Action::Apply { body, expect }, forward: false });
+    }
+    let (more, barred) = twins(world, id, case, &wanted, all, shares);
+    writes.extend(more);
+    closed.extend(barred);
+    (writes, closed)
+}
+
+/// Writes of the Ingresses by which those that are wanted give the entered revision its share, and the holds for those that
+/// are somebody else's.
+fn twins(
+    world: &World,
+    id: &ReleaseId,
+    case: &Case,
+    wanted: &[&Companion],
+    all: bool,
+    shares: &Shares,
+) -> (Vec<Write>, Vec<Hold>) {
+    let (mut writes, mut closed) = (Vec::new(), Vec::new());
+    for (twin, base) in &shares.twins {
+        let Some(companion) = wanted.iter().find(|it| it.body.key == *base) else { continue };
+        if !world.policy.kinds.contains(&base.kind) {
+            continue;
+        }
+        let there = case.companions.get(twin);
+        let shared = shares.of(twin) != Share::Split(0) || shares.leads_testers(twin);
+        if !shared && there.is_none() {
+            continue;
+        }
+        if there.is_some_and(|it| it.release != id.to_string()) || case.strangers.contains(twin) {
+            let path = desired(case).map_or("", |release| release.path.as_str());
+            closed.extend(shared.then(|| holds::stranger(id, &twin.to_string(), path)));
+            continue;
+        }
+        let same_text = !all || case.standing_companions().iter().any(|it| it.body == companion.body);
+        let settled = |it: &CompanionLive| same_text && it.drift.is_empty() && !shares.shift(twin, it);
+        if there.is_some_and(|it| it.deleting || settled(it)) {
+            continue;
+        }
+        let Some(body) = shares.twin(twin, companion, id, &world.policy) else { continue };
+        let expect = there.map_or(Expect::Absent, |it| Expect::Same(it.uid.clone(), it.version.clone()));
+        writes.push(Write { object: twin.clone(), action: Action::Apply { body, expect }, forward: false });
     }
     (writes, closed)
 }
@@ -118,7 +160,7 @@ pub fn take_overs(id: &ReleaseId, case: &Case) -> (Vec<Write>, BTreeSet<String>)
 
 /// Deletes of companions that the entered release no longer has, that nothing in the tree is applied as, and that no pod
 /// reads, now or where it goes back: by the present
-/// leader only, an old one does not know the tree. Services of ours that weights are shared by go their own way.
+/// leader only, an old one does not know the tree. What is ours and shares by weights goes its own way.
 #[must_use]
 pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let standing = case.standing_companions();
@@ -133,6 +175,7 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
                 && !standing.iter().any(|companion| companion.body.key == **key)
                 && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
                 && there.leads.beside.is_none()
+                && there.leads.twin_of.is_none()
                 && (!world.named.contains(*key) || is_left(world, id, case, key))
         })
         .collect();

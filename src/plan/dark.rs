@@ -35,7 +35,6 @@ fn are_up(dark: &[&PodLive]) -> String {
 #[must_use]
 pub fn waits_to_serve(facts: &Facts<'_>, head: &Head<'_>, step: u32, dark: &[&PodLive]) -> Hold {
     let id = facts.id;
-    let release = head.release();
     let them = if dark.len() == 1 { "it" } else { "them" };
     let message = format!(
         "{id} has {} at step {}{}, and needs 1 approval to let {them} serve",
@@ -43,10 +42,23 @@ pub fn waits_to_serve(facts: &Facts<'_>, head: &Head<'_>, step: u32, dark: &[&Po
         facts.memory.step,
         addresses(dark)
     );
-    let marker = marker_of(id, &release.digest, Permission::Serve(step), "<any name>");
+    hold(Gate::Serve, Some(facts.memory.step_entered), message, to_serve(id, head, step))
+}
+
+/// Pods that were let in once serve, and Git does not let those of step 1 serve: no tester is led to them.
+#[must_use]
+pub fn testers_wait(facts: &Facts<'_>, head: &Head<'_>) -> Hold {
+    let id = facts.id;
+    let message =
+        format!("{id} leads testers to its pods once it has 1 approval to let those of step 1 serve");
+    hold(Gate::Serve, Some(facts.memory.step_entered), message, to_serve(id, head, 1))
+}
+
+/// The approval that lets the pods of `step` serve.
+fn to_serve(id: &ReleaseId, head: &Head<'_>, step: u32) -> Lift {
+    let marker = marker_of(id, &head.release().digest, Permission::Serve(step), "<any name>");
     let lift = Lift::by(LiftKind::Approve).path(head.policy.in_root(&marker));
-    let command = format!("triton approve {id} --serve");
-    hold(Gate::Serve, Some(facts.memory.step_entered), message, lift.command(command))
+    lift.command(format!("triton approve {id} --serve"))
 }
 
 /// Pods are up, and are not let in at this moment: those before them come first (`batch`), or nothing goes forward.

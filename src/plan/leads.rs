@@ -2,19 +2,20 @@
 //!
 //! **Invariant:** which pods are the proven ones is told by the CloneSet's status alone: memory may have been edited.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Hold, Name};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::companions::delete;
-use crate::plan::facts::Facts;
+use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::led;
+use crate::plan::permit;
 use crate::plan::steps;
 use crate::spec::Release;
 use crate::traffic;
-use crate::world::{Action, Beside, Expect, Role, Share, Write, hash_of};
+use crate::world::{Action, Beside, CompanionLive, Expect, Role, Share, Write, hash_of};
 
 /// What leads to the pods of one release, as it stands.
 pub struct Leads<'a> {
@@ -68,10 +69,44 @@ impl<'a> Leads<'a> {
         self.fewest(role, |beside| beside.hash == hash)
     }
 
-    /// How a route shares traffic now.
+    /// How a route shares traffic now; an Ingress, by the one of ours beside it.
     #[must_use]
     pub fn share_of(&self, key: &ObjectKey) -> Share {
-        self.facts.case.companions.get(key).map_or(Share::Base, |it| it.leads.share)
+        let share = self.facts.case.companions.get(key).map_or(Share::Base, |it| it.leads.share);
+        match (share, self.twin(key)) {
+            (Share::Split(_), Some(twin)) => twin.leads.share,
+            (share, _) => share,
+        }
+    }
+
+    /// Whether a route leads testers to the entered revision now.
+    #[must_use]
+    pub fn leads_testers(&self, key: &ObjectKey) -> bool {
+        let there = self.twin(key).or_else(|| self.facts.case.companions.get(key));
+        there.is_some_and(|it| it.leads.testers)
+    }
+
+    /// Whether nobody has edited a route, or the Ingress of ours beside it.
+    #[must_use]
+    pub fn is_as_it_should(&self, key: &ObjectKey) -> bool {
+        let there = self.facts.case.companions.get(key);
+        there.is_some_and(|it| it.drift.is_empty()) && self.twin(key).is_none_or(|it| it.drift.is_empty())
+    }
+
+    /// The Ingress of ours by which another one gives the entered revision its share, as it stands.
+    fn twin(&self, key: &ObjectKey) -> Option<&'a CompanionLive> {
+        let there = self.facts.case.companions.get(&traffic::twin(key)?)?;
+        let ours = there.release == self.facts.id.to_string() && there.leads.twin_of.is_some();
+        Some(there).filter(|_| ours)
+    }
+
+    /// The Ingresses by which those of the release give the entered revision its share, and every other one that is there.
+    #[must_use]
+    pub fn twins(&self) -> BTreeMap<ObjectKey, ObjectKey> {
+        let there = self.facts.case.companions.iter().filter(|(_, it)| it.leads.twin_of.is_some());
+        let there = there.filter_map(|(key, _)| Some((key.clone(), traffic::twin_of(key)?)));
+        let wanted = self.release.weighted_routes().map(|it| &it.body.key);
+        wanted.filter_map(|key| Some((traffic::twin(key)?, key.clone()))).chain(there).collect()
     }
 
     /// What a route is to share that shares by revision, while pods go back. Whatever was proven last has all of it as long
@@ -126,10 +161,31 @@ impl<'a> Leads<'a> {
         let there = self.canary_pods();
         let kept = facts.memory.step_reached.map_or(u32::MAX, |reached| reached.pods);
         let due = self.weight_of(facts.standing_step(), there.min(ready.unwrap_or(u32::MAX)), kept);
-        let goes_on = facts.asked().filter(|head| head.fresh && !facts.is_stopped());
-        let permitted = goes_on.map_or(0, |head| facts.standing_step().min(head.permitted.furthest));
-        let free = self.weight_of(permitted, there.min(ready.unwrap_or(0)), u32::MAX);
+        let free = self.weight_of(self.permitted(), there.min(ready.unwrap_or(0)), u32::MAX);
         due.min(free.max(now))
+    }
+
+    /// The step up to which more may be led than is: none while anything stops it.
+    fn permitted(&self) -> u32 {
+        let facts = self.facts;
+        let goes_on = facts.asked().filter(|head| head.fresh && !facts.is_stopped());
+        goes_on.map_or(0, |head| facts.standing_step().min(head.permitted.furthest))
+    }
+
+    /// Whether testers are to be led to the entered revision, where they are or are not `now`: as long as any of its pods is
+    /// there; and from when Git permits its first step, and lets its pods serve, while nothing stops it.
+    #[must_use]
+    pub fn tested(&self, now: bool) -> bool {
+        let unknown = if now { u32::MAX } else { 0 };
+        let there = self.canary_pods().min(self.ready(Role::Canary).unwrap_or(unknown));
+        there > 0 && (now || (self.permitted() > 0 && self.kept_dark_by().is_none()))
+    }
+
+    /// HEAD, where it does not let the pods of the first step serve: those that were let in once go on, and no tester is led
+    /// to them.
+    #[must_use]
+    pub fn kept_dark_by(&self) -> Option<&Head<'a>> {
+        self.facts.asked().filter(|head| permit::may_serve(head.intent, head.policy) == 0)
     }
 
     /// The weight of the furthest step up to `step` whose pods are among those that are `there`, as far as it was reached with

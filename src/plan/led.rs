@@ -70,11 +70,25 @@ pub fn still_there(id: &ReleaseId, service: &ObjectKey, path: &str) -> Hold {
     Hold { gate: Gate::Ownership, since: None, message, lift }
 }
 
+/// What a route lacks of what it is to lead to the pods of the entered step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// This share of the traffic, in whole percent.
+    Weight(u32),
+    /// Testers; the share is there.
+    Testers,
+}
+
 /// The pods of the entered step are there, and traffic is not led by its weight: EndpointSlices have not enough of the
 /// `pods` of a version, or, where that is none, nothing goes forward.
 #[must_use]
-pub fn not_led(facts: &Facts<'_>, now: Share, due: u32, pods: Option<Few<'_>>) -> Hold {
+pub fn not_led(facts: &Facts<'_>, now: Share, due: Due, pods: Option<Few<'_>>) -> Hold {
+    let wanted = match due {
+        Due::Weight(due) => format!("{due}% do"),
+        Due::Testers => "they do".to_owned(),
+    };
     let now = match now {
+        Share::Split(_) if due == Due::Testers => "testers do not reach them".to_owned(),
         Share::Base => "its routes share none by revision".to_owned(),
         Share::Split(percent) => format!("{percent}% of the traffic goes to them"),
     };
@@ -86,7 +100,7 @@ pub fn not_led(facts: &Facts<'_>, now: Share, due: u32, pods: Option<Few<'_>>) -
         None => "once it goes forward again".to_owned(),
     };
     let message = format!(
-        "{} has the pods of step {} of {} available, and {now}: {due}% do {then}",
+        "{} has the pods of step {} of {} available, and {now}: {wanted} {then}",
         facts.id,
         facts.memory.step,
         facts.last_step()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{Hold, Name, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::plan::dark;
 use crate::plan::holds;
@@ -162,9 +162,14 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         writes.push(Write { object: key.clone(), action, forward: true });
     }
     // What a route leads to that stays as it stands, stays with it.
-    let stay = case.companions.iter().filter(|(key, _)| !writes.iter().any(|it| it.object == **key));
+    let stay = case
+        .companions
+        .iter()
+        .filter(|(key, it)| it.leads.twin_of.is_none() && !writes.iter().any(|it| it.object == **key));
     let led: BTreeSet<&Name> = stay.flat_map(|(_, there)| &there.leads.to).collect();
-    let besides = weights::besides(case, id).into_iter().filter(|it| !led.contains(&it.object.name));
+    let besides = weights::besides(case, id)
+        .into_iter()
+        .filter(|it| it.object.kind != Kind::Service || !led.contains(&it.object.name));
     writes.extend(besides.collect::<Vec<Write>>());
     let expect = Expect::Same(live.uid.clone(), live.version.clone());
     let action = Action::Apply { body: body::left_behind(id, live), expect };

@@ -81,7 +81,7 @@ fn standing_routes(facts: &Facts<'_>, writes: &[Write]) -> Vec<Write> {
         let there = facts.case.companions.get(key);
         let mut weighted = facts.entered.iter().flat_map(|release| release.weighted_routes());
         let shares = there.is_some_and(|it| it.leads.share != Share::Base);
-        key.kind.is_route() && (shares || (there.is_some() && weighted.any(|it| it.body.key == *key)))
+        key.kind.shares_traffic() && (shares || (there.is_some() && weighted.any(|it| it.body.key == *key)))
     };
     writes.iter().filter(|it| leads(&it.object)).cloned().collect()
 }

@@ -158,11 +158,14 @@ fn step_views(
     };
     let one = |(index, written): (usize, &crate::spec::Step)| {
         let step = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
+        let pods = steps::pods(release, step, size);
+        let weight = Some(release.strategy.weight(step))
+            .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step());
         StepView {
             target: written.replicas.to_string(),
-            pods: steps::pods(release, step, size),
-            weight: Some(release.strategy.weight(step))
-                .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step()),
+            pods,
+            weight,
+            testers: pods > 0 && weight.is_some_and(|it| it < 100) && !release.strategy.matches.is_empty(),
             state: state(step),
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,

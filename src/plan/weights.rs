@@ -7,11 +7,14 @@
 //! **Invariant:** derived anew from what stands and from memory, never from what was written last. What is not known raises
 //! no weight, and lowers none.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use crate::model::{Hold, Name, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::objects::{Kind, ObjectKey};
 use crate::plan::companions::delete;
+use crate::plan::dark;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::leads::{Leads, has_others, leads_there, proven_needed, proven_pods, stable_hash};
@@ -59,10 +62,19 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
         (Moment::Step, _) if !leads.release.strategy.routes.contains(&key.name) => Share::Base,
         (Moment::Step, now) => leads.stepped(now),
     };
-    let routes = leads.release.companions.iter().map(|it| &it.body.key).filter(|it| it.kind.is_route());
+    let routes = leads.release.companions.iter().map(|it| &it.body.key);
+    let routes = routes.filter(|it| it.kind.shares_traffic());
     let shared = routes.map(|key| (key.clone(), share(key)));
-    let routes = shared.filter(|(_, share)| *share != Share::Base).collect();
-    Shares { services: leads.services.clone(), routes }
+    let routes: BTreeMap<_, _> = shared.filter(|(_, share)| *share != Share::Base).collect();
+    // A share that falls goes alone: testers begin a lap later.
+    let tested = |(key, share): &(&ObjectKey, &Share)| {
+        let now = leads.leads_testers(key);
+        moment == Moment::Step && leads.tested(now) && (now || leads.share_of(key) <= **share)
+    };
+    let testers = routes.iter().filter(tested).map(|(key, _)| key.clone()).collect();
+    let matches = leads.release.strategy.matches.clone();
+    let twins = leads.twins();
+    Shares { services: leads.services.clone(), routes, testers, matches, twins, ..Shares::default() }
 }
 
 /// What the routes of the entered release are to share beside `decision`.
@@ -95,10 +107,12 @@ pub fn before(facts: &Facts<'_>, decision: &Decision) -> Shares {
 /// same one goes on with no more than it has.
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
-    if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
-        return Shares::default();
-    }
     let leads = Leads::of(facts, release);
+    let (twins, entered) = (leads.twins(), facts.entered.filter(|_| facts.case.has_weights()));
+    let left = entered.map(|entered| entered.shared_services()).unwrap_or_default();
+    if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
+        return Shares { twins, left, ..Shares::default() };
+    }
     let same = release.template == facts.memory.template;
     let alone = same && proven_pods(facts) == Some(0);
     let is_there = leads.ready(Role::Stable).is_some_and(|ready| ready > 0);
@@ -109,7 +123,8 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
         Share::Split(_) | Share::Base => Share::Base,
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
-    Shares { services: leads.services, routes }
+    // Testers come back once its step is permitted.
+    Shares { services: leads.services, routes, twins, left, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing
@@ -117,15 +132,16 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
 #[must_use]
 pub fn stand(facts: &Facts<'_>) -> bool {
     due(facts).is_none_or(|(due, leads)| {
-        let alone = proven_pods(facts) == Some(0);
-        leads.release.weighted_routes().all(|route| {
-            let there = facts.case.companions.get(&route.body.key);
-            there.is_some_and(|it| {
-                let share = it.leads.share;
-                it.drift.is_empty() && (share == Share::Split(due) || (alone && share == Share::Base))
-            })
-        })
+        leads.release.weighted_routes().all(|route| stands(facts, &leads, &route.body.key, due))
     })
+}
+
+/// Whether a route leads as the entered step, of this weight, asks for it.
+fn stands(facts: &Facts<'_>, leads: &Leads<'_>, key: &ObjectKey, due: u32) -> bool {
+    let alone = proven_pods(facts) == Some(0);
+    let (share, testers) = (leads.share_of(key), leads.leads_testers(key));
+    let led = share == Share::Split(due) && testers == testers_due(facts, leads, due);
+    leads.is_as_it_should(key) && (led || (alone && share == Share::Base))
 }
 
 /// The weight of the entered step, in whole percent; `None` where nothing is to be shared.
@@ -139,6 +155,12 @@ fn due<'a>(facts: &'a Facts<'a>) -> Option<(u32, Leads<'a>)> {
     Some((if pods == 0 { 0 } else { leads.release.strategy.weight(step) }, leads))
 }
 
+/// Whether testers are to be led to the entered revision at the entered step, of this weight.
+fn testers_due(facts: &Facts<'_>, leads: &Leads<'_>, due: u32) -> bool {
+    let pods = steps::pods(leads.release, facts.memory.step, facts.live.replicas);
+    pods > 0 && due < 100 && !leads.release.strategy.matches.is_empty()
+}
+
 /// Why the entered step is not reached though its pods are there: traffic is not led by its weight, and who can change that.
 #[must_use]
 pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
@@ -146,9 +168,19 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
         return Vec::new();
     }
     let Some((due, leads)) = due(facts) else { return Vec::new() };
-    let now = leads.release.weighted_routes().map(|it| leads.share_of(&it.body.key)).next();
-    let now = now.unwrap_or_default();
-    let stops = stops(facts);
+    let mut routes = leads.release.weighted_routes().map(|it| &it.body.key);
+    let route = routes.find(|key| !stands(facts, &leads, key, due));
+    let now = route.map(|key| leads.share_of(key)).unwrap_or_default();
+    let testers = testers_due(facts, &leads, due);
+    let lacks = testers && !route.is_some_and(|key| leads.leads_testers(key));
+    let due = match lacks && now == Share::Split(due) {
+        true => led::Due::Testers,
+        false => led::Due::Weight(due),
+    };
+    let mut stops = stops(facts);
+    if let Some(head) = leads.kept_dark_by().filter(|_| lacks) {
+        stops.push(dark::testers_wait(facts, head));
+    }
     if !stops.is_empty() {
         return [led::not_led(facts, now, due, None)].into_iter().chain(stops).collect();
     }
@@ -159,7 +191,8 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
     let old = proven_needed(facts).unwrap_or(0).max(1);
     let few = match now {
         Share::Split(_) if stable > 0 => {
-            led::Few { ready: canary, needed: facts.step_pods(), version: entered }
+            let needed = if due == led::Due::Testers { 1 } else { facts.step_pods() };
+            led::Few { ready: canary, needed, version: entered }
         }
         Share::Split(_) | Share::Base => led::Few { ready: stable, needed: old, version: proven },
     };
@@ -277,7 +310,10 @@ pub fn services(facts: &Facts<'_>, decision: &Decision) -> (Vec<Write>, Vec<Hold
     match moment(facts, decision) {
         Moment::Whole if rests => {
             let mut gone = besides(facts.case, facts.id);
-            gone.retain(|it| !leads_there(facts, &it.object));
+            gone.retain(|it| match it.object.kind {
+                Kind::Service => !leads_there(facts, &it.object),
+                _ => facts.case.companions.get(&it.object).is_some_and(leads_nothing),
+            });
             (gone, Vec::new())
         }
         Moment::Whole | Moment::Back => none,
@@ -291,10 +327,16 @@ pub fn services(facts: &Facts<'_>, decision: &Decision) -> (Vec<Write>, Vec<Hold
     }
 }
 
-/// Deletes of every Service of ours that weights were shared by.
+/// Whether an Ingress of ours gives nothing to the entered revision, and is as it should be.
+fn leads_nothing(there: &CompanionLive) -> bool {
+    there.leads.share == Share::Split(0) && !there.leads.testers && there.drift.is_empty()
+}
+
+/// Deletes of every Service and Ingress of ours that weights were shared by.
 #[must_use]
 pub fn besides(case: &Case, id: &ReleaseId) -> Vec<Write> {
-    let ours = |it: &CompanionLive| it.leads.beside.is_some() && it.release == id.to_string() && !it.deleting;
+    let made = |it: &CompanionLive| it.leads.beside.is_some() || it.leads.twin_of.is_some();
+    let ours = |it: &CompanionLive| made(it) && it.release == id.to_string() && !it.deleting;
     case.companions.iter().filter(|(_, it)| ours(it)).map(|(key, it)| delete(key, it)).collect()
 }
 
@@ -316,7 +358,10 @@ pub fn leave_refused(facts: &Facts<'_>, writes: &mut Vec<Write>) {
 pub fn shifts(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write> {
     let is_shift = |write: &&Write| {
         let there = facts.case.companions.get(&write.object);
-        write.object.kind.is_route() && there.is_some_and(|there| shares.shift(&write.object, there))
+        // An Ingress of ours that is not there yet is to give something.
+        let is_new = || shares.twins.contains_key(&write.object);
+        let shift = there.map_or_else(is_new, |there| shares.shift(&write.object, there));
+        write.object.kind.shares_traffic() && shift
     };
     let mut shifts: Vec<Write> = writes.iter().filter(is_shift).cloned().collect();
     mark(facts, &mut shifts, shares);
@@ -337,7 +382,7 @@ pub fn falls(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write>
 /// Marks the routes that go forward: more traffic goes to the entered revision.
 fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
     let apart = !facts.is_proven() && facts.anything_proven() && proven_pods(facts) != Some(0);
-    for write in writes.iter_mut().filter(|it| it.object.kind.is_route()) {
+    for write in writes.iter_mut().filter(|it| it.object.kind.shares_traffic()) {
         let now = facts.case.companions.get(&write.object).map_or(Share::Base, |it| it.leads.share);
         write.forward |= match (now, shares.of(&write.object)) {
             (Share::Split(now), Share::Split(next)) => next > now,
@@ -345,6 +390,8 @@ fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
             (Share::Split(_), Share::Base) => apart,
             (Share::Base, Share::Base) => false,
         };
+        let tested = facts.case.companions.get(&write.object).is_some_and(|it| it.leads.testers);
+        write.forward |= shares.leads_testers(&write.object) && !tested;
     }
 }
 
@@ -352,8 +399,9 @@ fn mark(facts: &Facts<'_>, writes: &mut [Write], shares: &Shares) {
 #[must_use]
 pub fn shift(facts: &Facts<'_>, row: char, mut writes: Vec<Write>, shares: Option<&Shares>) -> Outcome {
     let of = |write: &Write| shares.map_or(Share::Base, |shares| shares.of(&write.object));
-    let first = writes.iter().find(|it| it.object.kind.is_route());
-    let message = first.map(|route| shifting(facts, of(route)));
+    let first = writes.iter().find(|it| it.object.kind.shares_traffic());
+    let testers = |write: &Write| shares.is_some_and(|shares| shares.leads_testers(&write.object));
+    let message = first.map(|route| shifting(facts, of(route), testers(route)));
     if let Some(shares) = shares {
         mark(facts, &mut writes, shares);
     }
@@ -370,14 +418,24 @@ pub fn shift(facts: &Facts<'_>, row: char, mut writes: Vec<Write>, shares: Optio
 }
 
 /// What a move of traffic does.
-fn shifting(facts: &Facts<'_>, share: Share) -> String {
+fn shifting(facts: &Facts<'_>, share: Share, testers: bool) -> String {
     let id = facts.id;
     let proven = facts.top().map_or("", |top| &top.version);
     match share {
         Share::Base => {
             format!("{id} leads traffic to whichever of its pods are ready, as its routes say in Git")
         }
+        Share::Split(0) if testers => format!(
+            "{id} leads testers to {}, and everybody else to the pods of {proven}",
+            facts.memory.version
+        ),
         Share::Split(0) => format!("{id} leads all traffic to the pods of {proven}"),
+        Share::Split(percent) if testers => format!(
+            "{id} leads testers and {percent}% of everybody else to {}, at step {} of {}",
+            facts.memory.version,
+            facts.memory.step,
+            facts.last_step()
+        ),
         Share::Split(percent) => format!(
             "{id} leads {percent}% of the traffic to {}, at step {} of {}",
             facts.memory.version,

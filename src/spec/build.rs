@@ -28,7 +28,7 @@ pub fn resolve(
     report: &mut Report,
 ) -> Option<(WrittenStrategy, Spot)> {
     let (name, at) = match &head.wanted {
-        Wanted::Inline(strategy) => return Some((strategy.clone(), strategy.at)),
+        Wanted::Inline(strategy) => return Some(((**strategy).clone(), strategy.at)),
         Wanted::Broken => return None,
         Wanted::Named(name, at) => (name, *at),
         Wanted::Default if repository.unreadable => {
@@ -234,7 +234,7 @@ impl Release {
         let companions: Vec<&Accompanying> = documents.iter().filter_map(Document::companion).collect();
         let read = head.zip(cloneset).and_then(|(head, cloneset)| {
             let strategy = match &head.wanted {
-                Wanted::Inline(strategy) => strategy.clone(),
+                Wanted::Inline(strategy) => (**strategy).clone(),
                 Wanted::Default => WrittenStrategy::default(),
                 Wanted::Named(..) | Wanted::Broken => return None,
             };

@@ -29,7 +29,7 @@ pub enum Wanted {
     /// One of the repository's, by name; where the name stands.
     Named(String, Spot),
     /// This one.
-    Inline(WrittenStrategy),
+    Inline(Box<WrittenStrategy>),
     /// It cannot be read.
     Broken,
 }
@@ -122,9 +122,8 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
         None if fields.key_at("strategy").is_some() => Wanted::Broken,
         None => Wanted::Default,
         Some(Node { tree: Tree::Text(name), at }) => Wanted::Named(name.clone(), *at),
-        Some(node) if matches!(node.tree, Tree::Map(_)) => {
-            strategy::read(node, "spec.strategy", report).map_or(Wanted::Broken, Wanted::Inline)
-        }
+        Some(node) if matches!(node.tree, Tree::Map(_)) => strategy::read(node, "spec.strategy", report)
+            .map_or(Wanted::Broken, |it| Wanted::Inline(Box::new(it))),
         Some(node) => {
             let message = format!("`spec.strategy` must be a name or a map, not {}", node.what());
             report.error(node.at, message, "write `steps:` below it, or a name from triton.yaml");

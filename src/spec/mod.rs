@@ -15,6 +15,7 @@ pub mod edit;
 pub mod keep;
 pub mod read;
 pub mod weights;
+pub mod matches;
 pub mod strategy;
 pub mod canonical;
 pub mod texts;
@@ -33,6 +34,7 @@ pub mod subject;
 pub mod versioned;
 pub mod file;
 pub mod serve;
+pub mod ingress;
 pub mod routes;
 pub mod drain;
 pub mod applied;
@@ -51,6 +53,8 @@ pub use exchange::Exchange;
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
 pub use marker::{FrozenBy, read_freeze, read_marker};
 pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};
-pub use release::{Approval, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy};
+pub use release::{
+    Approval, Body, Companion, Criterion, Initial, Match, OnFailure, Release, Serve, Step, Strategy,
+};
 pub use serve::{dark, room, roomier, unavailable};
 pub use whole::Whole;

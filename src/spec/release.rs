@@ -70,6 +70,26 @@ pub enum OnFailure {
     Hold,
 }
 
+/// A header or a parameter of the query that a request has (Gateway API, `HTTPHeaderMatch`, `HTTPQueryParamMatch`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Criterion {
+    /// Its name.
+    pub name: String,
+    /// Its value, or what that matches.
+    pub value: String,
+    /// Whether `value` is a regular expression.
+    pub regular: bool,
+}
+
+/// Requests of testers: those that have all of this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    /// Headers; their names are told apart whatever the case of their letters.
+    pub headers: Vec<Criterion>,
+    /// Parameters of the query.
+    pub query: Vec<Criterion>,
+}
+
 /// How a release is rolled out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strategy {
@@ -86,6 +106,8 @@ pub struct Strategy {
     /// The routes of the release that share traffic by the weights of the steps: each HTTPRoute and GRPCRoute of these
     /// names.
     pub routes: Vec<Name>,
+    /// Requests that these routes lead to pods of the entered revision at any weight: those that any of these match.
+    pub matches: Vec<Match>,
     /// Seconds for which a pod leaves traffic before it is updated in place or deleted, where it is drained.
     pub drain: Option<u32>,
     /// Pods of a step that need not be available for it to be reached; a share is of the step's pods, rounded down.

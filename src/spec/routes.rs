@@ -12,8 +12,10 @@ use crate::model::Name;
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::cloneset::CloneSet;
 use crate::spec::document::Accompanying;
+use crate::spec::ingress;
+use crate::spec::matches;
 use crate::spec::node::Spot;
-use crate::spec::release::{Companion, Release};
+use crate::spec::release::{Companion, Match, Release};
 use crate::spec::strategy::WrittenStrategy;
 
 /// Longest name of a Service (Kubernetes, "Object Names and IDs": a DNS label).
@@ -42,12 +44,13 @@ pub fn base_of(name: &Name) -> Option<(Name, bool)> {
     })
 }
 
-/// The Services of this namespace that the route `body` leads to.
+/// The Services of this namespace that the route or Ingress `body` leads to.
 #[must_use]
 pub fn led_to(body: &Value) -> BTreeSet<&str> {
     let rules = body.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
     let refs = rules.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
-    refs.filter_map(|it| service_of(it, body["metadata"]["namespace"].as_str())).collect()
+    let refs = refs.filter_map(|it| service_of(it, body["metadata"]["namespace"].as_str()));
+    refs.chain(ingress::paths(body).map(|(.., service)| service)).chain(ingress::by_default(body)).collect()
 }
 
 /// The Service of `namespace` that a `backendRef` names (Gateway API, `BackendObjectReference`).
@@ -98,14 +101,19 @@ impl Release {
     /// Its routes that share traffic by the weights of its steps.
     pub fn weighted_routes(&self) -> impl Iterator<Item = &Companion> {
         let named = |it: &&Companion| self.strategy.routes.contains(&it.body.key.name);
-        self.companions.iter().filter(|it| it.body.key.kind.is_route()).filter(named)
+        self.companions.iter().filter(|it| it.body.key.kind.shares_traffic()).filter(named)
     }
 
     /// Its Services that select its pods and that a route of its leads to: those that can be shared.
     #[must_use]
     pub fn shared_services(&self) -> BTreeSet<Name> {
         let labels = self.cloneset.value.open()["spec"]["template"]["metadata"]["labels"].take();
-        let routes = self.companions.iter().filter(|it| it.body.key.kind.is_route());
+        // Most Ingresses have nothing to do with weights.
+        let is_meant = |it: &&Companion| {
+            it.body.key.kind.is_route()
+                || (it.body.key.kind.shares_traffic() && self.strategy.routes.contains(&it.body.key.name))
+        };
+        let routes = self.companions.iter().filter(is_meant);
         let routes: Vec<Value> = routes.map(|it| it.body.value.open()).collect();
         let led: BTreeSet<&str> = routes.iter().flat_map(led_to).collect();
         let services = self.companions.iter().filter(|it| it.body.key.kind == Kind::Service);
@@ -145,6 +153,7 @@ struct Check<'c, 'f> {
     /// Where each route is named; empty where the strategy stands in triton.yaml.
     routes_at: &'c [Spot],
     at: Spot,
+    matches: &'c [Match],
     cloneset: &'c CloneSet,
     companions: &'c [(&'f str, &'c Accompanying)],
 }
@@ -162,7 +171,8 @@ pub fn check<'f>(
         return;
     }
     let routes_at = if inline { strategy.routes_at.as_slice() } else { &[] };
-    let check = Check { path, routes_at, at, cloneset, companions };
+    let matches = strategy.strategy.matches.as_slice();
+    let check = Check { path, routes_at, at, matches, cloneset, companions };
     let mut shared = BTreeSet::new();
     for (index, name) in strategy.strategy.routes.iter().enumerate() {
         shared.append(&mut check.route(index, name, tell));
@@ -196,16 +206,16 @@ impl<'f> Check<'_, 'f> {
         name: &Name,
         tell: &mut dyn FnMut(&'f str, Spot, String, String),
     ) -> BTreeSet<Name> {
-        let routes: Vec<_> = self.of_kind(Kind::is_route).filter(|(.., it)| *it == name).collect();
+        let routes: Vec<_> = self.of_kind(Kind::shares_traffic).filter(|(.., it)| *it == name).collect();
         if routes.is_empty() {
             let known: Vec<String> =
-                self.of_kind(Kind::is_route).map(|(.., name)| name.to_string()).collect();
+                self.of_kind(Kind::shares_traffic).map(|(.., name)| name.to_string()).collect();
             let cure = match known.as_slice() {
-                [] => "add the HTTPRoute or GRPCRoute to the files of the release".to_owned(),
+                [] => "add the HTTPRoute, GRPCRoute or Ingress to the files of the release".to_owned(),
                 known => format!("the release has {}", known.join(", ")),
             };
             let message = format!(
-                "`routes` names `{name}`, and the release has no HTTPRoute or GRPCRoute of that name"
+                "`routes` names `{name}`, and the release has no HTTPRoute, GRPCRoute or Ingress of that name"
             );
             tell(self.path, self.routes_at.get(index).copied().unwrap_or(self.at), message, cure);
         }
@@ -231,7 +241,7 @@ impl<'f> Check<'_, 'f> {
                 );
             }
             let weightless = |name: &Name| weight_to(&body, name.as_str()) == 0;
-            if !ours.is_empty() && ours.iter().all(|(.., name)| weightless(name)) {
+            if route.kind.is_route() && !ours.is_empty() && ours.iter().all(|(.., name)| weightless(name)) {
                 let message = format!(
                     "{} `{}` gives the pods of this release weight 0: there is nothing that weights could share",
                     route.kind,
@@ -248,17 +258,77 @@ impl<'f> Check<'_, 'f> {
                 let cure = "add the Service to the files of the release, and name it in `backendRefs`";
                 tell(path, route.at, message, cure.to_owned());
             }
-            if largest_weight(&body).is_some_and(|weight| weight > WEIGHT_MAX) {
-                let message = format!(
-                    "{} `{}` has a weight above {WEIGHT_MAX}: it could not be shared exactly",
-                    route.kind,
-                    quoted(route)
-                );
-                tell(path, route.at, message, "write smaller weights with the same proportion".to_owned());
-            }
-            shared.extend(ours.into_iter().map(|(.., name)| name.clone()));
+            let ours: BTreeSet<Name> = ours.into_iter().map(|(.., name)| name.clone()).collect();
+            self.fits((path, route), &body, &ours, tell);
+            shared.extend(ours);
         }
         shared
+    }
+
+    /// One route can have what is written into it: weights, and rules for testers.
+    fn fits(
+        &self,
+        (path, route): (&'f str, &Accompanying),
+        body: &Value,
+        ours: &BTreeSet<Name>,
+        tell: &mut dyn FnMut(&'f str, Spot, String, String),
+    ) {
+        if largest_weight(body).is_some_and(|weight| weight > WEIGHT_MAX) {
+            let message = format!(
+                "{} `{}` has a weight above {WEIGHT_MAX}: it could not be shared exactly",
+                route.kind,
+                quoted(route)
+            );
+            tell(path, route.at, message, "write smaller weights with the same proportion".to_owned());
+        }
+        if !route.kind.is_route() {
+            self.ingress((path, route), body, ours, tell);
+            return;
+        }
+        let namespace = body["metadata"]["namespace"].as_str();
+        let leads = |rule: &&Value| {
+            let backends = rule["backendRefs"].as_array().into_iter().flatten();
+            let mut names = backends.filter_map(|it| service_of(it, namespace));
+            names.any(|name| ours.iter().any(|it| it.as_str() == name))
+        };
+        if let Some((what, cure)) = matches::misfit(route.kind, body, leads, self.matches) {
+            tell(path, route.at, format!("{} `{}` {what}", route.kind, quoted(route)), cure);
+        }
+    }
+
+    /// One Ingress can share, by another one beside it.
+    fn ingress(
+        &self,
+        (path, ingress): (&'f str, &Accompanying),
+        body: &Value,
+        ours: &BTreeSet<Name>,
+        tell: &mut dyn FnMut(&'f str, Spot, String, String),
+    ) {
+        if let Some((what, cure)) = ingress::misfit(body, ours, self.matches) {
+            tell(path, ingress.at, format!("Ingress `{}` {what}", quoted(ingress)), cure);
+        }
+        let is_ingress = |kind| kind == Kind::Ingress;
+        let name = ingress.key.as_ref().map(|key| &key.name);
+        let beside = name.and_then(|name| beside(name, true));
+        for (path, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) == beside.as_ref()) {
+            let message =
+                format!("Ingress `{own}` is Triton's to make: Ingress `{}` is shared by it", quoted(ingress));
+            tell(path, other.at, message, "give it another name".to_owned());
+        }
+        for (_, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) != name) {
+            let theirs = other.body.open();
+            let same = |(host, at, _): &(&str, &str, &str)| {
+                ingress::paths(&theirs)
+                    .any(|(host_there, at_there, _)| (host_there, at_there) == (*host, *at))
+            };
+            if let Some((host, at, _)) = ingress::paths(body).find(same) {
+                let message = format!(
+                    "Ingress `{}` is for {host}{at}, as Ingress `{own}` is: ingress-nginx shares one alone",
+                    quoted(ingress)
+                );
+                tell(path, ingress.at, message, "write the path into one of them".to_owned());
+            }
+        }
     }
 
     /// The two Services beside one that is shared can be made.

@@ -7,7 +7,7 @@ use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::{DURATION_MAX, Fields};
 use crate::spec::release::{Approval, Initial, OnFailure, Serve, Step, Strategy};
 use crate::spec::report::Report;
-use crate::spec::weights;
+use crate::spec::{matches, weights};
 
 /// Most steps of a strategy: one for each percent would be a misunderstanding.
 pub const STEPS_MAX: usize = 50;
@@ -33,6 +33,8 @@ pub struct WrittenStrategy {
     pub initial_at: Option<Spot>,
     /// Where each of its routes stands.
     pub routes_at: Vec<Spot>,
+    /// Where each of its matches stands.
+    pub matches_at: Vec<Spot>,
     /// Where each step's `weight` stands.
     pub weights_at: Vec<Option<Spot>>,
     /// Where `drain` stands.
@@ -51,6 +53,7 @@ impl Default for WrittenStrategy {
             drain: None,
             failure_threshold: Amount::Count(0),
             routes: Vec::new(),
+            matches: Vec::new(),
         };
         Self {
             strategy,
@@ -59,6 +62,7 @@ impl Default for WrittenStrategy {
             steps_at: Vec::new(),
             initial_at: None,
             routes_at: Vec::new(),
+            matches_at: Vec::new(),
             weights_at: Vec::new(),
             drain_at: None,
         }
@@ -84,11 +88,13 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
         check_falls(&out.strategy.steps, &out.steps_at, &path, report);
     }
     weights::check(&out.strategy, &out.weights_at, &out.routes_at, path, report);
+    matches::check(&out.strategy, &out.matches_at, path, report);
     Some(out)
 }
 
 fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
-    let known = ["routes", "steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
+    let known =
+        ["routes", "matches", "steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
     let fields = Fields::open(node, path, &known, report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
@@ -97,6 +103,10 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     if let Some(list) = fields.get("routes", report) {
         let routes = weights::routes(list, &fields.path_of("routes"), report);
         (out.strategy.routes, out.routes_at) = routes.into_iter().unzip();
+    }
+    if let Some(list) = fields.get("matches", report) {
+        let matches = matches::read(list, &fields.path_of("matches"), report);
+        (out.strategy.matches, out.matches_at) = matches.into_iter().unzip();
     }
     let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
     out.strategy.initial = initial.unwrap_or(Initial::All);

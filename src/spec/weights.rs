@@ -82,7 +82,7 @@ pub fn check(
             report.error(
                 *at,
                 message,
-                "add `routes: [NAME]`, with the name of an HTTPRoute or a GRPCRoute of the release",
+                "add `routes: [NAME]`, with the name of an HTTPRoute, GRPCRoute or Ingress of the release",
             );
         }
         (None, Some(at)) => {

@@ -6,8 +6,10 @@
 //! **Invariant:** pure; what is not about weights stays as Git has it, and what another backend gets of a rule stays the
 //! same share to the last request.
 
+pub mod ingress;
 pub mod route;
 pub mod service;
 
-pub use route::{route, share_of};
+pub use ingress::{beside_ingress, gives, ingress, stands, twin, twin_of};
+pub use route::{leads_testers, route, share_of};
 pub use service::{beside, service};

@@ -47,8 +47,12 @@ pub struct Beside {
 pub struct Leads {
     /// Of a route: how it shares traffic.
     pub share: Share,
+    /// Of a route: whether it has rules that lead testers to the entered revision, whatever it shares.
+    pub testers: bool,
     /// Of a route: the Services that it leads to, by their names: it leads to nothing else of ours.
     pub to: BTreeSet<Name>,
+    /// Of an Ingress that is ours: the one whose traffic it shares.
+    pub twin_of: Option<Name>,
     /// Of a Service that is ours.
     pub beside: Option<Beside>,
 }

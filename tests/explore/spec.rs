@@ -268,6 +268,7 @@ fn strategy(doc: &Doc) -> Strategy {
         weight: None,
     };
     Strategy {
+        matches: Vec::new(),
         steps: doc.steps().iter().map(step).collect(),
         stepped: !STRATEGIES[doc.strategy].is_empty(),
         initial: if doc.by_steps { Initial::Steps } else { Initial::All },

@@ -10,5 +10,7 @@ mod serving;
 mod routes;
 mod back;
 mod weights;
+mod testers;
+mod ingresses;
 mod in_place;
 mod asked;

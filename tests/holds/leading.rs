@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use triton::fields::Compact;
 use triton::objects::Kind;
-use triton::spec::Release;
+use triton::spec::{Criterion, Match, Release, Serve};
 use triton::world::{Freeze, Leads, Memory, Role, Share, World};
 
 use crate::holds::planner::{Story, with};
@@ -72,6 +72,19 @@ fn still_there() -> World {
     })
 }
 
+/// The weight of step 1 is led by, and testers do not reach its pod.
+fn untested(serve: Serve) -> World {
+    let mut tested = b();
+    tested.strategy.steps[0].serve = serve;
+    let header = Criterion { name: "x-tester".to_owned(), value: "yes".to_owned(), regular: false };
+    tested.strategy.matches = vec![Match { headers: vec![header], query: Vec::new() }];
+    let memory = Memory { revision: Some("checkout-2.4.1".to_owned()), ..at_step(&tested, &a(), 1, None) };
+    let world = world(intent(&tested), Some(live(&tested, Some(memory), "99%", 1)), &[&a(), &tested]);
+    with(world, |world| {
+        lead(world, Share::Split(5), &[(Role::Stable, "2.4.0", Some(9)), (Role::Canary, "2.4.1", Some(1))]);
+    })
+}
+
 /// The worlds.
 pub fn stories() -> Vec<Story> {
     let frozen = with(there(Share::Split(0), Some(9), Some(1)), |world| {
@@ -85,6 +98,8 @@ pub fn stories() -> Vec<Story> {
         ("a weight that is written in this moment", there(Share::Split(0), Some(9), Some(1))),
         ("proven pods that no Service of theirs has", there(Share::Base, Some(3), Some(1))),
         ("a weight that waits for a freeze to end", frozen),
+        ("testers whose route is written in this moment", untested(Serve::Automatic)),
+        ("testers of pods that were let in by other steps", untested(Serve::Approval { batch: None })),
         ("a weight whose approval was withdrawn", withdrawn()),
         ("a Service that selects what proven pods do not have", unselected()),
         ("a Service of the release that stands where one for its pods would be", still_there()),

@@ -21,6 +21,15 @@ pub const ACCEPTED: &[(&str, &str, &[&str], &str)] = &[
     ("w3-crash.yaml", "history of checkout", CRASHES, CRASHED),
     ("w4-edited.yaml", "history of checkout", CRASHES, CRASHED),
     ("w12-some-may-fail.yaml", "history of checkout", CRASHES, CRASHED),
+    (
+        "w17-testers-dark.yaml",
+        "history of checkout",
+        &[
+            "+Shift: shop/checkout prepares its weights: Service shop/checkout-canary",
+            "-Shift: shop/checkout prepares its weights: Service shop/checkout-canary",
+        ],
+        "whether pods are up before or after the Service of their revision is made is the kubelets' time",
+    ),
 ];
 
 /// What is told as pods crash and come back one by one.

@@ -218,6 +218,8 @@ pub enum Act {
     Patch(Value),
     /// The HTTPRoute is edited, by a merge patch.
     Route(Value),
+    /// The Ingress beside the release's is edited, by a merge patch.
+    Twin(Value),
     /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.
     Annotate(BTreeMap<String, Value>),
     /// The CloneSet is scaled through its scale subresource, as an autoscaler does.
@@ -260,8 +262,10 @@ pub struct Picture {
     pub images: Option<BTreeMap<String, u32>>,
     /// Pods that the Service leads to, by image tag: these and no others.
     pub serves: Option<BTreeMap<String, u32>>,
-    /// Where the first rule of the HTTPRoute leads, by Service, in percent: to these and no others.
+    /// Where the route leads everybody, by its last rule: by Service, in percent, to these and no others.
     pub traffic: Option<BTreeMap<String, u64>>,
+    /// Where it leads testers, by a rule in front; to none where nobody is one.
+    pub testers: Option<BTreeMap<String, u64>>,
     /// Pods as the status counts them.
     pub pods: Option<Pods>,
     /// Closed gates: these and no others.

@@ -1,7 +1,7 @@
 //! Where traffic is led, as routes and EndpointSlices have it: what the observer asks of releases with weights.
 //!
 //! **Invariant:** no weight that is written points at a Service without a ready endpoint, and none gives a revision more
-//! than the furthest step that was approved for it.
+//! than the furthest step that was approved for it. A rule for testers leads to nothing but an approved revision.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,59 @@ use crate::scenario::history::NAMESPACE;
 pub const ROUTES: [&str; 2] =
     ["httproutes.gateway.networking.k8s.io", "grpcroutes.gateway.networking.k8s.io"];
 
-/// Weights of the first rule of the HTTPRoute of this name, in percent.
+/// Ingresses.
+const INGRESSES: &str = "ingresses.networking.k8s.io";
+
+/// Weights of the last rule of the route of this name, in percent: everybody's. Of an HTTPRoute, where there is one; of
+/// Ingresses, where there is no route.
 pub fn traffic(store: &Store, name: &str) -> BTreeMap<String, u64> {
-    store.get(ROUTES[0], NAMESPACE, name).map(|route| weights(&route)).unwrap_or_default()
+    let Some(ingress) = store.get(INGRESSES, NAMESPACE, name) else {
+        return rules(store, name).last().map(weights).unwrap_or_default();
+    };
+    let twin = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
+    let given = twin.as_ref().map_or(0, |twin| given(twin));
+    let kept = (backend(&ingress), 100 - given);
+    let all = twin.map(|twin| (backend(&twin), given)).into_iter().chain([kept]);
+    all.filter(|(_, percent)| *percent > 0).collect()
 }
 
-fn weights(route: &Value) -> BTreeMap<String, u64> {
-    let backends = route["spec"]["rules"][0]["backendRefs"].as_array().cloned().unwrap_or_default();
+/// Weights of the first rule of the route of this name, in percent, where it is one for testers.
+pub fn testers(store: &Store, name: &str) -> BTreeMap<String, u64> {
+    let twin = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
+    if let Some(twin) = twin.filter(|twin| asks(twin)) {
+        return BTreeMap::from([(backend(&twin), 100)]);
+    }
+    let rules = rules(store, name);
+    rules.first().filter(|_| rules.len() > 1).map(weights).unwrap_or_default()
+}
+
+fn canary_annotation<'v>(ingress: &'v Value, last: &str) -> Option<&'v str> {
+    ingress["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/canary{last}")].as_str()
+}
+
+/// What an Ingress takes from another one as ingress-nginx reads it, in percent.
+fn given(twin: &Value) -> u64 {
+    assert_eq!(canary_annotation(twin, ""), Some("true"), "two Ingresses have the same paths");
+    canary_annotation(twin, "-weight").map_or(0, |it| it.parse().expect("a weight"))
+}
+
+fn asks(twin: &Value) -> bool {
+    canary_annotation(twin, "-by-header").is_some()
+}
+
+/// The Service of the first path of an Ingress.
+fn backend(ingress: &Value) -> String {
+    let name = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"];
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+fn rules(store: &Store, name: &str) -> Vec<Value> {
+    let route = ROUTES.iter().find_map(|resource| store.get(resource, NAMESPACE, name));
+    route.and_then(|route| route["spec"]["rules"].as_array().cloned()).unwrap_or_default()
+}
+
+fn weights(rule: &Value) -> BTreeMap<String, u64> {
+    let backends = rule["backendRefs"].as_array().cloned().unwrap_or_default();
     let weight = |it: &Value| it["weight"].as_u64().unwrap_or(1);
     let all: u64 = backends.iter().map(weight).sum();
     let percent = |it: &Value| (weight(it) * 100).checked_div(all).unwrap_or(0);
@@ -46,11 +92,13 @@ pub struct Led {
 }
 
 impl Led {
-    /// Looks where traffic is led. `most` is the largest weight, in percent, that anything not proven may have.
+    /// Looks where traffic is led. `most` is the largest weight, in percent, that anything not proven may have; `any`: whether
+    /// a step of it was approved.
     ///
     /// # Panics
     /// Where the invariant is broken.
-    pub fn look(&mut self, store: &Store, name: &str, most: u64) {
+    pub fn look(&mut self, store: &Store, name: &str, most: u64, any: bool) {
+        self.look_at_ingresses(store, name, most, any);
         for resource in ROUTES {
             let Some(route) = store.get(resource, NAMESPACE, name) else { continue };
             let version = route["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
@@ -60,7 +108,15 @@ impl Led {
             if std::mem::take(&mut self.lent) {
                 continue;
             }
-            for (service, percent) in weights(&route) {
+            let rules = route["spec"]["rules"].as_array().cloned().unwrap_or_default();
+            let Some((last, first)) = rules.split_last() else { continue };
+            for (service, _) in first.iter().flat_map(weights) {
+                let there = endpoints(store, &service);
+                assert!(service.ends_with("-canary"), "{name}: a rule for testers leads to {service}");
+                assert!(there > 0, "{name}: testers go to {service}, which leads to nothing");
+                assert!(any, "{name}: testers go to {service}, and nothing is approved");
+            }
+            for (service, percent) in weights(last) {
                 let is_ours = service.ends_with("-stable") || service.ends_with("-canary");
                 let there = endpoints(store, &service);
                 assert!(
@@ -73,6 +129,34 @@ impl Led {
                     "{name}: {percent}% go to {service}, and {most}% are approved"
                 );
             }
+        }
+    }
+
+    fn look_at_ingresses(&mut self, store: &Store, name: &str, most: u64, any: bool) {
+        let twin = format!("{name}-canary");
+        for one in [name, &twin] {
+            let Some(ingress) = store.get(INGRESSES, NAMESPACE, one) else { continue };
+            let version = ingress["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+            if self.before.insert(format!("{INGRESSES} {one}"), version.clone()) == Some(version) {
+                continue;
+            }
+            if std::mem::take(&mut self.lent) {
+                continue;
+            }
+            let percent = if one == twin { given(&ingress) } else { 0 };
+            let leads = one == name || percent > 0 || asks(&ingress);
+            let service = backend(&ingress);
+            let is_ours = service.ends_with("-stable") || service.ends_with("-canary");
+            let there = endpoints(store, &service);
+            assert!(
+                !leads || !is_ours || there > 0,
+                "{name}: {one} leads to {service}, which leads to nothing"
+            );
+            assert!(percent <= most, "{name}: {percent}% go to {service}, and {most}% are approved");
+            assert!(
+                one == name || !asks(&ingress) || any,
+                "{name}: testers go to {service}, and nothing is approved"
+            );
         }
     }
 }

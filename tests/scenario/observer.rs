@@ -178,8 +178,8 @@ impl Observer {
                 known.served = served;
             }
             if let Some(known) = self.known.get_mut(name) {
-                let most = known.most_weight(all.get(name));
-                known.led.look(store, name, most);
+                let (most, any) = known.most_weight(all.get(name));
+                known.led.look(store, name, most, any);
             }
             let is_watched = |known: &&mut Known| known.is_drained() || known.drained.has_begun();
             if let Some(known) = self.known.get_mut(name).filter(is_watched) {
@@ -241,13 +241,14 @@ impl Observer {
 
 impl Known {
     /// The largest weight that was approved of any of these pods which are not proven. Where all are of one image, another
-    /// template may have it too.
-    fn most_weight(&self, pods: Option<&BTreeMap<String, u32>>) -> u64 {
+    /// template may have it too. And whether any step of them was.
+    fn most_weight(&self, pods: Option<&BTreeMap<String, u32>>) -> (u64, bool) {
         let one = pods.is_some_and(|it| it.len() == 1);
         let images = pods.into_iter().flat_map(BTreeMap::keys);
         let images = images.filter(|it| one || !self.proven.contains(it));
-        let approved = images.filter_map(|it| self.approved.get(it)).flatten();
-        approved.map(|it| u64::from(it.release.strategy.weight(it.furthest))).max().unwrap_or(0)
+        let approved: Vec<&Approved> = images.filter_map(|it| self.approved.get(it)).flatten().collect();
+        let weights = approved.iter().map(|it| u64::from(it.release.strategy.weight(it.furthest)));
+        (weights.max().unwrap_or(0), approved.iter().any(|it| it.furthest > 0))
     }
 
     fn is_drained(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY, UNTOLD};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
 use crate::scenario::ground::{Embedded, Ground};
 use crate::scenario::history::RELEASE;
-use crate::scenario::leading::traffic;
+use crate::scenario::leading::{testers, traffic};
 use crate::scenario::real::Real;
 use crate::scenario::serving::serving;
 use crate::scenario::stage::{Stage, duration};
@@ -247,9 +247,6 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = serving(stage.store(), release);
         same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
     }
-    if let Some(wanted) = &picture.traffic {
-        same("traffic", serde_json::json!(wanted), &serde_json::json!(traffic(stage.store(), release)));
-    }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {
         same("a CloneSet", there.into(), &cloneset.is_some().into());
@@ -278,8 +275,22 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
             there => same(name, there.clone(), &object.is_some().into()),
         }
     }
+    found.extend(differences_led(stage, release, picture));
     found.extend(differences_told(&status, picture));
     found
+}
+
+/// How traffic is led in another way than in a picture.
+fn differences_led(stage: &Stage, release: &str, picture: &Picture) -> Vec<String> {
+    let led = [
+        ("traffic", &picture.traffic, traffic(stage.store(), release)),
+        ("testers", &picture.testers, testers(stage.store(), release)),
+    ];
+    let other = led.into_iter().filter_map(|(what, wanted, seen)| {
+        let wanted = wanted.as_ref().filter(|wanted| **wanted != seen)?;
+        Some(format!("{what} is {}, not {}", serde_json::json!(seen), serde_json::json!(wanted)))
+    });
+    other.collect()
 }
 
 /// How the sentences of a status differ from a picture.

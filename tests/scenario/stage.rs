@@ -329,7 +329,11 @@ impl Stage {
             }
             Act::Route(patch) => {
                 self.observer.lend_route(RELEASE);
-                self.patch_kind(&Kind::HttpRoute.api(), patch).await;
+                self.patch_kind(&Kind::HttpRoute.api(), RELEASE, patch).await;
+            }
+            Act::Twin(patch) => {
+                self.observer.lend_route(RELEASE);
+                self.patch_kind(&Kind::Ingress.api(), &format!("{RELEASE}-canary"), patch).await;
             }
             Act::Annotate(annotations) => {
                 let mut annotations = annotations.clone();
@@ -412,11 +416,11 @@ impl Stage {
 
     /// Changes the CloneSet; its generation then.
     async fn patch(&mut self, patch: &Value) -> u64 {
-        self.patch_kind(&Kind::CloneSet.api(), patch).await
+        self.patch_kind(&Kind::CloneSet.api(), RELEASE, patch).await
     }
 
-    async fn patch_kind(&mut self, kind: &Served, patch: &Value) -> u64 {
-        let patched = self.api(kind).patch(RELEASE, &hand(), &Patch::Merge(patch)).await;
+    async fn patch_kind(&mut self, kind: &Served, name: &str, patch: &Value) -> u64 {
+        let patched = self.api(kind).patch(name, &hand(), &Patch::Merge(patch)).await;
         let patched = patched.expect("it is patched");
         self.catch_up(written(kind, &patched)).await;
         patched.metadata.generation.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)

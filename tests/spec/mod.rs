@@ -12,6 +12,7 @@ mod digest;
 mod grouping;
 mod stability;
 mod versioned;
+mod matches;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -57,6 +57,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
         weight: None,
     };
     Strategy {
+        matches: vec![],
         steps: steps.iter().map(step).collect(),
         stepped: true,
         initial: Initial::All,
@@ -364,7 +365,7 @@ pub fn lead(world: &mut World, share: Share, services: &[(Role, &str, Option<u32
             Share::Split(_) => vec!["checkout-stable", "checkout-canary"],
         };
         let to = to.into_iter().map(|it| it.parse().unwrap()).collect();
-        case.companions.insert(key(Kind::HttpRoute, "checkout"), of(Leads { share, to, beside: None }));
+        case.companions.insert(key(Kind::HttpRoute, "checkout"), of(Leads { share, to, ..Leads::default() }));
         for (role, version, ready) in services {
             let name = if *role == Role::Stable { "checkout-stable" } else { "checkout-canary" };
             let beside = Beside {

@@ -1,0 +1,86 @@
+//! Ingresses of ingress-nginx: what they lead to, and what keeps one from sharing traffic by a second one beside it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::model::Name;
+use crate::spec::release::Match;
+
+/// The class of Ingresses that share traffic by annotations (ingress-nginx, "Annotations", "Canary").
+const CLASS: &str = "nginx";
+/// The class, as Kubernetes before 1.18 had it.
+const OLD_CLASS: &str = "kubernetes.io/ingress.class";
+/// What annotations of ingress-nginx begin with.
+const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+/// How annotations of an Ingress begin that count for the one beside it as well (ingress-nginx, "Canary").
+const SHARED: [&str; 4] = ["affinity", "load-balance", "session-cookie", "upstream-hash-by"];
+
+/// An annotation of ingress-nginx by its last part.
+#[must_use]
+pub fn annotation(last: &str) -> String {
+    format!("{PREFIX}{last}")
+}
+
+/// Whether an annotation of an Ingress stands on the one beside it as well.
+#[must_use]
+pub fn is_shared(annotation: &str) -> bool {
+    let ours = annotation.strip_prefix(PREFIX);
+    ours.is_some_and(|last| SHARED.iter().any(|it| last.starts_with(it))) || annotation == OLD_CLASS
+}
+
+/// The backends of the paths of an Ingress: of each, its host, its path and the Service.
+pub fn paths(body: &Value) -> impl Iterator<Item = (&str, &str, &str)> {
+    let rules = body.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+    rules.flat_map(|rule| {
+        let host = rule["host"].as_str().unwrap_or_default();
+        let paths = rule["http"]["paths"].as_array().into_iter().flatten();
+        paths.filter_map(move |path| {
+            let service = path["backend"]["service"]["name"].as_str()?;
+            Some((host, path["path"].as_str().unwrap_or("/"), service))
+        })
+    })
+}
+
+/// The Service that an Ingress leads to where none of its rules fits.
+#[must_use]
+pub fn by_default(body: &Value) -> Option<&str> {
+    body.pointer("/spec/defaultBackend/service/name").and_then(Value::as_str)
+}
+
+/// Why ingress-nginx cannot share the traffic of an Ingress, and what to do.
+#[must_use]
+pub fn misfit(body: &Value, ours: &BTreeSet<Name>, matches: &[Match]) -> Option<(String, String)> {
+    let told = |what: &str, cure: &str| Some((what.to_owned(), cure.to_owned()));
+    let annotations = &body["metadata"]["annotations"];
+    let class = body.pointer("/spec/ingressClassName").unwrap_or(&annotations[OLD_CLASS]);
+    if class != CLASS {
+        let class =
+            class.as_str().map_or_else(|| "has no class".to_owned(), |it| format!("is of class `{it}`"));
+        return told(
+            &format!("{class} (`spec.ingressClassName`): weights are led by Ingresses of `{CLASS}` alone"),
+            "write `ingressClassName: nginx`, or share by an HTTPRoute",
+        );
+    }
+    let mut own = annotations.as_object().into_iter().flatten().map(|(key, _)| key);
+    if let Some(own) = own.find(|key| key.starts_with(&annotation("canary"))) {
+        return told(
+            &format!("has the annotation `{own}`: weights are Triton's to write, into one beside it"),
+            "delete the line",
+        );
+    }
+    if by_default(body).is_some_and(|name| ours.iter().any(|it| it.as_str() == name)) {
+        return told(
+            "leads to the release by `spec.defaultBackend`, which ingress-nginx does not share",
+            "write a rule for it in `spec.rules`",
+        );
+    }
+    let one_header = |it: &Match| it.query.is_empty() && it.headers.len() == 1;
+    if matches.len() > 1 || !matches.iter().all(one_header) {
+        return told(
+            "can lead testers by one header alone, and `matches` asks for more",
+            "write one match of one header, or lead testers by an HTTPRoute",
+        );
+    }
+    None
+}
