@@ -9,7 +9,7 @@ use crate::cli::render::span;
 use crate::model::{Amount, Name};
 use crate::plan::holds::pods;
 use crate::spec::Release;
-use crate::spec::exchange::in_place;
+use crate::spec::exchange::time_to_leave;
 
 /// What becomes of the pods that Git names and did not name before.
 #[must_use]
@@ -122,8 +122,8 @@ fn told(update: &Value, size: Option<u32>) -> Vec<String> {
             spread.join(" or ")
         ));
     }
-    let grace = update.pointer("/inPlaceUpdateStrategy/gracePeriodSeconds").and_then(Value::as_u64);
-    if let Some(seconds) = grace.filter(|seconds| *seconds > 0 && in_place(update).is_some()) {
+    let seconds = time_to_leave(update);
+    if seconds > 0 {
         said.push(format!("A pod that is updated in place is out of its Services for {seconds}s before its containers start again."));
     }
     said

@@ -6,6 +6,7 @@ use crate::guard::permit;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::Motion;
 use crate::guard::status;
+use crate::spec::exchange::time_to_leave;
 use crate::world::{Decision, Intent, Live, Memory};
 
 /// Checks a write that goes forward; one that does not passes.
@@ -135,12 +136,16 @@ fn check_alone(motion: &Motion<'_>, intent: &Intent, entered: &Memory, live: &Li
     let alone = |holds, message: &str| require(holds, Rule::OneUnproven, || message.to_owned());
     alone(entered.entered_is_proven(), "a new template starts while another unproven one is entered")?;
     let status = &live.status;
-    let settled = live.is_fresh()
+    let standing = motion.scene.release(entered.digest);
+    let leave = standing.map_or(0, |it| time_to_leave(&it.cloneset.value.open()["spec"]["updateStrategy"]));
+    let back = leave == 0 || entered.step_reached.is_some() || status.updated_available >= status.replicas;
+    let settled = back
+        && live.is_fresh()
         && !live.drift.template
         && live.kept() == 0
         && status.updated == status.replicas
         && status.current_revision == status.update_revision;
-    let deadline = motion.scene.release(entered.digest).map(|release| release.strategy.deadline);
+    let deadline = standing.map(|release| release.strategy.deadline);
     let deadline = deadline.unwrap_or(u32::MAX).min(intent.release.strategy.deadline);
     let waited = live.is_fresh()
         && world.now.duration_since(entered.step_entered) >= SignedDuration::from_secs(i64::from(deadline));

@@ -8,6 +8,7 @@ use crate::fields::FieldChange;
 use crate::model::{Amount, Gate, ReleaseId};
 use crate::plan::permit::{Permitted, permitted};
 use crate::plan::steps::{self, Shape};
+use crate::spec::exchange::time_to_leave;
 use crate::spec::{Exchange, Initial, Release};
 use crate::world::{Case, Desired, Freeze, Intent, Live, Memory, Policy, Proof, Try, World};
 
@@ -255,11 +256,17 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether every pod is on the newest proven revision: fresh, all updated, current = update revision. Pods that are
-    /// missing are on none: a proven release that cannot be whole again must not keep its cure away.
+    /// missing are on none: a proven release that cannot be whole again must not keep its cure away. One that has time to
+    /// leave before it is updated in place counts as updated, and runs what it ran: on the way back it is awaited.
     #[must_use]
     pub fn all_on_proven(&self) -> bool {
         let status = &self.live.status;
+        let update = |release: &Release| release.cloneset.value.open()["spec"]["updateStrategy"].take();
+        let some_leave = self.memory.step_reached.is_none()
+            && status.updated_available < status.replicas
+            && self.entered.is_some_and(|release| time_to_leave(&update(release)) > 0);
         self.is_proven()
+            && !some_leave
             && !self.live.drift.template
             && steps::is_zero(self.live.partition)
             && self.status_is_ours()

@@ -14,6 +14,14 @@ pub fn in_place(update: &Value) -> Option<&str> {
     update["type"].as_str().filter(|kind| matches!(*kind, IF_POSSIBLE | IN_PLACE_ONLY))
 }
 
+/// Seconds for which a pod that is updated in place is out of its Services before it is, as an update strategy says; until
+/// then it runs what it ran, and Kruise counts it as updated (`inplace_update.go:Refresh`).
+#[must_use]
+pub fn time_to_leave(update: &Value) -> u64 {
+    let grace = update.pointer("/inPlaceUpdateStrategy/gracePeriodSeconds").and_then(Value::as_u64);
+    grace.filter(|_| in_place(update).is_some()).unwrap_or(0)
+}
+
 /// How the pods of one release become those of the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exchange {

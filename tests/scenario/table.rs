@@ -49,6 +49,7 @@ macro_rules! for_every_scenario {
             a_second_ingress_edited_by_hand_is_put_back: "w20-ingress-edited.yaml",
             a_removed_release_takes_both_ingresses_along: "w21-ingress-removed.yaml",
             an_ingress_that_is_left_behind_leads_as_git_had_it: "w21-ingress-orphaned.yaml",
+            another_version_waits_for_the_last_pod_that_leaves: "w22-still-leaving.yaml",
             a_stuck_step_fails_at_its_deadline: "s30-stuck.yaml",
             steps_are_taken_one_by_one_as_far_as_git_permits: "k1-steps.yaml",
             after_a_bad_image_a_good_one_finishes: "k7-bad-then-good.yaml",
