@@ -59,6 +59,7 @@ pub fn strategy(steps: &[&str]) -> Strategy {
     Strategy {
         steps: steps.iter().map(step).collect(),
         stepped: true,
+        blue_green: None,
         initial: Initial::All,
         deadline: 600,
         on_failure: OnFailure::Rollback,
