@@ -61,7 +61,8 @@ pub fn service_of<'v>(backend: &'v Value, namespace: Option<&str>) -> Option<&'v
 }
 
 /// Whether a Service selects pods with these labels, all of them and no others of the release's.
-fn selects(service: &Value, labels: &Value) -> bool {
+#[must_use]
+pub fn selects(service: &Value, labels: &Value) -> bool {
     let selector = service.pointer("/spec/selector").and_then(Value::as_object);
     let external = service.pointer("/spec/type").is_some_and(|it| it == "ExternalName");
     !external
@@ -72,7 +73,8 @@ fn selects(service: &Value, labels: &Value) -> bool {
 
 /// The first label of a CloneSet's selector that a Service's does not have: it could select pods of others, which would be
 /// lost where only those of one revision are meant.
-fn beyond(service: &Value, selector: &Value) -> Option<String> {
+#[must_use]
+pub fn beyond(service: &Value, selector: &Value) -> Option<String> {
     let selected = &service["spec"]["selector"];
     let labels = selector["matchLabels"].as_object().into_iter().flatten();
     let missing = labels.filter(|(key, value)| selected.get(key.as_str()) != Some(*value));
