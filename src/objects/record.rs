@@ -90,6 +90,9 @@ pub struct StepView {
     /// the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// The Service that is pointed at these pods at this step; absent but with blue/green.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Where the rollout is with it.
     pub state: StepState,
     /// Approvals that it asks for.

@@ -163,6 +163,7 @@ fn step_views(
             pods: steps::pods(release, step, size),
             weight: Some(release.strategy.weight(step))
                 .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step()),
+            service: release.strategy.service(step).map(ToString::to_string),
             state: state(step),
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,

@@ -192,6 +192,17 @@ impl Strategy {
         self.steps.iter().any(Step::serves_by_approval)
     }
 
+    /// The Service that is pointed at the new revision at the step `number` (from 1), with blue/green.
+    #[must_use]
+    pub fn service(&self, number: u32) -> Option<&Name> {
+        let of = self.blue_green.as_ref()?;
+        match number {
+            1 => Some(&of.preview),
+            2 => Some(&of.active),
+            _ => None,
+        }
+    }
+
     /// Share of the traffic, in whole percent, that belongs to the step `number` (from 1): the last weight that is written up
     /// to it; 0 before the first.
     #[must_use]

@@ -1,5 +1,5 @@
 //! What must fit together for blue/green: two Services of the release that select its pods and can be pointed at one
-//! revision, an autoscaler that can follow, a name with room for the second CloneSet.
+//! revision, others that can follow, a name with room for the second CloneSet.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use crate::spec::exchange::in_place;
 use crate::spec::node::Spot;
 use crate::spec::release::BlueGreen;
 use crate::spec::report::Flaw;
-use crate::spec::routes::{beyond, selects};
+use crate::spec::routes::{beyond, is_among, selects};
 use crate::spec::strategy::WrittenStrategy;
 
 /// What the name of the second CloneSet has more than the release's: a dash and ten digits of a hash.
@@ -63,6 +63,10 @@ impl<'f> Check<'_, 'f> {
         self.cloneset.body.open()["spec"]["template"]["metadata"]["labels"].take()
     }
 
+    fn selector(&self) -> Value {
+        self.cloneset.body.open()["spec"]["selector"].take()
+    }
+
     /// The Service that is named as `active` or as `preview`.
     fn service(&self, wanted: &BlueGreen, active: bool, tell: &mut Tell<'_, 'f>) {
         let name = if active { &wanted.active } else { &wanted.preview };
@@ -92,7 +96,7 @@ impl<'f> Check<'_, 'f> {
             let message =
                 format!("Service `{name}` (`blueGreen.{field}`) does not select the pods of this release");
             error(message, "write labels of the template into `spec.selector`");
-        } else if let Some(label) = beyond(&body, &self.cloneset.body.open()["spec"]["selector"]) {
+        } else if let Some(label) = beyond(&body["spec"]["selector"], &self.selector()) {
             let message = format!(
                 "Service `{name}` (`blueGreen.{field}`) may select pods of others, which would lose their traffic: its selector lacks `{label}` of the CloneSet's"
             );
@@ -105,18 +109,26 @@ impl<'f> Check<'_, 'f> {
         }
     }
 
-    /// Services that are neither, and would lead to the new version from step 1 on.
+    /// Other Services, and PodDisruptionBudgets: those that select the pods of the release follow the ones that serve.
     fn others(&self, wanted: &BlueGreen, tell: &mut Tell<'_, 'f>) {
-        let labels = self.labels();
-        let ours = [wanted.active.as_str(), wanted.preview.as_str()];
-        let others = self.services().filter(|(.., name)| !ours.contains(name));
-        for (path, service, name) in others.filter(|(_, it, _)| selects(&it.body.open(), &labels)) {
+        let (labels, selector) = (self.labels(), self.selector());
+        for (path, it) in self.companions {
+            let Some(key) = &it.key else { continue };
+            let at = match it.kind {
+                Kind::Service if key.name == wanted.active || key.name == wanted.preview => continue,
+                Kind::Service => "/spec/selector",
+                Kind::PodDisruptionBudget => "/spec/selector/matchLabels",
+                _ => continue,
+            };
+            let selected = it.body.open().pointer(at).cloned().unwrap_or_default();
+            let beyond = beyond(&selected, &selector).filter(|_| is_among(&selected, &labels));
+            let Some(label) = beyond else { continue };
             let message = format!(
-                "Service `{name}` selects the pods of both versions: blue/green points `{}` and `{}` at one of them, and no other",
-                wanted.active, wanted.preview
+                "{} `{}` is led to the pods that serve, and may select those of others: its selector lacks `{label}` of the CloneSet's",
+                it.kind, key.name
             );
-            let cure = "lead its clients to one of these, unless it is meant to reach every pod".to_owned();
-            tell(path, Flaw { severity: Severity::Warning, at: service.at, message, cure });
+            let cure = "write every label of the CloneSet's `spec.selector` into it".to_owned();
+            tell(path, Flaw { severity: Severity::Error, at: it.at, message, cure });
         }
     }
 
