@@ -40,7 +40,7 @@ pub fn example() -> Repo {
         repo.git(&["config", key, value]);
     }
     triton::cli::example::write(repo.path()).unwrap();
-    repo.commit("Five releases of one shop");
+    repo.commit("Six releases of one shop");
     repo
 }
 

@@ -26,6 +26,7 @@ fn step(target: &str, pods: u32, state: StepState) -> StepView {
         target: target.into(),
         pods,
         weight: None,
+        service: None,
         state,
         needs: 0,
         soak: 0,

@@ -163,10 +163,10 @@ fn what_follows_the_pods_that_serve_selects_no_others() {
     };
     assert_eq!(beside("v1\nkind: Service", "{ selector: { app: checkout } }"), "");
     assert_eq!(beside("v1\nkind: Service", "{ selector: { app: other } }"), "");
-    insta::assert_snapshot!(beside("v1\nkind: Service", "{ selector: { tier: web } }"), @"");
+    insta::assert_snapshot!(beside("v1\nkind: Service", "{ selector: { tier: web } }"), @"releases/a.yaml:28:1: Service `all` is led to the pods that serve, and may select those of others: its selector lacks `app: checkout` of the CloneSet's; write every label of the CloneSet's `spec.selector` into it");
     let budget = "policy/v1\nkind: PodDisruptionBudget";
     assert_eq!(beside(budget, "{ maxUnavailable: 1, selector: { matchLabels: { app: checkout } } }"), "");
-    insta::assert_snapshot!(beside(budget, "{ maxUnavailable: 1, selector: { matchLabels: { tier: web } } }"), @"");
+    insta::assert_snapshot!(beside(budget, "{ maxUnavailable: 1, selector: { matchLabels: { tier: web } } }"), @"releases/a.yaml:28:1: PodDisruptionBudget `all` is led to the pods that serve, and may select those of others: its selector lacks `app: checkout` of the CloneSet's; write every label of the CloneSet's `spec.selector` into it");
 }
 
 #[test]
