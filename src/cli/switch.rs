@@ -31,10 +31,14 @@ pub fn target(release: &Release, step: u32, size: Option<u32>) -> Option<String>
 #[must_use]
 pub fn goes(release: &Release, step: u32, size: Option<u32>) -> Option<String> {
     let (id, version, target) = (&release.id, &release.version, target(release, step, size)?);
+    let it = release.strategy.blue_green.as_ref()?;
     Some(if step < release.last_step() {
         format!("Merging this starts {id} {version} beside the pods that serve: {target}.")
     } else {
-        format!("Merging this points {target} at {id} {version}, in one write.")
+        format!(
+            "Merging this points {target} at {id} {version}, in one write; the old pods go {} later.",
+            kept(it)
+        )
     })
 }
 
