@@ -13,7 +13,7 @@ use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::routes::{base_of, led_to};
 use crate::spec::{Body, Release};
 use crate::traffic;
-use crate::world::{Beside, Case, Desired, Leads, Memory, Role, Share};
+use crate::world::{Beside, Case, Desired, Leads, Memory, Role};
 
 /// The releases that say what leads to the pods of a case: the entered one, the one that Git desires, the newest proven one.
 pub struct Led<'a> {
@@ -36,6 +36,10 @@ impl<'a> Led<'a> {
         };
         let top = case.memory().and_then(|memory| case.documents.get(&memory.top()?.digest));
         let releases = || case.entered().into_iter().chain(desired).chain(top);
+        // One that is switched as a whole has none.
+        if case.blue_green().is_some() {
+            return None;
+        }
         // Most have no weights, and no name that could be one of ours: that is told first.
         let mut shared = BTreeSet::new();
         for key in cache.companions_of(id).iter().filter(|key| key.kind == Kind::Service) {
@@ -70,7 +74,7 @@ impl<'a> Led<'a> {
             let share = traffic::share_of(&live, &self.shared);
             let to = led_to(&live).into_iter().filter_map(|name| name.parse().ok()).collect();
             let wanted = written.map(|it| body(traffic::route(&it.value.open(), &self.services, share)));
-            return Some((Leads { share, to, beside: None }, wanted));
+            return Some((Leads { share, to, ..Leads::default() }, wanted));
         }
         // Who takes our label from one of them has not made it somebody else's.
         let (service, canary) = base_of(&key.name).filter(|_| key.kind == Kind::Service)?;
@@ -85,7 +89,7 @@ impl<'a> Led<'a> {
         let base = self.releases.iter().find_map(|release| release.service(&service)).cloned();
         let beside = Beside { service, role, hash, ready };
         let made = base.and_then(|base| traffic::service(&base.body.value.open(), self.id, &beside));
-        let leads = Leads { share: Share::Base, to: BTreeSet::new(), beside: Some(beside) };
+        let leads = Leads { beside: Some(beside), ..Leads::default() };
         Some((leads, made.map(body)))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::guard::blue_green;
 use crate::guard::body::{Sent, memory_of};
 use crate::guard::claim;
 use crate::guard::exposure;
@@ -77,7 +78,15 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     }
     serving::check(scene)?;
     weights::check(scene)?;
-    let mut ours = writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
+    let sets = || writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
+    for write in
+        sets().filter(|it| it.object.name != scene.id.name && scene.plan.decision != Decision::Remove)
+    {
+        if let Action::Apply { body, .. } = &write.action {
+            blue_green::check_twin(scene, write, body)?;
+        }
+    }
+    let mut ours = sets().filter(|it| it.object.name == scene.id.name);
     let first = ours.next();
     require(ours.next().is_none(), Rule::Reached, || "the CloneSet is written twice in one move".to_owned())?;
     let Some(write) = first else { return Ok(()) };
@@ -125,6 +134,9 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
         return check_left(scene, body);
     }
     whole(scene.case.live.is_none() || scene.case.memory().is_some(), "the CloneSet is not ours")?;
+    if scene.case.home.is_some() {
+        return blue_green::check_home(scene, write, body);
+    }
     let sent = Sent::read(body)?;
     let motion = Motion::of(scene, &sent)?;
     forward::check(&motion)?;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::guard::blue_green;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::guard::weights;
@@ -25,7 +26,8 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     whole(key.namespace == scene.id.namespace, "it is outside the release's namespace")?;
     whole(policy.allows(namespace), "the daemon's configuration does not allow its namespace")?;
     if key.kind == Kind::CloneSet {
-        whole(key.name == scene.id.name, "it is not named as the release")?;
+        let named = key.name == scene.id.name || blue_green::is_twin(scene, key);
+        whole(named, "it is not named as the release")?;
     } else {
         whole(policy.kinds.contains(&key.kind), "the daemon's configuration does not allow its kind")?;
     }
@@ -44,8 +46,9 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
                 is_marked(body, scene),
                 "the body does not say which root and which release it belongs to",
             )?;
-            let shared =
-                weights::check_route(scene, write, body)? || weights::check_service(scene, key, body)?;
+            let shared = weights::check_route(scene, write, body)?
+                || weights::check_service(scene, key, body)?
+                || blue_green::check_follower(scene, write, body)?;
             if key.kind != Kind::CloneSet && !shared {
                 whole(is_entered(scene, key, body), "it is not as the release that is entered says")?;
             }
@@ -77,7 +80,9 @@ fn is_asked(scene: Scene<'_>) -> bool {
 /// What was seen under this key: who it is, and at which version.
 fn seen<'a>(scene: Scene<'a>, key: &ObjectKey) -> Option<(&'a Uid, &'a ResourceVersion)> {
     if key.kind == Kind::CloneSet {
-        return scene.case.live.as_ref().map(|live| (&live.uid, &live.version));
+        let twin = scene.case.twins.get(&key.name).map(|twin| &twin.live);
+        let own = || scene.case.live.as_ref().filter(|_| key.name == scene.id.name);
+        return twin.or_else(own).map(|live| (&live.uid, &live.version));
     }
     scene.case.companions.get(key).map(|companion| (&companion.uid, &companion.version))
 }
@@ -158,7 +163,7 @@ fn check_delete(
         evidence(fresh, "nothing is removed on a fetch that is too old")?;
         return check_removal(scene, key);
     }
-    if weights::check_delete(scene, key)? {
+    if weights::check_delete(scene, key)? || blue_green::check_delete(scene, key)? {
         return Ok(());
     }
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;

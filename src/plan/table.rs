@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
+use crate::plan::blue_green;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::in_place::barred;
@@ -144,6 +145,9 @@ fn emptied(facts: &Facts<'_>) -> Option<Outcome> {
 
 /// Row g: live differs from the entered release with HEAD's replicas.
 fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
+    if facts.is_blue_green() {
+        return blue_green::repaired(facts);
+    }
     let live = facts.live;
     if live.drift.template
         && !facts.is_proven()
@@ -353,6 +357,7 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
     let release = head.release();
     let (live, permitted) = (facts.live, head.permitted.furthest);
     let step = match facts.is_building() {
+        _ if facts.is_blue_green() => same_step(facts, release, permitted),
         true => steps::position_building(release, live.replicas, facts.wanted_size(), permitted),
         false => steps::position(release, live.partition, live.replicas, permitted),
     };
@@ -367,6 +372,14 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
         holds::named(release)
     );
     facts.enter('k', release, step, memory, message, &weights::entering(facts, release, step))
+}
+
+/// The step of a release that is switched as a whole which what stands is at: 2 where its pods serve.
+fn same_step(facts: &Facts<'_>, release: &Release, permitted: u32) -> u32 {
+    if facts.is_proven() || !facts.anything_proven() {
+        return release.last_step();
+    }
+    facts.case.level(release.template).max(permitted.min(1))
 }
 
 /// Rows l to q: the entered release is the desired one.

@@ -160,7 +160,11 @@ fn step_views(
         let step = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
         StepView {
             target: written.replicas.to_string(),
-            pods: steps::pods(release, step, size),
+            pods: match release.strategy.blue_green {
+                // Beside the old ones, and not in their place.
+                Some(_) => written.replicas.step_pods(size),
+                None => steps::pods(release, step, size),
+            },
             weight: Some(release.strategy.weight(step))
                 .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step()),
             service: release.strategy.service(step).map(ToString::to_string),

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use crate::model::{Hold, Name, ReleaseId};
 use crate::objects::ObjectKey;
+use crate::plan::blue_green;
 use crate::plan::companions::delete;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
@@ -62,7 +63,7 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
     let routes = leads.release.companions.iter().map(|it| &it.body.key).filter(|it| it.kind.is_route());
     let shared = routes.map(|key| (key.clone(), share(key)));
     let routes = shared.filter(|(_, share)| *share != Share::Base).collect();
-    Shares { services: leads.services.clone(), routes }
+    Shares { services: leads.services.clone(), routes, ..Shares::default() }
 }
 
 /// What the routes of the entered release are to share beside `decision`.
@@ -95,6 +96,9 @@ pub fn before(facts: &Facts<'_>, decision: &Decision) -> Shares {
 /// same one goes on with no more than it has.
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
+    if facts.is_blue_green() {
+        return blue_green::shares_of(facts, release);
+    }
     if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
         return Shares::default();
     }
@@ -109,13 +113,16 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
         Share::Split(_) | Share::Base => Share::Base,
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
-    Shares { services: leads.services, routes }
+    Shares { services: leads.services, routes, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing
 /// to share, and traffic follows the pods.
 #[must_use]
 pub fn stand(facts: &Facts<'_>) -> bool {
+    if facts.is_blue_green() {
+        return blue_green::stand(facts);
+    }
     due(facts).is_none_or(|(due, leads)| {
         let alone = proven_pods(facts) == Some(0);
         leads.release.weighted_routes().all(|route| {
@@ -142,6 +149,9 @@ fn due<'a>(facts: &'a Facts<'a>) -> Option<(u32, Leads<'a>)> {
 /// Why the entered step is not reached though its pods are there: traffic is not led by its weight, and who can change that.
 #[must_use]
 pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
+    if facts.is_blue_green() {
+        return blue_green::not_led(facts);
+    }
     if !facts.step_done() || stand(facts) {
         return Vec::new();
     }

@@ -35,6 +35,7 @@ pub mod versioned;
 pub mod file;
 pub mod serve;
 pub mod routes;
+pub mod follow;
 pub mod switched;
 pub mod drain;
 pub mod applied;
@@ -52,6 +53,7 @@ pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration
 pub use diagnostic::{Diagnostic, Severity};
 pub use exchange::Exchange;
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
+pub use follow::Follower;
 pub use marker::{FrozenBy, read_freeze, read_marker};
 pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};
 pub use release::{Approval, BlueGreen, Body, Companion, Initial, OnFailure, Release, Serve, Step, Strategy};

@@ -15,8 +15,8 @@ use crate::spec::report::Flaw;
 use crate::spec::routes::{beyond, is_among, selects};
 use crate::spec::strategy::WrittenStrategy;
 
-/// What the name of the second CloneSet has more than the release's: a dash and ten digits of a hash.
-pub const SUFFIX: usize = 11;
+/// Digits of a template's hash that the name of the second CloneSet has more than the release's, after a dash.
+pub const DIGITS: usize = 10;
 
 /// One check of a blue/green release: where its strategy is told of, and what it has.
 struct Check<'c, 'f> {
@@ -134,11 +134,11 @@ impl<'f> Check<'_, 'f> {
 
     fn cloneset(&self, path: &'f str, tell: &mut Tell<'_, 'f>) {
         let (it, body) = (self.cloneset, self.cloneset.body.open());
-        let length = it.key.as_ref().map_or(0, |key| key.name.as_str().len());
-        if length + SUFFIX >= NAME_MAX {
-            let most = NAME_MAX - SUFFIX - 1;
+        let (length, more) = (it.key.as_ref().map_or(0, |key| key.name.as_str().len()), DIGITS + 1);
+        if length + more >= NAME_MAX {
+            let most = NAME_MAX - more - 1;
             let message = format!(
-                "the name has {length} characters, and that of the second CloneSet {SUFFIX} more: Kruise cannot make pods of it"
+                "the name has {length} characters, and that of the second CloneSet {more} more: Kruise cannot make pods of it"
             );
             let cure = format!("shorten it to {most} at most");
             tell(path, Flaw { severity: Severity::Error, at: it.name_at, message, cure });

@@ -8,6 +8,8 @@
 
 pub mod route;
 pub mod service;
+pub mod pin;
 
+pub use pin::{pin_of, pinned};
 pub use route::{route, share_of};
 pub use service::{beside, service};

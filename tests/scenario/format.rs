@@ -260,6 +260,8 @@ pub struct Picture {
     pub images: Option<BTreeMap<String, u32>>,
     /// Pods that the Service leads to, by image tag: these and no others.
     pub serves: Option<BTreeMap<String, u32>>,
+    /// Pods that the preview Service leads to, by image tag: these and no others.
+    pub previews: Option<BTreeMap<String, u32>>,
     /// Where the first rule of the HTTPRoute leads, by Service, in percent: to these and no others.
     pub traffic: Option<BTreeMap<String, u64>>,
     /// Pods as the status counts them.

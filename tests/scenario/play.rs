@@ -247,6 +247,10 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = serving(stage.store(), release);
         same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
     }
+    if let Some(previews) = &picture.previews {
+        let seen = serving(stage.store(), &format!("{release}-preview"));
+        same("previewed pods by image", serde_json::json!(previews), &serde_json::json!(seen));
+    }
     if let Some(wanted) = &picture.traffic {
         same("traffic", serde_json::json!(wanted), &serde_json::json!(traffic(stage.store(), release)));
     }

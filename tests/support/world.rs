@@ -161,6 +161,7 @@ pub fn complete(release: &Release) -> Memory {
         served: 0,
         up: false,
         replaced: BTreeMap::new(),
+        home: None,
         failed: None,
         proven: vec![proof(release)],
     }
@@ -265,6 +266,8 @@ pub fn world(intent: Intent, live: Option<Live>, known: &[&Release]) -> World {
         live,
         announced: false,
         record: None,
+        home: None,
+        twins: BTreeMap::new(),
         documents: known.iter().map(|it| (it.digest, Arc::new((*it).clone()))).collect(),
         companions: BTreeMap::from([(key(Kind::Service, "checkout"), service)]),
         pods: None,
@@ -365,7 +368,7 @@ pub fn lead(world: &mut World, share: Share, services: &[(Role, &str, Option<u32
             Share::Split(_) => vec!["checkout-stable", "checkout-canary"],
         };
         let to = to.into_iter().map(|it| it.parse().unwrap()).collect();
-        case.companions.insert(key(Kind::HttpRoute, "checkout"), of(Leads { share, to, beside: None }));
+        case.companions.insert(key(Kind::HttpRoute, "checkout"), of(Leads { share, to, ..Leads::default() }));
         for (role, version, ready) in services {
             let name = if *role == Role::Stable { "checkout-stable" } else { "checkout-canary" };
             let beside = Beside {

@@ -1,0 +1,116 @@
+//! The CloneSets of a release that is switched as a whole, and what follows them, as they were seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cluster::{Cache, SeenCloneSet, SeenCompanion};
+use crate::controller::crowd::Crowd;
+use crate::controller::drift::{Echoes, wanted_cloneset, without_rollout};
+use crate::fields::Compact;
+use crate::model::{Name, ReleaseId, TemplateHash};
+use crate::objects::{Kind, ObjectKey};
+use crate::plan::body;
+use crate::spec::{Body, Follower, Release};
+use crate::traffic::{pin_of, pinned};
+use crate::world::{Case, Desired, Drift, Follows, Leads, Memory, Policy, Twin, hash_of};
+
+/// How the CloneSet that is named as the release differs from the one by which it stands.
+#[must_use]
+pub fn home(echoes: &Echoes, id: &ReleaseId, case: &Case, seen: &SeenCloneSet, policy: &Policy) -> Drift {
+    let memory = case.memory();
+    let by = |memory: &Memory| case.documents.get(&memory.home.unwrap_or(memory.digest));
+    let release = match (memory, &case.desired) {
+        (Some(memory), _) => by(memory),
+        (None, Desired::Release(intent)) => Some(&intent.release),
+        (None, Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown) => None,
+    };
+    let Some(release) = release else { return Drift::default() };
+    let revision = match memory {
+        Some(memory) if memory.home.is_some() => revision(memory, release.template),
+        _ => memory.and_then(|it| it.revision.as_deref()),
+    };
+    let wanted = wanted_cloneset(release, policy);
+    echoes.cloneset(&ObjectKey::cloneset(id), &wanted, seen, revision)
+}
+
+/// The revision that a template is known to have become.
+fn revision(memory: &Memory, template: TemplateHash) -> Option<&str> {
+    let entered = memory.revision.as_deref().filter(|_| memory.template == template);
+    let proven = memory.proven.iter().find(|proof| proof.template == template);
+    entered.or_else(|| proven?.revision.as_deref())
+}
+
+/// The second CloneSets of a release.
+#[must_use]
+pub fn twins(
+    cache: &Cache,
+    echoes: &Echoes,
+    id: &ReleaseId,
+    case: &Case,
+    policy: &Policy,
+) -> BTreeMap<Name, Twin> {
+    let mut found = BTreeMap::new();
+    for (name, seen) in cache.twins_of(id) {
+        let Some((_, template)) = seen.twin else { continue };
+        if seen.live.root.as_ref() != Some(&policy.root) {
+            continue;
+        }
+        let mut live = seen.live.clone();
+        let known = case.memory().and_then(|memory| revision(memory, template)).map(hash_of);
+        let wanted = case.with_template(template).and_then(|release| body::twin_base(release, policy));
+        if let Some(mut wanted) = wanted {
+            let key = ObjectKey { kind: Kind::CloneSet, namespace: id.namespace.clone(), name: name.clone() };
+            without_rollout(&mut wanted);
+            let update = hash_of(&live.status.update_revision).to_owned();
+            let revision = known.filter(|it| *it == update).map(|_| live.status.update_revision.clone());
+            live.drift = echoes.cloneset(&key, &wanted, &seen, revision.as_deref());
+        }
+        found.insert(name, Twin { template, live });
+    }
+    found
+}
+
+/// What follows the CloneSets of a release: as which, by the release that says so.
+pub struct Following(BTreeMap<ObjectKey, (Follower, Body)>);
+
+impl Following {
+    /// Of what stands by the entered release, else of what Git desires.
+    #[must_use]
+    pub fn of(case: &Case) -> Self {
+        let mut of = BTreeMap::new();
+        if !case.is_blue_green() {
+            return Self(of);
+        }
+        let desired = match &case.desired {
+            Desired::Release(intent) => Some(&intent.release),
+            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+        };
+        let standing = case.entered().into_iter().chain(desired);
+        let all = standing.chain(case.documents.values()).flat_map(|it: &Arc<Release>| it.followers());
+        for (companion, as_what) in all {
+            let key = companion.body.key.clone();
+            of.entry(key).or_insert_with(|| (as_what, companion.body.clone()));
+        }
+        Self(of)
+    }
+
+    /// What a companion follows, and what it should be but for that; `written` is what Git says of it.
+    #[must_use]
+    pub fn read(
+        &self,
+        (cache, crowd): (&Cache, &Crowd),
+        id: &ReleaseId,
+        seen: &SeenCompanion,
+        (key, written): (&ObjectKey, Option<&Body>),
+    ) -> Option<(Leads, Option<Body>)> {
+        let (as_what, base) = self.0.get(key)?;
+        let written = written.unwrap_or(base);
+        let value = written.value.open();
+        let to = pin_of(&value, &seen.stand.object(), *as_what);
+        let ready = (key.kind == Kind::Service).then(|| crowd.ready(cache, id, &seen.live.uid)).flatten();
+        let wanted = pinned(&value, id, *as_what, to.as_deref());
+        let wanted = Body { key: key.clone(), value: Compact::of(&wanted) };
+        let follows = Some(Follows { as_what: *as_what, to, ready });
+        Some((Leads { follows, ..Leads::default() }, Some(wanted)))
+    }
+}
