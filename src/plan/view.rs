@@ -160,7 +160,10 @@ fn step_views(
         let step = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
         StepView {
             target: written.replicas.to_string(),
-            pods: steps::pods(release, step, size),
+            pods: match &release.strategy.blue_green {
+                Some(_) => steps::beside(release, step, size),
+                None => steps::pods(release, step, size),
+            },
             weight: Some(release.strategy.weight(step))
                 .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step()),
             state: state(step),
