@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::TemplateHash;
 use crate::plan::facts::Facts;
+use crate::plan::steps;
 use crate::spec::{Follower, Release};
 use crate::world::{Colour, Follows, Memory};
 
@@ -49,10 +50,7 @@ impl<'a> Facts<'a> {
     pub fn pods_beside(&self, step: u32) -> u32 {
         let size = self.wanted_size();
         let Some(release) = self.case.with_template(self.memory.template) else { return size };
-        if step >= release.last_step() {
-            return size;
-        }
-        release.step(step).map_or(0, |step| step.replicas.step_pods(size))
+        steps::beside(release, step, size)
     }
 
     /// Whether the active Service may lead to `goal` now: no endpoint is lost by it, and to an unproven one only as far as Git
@@ -107,7 +105,8 @@ impl<'a> Facts<'a> {
     pub fn size_for(&self, template: TemplateHash) -> Option<u32> {
         let size = self.wanted_size();
         let of = |colour: Option<Colour<'_>>| colour.and_then(|it| it.template) == Some(template);
-        if template == self.goal_template() || of(self.case.serving()) || of(self.kept()) {
+        let stays = self.top().is_some_and(|top| top.template == template) && !self.is_proven();
+        if stays || template == self.goal_template() || of(self.case.serving()) || of(self.kept()) {
             return Some(size);
         }
         let step = self.standing_step();

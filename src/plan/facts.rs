@@ -300,7 +300,7 @@ impl<'a> Facts<'a> {
     pub fn standing_step(&self) -> u32 {
         let Some(release) = self.entered else { return self.memory.step };
         let step = self.memory.step.min(release.last_step());
-        if self.is_proven() {
+        if self.is_proven() || (self.is_blue_green() && !self.anything_proven()) {
             return release.last_step();
         }
         if step == 0 {

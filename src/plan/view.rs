@@ -160,9 +160,8 @@ fn step_views(
         let step = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
         StepView {
             target: written.replicas.to_string(),
-            pods: match release.strategy.blue_green {
-                // Beside the old ones, and not in their place.
-                Some(_) => written.replicas.step_pods(size),
+            pods: match &release.strategy.blue_green {
+                Some(_) => steps::beside(release, step, size),
                 None => steps::pods(release, step, size),
             },
             weight: Some(release.strategy.weight(step))
