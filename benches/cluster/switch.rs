@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use futures::stream::{BoxStream, select};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use triton::cluster::resource;
 use triton::model::CommitId;
 use triton::objects::{Kind, keys, record};
@@ -38,7 +38,9 @@ pub fn run() {
     let repository = repo.path().display().to_string();
     let place = Place { namespace: NAMESPACE, repository: &repository, branch: "main", state: state.path() };
     let _daemon = Daemon::start(&plane, "triton", &place, &[]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Git blocks this thread; another one watches meanwhile.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
     let (there, back) = runtime.block_on(async {
         let mut seen = Seen::new(plane.client("admin", NAMESPACE).await);
         let (mut there, mut back) = (Vec::new(), Vec::new());
@@ -86,9 +88,9 @@ fn tell(what: &str, mut waits: Vec<Duration>) {
     line("the same, 99 of 100", &at(99), "≤ 100 ms");
 }
 
-/// What an observer of the API has seen.
+/// What an observer of the API has seen, and when.
 struct Seen {
-    events: BoxStream<'static, Value>,
+    events: UnboundedReceiver<(Instant, Value)>,
     /// Which pods each Service leads to.
     leads: BTreeMap<String, Value>,
     records: Api<DynamicObject>,
@@ -96,24 +98,25 @@ struct Seen {
 
 impl Seen {
     fn new(client: Client) -> Self {
+        let (tell, events) = unbounded_channel();
         let watch = |kind: ApiResource| {
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &kind);
-            let applied = |event: watcher::Result<Event<DynamicObject>>| match event {
-                Ok(Event::Apply(object) | Event::InitApply(object)) => serde_json::to_value(object).ok(),
-                Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(_) => None,
-            };
-            watcher(api, watcher::Config::default())
-                .filter_map(move |event| async move { applied(event) })
-                .boxed()
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                let mut events = watcher(api, watcher::Config::default()).boxed();
+                while let Some(event) = events.next().await {
+                    if let Ok(Event::Apply(object) | Event::InitApply(object)) = event {
+                        let object = serde_json::to_value(object).expect("JSON");
+                        tell.send((Instant::now(), object)).expect("somebody hears");
+                    }
+                }
+            });
         };
-        let lease = ApiResource::from_gvk(&GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease"));
+        watch(ApiResource::from_gvk(&GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease")));
+        watch(resource(Kind::Service.api()));
         let record = ApiResource::from_gvk(&GroupVersionKind::gvk(keys::GROUP, "v1", record::KIND));
         let records = Api::namespaced_with(client.clone(), NAMESPACE, &record);
-        Self {
-            events: select(watch(lease), watch(resource(Kind::Service.api()))).boxed(),
-            leads: BTreeMap::new(),
-            records,
-        }
+        Self { events, leads: BTreeMap::new(), records }
     }
 
     /// Waits for the phase of a release.
@@ -132,21 +135,22 @@ impl Seen {
     /// From when the daemon has seen `head`, as its lease tells, until the active Service leads to other pods.
     async fn switch(&mut self, number: usize, head: CommitId) -> Duration {
         let (name, head) = (format!("app-{number}"), head.to_string());
-        let mut since = None;
+        let (mut since, mut switched) = (None, None);
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let object = tokio::time::timeout_at(end, self.events.next()).await.expect("it comes in time");
-            let object = object.expect("a watch goes on");
-            let metadata = &object["metadata"];
-            if metadata["annotations"][keys::HEAD] == head {
-                since.get_or_insert_with(Instant::now);
-            } else if let Some(service) = metadata["name"].as_str().filter(|_| object["kind"] == "Service") {
+            let event = tokio::time::timeout_at(end, self.events.recv()).await.expect("it comes in time");
+            let (at, object) = event.expect("a watch goes on");
+            if object["metadata"]["annotations"][keys::HEAD] == head {
+                since.get_or_insert(at);
+            } else if let Some(service) = object["metadata"]["name"].as_str() {
                 let hash = object["spec"]["selector"][keys::POD_TEMPLATE_HASH].clone();
                 let before = self.leads.insert(service.to_owned(), hash.clone());
-                if let Some(since) = since.filter(|_| service == name && before.is_some_and(|it| it != hash))
-                {
-                    return Instant::now() - since;
-                }
+                let is_other = before.is_some_and(|before| !before.is_null() && before != hash);
+                switched = switched.or(Some(at).filter(|_| service == name && is_other));
+            }
+            // Two watches: the later event may come first.
+            if let (Some(since), Some(switched)) = (since, switched) {
+                return switched.saturating_duration_since(since);
             }
         }
     }

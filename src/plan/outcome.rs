@@ -12,7 +12,7 @@ use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::shares::Shares;
-use crate::plan::steps::Shape;
+use crate::plan::steps::{self, Shape};
 use crate::spec::{Companion, Exchange, Release};
 use crate::world::{Action, Decision, Expect, Memory, Proof, Share, Try, Write};
 
@@ -130,7 +130,10 @@ pub fn made_again(id: &ReleaseId, row: char, writes: &[Write]) -> Option<Outcome
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
     let shape = facts.shape(release, step);
-    let pods = shape.size - shape.partition.partition_pods(shape.size);
+    let pods = match release.strategy.blue_green {
+        Some(_) => steps::beside(release, step, shape.size),
+        None => shape.size - shape.partition.partition_pods(shape.size),
+    };
     format!(
         "{} enters step {step} of {} of {}: {} of {}",
         facts.id,
