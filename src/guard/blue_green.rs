@@ -186,6 +186,9 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         same_template,
         grows: false,
     };
+    let leaves = release.is_some_and(|it| it.strategy.blue_green.is_none()) && !scene.case.twins.is_empty();
+    let still = same_template || proven;
+    switch(!leaves || still, "another version begins as one CloneSet, and its pods are in two")?;
     forward::check(&motion)?;
     claim::check(&motion)?;
     check_reached(scene, memory)?;
@@ -222,12 +225,18 @@ fn check_less(scene: Scene<'_>, colour: Option<Colour<'_>>, pods: u32) -> Result
     }
     let hash = colour.hash();
     let serves = scene.case.active_hash().is_none() || (hash.is_some() && hash == scene.case.active_hash());
-    let twice = scene.case.colours().filter(|it| it.hash().is_some() && it.hash() == hash && it.live.replicas > 0);
-    switch(!serves || twice.count() > 1, "pods go that the active Service leads to")?;
+    let twice = scene.case.colours().any(|it| {
+        let whole = it.is_settled(size(scene)) && it.live.status.updated_available >= size(scene);
+        it.hash().is_some() && it.hash() == hash && !it.is(&colour) && whole
+    });
+    switch(!serves || twice, "pods go that the active Service leads to")?;
     let proven = memory.entered_is_proven();
     switch(!proven || memory.step_reached.is_some(), "pods go before those that are to serve do")?;
     let goal = if proven { Some(memory.template) } else { memory.top().map(|top| top.template) };
-    let other = scene.case.colours().any(|it| it.template == goal && !it.is(&colour));
+    let size = size(scene);
+    let other = scene.case.colours().any(|it| {
+        it.template == goal && !it.is(&colour) && it.is_settled(size) && it.live.status.updated_available >= size
+    });
     switch(colour.template != goal || other, "pods go of the version that is to serve")?;
     let keep = scene.release(memory.digest).and_then(|it| it.strategy.blue_green.as_ref()).map(|it| it.keep);
     let complete = memory.top().is_some_and(|top| top.digest == memory.digest);
