@@ -85,8 +85,9 @@ impl Following {
             Desired::Release(intent) => Some(&intent.release),
             Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
         };
-        let standing = case.entered().into_iter().chain(desired);
-        let all = standing.chain(case.documents.values()).flat_map(|it: &Arc<Release>| it.followers());
+        let by = |it: &&Arc<Release>| it.strategy.blue_green.is_some();
+        let standing = case.entered().into_iter().chain(desired.filter(by));
+        let all = standing.chain(case.documents.values().filter(by)).flat_map(|it: &Arc<Release>| it.followers());
         for (companion, as_what) in all {
             let key = companion.body.key.clone();
             of.entry(key).or_insert_with(|| (as_what, companion.body.clone()));

@@ -4,7 +4,7 @@
 //! has its endpoints, what is needed no more. The switch is one write of the active Service, and what else follows it goes with
 //! it.
 
-use crate::model::{Gate, Hold, Lift};
+use crate::model::{Gate, Hold, Lift, LiftKind, TemplateHash};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
@@ -32,11 +32,9 @@ pub fn shares_of(facts: &Facts<'_>, release: &Release) -> Shares {
         let to = match as_what {
             Follower::Scaler => followed.twin.map(ToString::to_string),
             Follower::Active | Follower::Beside => active.clone().or_else(|| now(key)),
-            Follower::Preview => tried
-                .clone()
-                .filter(|_| facts.anything_proven())
-                .or_else(|| active.clone())
-                .or_else(|| now(key)),
+            Follower::Preview => {
+                tried.clone().filter(|_| facts.anything_proven()).or_else(|| active.clone()).or_else(|| now(key))
+            }
         };
         shares.pins.insert(key.clone(), (as_what, to));
     }
@@ -153,6 +151,12 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
             return outcome;
         }
         (Decision::Enter(_), Some(memory)) if outcome.row == 'k' => {
+            // What was previewed before goes first.
+            if left(facts).1
+                && let Some(first) = settled(facts)
+            {
+                return first.holding(outcome.holds);
+            }
             outcome.writes.extend(missing(&facts.remembering(memory)).into_iter().take(1));
             return outcome;
         }
@@ -190,8 +194,7 @@ fn led_to(facts: &Facts<'_>, mut writes: Vec<Write>, shares: &Shares) -> Outcome
     let as_what = |it: &Write| shares.pins.get(&it.object).map(|(as_what, _)| *as_what);
     writes.sort_by_key(|it| as_what(it) != Some(Follower::Active));
     let led: Vec<&Write> = writes.iter().filter(|it| shifts(facts, it, shares)).collect();
-    let names =
-        |writes: &[&Write]| writes.iter().map(|it| it.object.to_string()).collect::<Vec<_>>().join(", ");
+    let names = |writes: &[&Write]| writes.iter().map(|it| it.object.to_string()).collect::<Vec<_>>().join(", ");
     let only = led.len() == writes.len();
     let switches = led.iter().any(|it| as_what(it) == Some(Follower::Active));
     let to = facts.followed();
@@ -199,8 +202,7 @@ fn led_to(facts: &Facts<'_>, mut writes: Vec<Write>, shares: &Shares) -> Outcome
     let unproven = !facts.is_proven() && facts.anything_proven() && to.as_ref().is_some_and(is_new);
     let message = match (only, switches) {
         (true, true) => {
-            let version =
-                to.and_then(|it| facts.case.with_template(it.template?)).map_or("", |it| &it.version);
+            let version = to.and_then(|it| facts.case.with_template(it.template?)).map_or("", |it| &it.version);
             format!("{} leads its traffic to the pods of {version}: {}", facts.id, names(&led))
         }
         (true, false) => {
@@ -220,8 +222,65 @@ fn led_to(facts: &Facts<'_>, mut writes: Vec<Write>, shares: &Shares) -> Outcome
     outcome
 }
 
+/// The pods of a release that is switched as a whole no more come up in its home, once nothing else is there; then its twin
+/// goes.
+fn moved_home(facts: &Facts<'_>) -> Option<Outcome> {
+    let (home, size) = (facts.case.home()?, facts.wanted_size());
+    let twin = facts.case.colour(facts.memory.template).filter(|_| facts.moves_home())?;
+    let stands = home.template == Some(facts.memory.template);
+    let says = |what: &str| format!("{} moves its pods back into CloneSet {}: {what}", facts.id, facts.id);
+    if !stands && home.live.replicas == 0 && home.live.status.replicas == 0 {
+        let mut memory = facts.memory.clone();
+        memory.home = None;
+        (memory.uid, memory.create) = (Some(facts.live.uid.clone()), None);
+        let mut outcome = Outcome::of('g', Decision::Repair, says("it stands as Git has it"));
+        outcome.writes.push(facts.home_body(0, true, &memory));
+        outcome.memory = Some(memory);
+        return Some(outcome);
+    }
+    if stands && home.live.replicas != size {
+        let mut outcome = Outcome::of('g', Decision::Repair, says(&holds::pods(size)));
+        outcome.writes.push(facts.home_write(size, true));
+        outcome.memory = Some(facts.memory.clone());
+        return Some(outcome);
+    }
+    if stands && home.is_settled(size) && home.live.status.updated_available >= size {
+        let object = ObjectKey { name: twin.twin?.clone(), ..ObjectKey::cloneset(facts.id) };
+        let (uid, version) = (twin.live.uid.clone(), twin.live.version.clone());
+        let mut outcome = Outcome::of('g', Decision::Repair, says("they are all there"));
+        outcome.writes.push(Write { object, action: Action::Delete { uid, version }, forward: true });
+        return Some(outcome);
+    }
+    None
+}
+
+/// What keeps a release from being entered that is switched as a whole no more, or whose pods move back.
+#[must_use]
+pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
+    let plain = release.strategy.blue_green.is_none();
+    let same = release.template == facts.memory.template && facts.is_proven();
+    if facts.moves_home() && !same {
+        let message = format!("{} moves its pods back into CloneSet {} before another version begins", facts.id, facts.id);
+        return Some(Hold { gate: Gate::Pods, since: None, message, lift: Lift::wait() });
+    }
+    if !plain || same {
+        return None;
+    }
+    let message = format!(
+        "{} would leave blue/green and begin {} in one commit, and its pods are in two CloneSets",
+        facts.id,
+        holds::named(release)
+    );
+    let lift = Lift::by(LiftKind::Commit).path(&release.path);
+    let lift = lift.command("take blueGreen out while the version that serves stands, and change the version after it");
+    Some(Hold { gate: Gate::Spec, since: None, message, lift })
+}
+
 /// The CloneSets are brought to what they are to be: what is missing or too small first.
 fn settled(facts: &Facts<'_>) -> Option<Outcome> {
+    if let Some(outcome) = moved_home(facts) {
+        return Some(outcome);
+    }
     let missing = missing(facts);
     let (grown, left) = (grown(facts), left(facts));
     let (writes, does) = match (left.1, missing.is_empty(), grown.is_empty()) {
@@ -234,8 +293,7 @@ fn settled(facts: &Facts<'_>) -> Option<Outcome> {
         return None;
     }
     let names: Vec<String> = writes.iter().map(|write| write.object.to_string()).collect();
-    let mut outcome =
-        Outcome::of('g', Decision::Repair, format!("{} {does}: {}", facts.id, names.join(", ")));
+    let mut outcome = Outcome::of('g', Decision::Repair, format!("{} {does}: {}", facts.id, names.join(", ")));
     if writes.iter().any(|it| it.object == ObjectKey::cloneset(facts.id)) {
         let mut memory = facts.memory.clone();
         memory.home = facts.home_after(&memory);
@@ -257,6 +315,11 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
     let mut wanted = vec![facts.goal_template()];
     wanted.extend(entered.filter(|it| *it != wanted[0]));
     let absent = wanted.into_iter().filter(|it| facts.case.colour(*it).is_none());
+    let is_proven = |template: TemplateHash| facts.memory.proven.iter().any(|it| it.template == template);
+    let alone = |template| {
+        let mut others = facts.case.twins.values().filter(|it| it.template != template);
+        is_proven(template) || !others.any(|it| !is_proven(it.template))
+    };
     let one = |template| {
         let release = facts.case.with_template(template)?;
         let key = key(facts, release)?;
@@ -265,7 +328,7 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
         let action = Action::Apply { body, expect: Expect::Absent };
         gone.then_some(Write { object: key, action, forward: true })
     };
-    absent.filter_map(one).collect()
+    absent.filter(|it| alone(*it)).filter_map(one).collect()
 }
 
 fn this(live: &Live) -> Expect {
@@ -312,8 +375,7 @@ fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
         let is_serving = facts.case.serving().is_some_and(|it| it.is(&colour));
         if needed || is_serving {
             // Of two for one template the twin serves.
-            let twice =
-                colour.twin.is_none() && colour.template.and_then(|it| facts.case.colour(it)?.twin).is_some();
+            let twice = !facts.moves_home() && colour.twin.is_none() && colour.template.and_then(|it| facts.case.colour(it)?.twin).is_some();
             if !twice || is_serving {
                 continue;
             }

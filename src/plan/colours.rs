@@ -114,6 +114,14 @@ impl<'a> Facts<'a> {
         is_entered.then(|| self.pods_beside(step))
     }
 
+    /// Whether its pods are to be in its home again: it is switched as a whole no more. One that is proven comes up there, beside
+    /// the pods that serve, and with their label.
+    #[must_use]
+    pub fn moves_home(&self) -> bool {
+        let plain = self.entered.is_some_and(|release| release.strategy.blue_green.is_none());
+        plain && self.is_proven() && self.memory.step_reached.is_some() && self.case.colour(self.memory.template).is_some_and(|it| it.twin.is_some())
+    }
+
     /// By which release its home stands with `memory`, where that is not the entered one.
     #[must_use]
     pub fn home_after(&self, memory: &Memory) -> Option<crate::model::Digest> {

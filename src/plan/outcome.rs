@@ -169,7 +169,9 @@ impl Facts<'_> {
         self.home_body(size, own_size, &memory)
     }
 
-    fn home_body(&self, size: u32, own_size: bool, memory: &Memory) -> Write {
+    /// The same, with another memory.
+    #[must_use]
+    pub fn home_body(&self, size: u32, own_size: bool, memory: &Memory) -> Write {
         let live = self.case.home.as_ref().unwrap_or(self.live);
         let shape = Shape { size, partition: Amount::Count(0) };
         let body = match self.home_release(memory) {

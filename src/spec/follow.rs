@@ -2,7 +2,7 @@
 //! one of its CloneSets, or speak of one.
 
 use crate::objects::Kind;
-use crate::spec::release::{Companion, Release};
+use crate::spec::release::{BlueGreen, Companion, Release};
 use crate::spec::routes::is_among;
 
 /// What a companion follows.
@@ -19,12 +19,19 @@ pub enum Follower {
 }
 
 impl Release {
-    /// The companions that follow one of its CloneSets; none of a release that is not switched as a whole.
+    /// The companions that follow one of its CloneSets, as long as it has more than one: by what it says of that itself, else
+    /// its first Service that selects its pods is the active one.
     pub fn followers(&self) -> impl Iterator<Item = (&Companion, Follower)> {
-        let of = self.strategy.blue_green.as_ref();
-        let labels = of.map(|_| self.cloneset.value.open()["spec"]["template"]["metadata"]["labels"].take());
+        let labels = self.cloneset.value.open()["spec"]["template"]["metadata"]["labels"].take();
+        let of = self.strategy.blue_green.clone().or_else(|| {
+            let services = self.companions.iter().filter(|it| it.body.key.kind == Kind::Service);
+            let selects = |it: &&Companion| is_among(&it.body.value.open()["spec"]["selector"], &labels);
+            let active = services.into_iter().find(selects)?.body.key.name.clone();
+            Some(BlueGreen { preview: active.clone(), active, keep: 0 })
+        });
         self.companions.iter().filter_map(move |companion| {
-            let (of, labels) = (of?, labels.as_ref()?);
+            let of = of.as_ref()?;
+            let labels = &labels;
             let name = &companion.body.key.name;
             let follower = match companion.body.key.kind {
                 Kind::Service if *name == of.active => Follower::Active,

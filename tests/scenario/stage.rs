@@ -331,6 +331,13 @@ impl Stage {
                 self.observer.lend_route(RELEASE);
                 self.patch_kind(&Kind::HttpRoute.api(), patch).await;
             }
+            Act::Edit(edits) => {
+                self.observer.disturb();
+                for (named, patch) in edits {
+                    let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+                    self.patch_named(&served(kind), name, patch).await;
+                }
+            }
             Act::Annotate(annotations) => {
                 let mut annotations = annotations.clone();
                 let entered = self.cloneset()["metadata"]["annotations"][keys::DIGEST].clone();
@@ -416,7 +423,11 @@ impl Stage {
     }
 
     async fn patch_kind(&mut self, kind: &Served, patch: &Value) -> u64 {
-        let patched = self.api(kind).patch(RELEASE, &hand(), &Patch::Merge(patch)).await;
+        self.patch_named(kind, RELEASE, patch).await
+    }
+
+    async fn patch_named(&mut self, kind: &Served, name: &str, patch: &Value) -> u64 {
+        let patched = self.api(kind).patch(name, &hand(), &Patch::Merge(patch)).await;
         let patched = patched.expect("it is patched");
         self.catch_up(written(kind, &patched)).await;
         patched.metadata.generation.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)
