@@ -79,7 +79,9 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     serving::check(scene)?;
     weights::check(scene)?;
     let sets = || writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
-    for write in sets().filter(|it| it.object.name != scene.id.name && scene.plan.decision != Decision::Remove) {
+    for write in
+        sets().filter(|it| it.object.name != scene.id.name && scene.plan.decision != Decision::Remove)
+    {
         if let Action::Apply { body, .. } = &write.action {
             blue_green::check_twin(scene, write, body)?;
         }

@@ -26,7 +26,8 @@ impl Release {
         let labels = self.cloneset.value.open()["spec"]["template"]["metadata"]["labels"].take();
         let of = self.strategy.blue_green.clone().or_else(|| {
             let services = self.companions.iter().filter(|it| it.body.key.kind == Kind::Service);
-            let selects = |it: &&Companion| is_among(it.body.value.open().pointer("/spec/selector"), &labels).is_some();
+            let selects =
+                |it: &&Companion| is_among(it.body.value.open().pointer("/spec/selector"), &labels).is_some();
             let active = services.into_iter().find(selects)?.body.key.name.clone();
             Some(BlueGreen { preview: active.clone(), active, keep: 0 })
         });
@@ -43,7 +44,8 @@ impl Release {
                 }
                 Kind::HorizontalPodAutoscaler => {
                     let target = companion.body.value.open()["spec"]["scaleTargetRef"].take();
-                    let is_ours = target["kind"] == Kind::CloneSet.api().kind && target["name"] == *self.id.name.as_str();
+                    let is_ours = target["kind"] == Kind::CloneSet.api().kind
+                        && target["name"] == *self.id.name.as_str();
                     is_ours.then_some(Follower::Scaler)?
                 }
                 _ => return None,

@@ -81,7 +81,8 @@ impl Case {
         }
         let stands = memory.entered_is_proven() && memory.step_reached.is_some();
         let whole = self.home.as_ref().or(self.live.as_ref()).is_some_and(|live| live.kept() == 0);
-        let first = memory.proven.is_empty() && self.entered().is_some_and(|it| it.strategy.blue_green.is_some());
+        let first =
+            memory.proven.is_empty() && self.entered().is_some_and(|it| it.strategy.blue_green.is_some());
         first || (self.blue_green().is_some() && stands && whole)
     }
 

@@ -20,8 +20,8 @@ pub use intent::{
     Approver, Desired, Episode, Fault, Freeze, Intent, Marker, NotCounted, Permit, Removal, Source,
 };
 pub use live::{
-    CompanionLive, CounterStatus, Drift, Live, Looked, OtherTool, PodLive, RecordLive, Rehearsal, Stage, Tool,
-    Twin,
+    CompanionLive, CounterStatus, Drift, Live, Looked, OtherTool, PodLive, RecordLive, Rehearsal, Stage,
+    Tool, Twin,
 };
 pub use memory::{Memory, Proof, Reached, Try};
 pub use plan::{Action, Decision, Expect, Move, Plan, Write};

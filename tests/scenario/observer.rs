@@ -338,7 +338,8 @@ fn count(store: &Store, counts: impl Fn(&Object) -> bool) -> BTreeMap<String, BT
     let clonesets = store.list(CLONESETS, None);
     for pod in store.list(PODS, None).iter().filter(|pod| counts(pod)) {
         let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
-        let owner = clonesets.iter().find(|it| it.name() == owner).and_then(|it| twin_of(it)).unwrap_or(owner);
+        let owner =
+            clonesets.iter().find(|it| it.name() == owner).and_then(|it| twin_of(it)).unwrap_or(owner);
         if is_there(pod) {
             *images.entry(owner.to_owned()).or_default().entry(tag(pod)).or_default() += 1;
         }
