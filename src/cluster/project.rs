@@ -217,13 +217,13 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
     Some(SeenCloneSet { live, twin, odd_partition })
 }
 
-/// Whose second CloneSet it is: it says so, and is named as that would be. A copy under another name is none.
+/// Whose second CloneSet it is: it says of which template, and is named as that of the release would be.
 fn twin(object: &Value, annotations: &BTreeMap<String, String>) -> Option<(ReleaseId, TemplateHash)> {
     let template: TemplateHash = annotations.get(keys::TWIN)?.parse().ok()?;
-    let release: ReleaseId = annotations.get(keys::RELEASE)?.parse().ok()?;
     let own = id(object)?;
-    let named = twin_name(&release.name, template) == Some(own.name) && release.namespace == own.namespace;
-    named.then_some((release, template))
+    let name: Name = own.name.as_str().rsplit_once('-')?.0.parse().ok()?;
+    let named = twin_name(&name, template) == Some(own.name);
+    named.then_some((ReleaseId { namespace: own.namespace, name }, template))
 }
 
 /// A companion.

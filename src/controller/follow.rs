@@ -52,7 +52,8 @@ pub fn twins(
     let mut found = BTreeMap::new();
     for (name, seen) in cache.twins_of(id) {
         let Some((_, template)) = seen.twin else { continue };
-        if seen.live.root.as_ref() != Some(&policy.root) {
+        // One of another root is none of ours.
+        if seen.live.root.as_ref().is_some_and(|root| *root != policy.root) {
             continue;
         }
         let mut live = seen.live.clone();
@@ -87,7 +88,8 @@ impl Following {
         };
         let by = |it: &&Arc<Release>| it.strategy.blue_green.is_some();
         let standing = case.entered().into_iter().chain(desired.filter(by));
-        let all = standing.chain(case.documents.values().filter(by)).flat_map(|it: &Arc<Release>| it.followers());
+        let all =
+            standing.chain(case.documents.values().filter(by)).flat_map(|it: &Arc<Release>| it.followers());
         for (companion, as_what) in all {
             let key = companion.body.key.clone();
             of.entry(key).or_insert_with(|| (as_what, companion.body.clone()));

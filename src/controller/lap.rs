@@ -115,34 +115,6 @@ impl Laps {
         }
         let (world, mut changed) = self.observer.world(self.clock.now());
         let plan = plan::plan(&world);
-        if std::env::var("DBG").is_ok() {
-            for (id, it) in &plan.moves {
-                eprintln!(
-                    "LAP {} {id} {:?} {} {} writes={:?} holds={:?}",
-                    world.now,
-                    it.decision,
-                    it.row,
-                    it.message,
-                    it.writes
-                        .iter()
-                        .map(|w| format!(
-                            "{} {}",
-                            w.object,
-                            match &w.action {
-                                crate::world::Action::Apply { body, .. } =>
-                                    body["spec"].get("selector").map_or(String::new(), ToString::to_string)
-                                        + &body["spec"]["replicas"].to_string(),
-                                _ => "other".to_owned(),
-                            }
-                        ))
-                        .collect::<Vec<_>>(),
-                    it.view.holds.iter().map(|h| h.message.clone()).collect::<Vec<_>>()
-                );
-            }
-            for (id, v) in &guard::check(&world, &plan) {
-                eprintln!("VIOLATION {id} {v}");
-            }
-        }
         for id in self.observer.begin_lap(&world) {
             self.told.forget(&id);
             self.shown.remove(&id);

@@ -97,13 +97,16 @@ pub fn check_twin(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     whole(update["partition"] == 0 && update["paused"] == false, "a second CloneSet keeps pods back")?;
     let there = scene.case.twins.get(&write.object.name).map(|twin| &twin.live);
     let sent = body["spec"]["replicas"].as_u64().and_then(|it| u32::try_from(it).ok());
-    let Some(pods) = sent.or_else(|| there.filter(|it| it.replicas_owner.is_some()).map(|it| it.replicas)) else {
+    let Some(pods) = sent.or_else(|| there.filter(|it| it.replicas_owner.is_some()).map(|it| it.replicas))
+    else {
         return whole(false, "a second CloneSet has no size");
     };
     let Some(memory) = after(scene) else { return whole(false, "there is no memory of the release") };
     let size = size(scene);
     if is_proven(scene, Some(template)) {
-        return require(pods <= size, Rule::Exposure, || format!("{pods} pods are made, and {size} are asked for"));
+        return require(pods <= size, Rule::Exposure, || {
+            format!("{pods} pods are made, and {size} are asked for")
+        });
     }
     require(memory.template == template, Rule::OneUnproven, || {
         "a second CloneSet is made of a template that is neither entered nor proven".to_owned()
@@ -114,8 +117,12 @@ pub fn check_twin(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         "a second CloneSet is made beside another one that is not proven either".to_owned()
     })?;
     let allowed = beside(release, open_step(scene, memory), size);
-    require(pods <= allowed, Rule::Exposure, || format!("{pods} pods of an unproven template, and Git permits {allowed}"))?;
-    require(write.forward, Rule::Forward, || "a CloneSet of an unproven template is not marked as forward".to_owned())?;
+    require(pods <= allowed, Rule::Exposure, || {
+        format!("{pods} pods of an unproven template, and Git permits {allowed}")
+    })?;
+    require(write.forward, Rule::Forward, || {
+        "a CloneSet of an unproven template is not marked as forward".to_owned()
+    })?;
     if there.is_none() {
         let mut open = scene.case.companions.iter().filter(|(key, it)| {
             let follows = it.leads.follows.as_ref();
@@ -123,7 +130,10 @@ pub fn check_twin(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
             let is_service = key.kind == Kind::Service;
             selects && is_service && follows.is_some_and(|it| it.to.is_none()) && !is_pinned(scene, key)
         });
-        switch(open.next().is_none(), "pods come up that a Service would lead to before anybody has approved it")?;
+        switch(
+            open.next().is_none(),
+            "pods come up that a Service would lead to before anybody has approved it",
+        )?;
     }
     Ok(())
 }
@@ -156,7 +166,10 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         |release| Sent::settled(sent.spec) == Sent::settled(&release.cloneset.value.open()["spec"]),
     );
     whole(same, "the CloneSet is not as the release by which it stands says")?;
-    whole(sent.partition.partition_pods(u32::MAX) == 0, "a CloneSet that is switched as a whole keeps pods back")?;
+    whole(
+        sent.partition.partition_pods(u32::MAX) == 0,
+        "a CloneSet that is switched as a whole keeps pods back",
+    )?;
     let template = stands_by.map(|release| release.template).or_else(|| scene.case.home_template());
     let pods = sent.replicas.unwrap_or(home.replicas);
     let another = sent.replicas.is_some() || home.replicas_owner.is_some();
@@ -164,7 +177,9 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     let first = scene.is_first();
     if pods > home.replicas {
         let of_size = pods <= size(scene) && (first || is_proven(scene, template));
-        require(of_size, Rule::Exposure, || format!("{pods} pods of the CloneSet of the release, which nobody needs"))?;
+        require(of_size, Rule::Exposure, || {
+            format!("{pods} pods of the CloneSet of the release, which nobody needs")
+        })?;
     }
     if pods < home.replicas {
         check_less(scene, scene.case.home(), pods)?;
@@ -181,7 +196,9 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         release,
         size: size(scene),
         exposed: if proven || first { size(scene) } else { of(memory.step) },
-        already: before.filter(|_| same_template).map_or(0, |it| if proven || first { size(scene) } else { of(it.step) }),
+        already: before
+            .filter(|_| same_template)
+            .map_or(0, |it| if proven || first { size(scene) } else { of(it.step) }),
         proven,
         same_template,
         grows: false,
@@ -193,7 +210,9 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     claim::check(&motion)?;
     check_reached(scene, memory)?;
     let marked = write.forward || !motion.exposes();
-    require(marked, Rule::Forward, || "a write forward is not marked as one: an old leader could send it".to_owned())
+    require(marked, Rule::Forward, || {
+        "a write forward is not marked as one: an old leader could send it".to_owned()
+    })
 }
 
 /// A step that is only reached now: what is to lead to its pods does.
@@ -235,7 +254,10 @@ fn check_less(scene: Scene<'_>, colour: Option<Colour<'_>>, pods: u32) -> Result
     let goal = if proven { Some(memory.template) } else { memory.top().map(|top| top.template) };
     let size = size(scene);
     let other = scene.case.colours().any(|it| {
-        it.template == goal && !it.is(&colour) && it.is_settled(size) && it.live.status.updated_available >= size
+        it.template == goal
+            && !it.is(&colour)
+            && it.is_settled(size)
+            && it.live.status.updated_available >= size
     });
     switch(colour.template != goal || other, "pods go of the version that is to serve")?;
     let keep = scene.release(memory.digest).and_then(|it| it.strategy.blue_green.as_ref()).map(|it| it.keep);
@@ -258,7 +280,10 @@ pub fn check_follower(scene: Scene<'_>, write: &Write, body: &Value) -> Result<b
     if !scene.case.is_blue_green() && !is_it(scene) {
         return Ok(false);
     }
-    let head = scene.intent().map(|intent| &*intent.release).filter(|_| write.object.kind == Kind::HorizontalPodAutoscaler);
+    let head = scene
+        .intent()
+        .map(|intent| &*intent.release)
+        .filter(|_| write.object.kind == Kind::HorizontalPodAutoscaler);
     let entered = after(scene).and_then(|memory| scene.release(memory.digest));
     let now = scene.memory().and_then(|memory| scene.release(memory.digest));
     let of = |release: &Release| {
@@ -302,7 +327,12 @@ pub fn check_follower(scene: Scene<'_>, write: &Write, body: &Value) -> Result<b
 }
 
 /// The pods of `colour` may serve, and no endpoint is lost as the active Service leads to them.
-fn check_goal(scene: Scene<'_>, write: &Write, colour: &Colour<'_>, is_active: bool) -> Result<(), Violation> {
+fn check_goal(
+    scene: Scene<'_>,
+    write: &Write,
+    colour: &Colour<'_>,
+    is_active: bool,
+) -> Result<(), Violation> {
     let active = service(scene, Follower::Active);
     let size = size(scene);
     let serves = active.and_then(|it| it.ready).unwrap_or(size).min(size);
@@ -319,7 +349,10 @@ fn check_goal(scene: Scene<'_>, write: &Write, colour: &Colour<'_>, is_active: b
     let (world, Some(memory)) = (scene.world, scene.memory()) else {
         return switch(false, "there is no memory of the release");
     };
-    switch(memory.step >= 2 && colour.template == Some(memory.template), "a version serves whose step is not entered")?;
+    switch(
+        memory.step >= 2 && colour.template == Some(memory.template),
+        "a version serves whose step is not entered",
+    )?;
     let intent = scene.intent().filter(|intent| intent.release.digest == memory.digest);
     let Some(intent) = intent else { return switch(false, "a version serves that is not HEAD's") };
     let furthest = permit::furthest(intent, &world.policy);
@@ -328,7 +361,10 @@ fn check_goal(scene: Scene<'_>, write: &Write, colour: &Colour<'_>, is_active: b
         switch(false, &format!("a version serves, and {why}"))?;
     }
     let fresh = world.source.is_fresh(world.now, world.policy.stale_after);
-    switch(fresh && !scene.has_failed(memory), "a version serves that has failed, or on a fetch that is too old")?;
+    switch(
+        fresh && !scene.has_failed(memory),
+        "a version serves that has failed, or on a fetch that is too old",
+    )?;
     let preview = service(scene, Follower::Preview).filter(|it| it.to.as_deref() == colour.hash());
     let seen = preview.and_then(|it| it.ready).is_some_and(|ready| ready >= serves);
     switch(colour.is_settled(size) && seen, "a version serves before all its pods do")?;

@@ -32,9 +32,11 @@ pub fn shares_of(facts: &Facts<'_>, release: &Release) -> Shares {
         let to = match as_what {
             Follower::Scaler => followed.twin.map(ToString::to_string),
             Follower::Active | Follower::Beside => active.clone().or_else(|| now(key)),
-            Follower::Preview => {
-                tried.clone().filter(|_| facts.anything_proven()).or_else(|| active.clone()).or_else(|| now(key))
-            }
+            Follower::Preview => tried
+                .clone()
+                .filter(|_| facts.anything_proven())
+                .or_else(|| active.clone())
+                .or_else(|| now(key)),
         };
         shares.pins.insert(key.clone(), (as_what, to));
     }
@@ -194,7 +196,8 @@ fn led_to(facts: &Facts<'_>, mut writes: Vec<Write>, shares: &Shares) -> Outcome
     let as_what = |it: &Write| shares.pins.get(&it.object).map(|(as_what, _)| *as_what);
     writes.sort_by_key(|it| as_what(it) != Some(Follower::Active));
     let led: Vec<&Write> = writes.iter().filter(|it| shifts(facts, it, shares)).collect();
-    let names = |writes: &[&Write]| writes.iter().map(|it| it.object.to_string()).collect::<Vec<_>>().join(", ");
+    let names =
+        |writes: &[&Write]| writes.iter().map(|it| it.object.to_string()).collect::<Vec<_>>().join(", ");
     let only = led.len() == writes.len();
     let switches = led.iter().any(|it| as_what(it) == Some(Follower::Active));
     let to = facts.followed();
@@ -202,7 +205,8 @@ fn led_to(facts: &Facts<'_>, mut writes: Vec<Write>, shares: &Shares) -> Outcome
     let unproven = !facts.is_proven() && facts.anything_proven() && to.as_ref().is_some_and(is_new);
     let message = match (only, switches) {
         (true, true) => {
-            let version = to.and_then(|it| facts.case.with_template(it.template?)).map_or("", |it| &it.version);
+            let version =
+                to.and_then(|it| facts.case.with_template(it.template?)).map_or("", |it| &it.version);
             format!("{} leads its traffic to the pods of {version}: {}", facts.id, names(&led))
         }
         (true, false) => {
@@ -260,7 +264,10 @@ pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
     let plain = release.strategy.blue_green.is_none();
     let same = release.template == facts.memory.template && facts.is_proven();
     if facts.moves_home() && !same {
-        let message = format!("{} moves its pods back into CloneSet {} before another version begins", facts.id, facts.id);
+        let message = format!(
+            "{} moves its pods back into CloneSet {} before another version begins",
+            facts.id, facts.id
+        );
         return Some(Hold { gate: Gate::Pods, since: None, message, lift: Lift::wait() });
     }
     if !plain || same {
@@ -272,7 +279,8 @@ pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
         holds::named(release)
     );
     let lift = Lift::by(LiftKind::Commit).path(&release.path);
-    let lift = lift.command("take blueGreen out while the version that serves stands, and change the version after it");
+    let lift = lift
+        .command("take blueGreen out while the version that serves stands, and change the version after it");
     Some(Hold { gate: Gate::Spec, since: None, message, lift })
 }
 
@@ -293,7 +301,8 @@ fn settled(facts: &Facts<'_>) -> Option<Outcome> {
         return None;
     }
     let names: Vec<String> = writes.iter().map(|write| write.object.to_string()).collect();
-    let mut outcome = Outcome::of('g', Decision::Repair, format!("{} {does}: {}", facts.id, names.join(", ")));
+    let mut outcome =
+        Outcome::of('g', Decision::Repair, format!("{} {does}: {}", facts.id, names.join(", ")));
     if writes.iter().any(|it| it.object == ObjectKey::cloneset(facts.id)) {
         let mut memory = facts.memory.clone();
         memory.home = facts.home_after(&memory);
@@ -342,6 +351,10 @@ fn grown(facts: &Facts<'_>) -> Vec<Write> {
         let Some((template, size)) = colour.template.and_then(|it| Some((it, facts.size_for(it)?))) else {
             continue;
         };
+        // Of two for one template the twin serves.
+        if colour.twin.is_none() && is_twice(facts, &colour) {
+            continue;
+        }
         let live = colour.live;
         let off = live.replicas != size || live.kept() > 0 || live.paused;
         let drifted = live.drift.template || !live.drift.changes.is_empty();
@@ -362,6 +375,11 @@ fn grown(facts: &Facts<'_>) -> Vec<Write> {
     writes
 }
 
+/// Whether a twin has pods of the same template.
+fn is_twice(facts: &Facts<'_>, colour: &Colour<'_>) -> bool {
+    colour.template.and_then(|it| facts.case.colour(it)?.twin).is_some()
+}
+
 /// Writes that take away the pods that nobody needs, and whether any of them is of a template that is not proven. Nothing goes
 /// before the pods that are to serve do, nor while Git cannot be read.
 fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
@@ -374,8 +392,7 @@ fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
         let needed = colour.template.is_some_and(|it| facts.size_for(it).is_some());
         let is_serving = facts.case.serving().is_some_and(|it| it.is(&colour));
         if needed || is_serving {
-            // Of two for one template the twin serves.
-            let twice = !facts.moves_home() && colour.twin.is_none() && colour.template.and_then(|it| facts.case.colour(it)?.twin).is_some();
+            let twice = !facts.moves_home() && colour.twin.is_none() && is_twice(facts, &colour);
             if !twice || is_serving {
                 continue;
             }

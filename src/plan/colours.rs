@@ -119,7 +119,10 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn moves_home(&self) -> bool {
         let plain = self.entered.is_some_and(|release| release.strategy.blue_green.is_none());
-        plain && self.is_proven() && self.memory.step_reached.is_some() && self.case.colour(self.memory.template).is_some_and(|it| it.twin.is_some())
+        plain
+            && self.is_proven()
+            && self.memory.step_reached.is_some()
+            && self.case.colour(self.memory.template).is_some_and(|it| it.twin.is_some())
     }
 
     /// By which release its home stands with `memory`, where that is not the entered one.

@@ -280,7 +280,9 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if let Some(hold) = start::kind_forbidden(facts.world, facts.id, release) {
         return Outcome::hold('k', vec![hold]);
     }
-    if let Some(hold) = Some(facts).filter(|it| it.is_blue_green()).and_then(|it| blue_green::not_at_once(it, release)) {
+    if let Some(hold) =
+        Some(facts).filter(|it| it.is_blue_green()).and_then(|it| blue_green::not_at_once(it, release))
+    {
         return Outcome::hold('k', vec![hold]);
     }
     let Some(episode) = &head.intent.episode else {
