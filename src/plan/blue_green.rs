@@ -4,7 +4,7 @@
 //! has its endpoints, what is needed no more. The switch is one write of the active Service, and what else follows it goes with
 //! it.
 
-use crate::model::{Gate, Hold, Lift, LiftKind, TemplateHash};
+use crate::model::{Hold, TemplateHash};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
@@ -90,29 +90,13 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
     let Some(ready) = ready else { return vec![led::endpoints_unlisted(facts.id)] };
     let of = facts.case.blue_green();
     let name = match as_what {
-        Follower::Preview => of.map(|it| it.preview.to_string()),
-        Follower::Active | Follower::Beside | Follower::Scaler => of.map(|it| it.active.to_string()),
+        Follower::Preview => of.map(|it| &it.preview),
+        Follower::Active | Follower::Beside | Follower::Scaler => of.map(|it| &it.active),
     };
-    let message = format!(
-        "{} has the pods of step {} of {} available, and Service {} leads to {ready} of {}",
-        facts.id,
-        facts.memory.step,
-        facts.last_step(),
-        name.unwrap_or_default(),
-        holds::pods(needed)
-    );
-    let mut closed = vec![Hold {
-        gate: Gate::Traffic,
-        since: Some(facts.memory.step_entered),
-        message,
-        lift: Lift::wait(),
-    }];
+    let name = name.map_or(facts.id.name.as_str(), |name| name.as_str());
+    let mut closed = vec![led::not_followed(facts, name, ready, needed)];
     if let Some(head) = facts.asked().filter(|_| !facts.is_proven()) {
         closed.extend(holds::closed(facts.id, head));
-        if facts.memory.step > head.permitted.furthest {
-            let step = facts.memory.step;
-            closed.extend(holds::not_permitted(facts.id, head, step, facts.wanted_size(), None));
-        }
     }
     closed
 }
@@ -264,24 +248,9 @@ pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
     let plain = release.strategy.blue_green.is_none();
     let same = release.template == facts.memory.template && facts.is_proven();
     if facts.moves_home() && !same {
-        let message = format!(
-            "{} moves its pods back into CloneSet {} before another version begins",
-            facts.id, facts.id
-        );
-        return Some(Hold { gate: Gate::Pods, since: None, message, lift: Lift::wait() });
+        return Some(led::moves_home(facts));
     }
-    if !plain || same {
-        return None;
-    }
-    let message = format!(
-        "{} would leave blue/green and begin {} in one commit, and its pods are in two CloneSets",
-        facts.id,
-        holds::named(release)
-    );
-    let lift = Lift::by(LiftKind::Commit).path(&release.path);
-    let lift = lift
-        .command("take blueGreen out while the version that serves stands, and change the version after it");
-    Some(Hold { gate: Gate::Spec, since: None, message, lift })
+    (plain && !same).then(|| led::leaves_both(facts, release))
 }
 
 /// The CloneSets are brought to what they are to be: what is missing or too small first.
@@ -332,7 +301,7 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
     let one = |template| {
         let release = facts.case.with_template(template)?;
         let key = key(facts, release)?;
-        let gone = facts.case.twins.get(&key.name).is_none();
+        let gone = !facts.case.twins.contains_key(&key.name);
         let body = body::twin(release, Some(facts.size_for(template)?), facts.policy())?;
         let action = Action::Apply { body, expect: Expect::Absent };
         gone.then_some(Write { object: key, action, forward: true })

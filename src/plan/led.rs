@@ -4,6 +4,7 @@ use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
+use crate::spec::Release;
 use crate::world::Share;
 
 fn hold(gate: Gate, facts: &Facts<'_>, message: String) -> Hold {
@@ -92,4 +93,39 @@ pub fn not_led(facts: &Facts<'_>, now: Share, due: u32, pods: Option<Few<'_>>) -
         facts.last_step()
     );
     hold(Gate::Traffic, facts, message)
+}
+
+/// The pods of the entered step are there, and the Service that is to lead to them leads to too few.
+#[must_use]
+pub fn not_followed(facts: &Facts<'_>, service: &str, ready: u32, needed: u32) -> Hold {
+    let message = format!(
+        "{} has the pods of step {} of {} available, and Service {service} leads to {ready} of {}",
+        facts.id,
+        facts.memory.step,
+        facts.last_step(),
+        holds::pods(needed)
+    );
+    hold(Gate::Traffic, facts, message)
+}
+
+/// A release that is switched as a whole no more has its pods in a second CloneSet still.
+#[must_use]
+pub fn moves_home(facts: &Facts<'_>) -> Hold {
+    let message =
+        format!("{} moves its pods back into its own CloneSet before another version begins", facts.id);
+    hold(Gate::Pods, facts, message)
+}
+
+/// A release would be switched as a whole no more, and begin another version, in one commit.
+#[must_use]
+pub fn leaves_both(facts: &Facts<'_>, release: &Release) -> Hold {
+    let message = format!(
+        "{} would leave blue/green and begin {} at once, and its pods are in two CloneSets",
+        facts.id,
+        holds::named(release)
+    );
+    let lift = Lift::by(LiftKind::Commit).path(&release.path);
+    let lift = lift
+        .command("take blueGreen out while the version that serves stands, and change the version after it");
+    Hold { gate: Gate::Spec, since: None, message, lift }
 }

@@ -12,3 +12,4 @@ mod back;
 mod weights;
 mod in_place;
 mod asked;
+mod blue_green;

@@ -172,6 +172,17 @@ impl Observer {
         }
     }
 
+    /// Looks who serves of a release that is switched as a whole: once all of its pods do, a version is proven.
+    fn look_at_switch(&mut self, store: &Store, name: &str) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        let mut switched = std::mem::take(&mut known.switched);
+        let excused = |image: &str| self.excused.iter().any(|it| it == image);
+        let serves = switched.look(store, |image| known.may_be_active(image) || excused(image));
+        known.switched = switched;
+        let serves = serves.filter(|it| !known.proven.contains(it) && known.may_complete(it));
+        known.proven.extend(serves);
+    }
+
     /// Looks at the cluster.
     ///
     /// # Panics
@@ -181,14 +192,7 @@ impl Observer {
         let mut all = all_images(store);
         for cloneset in store.list(CLONESETS, None).into_iter().filter(|it| twin_of(it).is_none()) {
             let name = cloneset.name();
-            if let Some(known) = self.known.get_mut(name) {
-                let mut switched = std::mem::take(&mut known.switched);
-                let excused = |image: &str| self.excused.iter().any(|it| it == image);
-                let serves = switched.look(store, |image| known.may_be_active(image) || excused(image));
-                known.switched = switched;
-                let serves = serves.filter(|it| !known.proven.contains(it) && known.may_complete(it));
-                known.proven.extend(serves);
-            }
+            self.look_at_switch(store, name);
             if let Some(known) = self.known.get_mut(name) {
                 let (mut served, size) = (std::mem::take(&mut known.served), replicas(&cloneset));
                 served.look(store, name, |image| known.may_serve(image, size));
@@ -214,8 +218,7 @@ impl Observer {
             let known = self.known.entry(name.clone()).or_default();
             version.clone_into(&mut known.version);
             let total: u32 = pods.values().sum();
-            let size = known.switched.size.filter(|_| known.switched.active.is_some());
-            let size = size.unwrap_or_else(|| replicas(&cloneset).max(total));
+            let size = known.switched.asked().unwrap_or_else(|| replicas(&cloneset).max(total));
             let seen = cloneset["status"]["observedGeneration"].as_u64();
             known.lent = known.lent.filter(|lent| {
                 seen != cloneset["metadata"]["generation"].as_u64() || seen.is_none_or(|seen| seen <= *lent)

@@ -243,16 +243,8 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = stage.images(release);
         same("pods by image", serde_json::json!(images), &serde_json::json!(seen));
     }
-    if let Some(serves) = &picture.serves {
-        let seen = serving(stage.store(), release);
-        same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
-    }
-    if let Some(previews) = &picture.previews {
-        let seen = serving(stage.store(), &format!("{release}-preview"));
-        same("previewed pods by image", serde_json::json!(previews), &serde_json::json!(seen));
-    }
-    if let Some(wanted) = &picture.traffic {
-        same("traffic", serde_json::json!(wanted), &serde_json::json!(traffic(stage.store(), release)));
+    for (what, wanted, seen) in led(stage, release, picture) {
+        same(what, wanted, &seen);
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {
@@ -284,6 +276,24 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
     }
     found.extend(differences_told(&status, picture));
     found
+}
+
+/// Where traffic leads, as a picture has it and as it is.
+fn led(stage: &Stage, release: &str, picture: &Picture) -> Vec<(&'static str, Value, Value)> {
+    let pods = |service: &str| serde_json::json!(serving(stage.store(), service));
+    let mut led = Vec::new();
+    if let Some(serves) = &picture.serves {
+        led.push(("serving pods by image", serde_json::json!(serves), pods(release)));
+    }
+    if let Some(previews) = &picture.previews {
+        let seen = pods(&format!("{release}-preview"));
+        led.push(("previewed pods by image", serde_json::json!(previews), seen));
+    }
+    if let Some(wanted) = &picture.traffic {
+        let seen = serde_json::json!(traffic(stage.store(), release));
+        led.push(("traffic", serde_json::json!(wanted), seen));
+    }
+    led
 }
 
 /// How the sentences of a status differ from a picture.

@@ -22,9 +22,9 @@ pub fn twin_of(cloneset: &Object) -> Option<&str> {
 #[derive(Clone, Debug, Default)]
 pub struct Switched {
     /// Its active Service, where it is switched as a whole.
-    pub active: Option<String>,
+    active: Option<String>,
     /// The size that Git asks for.
-    pub size: Option<u32>,
+    size: Option<u32>,
     before: BTreeMap<String, u32>,
     /// Pods that a hand has taken.
     pub taken: u32,
@@ -40,6 +40,11 @@ impl Switched {
             self.disturbed = true;
         }
         self.size = release.replicas;
+    }
+
+    /// Pods that Git asks for, where it is switched as a whole.
+    pub fn asked(&self) -> Option<u32> {
+        self.size.filter(|_| self.active.is_some())
     }
 
     /// A hand breaks pods, or takes what leads to them.
