@@ -1,12 +1,12 @@
-//! A release that is switched as a whole: which CloneSet of it may be made, grow or go, and which the active Service may lead to.
-//!
-//! The guard works out for itself which one serves: by the selector that stands, and by the status of each.
+//! A release that is switched as a whole: which CloneSet of it may be made, grow or go. Who serves is told by
+//! [`crate::guard::colours`], and what may follow which by [`crate::guard::switch`].
 
 use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::guard::body::Sent;
 use crate::guard::claim;
+use crate::guard::colours::{self, Set, after, beside, size};
 use crate::guard::forward;
 use crate::guard::permit;
 use crate::guard::rule::{Rule, Violation, require};
@@ -14,7 +14,7 @@ use crate::guard::scene::{Motion, Scene};
 use crate::model::TemplateHash;
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::{Follower, Release};
-use crate::world::{Action, Colour, Decision, Follows, Memory, Write, twin_name};
+use crate::world::{Action, Decision, Live, Memory, Write, twin_name};
 
 fn switch(holds: bool, message: &str) -> Result<(), Violation> {
     require(holds, Rule::Switch, || message.to_owned())
@@ -36,39 +36,15 @@ pub fn is_twin(scene: Scene<'_>, key: &ObjectKey) -> bool {
             || scene.case.documents.values().chain(head).any(|release| named(release)))
 }
 
-/// Memory as it is after the move.
-fn after<'a>(scene: Scene<'a>) -> Option<&'a Memory> {
-    scene.plan.memory.as_ref().or_else(|| scene.memory())
-}
-
-/// Pods of the release in all: HEAD's, or those of the CloneSet that serves.
-fn size(scene: Scene<'_>) -> u32 {
-    let head = scene.intent().and_then(|intent| intent.release.replicas);
-    head.or(scene.case.serving().map(|it| it.live.replicas)).unwrap_or(0)
-}
-
 fn is_proven(scene: Scene<'_>, template: Option<TemplateHash>) -> bool {
     template.is_some_and(|it| scene.is_proven(it))
-}
-
-fn service<'a>(scene: Scene<'a>, as_what: Follower) -> Option<&'a Follows> {
-    let mut all = scene.case.companions.values().filter_map(|it| it.leads.follows.as_ref());
-    all.find(|it| it.as_what == as_what)
-}
-
-/// Pods of a step, at this size: it has them beside those that serve.
-fn beside(release: &Release, step: u32, size: u32) -> u32 {
-    if step >= release.last_step() {
-        return size;
-    }
-    release.step(step).map_or(0, |step| step.replicas.step_pods(size))
 }
 
 /// The step of `memory` that may have pods: as far as Git permits, or as what stands has come already.
 fn open_step(scene: Scene<'_>, memory: &Memory) -> u32 {
     let intent = scene.intent().filter(|intent| intent.release.digest == memory.digest);
     let permitted = intent.map_or(0, |intent| permit::furthest(intent, &scene.world.policy));
-    memory.step.min(permitted.max(scene.case.level(memory.template)))
+    memory.step.min(permitted.max(colours::level(scene, memory.template)))
 }
 
 /// Checks a write of a second CloneSet.
@@ -80,8 +56,8 @@ pub fn check_twin(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     let whole = |holds, message: &str| require(holds, Rule::Whole, || message.to_owned());
     let marked = body["metadata"]["annotations"][keys::TWIN].as_str();
     let template: Option<TemplateHash> = marked.and_then(|it| it.parse().ok());
-    let release = template.and_then(|it| scene.case.with_template(it));
-    let Some((template, release)) = template.zip(release) else {
+    let known = |template| with_template(scene, template).next().is_some();
+    let Some(template) = template.filter(|it| known(*it)) else {
         return whole(false, "a second CloneSet is of no release at hand");
     };
     whole(
@@ -89,10 +65,9 @@ pub fn check_twin(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         "a second CloneSet is not named by its template",
     )?;
     whole(body["metadata"]["annotations"].get(keys::DIGEST).is_none(), "a second CloneSet carries memory")?;
-    whole(
-        Sent::settled(&body["spec"]) == Sent::settled(&release.cloneset.value.open()["spec"]),
-        "a second CloneSet is not as its release says",
-    )?;
+    let says =
+        |it: &Release| Sent::settled(&body["spec"]) == Sent::settled(&it.cloneset.value.open()["spec"]);
+    whole(with_template(scene, template).any(says), "a second CloneSet is not as its release says")?;
     let update = &body["spec"]["updateStrategy"];
     whole(update["partition"] == 0 && update["paused"] == false, "a second CloneSet keeps pods back")?;
     let there = scene.case.twins.get(&write.object.name).map(|twin| &twin.live);
@@ -111,31 +86,43 @@ pub fn check_twin(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     require(memory.template == template, Rule::OneUnproven, || {
         "a second CloneSet is made of a template that is neither entered nor proven".to_owned()
     })?;
-    let others = scene.case.twins.iter().filter(|(name, _)| **name != write.object.name);
-    let mut others = others.filter(|(_, twin)| !is_proven(scene, Some(twin.template)));
-    require(others.next().is_none(), Rule::OneUnproven, || {
-        "a second CloneSet is made beside another one that is not proven either".to_owned()
-    })?;
-    let allowed = beside(release, open_step(scene, memory), size);
+    check_alone(scene, &write.object)?;
+    let entered = scene.release(memory.digest);
+    let allowed = entered.map_or(0, |release| beside(release, open_step(scene, memory), size));
     require(pods <= allowed, Rule::Exposure, || {
         format!("{pods} pods of an unproven template, and Git permits {allowed}")
     })?;
     require(write.forward, Rule::Forward, || {
         "a CloneSet of an unproven template is not marked as forward".to_owned()
     })?;
-    if there.is_none() {
-        let mut open = scene.case.companions.iter().filter(|(key, it)| {
-            let follows = it.leads.follows.as_ref();
-            let selects = follows.is_some_and(|it| matches!(it.as_what, Follower::Active | Follower::Beside));
-            let is_service = key.kind == Kind::Service;
-            selects && is_service && follows.is_some_and(|it| it.to.is_none()) && !is_pinned(scene, key)
-        });
-        switch(
-            open.next().is_none(),
-            "pods come up that a Service would lead to before anybody has approved it",
-        )?;
-    }
-    Ok(())
+    if there.is_none() { check_unseen(scene) } else { Ok(()) }
+}
+
+/// Releases at hand with this template.
+fn with_template<'a>(scene: Scene<'a>, template: TemplateHash) -> impl Iterator<Item = &'a Release> {
+    let head = scene.intent().map(|intent| &intent.release);
+    let all = scene.case.documents.values().chain(head).map(|release| &**release);
+    all.filter(move |release| release.template == template)
+}
+
+/// Pods of an unproven template come up beside proven ones alone.
+fn check_alone(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
+    let alone = |holds, message: &str| require(holds, Rule::OneUnproven, || message.to_owned());
+    alone(!scene.is_first(), "a second CloneSet is made, and nothing is proven that it would be beside")?;
+    let others = scene.case.twins.iter().filter(|(name, _)| **name != key.name);
+    let mut others = others.filter(|(_, twin)| !is_proven(scene, Some(twin.template)));
+    alone(others.next().is_none(), "a second CloneSet is made beside another one that is not proven either")
+}
+
+/// No Service leads to whatever pods come up.
+fn check_unseen(scene: Scene<'_>) -> Result<(), Violation> {
+    let mut open = scene.case.companions.iter().filter(|(key, it)| {
+        let follows = it.leads.follows.as_ref();
+        let selects = follows.is_some_and(|it| matches!(it.as_what, Follower::Active | Follower::Beside));
+        let is_open = follows.is_some_and(|it| it.to.is_none()) && !is_pinned(scene, key);
+        key.kind == Kind::Service && selects && is_open
+    });
+    switch(open.next().is_none(), "pods come up that a Service would lead to before anybody has approved it")
 }
 
 /// Whether a Service is written before, so that it leads to one revision.
@@ -170,11 +157,19 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         sent.partition.partition_pods(u32::MAX) == 0,
         "a CloneSet that is switched as a whole keeps pods back",
     )?;
-    let template = stands_by.map(|release| release.template).or_else(|| scene.case.home_template());
+    let standing = colours::home(scene);
+    let claimed = standing.and_then(|it| it.claimed);
+    let template = stands_by.map(|release| release.template).or(claimed);
     let pods = sent.replicas.unwrap_or(home.replicas);
     let another = sent.replicas.is_some() || home.replicas_owner.is_some();
     whole(another, "the body has no replicas, and no other manager owns them: there would be one pod")?;
     let first = scene.is_first();
+    let stands = home.stand.ours()["spec"]["template"] == *sent.template;
+    let empty = pods == 0 && home.replicas == 0;
+    switch(
+        first || stands || empty || is_proven(scene, template),
+        "pods of a template that is not proven come up in the CloneSet of the release",
+    )?;
     if pods > home.replicas {
         let of_size = pods <= size(scene) && (first || is_proven(scene, template));
         require(of_size, Rule::Exposure, || {
@@ -182,7 +177,7 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         })?;
     }
     if pods < home.replicas {
-        check_less(scene, scene.case.home(), pods)?;
+        check_less(scene, standing, pods)?;
     }
     let (live, before) = (scene.case.live.as_ref(), scene.memory());
     let release = scene.release(memory.digest);
@@ -221,7 +216,9 @@ fn check_reached(scene: Scene<'_>, memory: &Memory) -> Result<(), Violation> {
     if memory.step_reached.is_none() || !news || scene.is_first() {
         return Ok(());
     }
-    let hash = scene.case.colour(memory.template).and_then(|it| it.hash());
+    let known = |it: &Set<'_>| it.live.is_fresh() && !it.live.drift.template && !it.live.deleting;
+    let mut entered = colours::sets(scene).filter(|it| it.claimed == Some(memory.template) && known(it));
+    let label = entered.next().and_then(|it| it.label());
     let proven = scene.is_proven(memory.template);
     let as_what = if proven || memory.step >= 2 { Follower::Active } else { Follower::Preview };
     let release = scene.release(memory.digest);
@@ -229,173 +226,47 @@ fn check_reached(scene: Scene<'_>, memory: &Memory) -> Result<(), Violation> {
         let pods = if proven { size(scene) } else { beside(it, memory.step, size(scene)) };
         it.strategy.enough(pods)
     });
-    let leads = service(scene, as_what).filter(|it| hash.is_some() && it.to.as_deref() == hash);
+    let service = colours::service(scene, as_what).map(|(_, it)| it);
+    let leads = service.filter(|it| label.is_some() && it.to.as_deref() == label);
     let seen = leads.and_then(|it| it.ready).is_some_and(|ready| ready >= needed);
     require(seen, Rule::Reached, || "a step is called reached, and no Service leads to its pods".to_owned())
 }
 
 /// Fewer pods of a CloneSet: it does not serve, nor is about to, and it is not kept.
-fn check_less(scene: Scene<'_>, colour: Option<Colour<'_>>, pods: u32) -> Result<(), Violation> {
-    let Some((colour, memory)) = colour.zip(after(scene)) else { return Ok(()) };
-    let resized = pods >= size(scene) && pods > 0;
-    let zero = size(scene) == 0;
-    if resized || zero {
+fn check_less(scene: Scene<'_>, set: Option<Set<'_>>, pods: u32) -> Result<(), Violation> {
+    let Some((set, memory)) = set.zip(after(scene)) else { return Ok(()) };
+    let size = size(scene);
+    if (pods >= size && pods > 0) || size == 0 {
         return Ok(());
     }
-    let hash = colour.hash();
-    let serves = scene.case.active_hash().is_none() || (hash.is_some() && hash == scene.case.active_hash());
-    let twice = scene.case.colours().any(|it| {
-        let whole = it.is_settled(size(scene)) && it.live.status.updated_available >= size(scene);
-        it.hash().is_some() && it.hash() == hash && !it.is(&colour) && whole
-    });
-    switch(!serves || twice, "pods go that the active Service leads to")?;
+    let another = |it: &Set<'_>| it.live.uid != set.live.uid && it.is_whole(size);
+    let twice = |it: &Set<'_>| another(it) && it.label() == set.label();
+    let serves = colours::serves(scene, &set) && !colours::sets(scene).any(|it| twice(&it));
+    switch(!serves, "pods go that the active Service leads to")?;
     let proven = memory.entered_is_proven();
     switch(!proven || memory.step_reached.is_some(), "pods go before those that are to serve do")?;
     let goal = if proven { Some(memory.template) } else { memory.top().map(|top| top.template) };
-    let size = size(scene);
-    let other = scene.case.colours().any(|it| {
-        it.template == goal
-            && !it.is(&colour)
-            && it.is_settled(size)
-            && it.live.status.updated_available >= size
-    });
-    switch(colour.template != goal || other, "pods go of the version that is to serve")?;
-    let keep = scene.release(memory.digest).and_then(|it| it.strategy.blue_green.as_ref()).map(|it| it.keep);
-    let complete = memory.top().is_some_and(|top| top.digest == memory.digest);
+    let is_goal = |it: &Set<'_>| goal.is_some_and(|goal| colours::is_of(scene, it, goal));
+    let other = colours::sets(scene).any(|it| another(&it) && is_goal(&it));
+    switch(!is_goal(&set) || other, "pods go of the version that is to serve")?;
+    switch(!is_kept(scene, &set, memory), "pods go that are kept to go back to")
+}
+
+/// Whether its pods are those of the version before the one that serves, and may still be kept: not to know is not to be over.
+fn is_kept(scene: Scene<'_>, set: &Set<'_>, memory: &Memory) -> bool {
     let before = memory.proven.iter().rev().nth(1).map(|it| it.template);
-    if let (Some(keep), Some(reached), true) = (keep, memory.step_reached.filter(|_| complete), proven) {
-        let over = scene.world.now.duration_since(reached.at) >= SignedDuration::from_secs(i64::from(keep));
-        let kept = before.is_some() && colour.template == before && !over;
-        switch(!kept, "pods go that are kept to go back to")?;
-    }
-    Ok(())
-}
-
-/// Checks what follows one of the CloneSets; false where it is none of these.
-///
-/// # Errors
-///
-/// [`Rule::Whole`] where it is another companion, [`Rule::Switch`] for what it follows.
-pub fn check_follower(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool, Violation> {
-    if !scene.case.is_blue_green() && !is_it(scene) {
-        return Ok(false);
-    }
-    let head = scene
-        .intent()
-        .map(|intent| &*intent.release)
-        .filter(|_| write.object.kind == Kind::HorizontalPodAutoscaler);
-    let entered = after(scene).and_then(|memory| scene.release(memory.digest));
-    let now = scene.memory().and_then(|memory| scene.release(memory.digest));
-    let of = |release: &Release| {
-        let mut followers = release.followers().filter(|(it, _)| it.body.key == write.object);
-        followers.find_map(|(it, as_what)| Some((as_what, pin(&it.body.value.open(), body, as_what)?)))
+    let is_before = before.is_some_and(|before| {
+        colours::is_of(scene, set, before) && !colours::is_of(scene, set, memory.template)
+    });
+    let keep = scene.release(memory.digest).map(|it| it.strategy.blue_green.as_ref().map(|it| it.keep));
+    let since = memory.step_reached.map(|it| scene.world.now.duration_since(it.at));
+    let is_over = match keep {
+        // It is switched as a whole no more.
+        Some(None) => true,
+        Some(Some(keep)) => since.is_some_and(|it| it >= SignedDuration::from_secs(i64::from(keep))),
+        None => false,
     };
-    let found = head.into_iter().chain(entered).chain(now).find_map(of);
-    let Some((as_what, to)) = found else { return Ok(false) };
-    let there = scene.case.companions.get(&write.object).and_then(|it| it.leads.follows.as_ref());
-    if there.is_some_and(|it| it.to == to) {
-        return Ok(true);
-    }
-    match as_what {
-        Follower::Preview => {
-            let known = to.is_none() || scene.case.colours().any(|it| it.hash() == to.as_deref());
-            switch(known, "the preview Service leads to nothing")?;
-        }
-        Follower::Active | Follower::Beside => match to {
-            None => {
-                let alone = scene.case.colours().filter(|it| it.live.replicas > 0).count() <= 1;
-                switch(alone, "a Service leads to the pods of two versions at once")?;
-            }
-            Some(hash) => {
-                let mut colours = scene.case.colours().filter(|it| it.hash() == Some(&hash));
-                let Some(colour) = colours.next() else {
-                    switch(false, "a Service leads to nothing")?;
-                    return Ok(true);
-                };
-                check_goal(scene, write, &colour, as_what == Follower::Active)?;
-            }
-        },
-        Follower::Scaler => {
-            let name = to.as_deref();
-            let colour = scene.case.colours().find(|it| it.twin.map(crate::model::Name::as_str) == name);
-            if let Some(colour) = colour {
-                check_goal(scene, write, &colour, false)?;
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// The pods of `colour` may serve, and no endpoint is lost as the active Service leads to them.
-fn check_goal(
-    scene: Scene<'_>,
-    write: &Write,
-    colour: &Colour<'_>,
-    is_active: bool,
-) -> Result<(), Violation> {
-    let active = service(scene, Follower::Active);
-    let size = size(scene);
-    let serves = active.and_then(|it| it.ready).unwrap_or(size).min(size);
-    let led = active.and_then(|it| it.to.as_deref());
-    if is_active && led.is_some() && led != colour.hash() {
-        let there = colour.live.status.updated_available;
-        require(there >= serves, Rule::Switch, || {
-            format!("the active Service loses endpoints: {there} pods are available, and {serves} serve")
-        })?;
-    }
-    if is_proven(scene, colour.template) || scene.is_first() || led == colour.hash() {
-        return Ok(());
-    }
-    let (world, Some(memory)) = (scene.world, scene.memory()) else {
-        return switch(false, "there is no memory of the release");
-    };
-    switch(
-        memory.step >= 2 && colour.template == Some(memory.template),
-        "a version serves whose step is not entered",
-    )?;
-    let intent = scene.intent().filter(|intent| intent.release.digest == memory.digest);
-    let Some(intent) = intent else { return switch(false, "a version serves that is not HEAD's") };
-    let furthest = permit::furthest(intent, &world.policy);
-    switch(furthest >= 2, "a version serves, and Git does not permit it")?;
-    if let Some(why) = permit::closed(intent, &world.policy, world.now) {
-        switch(false, &format!("a version serves, and {why}"))?;
-    }
-    let fresh = world.source.is_fresh(world.now, world.policy.stale_after);
-    switch(
-        fresh && !scene.has_failed(memory),
-        "a version serves that has failed, or on a fetch that is too old",
-    )?;
-    let preview = service(scene, Follower::Preview).filter(|it| it.to.as_deref() == colour.hash());
-    let seen = preview.and_then(|it| it.ready).is_some_and(|ready| ready >= serves);
-    switch(colour.is_settled(size) && seen, "a version serves before all its pods do")?;
-    require(write.forward, Rule::Forward, || "the switch is not marked as forward".to_owned())
-}
-
-/// What `body` follows, where it is `base` but for that: none where it is as Git has it.
-fn pin(base: &Value, body: &Value, as_what: Follower) -> Option<Option<String>> {
-    let bare = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("metadata");
-        }
-        value
-    };
-    let (base, mut body) = (bare(base), bare(body));
-    if base == body {
-        return Some(None);
-    }
-    let (at, name) = match as_what {
-        Follower::Scaler => ("/spec/scaleTargetRef", "name"),
-        _ if base["kind"] == Kind::Service.api().kind => ("/spec/selector", keys::POD_TEMPLATE_HASH),
-        _ => ("/spec/selector/matchLabels", keys::POD_TEMPLATE_HASH),
-    };
-    let to = body.pointer(at)?.get(name)?.as_str()?.to_owned();
-    let fields = body.pointer_mut(at)?.as_object_mut()?;
-    match base.pointer(at)?.get(name) {
-        Some(before) => drop(fields.insert(name.to_owned(), before.clone())),
-        None => drop(fields.remove(name)),
-    }
-    (base == body).then_some(Some(to))
+    memory.entered_is_proven() && is_before && !is_over
 }
 
 /// Checks that a second CloneSet goes, outside a removal; false where it is none.
@@ -409,7 +280,28 @@ pub fn check_delete(scene: Scene<'_>, key: &ObjectKey) -> Result<bool, Violation
     };
     let moves = matches!(scene.plan.decision, Decision::Repair);
     switch(moves, "a second CloneSet goes beside something else")?;
-    let colour = scene.case.colours().find(|it| it.live.uid == twin.live.uid);
-    check_less(scene, colour, 0)?;
+    require(is_ours(scene, &twin.live), Rule::Evidence, || {
+        "a second CloneSet goes that does not belong to this root".to_owned()
+    })?;
+    let set = colours::sets(scene).find(|it| it.live.uid == twin.live.uid);
+    check_less(scene, set, 0)?;
     Ok(true)
+}
+
+/// Whether a second CloneSet is ours: it says so, or it says nothing and we have applied it.
+#[must_use]
+pub fn is_ours(scene: Scene<'_>, twin: &Live) -> bool {
+    twin.root.as_ref().map_or(twin.drift.applied, |root| *root == scene.world.policy.root)
+}
+
+/// An unproven version of a release that is to be switched as a whole never comes up in the CloneSet of the release: its active
+/// Service would lead to it.
+///
+/// # Errors
+///
+/// [`Rule::Switch`].
+pub fn check_plain(motion: &Motion<'_>) -> Result<(), Violation> {
+    let whole = motion.release.is_some_and(|it| it.strategy.blue_green.is_some());
+    let comes_up = whole && motion.exposes() && !motion.scene.is_first();
+    switch(!comes_up, "a version comes up where the one serves that it is to be switched with")
 }

@@ -15,6 +15,7 @@ use crate::guard::replace;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::guard::serving;
+use crate::guard::switch;
 use crate::guard::weights;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
@@ -68,7 +69,8 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     check_words(scene)?;
     let writes = &scene.plan.writes;
     let live = scene.case.live.as_ref();
-    if live.is_some_and(|live| live.suspend.is_some()) {
+    let twins = scene.case.twins.values().map(|twin| &twin.live);
+    if live.into_iter().chain(twins).any(|live| live.suspend.is_some()) {
         require(writes.is_empty(), Rule::Forward, || {
             "it is suspended in the cluster, and is written to".to_owned()
         })?;
@@ -78,6 +80,7 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     }
     serving::check(scene)?;
     weights::check(scene)?;
+    switch::check_standing(scene)?;
     let sets = || writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
     for write in
         sets().filter(|it| it.object.name != scene.id.name && scene.plan.decision != Decision::Remove)
@@ -141,6 +144,7 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     let motion = Motion::of(scene, &sent)?;
     forward::check(&motion)?;
     exposure::check(&motion)?;
+    blue_green::check_plain(&motion)?;
     hook::check(&motion)?;
     claim::check(&motion)?;
     replace::check(&motion)?;

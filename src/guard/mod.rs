@@ -19,6 +19,8 @@ pub mod weights;
 pub mod exposure;
 pub mod forward;
 pub mod claim;
+pub mod colours;
+pub mod switch;
 pub mod blue_green;
 pub mod object;
 pub mod hook;

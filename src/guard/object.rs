@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::guard::blue_green;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
+use crate::guard::switch;
 use crate::guard::weights;
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -40,7 +41,8 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
             if scene.plan.decision == Decision::Remove {
                 let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
                 let stays = entered.is_some_and(|release| release.orphan);
-                return whole(stays, "its release does not say that its objects stay, and it is written");
+                whole(stays, "its release does not say that its objects stay, and it is written")?;
+                return switch::check_left(scene, key, body);
             }
             whole(
                 is_marked(body, scene),
@@ -48,7 +50,7 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
             )?;
             let shared = weights::check_route(scene, write, body)?
                 || weights::check_service(scene, key, body)?
-                || blue_green::check_follower(scene, write, body)?;
+                || switch::check_follower(scene, write, body)?;
             if key.kind != Kind::CloneSet && !shared {
                 whole(is_entered(scene, key, body), "it is not as the release that is entered says")?;
             }
@@ -274,7 +276,12 @@ fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
         return evidence(false, "Git has not removed its release");
     };
     evidence(!scene.world.named.contains(key), "the tree still names it")?;
-    if key.kind == Kind::CloneSet {
+    let twin = scene.case.twins.get(&key.name).filter(|_| key.kind == Kind::CloneSet);
+    if let Some(twin) = twin {
+        evidence(blue_green::is_ours(scene, &twin.live), "it does not belong to this root")?;
+        // The one that carried memory may be gone already.
+        evidence(scene.memory().is_some(), "nothing is remembered of its release")?;
+    } else if key.kind == Kind::CloneSet {
         let root = scene.case.live.as_ref().and_then(|live| live.root.as_deref());
         evidence(root == Some(&scene.world.policy.root), "it does not belong to this root")?;
         evidence(scene.case.memory().is_some(), "it is not ours by its UID")?;
