@@ -12,4 +12,5 @@ mod back;
 mod weights;
 mod in_place;
 mod asked;
+mod colours;
 mod blue_green;
