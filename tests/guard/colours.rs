@@ -197,6 +197,10 @@ fn a_version_that_nobody_let_serve_is_taken_back_or_told() {
     breaks(&edited, &hold(Gate::Approval), Rule::Switch);
     passes(&edited, &hold(Gate::Traffic));
     passes(&edited, &shifts(vec![active("a")]));
+    // What nobody let serve keeps no endpoint.
+    let mut few = edited;
+    edit_home(&mut few, |live| live.status.updated_available = 9);
+    passes(&few, &shifts(vec![active("a")]));
     passes(&both(&b, trying(1), "a"), &hold(Gate::Approval));
     passes(&both(&b, trying(2), "b"), &hold(Gate::Approval));
     // One that was withdrawn serves on until the proven one is whole.
