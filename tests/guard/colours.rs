@@ -211,6 +211,10 @@ fn a_version_that_nobody_let_serve_is_taken_back_or_told() {
     breaks(&back, &shifts(vec![active("a")]), Rule::Switch);
 }
 
+fn freeze() -> Freeze {
+    Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None }
+}
+
 #[test]
 fn the_active_service_leads_to_a_version_that_is_entered_permitted_and_whole() {
     let (world, plan) = (previewed(2), shifts(vec![active("b")]));
@@ -219,17 +223,15 @@ fn the_active_service_leads_to_a_version_that_is_entered_permitted_and_whole() {
     breaks(&world, &shifts(vec![active("x")]), Rule::Switch);
     breaks(&world, &shifts(vec![follow(Kind::Service, "checkout", None, true)]), Rule::Switch);
     breaks(&world, &shifts(vec![follow(Kind::Service, "checkout", Some("b"), false)]), Rule::Forward);
-    let freeze = Freeze { path: "freeze.yaml".to_owned(), reason: "holidays".to_owned(), until: None };
-    let freeze = Arc::new(freeze);
-    let faults: [Box<dyn FnOnce(&mut World)>; 8] = [
-        Box::new(|world| edit_intent(world, |intent| intent.markers.clear())),
-        Box::new(|world| edit_intent(world, |intent| intent.freezes = vec![freeze])),
-        Box::new(|world| world.source.fetched_at = Some(ago(3_000))),
-        Box::new(|world| edit_twin(world, |live| live.status.updated_available = 9)),
-        Box::new(|world| edit_twin(world, |live| live.status.updated = 9)),
-        Box::new(|world| edit_twin(world, |live| live.generation += 1)),
-        Box::new(|world| edit_twin(world, |live| live.drift.template = true)),
-        Box::new(|world| edit(world, |case| lead_to(case, Some("a"), 10, "a"))),
+    let faults: [fn(&mut World); 8] = [
+        |world| edit_intent(world, |intent| intent.markers.clear()),
+        |world| edit_intent(world, |intent| intent.freezes = vec![Arc::new(freeze())]),
+        |world| world.source.fetched_at = Some(ago(3_000)),
+        |world| edit_twin(world, |live| live.status.updated_available = 9),
+        |world| edit_twin(world, |live| live.status.updated = 9),
+        |world| edit_twin(world, |live| live.generation += 1),
+        |world| edit_twin(world, |live| live.drift.template = true),
+        |world| edit(world, |case| lead_to(case, Some("a"), 10, "a")),
     ];
     for fault in faults {
         let mut world = previewed(2);
