@@ -12,21 +12,20 @@ use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::spec::{Body, Follower, Release};
 use crate::traffic::{pin_of, pinned};
-use crate::world::{Case, Desired, Drift, Follows, Leads, Memory, Policy, Twin, hash_of};
+use crate::world::{Case, Desired, Drift, Follows, Leads, Memory, Policy, Twin, hash_of, twin_name};
 
 /// How the CloneSet that is named as the release differs from the one by which it stands.
 #[must_use]
 pub fn home(echoes: &Echoes, id: &ReleaseId, case: &Case, seen: &SeenCloneSet, policy: &Policy) -> Drift {
     let memory = case.memory();
-    let by = |memory: &Memory| case.documents.get(&memory.home.unwrap_or(memory.digest));
     let release = match (memory, &case.desired) {
-        (Some(memory), _) => by(memory),
+        (Some(_), _) => case.home_digest().and_then(|digest| case.documents.get(&digest)),
         (None, Desired::Release(intent)) => Some(&intent.release),
         (None, Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown) => None,
     };
     let Some(release) = release else { return Drift::default() };
     let revision = match memory {
-        Some(memory) if memory.home.is_some() => revision(memory, release.template),
+        Some(memory) if case.home_digest() != Some(memory.digest) => revision(memory, release.template),
         _ => memory.and_then(|it| it.revision.as_deref()),
     };
     let wanted = wanted_cloneset(release, policy);
@@ -50,10 +49,13 @@ pub fn twins(
     policy: &Policy,
 ) -> BTreeMap<Name, Twin> {
     let mut found = BTreeMap::new();
-    for (name, seen) in cache.twins_of(id) {
-        let Some((_, template)) = seen.twin else { continue };
+    let marked = cache.twins_of(id).into_iter();
+    let marked = marked.filter_map(|(name, seen)| Some((name, seen.twin.as_ref()?.1, seen)));
+    for (name, template, seen) in marked.chain(unmarked(cache, id, case)) {
+        let root = seen.live.root.as_ref();
+        let is_known = seen.twin.is_some() || seen.live.stand.ownership.owners().has_ours();
         // One of another root is none of ours.
-        if seen.live.root.as_ref().is_some_and(|root| *root != policy.root) {
+        if root.is_some_and(|root| *root != policy.root) || (root.is_none() && !is_known) {
             continue;
         }
         let mut live = seen.live.clone();
@@ -69,6 +71,24 @@ pub fn twins(
         found.insert(name, Twin { template, live });
     }
     found
+}
+
+/// CloneSets that are named as second ones of releases at hand would be, and do not say that they are.
+fn unmarked(
+    cache: &Cache,
+    id: &ReleaseId,
+    case: &Case,
+) -> impl Iterator<Item = (Name, TemplateHash, Arc<SeenCloneSet>)> {
+    let desired = match &case.desired {
+        Desired::Release(intent) => Some(&intent.release),
+        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
+    };
+    case.documents.values().chain(desired).filter_map(|release| {
+        let name = twin_name(&id.name, release.template)?;
+        let key = ReleaseId { namespace: id.namespace.clone(), name: name.clone() };
+        let seen = cache.cloneset(&key).filter(|seen| seen.twin.is_none())?;
+        Some((name, release.template, seen))
+    })
 }
 
 /// What follows the CloneSets of a release: as which, by the release that says so.

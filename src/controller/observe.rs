@@ -384,13 +384,13 @@ impl Observer {
         };
         case.documents = self.documents(id, &case, record.as_deref());
         self.rehearsals.show(id, &mut case);
+        case.twins = follow::twins(&self.cache, &self.echoes, id, &case, &self.policy);
         if let Some(seen) = &seen {
             let drift = follow::home(&self.echoes, id, &case, seen, &self.policy);
             if let Some(live) = &mut case.live {
                 live.drift = drift;
             }
         }
-        case.twins = follow::twins(&self.cache, &self.echoes, id, &case, &self.policy);
         self.companions(id, &mut case);
         case.see_as_one();
         self.crowd.see(&self.cache, id, &mut case);

@@ -20,23 +20,23 @@ use crate::world::{Action, Colour, Decision, Expect, Live, Write, twin_name};
 #[must_use]
 pub fn shares_of(facts: &Facts<'_>, release: &Release) -> Shares {
     let mut shares = Shares::default();
-    let Some(followed) = facts.followed() else { return shares };
+    let followed = facts.followed();
     let now = |key: &ObjectKey| facts.case.companions.get(key)?.leads.follows.as_ref()?.to.clone();
     let hash = |colour: Option<Colour<'_>>| colour.and_then(|it| it.hash()).map(str::to_owned);
     // A first release stands as Git has it.
-    let active = hash(Some(followed)).filter(|_| facts.anything_proven());
-    let tried = facts.case.colour(facts.memory.template);
-    let tried = hash(tried.filter(|_| !facts.is_proven() && facts.standing_step() > 0));
+    let active = hash(followed).filter(|_| facts.anything_proven());
+    let tries = facts.anything_proven() && !facts.is_proven() && facts.standing_step() > 0;
+    let tried = facts.case.colour(facts.memory.template).filter(|_| tries);
     for (companion, as_what) in release.followers() {
         let key = &companion.body.key;
         let to = match as_what {
-            Follower::Scaler => followed.twin.map(ToString::to_string),
+            Follower::Scaler => followed.map_or_else(|| now(key), |it| it.twin.map(ToString::to_string)),
             Follower::Active | Follower::Beside => active.clone().or_else(|| now(key)),
-            Follower::Preview => tried
-                .clone()
-                .filter(|_| facts.anything_proven())
-                .or_else(|| active.clone())
-                .or_else(|| now(key)),
+            // Of one that is there and of which nobody knows its pods it goes on to lead to what it does.
+            Follower::Preview if tried.is_some() => {
+                hash(tried).or_else(|| now(key)).or_else(|| active.clone())
+            }
+            Follower::Preview => active.clone().or_else(|| now(key)),
         };
         shares.pins.insert(key.clone(), (as_what, to));
     }
@@ -156,6 +156,7 @@ pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     let (writes, closed) = standing(facts, &shares);
     let blocked = !closed.is_empty();
     outcome.holds.extend(closed);
+    outcome.holds.extend(awaited(facts));
     if !waits {
         return outcome;
     }
@@ -232,14 +233,14 @@ fn moved_home(facts: &Facts<'_>) -> Option<Outcome> {
         outcome.memory = Some(facts.memory.clone());
         return Some(outcome);
     }
-    if stands && home.is_settled(size) && home.live.status.updated_available >= size {
+    if stands && stays_whole(facts, &twin, &home) {
         let object = ObjectKey { name: twin.twin?.clone(), ..ObjectKey::cloneset(facts.id) };
         let (uid, version) = (twin.live.uid.clone(), twin.live.version.clone());
         let mut outcome = Outcome::of('g', Decision::Repair, says("they are all there"));
         outcome.writes.push(Write { object, action: Action::Delete { uid, version }, forward: true });
         return Some(outcome);
     }
-    None
+    (stands && home.is_settled(size)).then(|| Outcome::hold('g', vec![led::moves_home(facts)]))
 }
 
 /// What keeps a release from being entered that is switched as a whole no more, or whose pods move back.
@@ -292,6 +293,10 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
     let entered = Some(facts.memory.template).filter(|_| facts.standing_step() > 0);
     let mut wanted = vec![facts.goal_template()];
     wanted.extend(entered.filter(|it| *it != wanted[0]));
+    // Its pods may be of any of these.
+    if is_unknown(facts) {
+        return Vec::new();
+    }
     let absent = wanted.into_iter().filter(|it| facts.case.colour(*it).is_none());
     let is_proven = |template: TemplateHash| facts.memory.proven.iter().any(|it| it.template == template);
     let alone = |template| {
@@ -307,6 +312,31 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
         gone.then_some(Write { object: key, action, forward: true })
     };
     absent.filter(|it| alone(*it)).filter_map(one).collect()
+}
+
+/// Whether its home has pods of which nobody knows what they are.
+fn is_unknown(facts: &Facts<'_>) -> bool {
+    facts.case.home().is_some_and(|it| it.template.is_none() && it.live.replicas > 0)
+}
+
+/// What is waited for before a CloneSet is made: one of its name that is on its way out, and pods that may be its own.
+fn awaited(facts: &Facts<'_>) -> Vec<Hold> {
+    let twins = facts.case.twins.iter().filter(|(_, twin)| twin.live.deleting);
+    let needed = twins.filter(|(_, twin)| facts.size_for(twin.template).is_some());
+    let mut closed: Vec<Hold> = needed.map(|(name, _)| led::still_deleted(facts, name)).collect();
+    closed.extend(is_unknown(facts).then(|| led::home_unknown(facts)));
+    closed
+}
+
+/// Whether the pods of `going` may go because `staying` has others of the same revision: all of them are there, and the active
+/// Service has their endpoints beside those that go.
+fn stays_whole(facts: &Facts<'_>, going: &Colour<'_>, staying: &Colour<'_>) -> bool {
+    let size = facts.wanted_size();
+    let there = staying.is_settled(size) && staying.live.status.updated_available >= size;
+    let active = facts.service_as(Follower::Active);
+    let leads = active.filter(|it| it.to.is_none() || it.to.as_deref() == going.revision());
+    let needed = size.saturating_add(going.live.status.ready);
+    there && leads.is_none_or(|it| it.ready.is_some_and(|ready| ready >= needed))
 }
 
 fn this(live: &Live) -> Expect {
@@ -358,11 +388,12 @@ fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
         return left;
     }
     for colour in facts.case.colours() {
-        let needed = colour.template.is_some_and(|it| facts.size_for(it).is_some());
+        let Some(template) = colour.template else { continue };
         let is_serving = facts.case.serving().is_some_and(|it| it.is(&colour));
-        if needed || is_serving {
-            let twice = !facts.moves_home() && colour.twin.is_none() && is_twice(facts, &colour);
-            if !twice || is_serving {
+        if facts.size_for(template).is_some() || is_serving {
+            let twin = facts.case.colour(template).filter(|it| it.twin.is_some() && colour.twin.is_none());
+            let spare = twin.is_some_and(|twin| stays_whole(facts, &colour, &twin));
+            if !spare || facts.moves_home() || is_serving {
                 continue;
             }
         }

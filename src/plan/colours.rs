@@ -63,10 +63,11 @@ impl<'a> Facts<'a> {
         if active.to.as_deref() == Some(hash) {
             return true;
         }
-        let serves = active.ready.unwrap_or(size).min(size);
+        let serves = self.ready_now(active);
         let status = &goal.live.status;
-        if self.is_proven() {
-            return status.updated_available >= serves.max(size.min(1));
+        let proven = goal.template.is_some_and(|it| self.memory.proven.iter().any(|proof| proof.template == it));
+        if proven {
+            return goal.live.is_fresh() && status.updated_available >= serves.max(size.min(1));
         }
         let goes_on = self.asked().filter(|head| head.fresh && !self.is_stopped());
         let permitted = goes_on.is_some_and(|head| head.permitted.furthest >= 2);
@@ -76,26 +77,46 @@ impl<'a> Facts<'a> {
         permitted && seen && goal.is_settled(size) && status.updated_available >= needed
     }
 
-    /// The CloneSet that what is active is to follow: the one that is to serve once it may, else the one that does.
-    #[must_use]
-    pub fn followed(&self) -> Option<Colour<'a>> {
-        let goal = self.case.colour(self.goal_template()).filter(|goal| self.may_switch(goal));
-        goal.or_else(|| self.case.serving())
+    /// Endpoints that the active Service must not lose. One that leads to the pods of two versions leads to more than are asked
+    /// for; where nobody knows how many they are, they are all.
+    fn ready_now(&self, active: &Follows) -> u32 {
+        let size = self.wanted_size().max(1);
+        match (active.ready, &active.to) {
+            (Some(ready), Some(_)) => ready,
+            (ready, _) => ready.unwrap_or(size).min(size),
+        }
     }
 
-    /// Until when the one before the proven one stays as it was.
+    /// The CloneSet that what is active is to follow: the one that is to serve once it may, else the one that does; none where
+    /// that may be one of which nobody knows what its pods are, and what follows it stays as it stands.
+    #[must_use]
+    pub fn followed(&self) -> Option<Colour<'a>> {
+        let case = self.case;
+        let goal = case.colour(self.goal_template()).filter(|goal| self.may_switch(goal));
+        let is_unknown = || case.colours().any(|it| it.hash().is_none() && it.live.replicas > 0);
+        let is_enough = |it: &Colour<'_>| {
+            let needed = self.service_as(Follower::Active).map_or(0, |active| self.ready_now(active));
+            it.live.status.updated_available >= needed
+        };
+        let other = |it: &Colour<'_>| case.active_hash().is_none() || (!is_unknown() && is_enough(it));
+        goal.or_else(|| case.led()).or_else(|| case.serving().filter(other))
+    }
+
+    /// Until when the one before the proven one stays as it was; none where nobody knows yet.
     #[must_use]
     pub fn kept_until(&self) -> Option<Timestamp> {
-        let is_complete = self.top().is_some_and(|top| top.digest == self.memory.digest);
-        let reached = self.memory.step_reached.filter(|_| is_complete)?;
-        let keep = self.entered?.strategy.blue_green.as_ref()?.keep;
+        let reached = self.memory.step_reached?;
+        let keep = self.entered?.strategy.blue_green.as_ref().map_or(0, |it| it.keep);
         reached.at.checked_add(SignedDuration::from_secs(i64::from(keep))).ok()
     }
 
-    /// The one before the proven one, as long as it stays.
+    /// The one before the proven one, until it is known that its time is over.
     #[must_use]
     pub fn kept(&self) -> Option<Colour<'a>> {
-        self.kept_until().filter(|until| *until > self.now())?;
+        let is_over = self.kept_until().is_some_and(|until| until <= self.now());
+        if is_over || !self.is_proven() {
+            return None;
+        }
         let before = self.memory.proven.iter().rev().nth(1)?;
         self.case.colour(before.template).filter(|it| it.live.replicas > 0)
     }
@@ -128,7 +149,8 @@ impl<'a> Facts<'a> {
     /// By which release its home stands with `memory`, where that is not the entered one.
     #[must_use]
     pub fn home_after(&self, memory: &Memory) -> Option<crate::model::Digest> {
-        let now = self.case.memory().map(|it| it.home.unwrap_or(it.digest));
+        let named = || self.case.memory().map(|it| it.home.unwrap_or(it.digest));
+        let now = self.case.home_digest().or_else(named);
         now.filter(|_| self.is_blue_green() && self.case.home_template() != Some(memory.template))
     }
 

@@ -7,6 +7,7 @@ use crate::plan::blue_green;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::in_place::barred;
+use crate::plan::led;
 use crate::plan::observed::observed;
 use crate::plan::outcome::{Outcome, entering};
 use crate::plan::replace;
@@ -304,7 +305,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         step_reached: None,
         ..facts.memory.clone()
     };
+    let as_one = release.strategy.blue_green.is_none() || !facts.anything_proven() || facts.is_blue_green();
     if release.template == facts.memory.template {
+        if !as_one && !facts.is_proven() {
+            return Outcome::hold('k', vec![led::not_as_one(facts, release)]);
+        }
         return same_template(facts, head, memory);
     }
     if let (Some(top), false) = (facts.top(), facts.all_on_proven()) {
@@ -320,6 +325,10 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
             let wake = facts.deadline().filter(|_| under_way && !late);
             return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
         }
+    }
+    // Its steps are of pods beside those that serve.
+    if !as_one {
+        return Outcome::hold('k', vec![led::not_as_one(facts, release)]);
     }
     if let Some(entered) = facts.entered
         && let Exchange::Impossible(fields) = Exchange::between(&entered.cloneset, &release.cloneset)

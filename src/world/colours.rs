@@ -7,7 +7,7 @@
 //! a partition that lets go as many pods as are beside it, and none once those serve. So a step of blue/green is reached, late,
 //! lost and told as every other. Writes see each by itself.
 
-use crate::model::{Amount, Name, Percent, TemplateHash};
+use crate::model::{Amount, Digest, Name, Percent, TemplateHash};
 use crate::spec::switched::DIGITS;
 use crate::spec::{BlueGreen, Follower, Release};
 use crate::world::case::Case;
@@ -33,11 +33,18 @@ pub struct Colour<'a> {
 }
 
 impl<'a> Colour<'a> {
-    /// The label of its pods, where a fresh status tells it.
+    /// The label of the pods that it makes, as its status has it: one that is late names it too, for what is to change here is
+    /// a size, and a template of its own is never given another.
+    #[must_use]
+    pub fn revision(&self) -> Option<&'a str> {
+        let revision = &self.live.status.update_revision;
+        (!revision.is_empty()).then(|| hash_of(revision))
+    }
+
+    /// The same, where these pods are of its template, as far as anybody knows.
     #[must_use]
     pub fn hash(&self) -> Option<&'a str> {
-        let revision = &self.live.status.update_revision;
-        (self.live.is_fresh() && !revision.is_empty() && !self.live.drift.template).then(|| hash_of(revision))
+        self.revision().filter(|_| !self.live.drift.template)
     }
 
     /// Whether all its pods, `size` of them, are of its template.
@@ -45,6 +52,7 @@ impl<'a> Colour<'a> {
     pub fn is_settled(&self, size: u32) -> bool {
         let status = &self.live.status;
         self.hash().is_some()
+            && self.live.is_fresh()
             && self.live.replicas == size
             && status.replicas == size
             && status.updated == size
@@ -77,25 +85,60 @@ impl Case {
         if !self.twins.is_empty() || memory.home.is_some() {
             return true;
         }
-        let stands = memory.entered_is_proven() && memory.step_reached.is_some();
-        let whole = self.home.as_ref().or(self.live.as_ref()).is_some_and(|live| live.kept() == 0);
-        let first =
-            memory.proven.is_empty() && self.entered().is_some_and(|it| it.strategy.blue_green.is_some());
-        first || (self.blue_green().is_some() && stands && whole)
+        // One that is not proven was entered as such.
+        let entered = self.entered().is_some_and(|it| it.strategy.blue_green.is_some());
+        if entered && !memory.proven.is_empty() && !memory.entered_is_proven() {
+            return true;
+        }
+        let Some(home) = self.home_live() else { return false };
+        let status = &home.status;
+        let is_one = status.updated == status.replicas && status.current_revision == status.update_revision;
+        let stands = memory.step_reached.is_some() || (home.is_fresh() && is_one);
+        self.blue_green().is_some() && memory.entered_is_proven() && stands && home.kept() == 0
     }
 
-    /// The template by which its home stands.
+    fn home_live(&self) -> Option<&Live> {
+        self.home.as_ref().or(self.live.as_ref())
+    }
+
+    /// The release by which its home stands: the one whose revision it is of, as far as that is known; else the one that memory
+    /// names, unless the record, its second copy, names another.
+    #[must_use]
+    pub fn home_digest(&self) -> Option<Digest> {
+        let (memory, home) = (self.memory()?, self.home_live()?);
+        let named = memory.home.unwrap_or(memory.digest);
+        if self.twins.is_empty() && memory.home.is_none() {
+            return Some(named);
+        }
+        let update = hash_of(&home.status.update_revision);
+        let is_it = |revision: &Option<String>| {
+            home.is_fresh() && revision.as_ref().is_some_and(|it| !update.is_empty() && hash_of(it) == update)
+        };
+        let mut proven = memory.proven.iter().rev();
+        let proven = proven.find(|proof| is_it(&proof.revision));
+        let template = proven.map(|it| it.template).or_else(|| is_it(&memory.revision).then_some(memory.template));
+        if let Some(template) = template {
+            let is_named = self.template_of(named) == Some(template);
+            return if is_named { Some(named) } else { proven.map(|it| it.digest).or(Some(memory.digest)) };
+        }
+        let recorded = self.recorded_memory().filter(|it| it.uid == memory.uid && it.digest == memory.digest);
+        recorded.is_none_or(|it| it.home == memory.home).then_some(named)
+    }
+
+    fn template_of(&self, digest: Digest) -> Option<TemplateHash> {
+        let memory = self.memory()?;
+        if digest == memory.digest {
+            return Some(memory.template);
+        }
+        let known = self.documents.get(&digest).map(|release| release.template);
+        let proven = memory.proven.iter().find(|proof| proof.digest == digest);
+        known.or_else(|| proven.map(|proof| proof.template))
+    }
+
+    /// The template by which its home stands; none where nobody knows it.
     #[must_use]
     pub fn home_template(&self) -> Option<TemplateHash> {
-        let memory = self.memory()?;
-        match memory.home {
-            None => Some(memory.template),
-            Some(digest) => {
-                let known = self.documents.get(&digest).map(|release| release.template);
-                let proven = memory.proven.iter().find(|proof| proof.digest == digest);
-                known.or_else(|| proven.map(|proof| proof.template))
-            }
-        }
+        self.template_of(self.home_digest()?)
     }
 
     /// Its home.
@@ -129,13 +172,27 @@ impl Case {
         active.find_map(|it| it.to.as_deref())
     }
 
+    /// The one that the active Service leads to.
+    #[must_use]
+    pub fn led(&self) -> Option<Colour<'_>> {
+        let hash = self.active_hash()?;
+        self.colours().find(|it| it.revision() == Some(hash) && it.live.replicas > 0)
+    }
+
     /// The one whose pods serve: as the active Service says, else the proven one, else its home.
     #[must_use]
     pub fn serving(&self) -> Option<Colour<'_>> {
-        let hash = self.active_hash();
-        let led = self.colours().find(|it| hash.is_some() && it.hash() == hash && it.live.replicas > 0);
         let top = || self.colour(self.memory()?.top()?.template);
-        led.or_else(top).or_else(|| self.home())
+        self.led().or_else(top).or_else(|| self.home())
+    }
+
+    /// Pods of the one that serves. Where the active Service leads to none that is here, as many as the record has.
+    fn serving_size(&self) -> u32 {
+        let hash = self.active_hash();
+        let is_known = hash.is_none() || self.colours().any(|it| it.revision() == hash);
+        let size = self.serving().map_or(0, |it| it.live.replicas);
+        let recorded = self.record.as_ref().filter(|_| !is_known).map_or(0, |record| record.replicas);
+        size.max(recorded)
     }
 
     /// How far a release with this template has come by what stands: 2 where its pods serve, 1 where they are there.
@@ -176,7 +233,7 @@ impl Case {
     fn as_one(&self) -> Option<Live> {
         let (memory, home) = (self.memory()?, self.home.as_ref()?);
         let serving = self.serving()?;
-        let size = serving.live.replicas;
+        let size = self.serving_size();
         let entered = self.colour(memory.template);
         let mut one = home.clone();
         one.replicas = size;
@@ -199,7 +256,8 @@ impl Case {
             };
             return Some(one);
         };
-        let is_fresh = entered.hash().is_some() && (entered.is(&serving) || serving.live.is_fresh());
+        let is_known = entered.hash().is_some() && entered.live.is_fresh();
+        let is_fresh = is_known && (entered.is(&serving) || serving.live.is_fresh());
         one.generation = entered.live.generation;
         one.status = entered.live.status.clone();
         one.status.observed_generation = Some(one.generation).filter(|_| is_fresh);
