@@ -95,12 +95,14 @@ pub fn serves(scene: Scene<'_>, set: &Set<'_>) -> bool {
     pin(scene).map_or_else(|| set.has_pods(), |label| set.may_have(label))
 }
 
-/// Pods of the release in all: HEAD's, or those of the largest one that serves; where none does, of the largest.
+/// Pods of the release in all: HEAD's, or those of the largest one that serves; where none is here that does, of the largest, or as
+/// many as the record has.
 #[must_use]
 pub fn size(scene: Scene<'_>) -> u32 {
     let head = scene.intent().and_then(|intent| intent.release.replicas);
     let serving = || sets(scene).filter(|it| serves(scene, it)).map(|it| it.live.replicas).max();
-    let largest = || sets(scene).map(|it| it.live.replicas).max();
+    let recorded = scene.case.record.as_ref().map(|record| record.replicas);
+    let largest = || sets(scene).map(|it| it.live.replicas).chain(recorded).max();
     head.or_else(serving).or_else(largest).unwrap_or(0)
 }
 
