@@ -37,6 +37,7 @@ mod schema;
 mod screens;
 mod spec;
 mod support;
+mod switch;
 mod tokens;
 mod traces;
 mod vectors;

@@ -27,6 +27,7 @@ fn step(target: &str, pods: u32, state: StepState) -> StepView {
         pods,
         weight: None,
         testers: false,
+        service: None,
         state,
         needs: 0,
         soak: 0,

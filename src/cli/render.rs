@@ -318,11 +318,12 @@ fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
     table.print("  ", paint)
 }
 
-/// What a step asks for, and what of the traffic its pods get.
+/// What a step asks for, and what of the traffic its pods get, or by which Service.
 fn target(step: &StepView) -> String {
     let weight = step.weight.map(|weight| format!(", weight {weight}%"));
     let testers = if step.testers { " and testers" } else { "" };
-    format!("{}{}{testers}", step.target, weight.unwrap_or_default())
+    let service = step.service.as_ref().map(|service| format!(" at {service}"));
+    format!("{}{}{testers}", step.target, weight.or(service).unwrap_or_default())
 }
 
 /// Who has approved a step, and who has let its pods serve, where it asks for that.

@@ -223,6 +223,7 @@ fn means(intent: &Intent, now: Timestamp) -> Vec<String> {
     let strategy = &intent.release.strategy;
     let how = match strategy.steps.len() {
         1 => "at once".to_owned(),
+        _ if strategy.blue_green.is_some() => "beside those that serve, from step 1".to_owned(),
         steps => format!("by its {steps} steps, from step 1"),
     };
     let mut lines = vec![format!("means    its pods are made anew {how}; approvals of before do not count")];

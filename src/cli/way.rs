@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::cli::render::span;
+use crate::cli::switch;
 use crate::plan::permit::{Permitted, asked, permitted};
 use crate::plan::steps;
 use crate::spec::Release;
@@ -128,6 +129,9 @@ impl<'a> Way<'a> {
 
     fn counted(&self, step: u32) -> String {
         let release = self.release();
+        if let Some(target) = switch::target(release, step, self.size()) {
+            return target;
+        }
         let written = release.step(step).map(|step| step.replicas.to_string()).unwrap_or_default();
         match self.size() {
             None if step == release.last_step() => "all pods".to_owned(),
@@ -211,6 +215,9 @@ impl<'a> Way<'a> {
         }
         if ways.is_empty() {
             return None;
+        }
+        if let Some(it) = &release.strategy.blue_green {
+            ways.push(format!("the old pods go {} later", switch::kept(it)));
         }
         let least = match (least, people) {
             (0, _) => String::new(),

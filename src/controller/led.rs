@@ -38,6 +38,10 @@ impl<'a> Led<'a> {
         };
         let top = case.memory().and_then(|memory| case.documents.get(&memory.top()?.digest));
         let releases = || case.entered().into_iter().chain(desired).chain(top);
+        // One that is switched as a whole has none.
+        if case.blue_green().is_some() {
+            return None;
+        }
         // Most have no weights, and no name that could be one of ours: that is told first.
         let mut shared = BTreeSet::new();
         for key in cache.companions_of(id).iter().filter(|key| key.kind == Kind::Service) {
@@ -124,6 +128,6 @@ impl<'a> Led<'a> {
         // One that gives nothing leads nowhere.
         let to = if percent == 0 && !testers { BTreeSet::new() } else { to };
         let share = Share::Split(percent);
-        Some((Leads { share, testers, to, twin_of: Some(of.name), beside: None }, wanted.map(body)))
+        Some((Leads { share, testers, to, twin_of: Some(of.name), ..Leads::default() }, wanted.map(body)))
     }
 }

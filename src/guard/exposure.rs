@@ -89,6 +89,10 @@ fn check_size(motion: &Motion<'_>) -> Result<(), Violation> {
         // One pod for an autoscaler to begin with, where nobody knows better.
         None => [head, recorded, written].contains(&Some(replicas)) || (head.is_none() && replicas == 1),
     };
+    // The pods of a release that is switched as a whole may be in a second CloneSet.
+    let mut twins = motion.scene.case.twins.values();
+    let elsewhere = twins.any(|it| it.template == motion.sent.memory.template && it.live.replicas > 0);
+    let known = known || (motion.live.is_none() && replicas == 0 && elsewhere);
     let growing = motion.grows && replicas <= motion.size;
     whole(known || growing, "the size is neither HEAD's nor the one that stands")
 }

@@ -118,7 +118,8 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
 }
 
 /// Whether a route is the release's to write, and was not refused: nothing else of it keeps pods from going back.
-fn may_write(scene: Scene<'_>, key: &ObjectKey) -> bool {
+#[must_use]
+pub fn may_write(scene: Scene<'_>, key: &ObjectKey) -> bool {
     let ours = scene.case.companions.get(key).is_some_and(|it| it.release == scene.id.to_string());
     let known = !scene.case.is_refused(key) && !scene.case.strangers.contains(key);
     ours && known && scene.world.policy.kinds.contains(&key.kind)

@@ -93,6 +93,9 @@ pub struct StepView {
     /// Whether requests of testers reach these pods at any weight, by the matches of the strategy; absent where they do not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub testers: bool,
+    /// The Service that is pointed at these pods at this step; absent but with blue/green.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Where the rollout is with it.
     pub state: StepState,
     /// Approvals that it asks for.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Name, ReleaseId};
+use crate::model::{Amount, Name, ReleaseId};
 use crate::objects::{Kind, keys};
 use crate::plan::steps::Shape;
 use crate::spec::{Body, Release, hook};
-use crate::world::{Live, Memory, Policy};
+use crate::world::{Live, Memory, Policy, twin_name};
 
 /// The map under `key`, made if it is not there or not a map.
 fn map_at<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
@@ -88,7 +88,13 @@ fn finish(
 ) -> Arc<Value> {
     mark(&mut value, id, policy);
     remember(&mut value, memory);
-    let spec = map_at(&mut value, "spec");
+    sized(&mut value, shape, own_size);
+    Arc::new(value)
+}
+
+/// What the rollout says of a CloneSet.
+fn sized(value: &mut Value, shape: Shape, own_size: bool) {
+    let spec = map_at(value, "spec");
     spec.remove("replicas");
     if own_size {
         spec.insert("replicas".into(), shape.size.into());
@@ -97,7 +103,28 @@ fn finish(
     let partition = serde_json::to_value(shape.partition).expect("an amount becomes JSON");
     strategy.insert("partition".into(), partition);
     strategy.insert("paused".into(), false.into());
-    Arc::new(value)
+}
+
+/// A second CloneSet of `release`, which is switched as a whole: the same but for its name, with nothing of the rollout in it.
+#[must_use]
+pub fn twin_base(release: &Release, policy: &Policy) -> Option<Value> {
+    let mut value = release.cloneset.value.open();
+    mark(&mut value, &release.id, policy);
+    let name = twin_name(&release.id.name, release.template)?;
+    let metadata = map_at(&mut value, "metadata");
+    metadata.insert("name".into(), name.as_str().into());
+    let template = release.template.to_string();
+    map_at(&mut value["metadata"], "annotations").insert(keys::TWIN.into(), template.into());
+    Some(value)
+}
+
+/// The same with so many pods, where that is ours to say, and every one of them on its template.
+#[must_use]
+pub fn twin(release: &Release, size: Option<u32>, policy: &Policy) -> Option<Arc<Value>> {
+    let mut value = twin_base(release, policy)?;
+    let shape = Shape { size: size.unwrap_or(0), partition: Amount::Count(0) };
+    sized(&mut value, shape, size.is_some());
+    Some(Arc::new(value))
 }
 
 /// Says which pods Kruise is to delete; without any, nothing.

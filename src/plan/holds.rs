@@ -264,9 +264,10 @@ fn not_permitted_by_itself(
     let release = head.release();
     let target = release.step(step).map(|it| it.replicas);
     let asked = pods(steps::pods(release, step, size));
-    let share = match target {
-        Some(percent @ Amount::Percent(_)) => format!("{percent} = {asked} of {size}"),
-        Some(Amount::Count(_)) | None => format!("{asked} of {size}"),
+    let share = match (release.strategy.service(step), target) {
+        (Some(service), _) => format!("Service {service}"),
+        (None, Some(percent @ Amount::Percent(_))) => format!("{percent} = {asked} of {size}"),
+        (None, Some(Amount::Count(_)) | None) => format!("{asked} of {size}"),
     };
     let mut out = Vec::new();
     if let Some(missing) = head.missing(step) {

@@ -12,7 +12,7 @@ use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::shares::Shares;
-use crate::plan::steps::Shape;
+use crate::plan::steps::{self, Shape};
 use crate::spec::{Companion, Exchange, Release};
 use crate::world::{Action, Decision, Expect, Memory, Proof, Share, Try, Write};
 
@@ -107,6 +107,7 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         served: 0,
         up: false,
         replaced: BTreeMap::new(),
+        home: None,
         failed: None,
         proven: Vec::new(),
     }
@@ -129,7 +130,10 @@ pub fn made_again(id: &ReleaseId, row: char, writes: &[Write]) -> Option<Outcome
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
     let shape = facts.shape(release, step);
-    let pods = shape.size - shape.partition.partition_pods(shape.size);
+    let pods = match release.strategy.blue_green {
+        Some(_) => steps::beside(release, step, shape.size),
+        None => shape.size - shape.partition.partition_pods(shape.size),
+    };
     format!(
         "{} enters step {step} of {} of {}: {} of {}",
         facts.id,
@@ -145,10 +149,37 @@ impl Facts<'_> {
         Expect::Same(self.live.uid.clone(), self.live.version.clone())
     }
 
+    /// Whether Git says the size.
+    #[must_use]
+    pub fn in_git(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.release().replicas.is_some())
+    }
+
     /// Replicas are left out only where another manager owns them and Git does not.
     fn owns_size(&self) -> bool {
-        let in_git = self.head.as_ref().is_some_and(|head| head.release().replicas.is_some());
-        in_git || self.live.replicas_owner.is_none()
+        self.in_git() || self.live.replicas_owner.is_none()
+    }
+
+    /// The home of a release that is switched as a whole, with so many pods and the memory that it has.
+    #[must_use]
+    pub fn home_write(&self, size: u32, own_size: bool) -> Write {
+        let mut memory = self.memory.clone();
+        memory.home = self.home_after(&memory);
+        (memory.uid, memory.create) = (Some(self.live.uid.clone()), None);
+        self.home_body(size, own_size, &memory)
+    }
+
+    /// The same, with another memory.
+    #[must_use]
+    pub fn home_body(&self, size: u32, own_size: bool, memory: &Memory) -> Write {
+        let live = self.case.home.as_ref().unwrap_or(self.live);
+        let shape = Shape { size, partition: Amount::Count(0) };
+        let body = match self.home_release(memory) {
+            Some(release) => body::cloneset(release, shape, own_size, memory, self.policy()),
+            None => body::as_it_stands(self.id, live, shape, own_size, memory, self.policy()),
+        };
+        let action = Action::Apply { body, expect: self.this_object() };
+        Write { object: ObjectKey::cloneset(self.id), action, forward: false }
     }
 
     /// The write of the CloneSet: `release` in `shape`, with `memory`.
@@ -159,6 +190,11 @@ impl Facts<'_> {
         memory: &mut Memory,
         forward: bool,
     ) -> Write {
+        if self.is_blue_green() {
+            let live = self.case.home.as_ref().unwrap_or(self.live);
+            let own = self.in_git() || live.replicas_owner.is_none();
+            return Write { forward, ..self.home_body(live.replicas, own, memory) };
+        }
         let pods = self.to_delete(memory, shape);
         // A pod that is deleted does not come back: an old leader must not ask for it.
         let asks = pods.iter().flatten().any(|name| !self.live.to_delete.contains(name));
@@ -193,6 +229,7 @@ impl Facts<'_> {
         message: String,
     ) -> Outcome {
         (memory.uid, memory.create) = (Some(self.live.uid.clone()), None);
+        memory.home = self.home_after(&memory);
         // A repair of an unproven release can bring pods to it again: an old leader must not send it.
         let forward = match decision {
             Decision::Enter(_) => true,

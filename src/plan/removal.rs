@@ -127,6 +127,11 @@ fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
         writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
     }
+    for (name, twin) in &case.twins {
+        let object = ObjectKey { name: name.clone(), ..ObjectKey::cloneset(id) };
+        let action = Action::Delete { uid: twin.live.uid.clone(), version: twin.live.version.clone() };
+        writes.push(Write { object, action, forward: true });
+    }
     for (key, there) in companions(world, id, case) {
         let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
         writes.push(Write { object: key.clone(), action, forward: true });

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::model::{Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
-use crate::spec::{Companion, Match};
+use crate::spec::{Companion, Follower, Match};
 use crate::traffic;
-use crate::world::{CompanionLive, Policy, Share};
+use crate::world::{Case, CompanionLive, Policy, Share};
 
 /// What each route is to share, and of which Services; by default each is as Git has it.
 #[derive(Clone, Debug, Default)]
@@ -27,9 +27,19 @@ pub struct Shares {
     pub twins: BTreeMap<ObjectKey, ObjectKey>,
     /// Services that were shared by them.
     pub left: BTreeSet<Name>,
+    /// What follows one of the CloneSets of a release that is switched as a whole, and which; as Git has it where that is none.
+    pub pins: BTreeMap<ObjectKey, (Follower, Option<String>)>,
 }
 
 impl Shares {
+    /// What follows one of the CloneSets of a release follows it still.
+    #[must_use]
+    pub fn as_it_stands(case: &Case) -> Self {
+        let follows = |it: &CompanionLive| it.leads.follows.as_ref().map(|it| (it.as_what, it.to.clone()));
+        let pins = case.companions.iter().filter_map(|(key, it)| Some((key.clone(), follows(it)?)));
+        Self { pins: pins.collect(), ..Self::default() }
+    }
+
     /// What a companion is to share. An Ingress leads to the proven revision as soon as its traffic is shared, and one of
     /// ours beside it says how.
     #[must_use]
@@ -52,15 +62,21 @@ impl Shares {
         apart && itself && self.testers.contains(of) && !self.matches.is_empty()
     }
 
-    /// Whether a companion is to share something else than it does.
+    /// Whether a companion is to share something else than it does, or to follow something else.
     #[must_use]
     pub fn shift(&self, key: &ObjectKey, there: &CompanionLive) -> bool {
-        there.leads.share != self.of(key) || there.leads.testers != self.leads_testers(key)
+        let follows = there.leads.follows.as_ref().and_then(|it| it.to.as_ref());
+        let turns = self.pins.get(key).is_some_and(|(_, to)| to.as_ref() != follows);
+        there.leads.share != self.of(key) || there.leads.testers != self.leads_testers(key) || turns
     }
 
     /// A companion as it is to stand, with our marks.
     #[must_use]
     pub fn body(&self, companion: &Companion, id: &ReleaseId, policy: &Policy) -> Arc<Value> {
+        if let Some((as_what, to)) = self.pins.get(&companion.body.key) {
+            let body = traffic::pinned(&companion.body.value.open(), id, *as_what, to.as_deref());
+            return body::marked(body, id, policy);
+        }
         match self.of(&companion.body.key) {
             Share::Base => body::companion(&companion.body, id, policy),
             share if companion.body.key.kind == Kind::Ingress => {

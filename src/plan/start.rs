@@ -131,7 +131,7 @@ fn made(
     message: String,
 ) -> Outcome {
     let (writes, closed) =
-        companion_writes(world, id, case, release.companions.iter(), true, &Shares::default());
+        companion_writes(world, id, case, release.companions.iter(), true, &Shares::as_it_stands(case));
     // What is proven is made again whatever stands in the way of its companions.
     if !closed.is_empty() && memory.proven.is_empty() {
         return Outcome::hold('c', closed);
@@ -145,6 +145,9 @@ fn made(
     if let Some(outcome) = made_again(id, 'c', &writes) {
         return outcome.holding(closed);
     }
+    // Its pods may be in a second CloneSet, of a release that is switched as a whole.
+    let elsewhere = case.colour(release.template).is_some_and(|it| it.live.replicas > 0);
+    let shape = if elsewhere { Shape { size: 0, ..shape } } else { shape };
     let body = body::cloneset(release, shape, true, &memory, &world.policy);
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;

@@ -3,9 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
+use crate::plan::blue_green;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::in_place::barred;
+use crate::plan::led;
 use crate::plan::observed::observed;
 use crate::plan::outcome::{Outcome, entering};
 use crate::plan::replace;
@@ -144,6 +146,9 @@ fn emptied(facts: &Facts<'_>) -> Option<Outcome> {
 
 /// Row g: live differs from the entered release with HEAD's replicas.
 fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
+    if facts.is_blue_green() {
+        return blue_green::repaired(facts);
+    }
     let live = facts.live;
     if live.drift.template
         && !facts.is_proven()
@@ -276,6 +281,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if let Some(hold) = start::kind_forbidden(facts.world, facts.id, release) {
         return Outcome::hold('k', vec![hold]);
     }
+    if let Some(hold) =
+        Some(facts).filter(|it| it.is_blue_green()).and_then(|it| blue_green::not_at_once(it, release))
+    {
+        return Outcome::hold('k', vec![hold]);
+    }
     let Some(episode) = &head.intent.episode else {
         return Outcome::hold('k', vec![holds::episode_unknown(facts.id, &release.path)]);
     };
@@ -295,7 +305,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
         step_reached: None,
         ..facts.memory.clone()
     };
+    let as_one = release.strategy.blue_green.is_none() || !facts.anything_proven() || facts.is_blue_green();
     if release.template == facts.memory.template {
+        if !as_one && !facts.is_proven() {
+            return Outcome::hold('k', vec![led::not_as_one(facts, release)]);
+        }
         return same_template(facts, head, memory);
     }
     if let (Some(top), false) = (facts.top(), facts.all_on_proven()) {
@@ -311,6 +325,10 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
             let wake = facts.deadline().filter(|_| under_way && !late);
             return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
         }
+    }
+    // Its steps are of pods beside those that serve.
+    if !as_one {
+        return Outcome::hold('k', vec![led::not_as_one(facts, release)]);
     }
     if let Some(entered) = facts.entered
         && let Exchange::Impossible(fields) = Exchange::between(&entered.cloneset, &release.cloneset)
@@ -353,6 +371,7 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
     let release = head.release();
     let (live, permitted) = (facts.live, head.permitted.furthest);
     let step = match facts.is_building() {
+        _ if facts.is_blue_green() => same_step(facts, release, permitted),
         true => steps::position_building(release, live.replicas, facts.wanted_size(), permitted),
         false => steps::position(release, live.partition, live.replicas, permitted),
     };
@@ -367,6 +386,14 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
         holds::named(release)
     );
     facts.enter('k', release, step, memory, message, &weights::entering(facts, release, step))
+}
+
+/// The step of a release that is switched as a whole which what stands is at: 2 where its pods serve.
+fn same_step(facts: &Facts<'_>, release: &Release, permitted: u32) -> u32 {
+    if facts.is_proven() || !facts.anything_proven() {
+        return release.last_step();
+    }
+    facts.case.level(release.template).max(permitted.min(1))
 }
 
 /// Rows l to q: the entered release is the desired one.

@@ -163,9 +163,13 @@ fn step_views(
             .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step());
         StepView {
             target: written.replicas.to_string(),
-            pods,
+            pods: match &release.strategy.blue_green {
+                Some(_) => steps::beside(release, step, size),
+                None => steps::pods(release, step, size),
+            },
             weight,
             testers: pods > 0 && weight.is_some_and(|it| it < 100) && !release.strategy.matches.is_empty(),
+            service: release.strategy.service(step).map(ToString::to_string),
             state: state(step),
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 
 use crate::model::{Hold, Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
+use crate::plan::blue_green;
 use crate::plan::companions::delete;
 use crate::plan::dark;
 use crate::plan::facts::Facts;
@@ -107,6 +108,9 @@ pub fn before(facts: &Facts<'_>, decision: &Decision) -> Shares {
 /// same one goes on with no more than it has.
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
+    if facts.is_blue_green() {
+        return blue_green::shares_of(facts, release);
+    }
     let leads = Leads::of(facts, release);
     let (twins, entered) = (leads.twins(), facts.entered.filter(|_| facts.case.has_weights()));
     let left = entered.map(|entered| entered.shared_services()).unwrap_or_default();
@@ -131,6 +135,9 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
 /// to share, and traffic follows the pods.
 #[must_use]
 pub fn stand(facts: &Facts<'_>) -> bool {
+    if facts.is_blue_green() {
+        return blue_green::stand(facts);
+    }
     due(facts).is_none_or(|(due, leads)| {
         leads.release.weighted_routes().all(|route| stands(facts, &leads, &route.body.key, due))
     })
@@ -164,6 +171,9 @@ fn testers_due(facts: &Facts<'_>, leads: &Leads<'_>, due: u32) -> bool {
 /// Why the entered step is not reached though its pods are there: traffic is not led by its weight, and who can change that.
 #[must_use]
 pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
+    if facts.is_blue_green() {
+        return blue_green::not_led(facts);
+    }
     if !facts.step_done() || stand(facts) {
         return Vec::new();
     }

@@ -64,19 +64,23 @@ pub fn service_of<'v>(backend: &'v Value, namespace: Option<&str>) -> Option<&'v
 }
 
 /// Whether a Service selects pods with these labels, all of them and no others of the release's.
-fn selects(service: &Value, labels: &Value) -> bool {
-    let selector = service.pointer("/spec/selector").and_then(Value::as_object);
+#[must_use]
+pub fn selects(service: &Value, labels: &Value) -> bool {
     let external = service.pointer("/spec/type").is_some_and(|it| it == "ExternalName");
-    !external
-        && selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        })
+    !external && is_among(&service["spec"]["selector"], labels)
 }
 
-/// The first label of a CloneSet's selector that a Service's does not have: it could select pods of others, which would be
-/// lost where only those of one revision are meant.
-fn beyond(service: &Value, selector: &Value) -> Option<String> {
-    let selected = &service["spec"]["selector"];
+/// Whether all labels `selected`, and at least one, are among `labels`.
+#[must_use]
+pub fn is_among(selected: &Value, labels: &Value) -> bool {
+    let selected = selected.as_object().filter(|it| !it.is_empty());
+    selected.is_some_and(|it| it.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
+/// The first label of a CloneSet's selector that is not among those `selected`: pods of others could be selected, which would
+/// be lost where only those of one revision are meant.
+#[must_use]
+pub fn beyond(selected: &Value, selector: &Value) -> Option<String> {
     let labels = selector["matchLabels"].as_object().into_iter().flatten();
     let missing = labels.filter(|(key, value)| selected.get(key.as_str()) != Some(*value));
     let missing = missing.map(|(key, value)| format!("{key}: {}", value.as_str().unwrap_or_default()));
@@ -336,7 +340,7 @@ impl<'f> Check<'_, 'f> {
         let is_service = |kind| kind == Kind::Service;
         let selector = self.cloneset.body.open()["spec"]["selector"].take();
         for (path, service, _) in self.of_kind(is_service).filter(|(.., it)| *it == name) {
-            if let Some(label) = beyond(&service.body.open(), &selector) {
+            if let Some(label) = beyond(&service.body.open()["spec"]["selector"], &selector) {
                 let message = format!(
                     "Service `{name}` is shared by weights, and may select pods of others: its selector lacks `{label}` of the CloneSet's"
                 );

@@ -58,7 +58,7 @@ fn of(b: &Release, step: u32, (partition, pods): (&str, u32), given: Option<(u32
         if let Some((percent, testers)) = given {
             let to = BTreeSet::from(["checkout-canary".parse().unwrap()]);
             let twin_of = Some("checkout".parse().unwrap());
-            let leads = Leads { share: Share::Split(percent), testers, to, twin_of, beside: None };
+            let leads = Leads { share: Share::Split(percent), testers, to, twin_of, ..Leads::default() };
             case.companions.insert(twin(), CompanionLive { leads, ..route.clone() });
         }
         case.companions.insert(key(Kind::Ingress, "checkout"), route);

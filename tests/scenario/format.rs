@@ -220,6 +220,8 @@ pub enum Act {
     Route(Value),
     /// The Ingress beside the release's is edited, by a merge patch.
     Twin(Value),
+    /// Objects are edited, each by a merge patch, as `Service/checkout`.
+    Edit(BTreeMap<String, Value>),
     /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.
     Annotate(BTreeMap<String, Value>),
     /// The CloneSet is scaled through its scale subresource, as an autoscaler does.
@@ -262,6 +264,8 @@ pub struct Picture {
     pub images: Option<BTreeMap<String, u32>>,
     /// Pods that the Service leads to, by image tag: these and no others.
     pub serves: Option<BTreeMap<String, u32>>,
+    /// Pods that the preview Service leads to, by image tag: these and no others.
+    pub previews: Option<BTreeMap<String, u32>>,
     /// Where the route leads everybody, by its last rule: by Service, in percent, to these and no others.
     pub traffic: Option<BTreeMap<String, u64>>,
     /// Where it leads testers, by a rule in front; to none where nobody is one.

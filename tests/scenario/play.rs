@@ -243,9 +243,8 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = stage.images(release);
         same("pods by image", serde_json::json!(images), &serde_json::json!(seen));
     }
-    if let Some(serves) = &picture.serves {
-        let seen = serving(stage.store(), release);
-        same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
+    for (what, wanted, seen) in led(stage, release, picture) {
+        same(what, wanted, &seen);
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {
@@ -275,22 +274,30 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
             there => same(name, there.clone(), &object.is_some().into()),
         }
     }
-    found.extend(differences_led(stage, release, picture));
     found.extend(differences_told(&status, picture));
     found
 }
 
-/// How traffic is led in another way than in a picture.
-fn differences_led(stage: &Stage, release: &str, picture: &Picture) -> Vec<String> {
-    let led = [
-        ("traffic", &picture.traffic, traffic(stage.store(), release)),
-        ("testers", &picture.testers, testers(stage.store(), release)),
-    ];
-    let other = led.into_iter().filter_map(|(what, wanted, seen)| {
-        let wanted = wanted.as_ref().filter(|wanted| **wanted != seen)?;
-        Some(format!("{what} is {}, not {}", serde_json::json!(seen), serde_json::json!(wanted)))
-    });
-    other.collect()
+/// Where traffic leads, as a picture has it and as it is.
+fn led(stage: &Stage, release: &str, picture: &Picture) -> Vec<(&'static str, Value, Value)> {
+    let pods = |service: &str| serde_json::json!(serving(stage.store(), service));
+    let mut led = Vec::new();
+    if let Some(serves) = &picture.serves {
+        led.push(("serving pods by image", serde_json::json!(serves), pods(release)));
+    }
+    if let Some(previews) = &picture.previews {
+        let seen = pods(&format!("{release}-preview"));
+        led.push(("previewed pods by image", serde_json::json!(previews), seen));
+    }
+    if let Some(wanted) = &picture.traffic {
+        let seen = serde_json::json!(traffic(stage.store(), release));
+        led.push(("traffic", serde_json::json!(wanted), seen));
+    }
+    if let Some(wanted) = &picture.testers {
+        let seen = serde_json::json!(testers(stage.store(), release));
+        led.push(("testers", serde_json::json!(wanted), seen));
+    }
+    led
 }
 
 /// How the sentences of a status differ from a picture.

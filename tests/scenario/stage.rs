@@ -335,6 +335,13 @@ impl Stage {
                 self.observer.lend_route(RELEASE);
                 self.patch_kind(&Kind::Ingress.api(), &format!("{RELEASE}-canary"), patch).await;
             }
+            Act::Edit(edits) => {
+                self.observer.disturb();
+                for (named, patch) in edits {
+                    let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+                    self.patch_kind(&served(kind), name, patch).await;
+                }
+            }
             Act::Annotate(annotations) => {
                 let mut annotations = annotations.clone();
                 let entered = self.cloneset()["metadata"]["annotations"][keys::DIGEST].clone();

@@ -1,0 +1,87 @@
+//! Who serves of a release that is switched as a whole, as EndpointSlices have it.
+//!
+//! **Invariant:** the active Service leads to no pod of an image that is neither proven nor approved to serve, and it never leads
+//! to fewer than before, but for those that a hand has taken or broken, or that the size does not ask for.
+
+use std::collections::BTreeMap;
+
+use triton::devcluster::{Object, Store};
+use triton::objects::keys;
+use triton::spec::Release;
+
+use crate::scenario::serving::serving;
+
+/// The release whose second CloneSet this is, by its name.
+pub fn twin_of(cloneset: &Object) -> Option<&str> {
+    let annotations = &cloneset["metadata"]["annotations"];
+    annotations[keys::TWIN].as_str()?;
+    annotations[keys::RELEASE].as_str()?.split_once('/').map(|(_, name)| name)
+}
+
+/// What is known of one release.
+#[derive(Clone, Debug, Default)]
+pub struct Switched {
+    /// Its active Service, where it is switched as a whole.
+    active: Option<String>,
+    /// The size that Git asks for.
+    size: Option<u32>,
+    before: BTreeMap<String, u32>,
+    /// Pods that a hand has taken.
+    pub taken: u32,
+    /// Whether a hand has broken pods, or the Service, since all served.
+    disturbed: bool,
+}
+
+impl Switched {
+    /// What Git says now.
+    pub fn read(&mut self, release: &Release) {
+        self.active = release.strategy.blue_green.as_ref().map(|it| it.active.to_string());
+        if self.size != release.replicas {
+            self.disturbed = true;
+        }
+        self.size = release.replicas;
+    }
+
+    /// Pods that Git asks for, where it is switched as a whole.
+    pub fn asked(&self) -> Option<u32> {
+        self.size.filter(|_| self.active.is_some())
+    }
+
+    /// A hand breaks pods, or takes what leads to them.
+    pub fn disturb(&mut self) {
+        self.disturbed = true;
+    }
+
+    /// Looks at who serves; gives the image that all of them have, once they are as many as the size. `may` says of an image
+    /// whether it may serve.
+    ///
+    /// # Panics
+    /// Where the invariant is broken.
+    pub fn look(&mut self, store: &Store, may: impl Fn(&str) -> bool) -> Option<String> {
+        let active = self.active.as_ref()?;
+        let now = serving(store, active);
+        let all = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
+        if now != self.before {
+            for (image, count) in &now {
+                let before = self.before.get(image).copied().unwrap_or(0);
+                assert!(
+                    may(image) || *count <= before || self.disturbed,
+                    "{active}: {count} pods of {image} serve, which nobody has approved"
+                );
+            }
+            let least = all(&self.before).min(self.size.unwrap_or(0)).saturating_sub(self.taken);
+            assert!(
+                self.disturbed || all(&now) >= least,
+                "{active}: {now:?} serve, fewer than before: {:?}",
+                self.before
+            );
+            self.before = now.clone();
+        }
+        let whole = self.size.is_some_and(|size| all(&now) >= size);
+        if whole {
+            (self.disturbed, self.taken) = (false, 0);
+        }
+        let image = now.keys().next().filter(|_| whole && now.len() == 1);
+        image.cloned()
+    }
+}
