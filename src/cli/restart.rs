@@ -116,6 +116,9 @@ pub async fn replace_in(
     }
     let located = Located::find(&args.dir, Some(id))?;
     let release = Arc::clone(&located.intent(located.clone.head()?, id)?.release);
+    if release.strategy.blue_green.is_some() {
+        return Err(none_by_name(id, selector).into());
+    }
     let matching = pods(cluster, id, selector).await?;
     if matching.is_empty() {
         return Err(Refusal::new(format!("no pod of {id} fits {selector}"))
@@ -169,6 +172,15 @@ pub async fn replace_in(
         Ok([adds].into_iter().chain(gone).chain(volumes).collect())
     })?;
     Ok(Exit::Fine)
+}
+
+fn none_by_name(id: &ReleaseId, selector: &str) -> Refusal {
+    Refusal::new(format!("{id} is switched as a whole (blueGreen), and replaces no pod by its name")).hint(
+        format!(
+            "delete the pod, and its CloneSet makes another: kubectl delete pods -n {} -l {selector}",
+            id.namespace
+        ),
+    )
 }
 
 fn too_many(release: &Release, pods: usize) -> Refusal {

@@ -12,7 +12,7 @@ use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::spec::{Body, Follower, Release};
 use crate::traffic::{pin_of, pinned};
-use crate::world::{Case, Desired, Drift, Follows, Leads, Memory, Policy, Twin, hash_of, twin_name};
+use crate::world::{Case, Desired, Drift, Follows, Leads, Live, Memory, Policy, Twin, hash_of, twin_name};
 
 /// How the CloneSet that is named as the release differs from the one by which it stands.
 #[must_use]
@@ -39,6 +39,22 @@ fn revision(memory: &Memory, template: TemplateHash) -> Option<&str> {
     entered.or_else(|| proven?.revision.as_deref())
 }
 
+/// The CloneSet that is named as the release. What somebody asks in the cluster of another one of it is asked of this one.
+pub fn asked(cache: &Cache, id: &ReleaseId, seen: Option<&SeenCloneSet>, policy: &Policy) -> Option<Live> {
+    let mut live = seen?.live.clone();
+    let entered = live.memory.as_ref().map(|memory| memory.digest);
+    let names = |it: &&String| entered.is_some_and(|entered| entered.is_named_by(it));
+    for (_, twin) in cache.twins_of(id).into_iter().filter(|(_, twin)| !is_of_another(twin, policy)) {
+        live.suspend = live.suspend.or_else(|| twin.live.suspend.clone());
+        live.rollback = twin.live.rollback.as_ref().filter(names).cloned().or(live.rollback);
+    }
+    Some(live)
+}
+
+fn is_of_another(seen: &SeenCloneSet, policy: &Policy) -> bool {
+    seen.live.root.as_ref().is_some_and(|root| *root != policy.root)
+}
+
 /// The second CloneSets of a release.
 #[must_use]
 pub fn twins(
@@ -52,10 +68,9 @@ pub fn twins(
     let marked = cache.twins_of(id).into_iter();
     let marked = marked.filter_map(|(name, seen)| Some((name, seen.twin.as_ref()?.1, seen)));
     for (name, template, seen) in marked.chain(unmarked(cache, id, case)) {
-        let root = seen.live.root.as_ref();
         let is_known = seen.twin.is_some() || seen.live.stand.ownership.owners().has_ours();
         // One of another root is none of ours.
-        if root.is_some_and(|root| *root != policy.root) || (root.is_none() && !is_known) {
+        if is_of_another(&seen, policy) || (seen.live.root.is_none() && !is_known) {
             continue;
         }
         let mut live = seen.live.clone();

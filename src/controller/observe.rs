@@ -367,7 +367,7 @@ impl Observer {
         let memory = seen.as_ref().and_then(|it| it.live.memory.as_ref());
         let mut case = Case {
             desired: desired.unwrap_or_else(|| self.unnamed(record.as_deref().filter(|_| seen.is_none()))),
-            live: seen.as_ref().map(|it| it.live.clone()),
+            live: follow::asked(&self.cache, id, seen.as_deref(), &self.policy),
             home: None,
             twins: BTreeMap::new(),
             announced: memory.is_some_and(|memory| self.announced.covers(memory)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::model::{Amount, Name, ReleaseId};
-use crate::objects::{Kind, keys};
+use crate::objects::{ObjectKey, keys};
 use crate::plan::steps::Shape;
 use crate::spec::{Body, Release, hook};
 use crate::world::{Live, Memory, Policy, twin_name};
@@ -62,18 +62,18 @@ pub fn as_it_stands(
     policy: &Policy,
 ) -> Arc<Value> {
     let mut value = live.stand.ours();
-    identify(&mut value, id);
+    identify(&mut value, &ObjectKey::cloneset(id));
     if memory.entered_is_proven() {
         hook::take_out(&mut value["spec"]);
     }
     finish(value, id, shape, own_size, memory, policy)
 }
 
-fn identify(value: &mut Value, id: &ReleaseId) {
-    let api = Kind::CloneSet.api();
+fn identify(value: &mut Value, key: &ObjectKey) {
+    let api = key.kind.api();
     let metadata = map_at(value, "metadata");
-    metadata.insert("name".into(), id.name.as_str().into());
-    metadata.insert("namespace".into(), id.namespace.as_str().into());
+    metadata.insert("name".into(), key.name.as_str().into());
+    metadata.insert("namespace".into(), key.namespace.as_str().into());
     value["apiVersion"] = api.api_version().into();
     value["kind"] = api.kind.into();
 }
@@ -153,20 +153,21 @@ fn remember(value: &mut Value, memory: &Memory) {
 #[must_use]
 pub fn adoption(id: &ReleaseId, memory: &Memory, policy: &Policy) -> Arc<Value> {
     let mut value = json!({});
-    identify(&mut value, id);
+    identify(&mut value, &ObjectKey::cloneset(id));
     mark(&mut value, id, policy);
     remember(&mut value, memory);
     Arc::new(value)
 }
 
-/// The CloneSet without anything that makes it ours: it is left behind.
+/// A CloneSet without anything that makes it ours: it is left behind.
 #[must_use]
-pub fn left_behind(id: &ReleaseId, live: &Live) -> Arc<Value> {
+pub fn left_behind(key: &ObjectKey, live: &Live) -> Arc<Value> {
     let mut value = live.stand.ours();
-    identify(&mut value, id);
+    identify(&mut value, key);
     let metadata = &mut value["metadata"];
     map_at(metadata, "labels").remove(keys::MANAGED_BY);
-    map_at(metadata, "annotations").retain(|key, _| *key != keys::RELEASE && *key != keys::ROOT);
+    map_at(metadata, "annotations")
+        .retain(|key, _| ![keys::RELEASE, keys::ROOT, keys::TWIN].contains(&&**key));
     Arc::new(value)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::model::{Amount, CommitId, Hold, Name, ReleaseId};
 use crate::objects::ObjectKey;
@@ -174,12 +175,19 @@ impl Facts<'_> {
     pub fn home_body(&self, size: u32, own_size: bool, memory: &Memory) -> Write {
         let live = self.case.home.as_ref().unwrap_or(self.live);
         let shape = Shape { size, partition: Amount::Count(0) };
-        let body = match self.home_release(memory) {
+        let mut body = match self.home_release(memory) {
             Some(release) => body::cloneset(release, shape, own_size, memory, self.policy()),
             None => body::as_it_stands(self.id, live, shape, own_size, memory, self.policy()),
         };
+        self.forget_replaced(&mut body, memory);
         let action = Action::Apply { body, expect: self.this_object() };
         Write { object: ObjectKey::cloneset(self.id), action, forward: false }
+    }
+
+    fn forget_replaced(&self, body: &mut Arc<Value>, memory: &Memory) {
+        if memory.replaced.is_empty() && !self.memory.replaced.is_empty() {
+            body::forget_replaced(Arc::make_mut(body));
+        }
     }
 
     /// The write of the CloneSet: `release` in `shape`, with `memory`.
@@ -191,6 +199,7 @@ impl Facts<'_> {
         forward: bool,
     ) -> Write {
         if self.is_blue_green() {
+            self.forget_unnamed(memory);
             let live = self.case.home.as_ref().unwrap_or(self.live);
             let own = self.in_git() || live.replicas_owner.is_none();
             return Write { forward, ..self.home_body(live.replicas, own, memory) };
@@ -204,9 +213,7 @@ impl Facts<'_> {
             None => body::as_it_stands(self.id, self.live, shape, own, memory, self.policy()),
         };
         body::ask(Arc::make_mut(&mut body), pods.as_ref());
-        if memory.replaced.is_empty() && !self.memory.replaced.is_empty() {
-            body::forget_replaced(Arc::make_mut(&mut body));
-        }
+        self.forget_replaced(&mut body, memory);
         if self.may_make_anew(memory) {
             Exchange::loosen(&mut Arc::make_mut(&mut body)["spec"]);
         }

@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::model::{Hold, Name, ReleaseId};
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::body;
 use crate::plan::dark;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
 use crate::plan::weights;
-use crate::spec;
-use crate::world::{Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Removal, World, Write};
+use crate::spec::{self, Body};
+use crate::traffic;
+use crate::world::{
+    Action, Case, CompanionLive, Decision, Desired, Expect, Live, Memory, Removal, World, Write,
+};
 
 /// The releases that may not go yet: one sync removed more of them than it may, and nobody has said that it is
 /// meant.
@@ -55,8 +60,7 @@ pub fn remove(
     if !world.source.is_fresh(world.now, world.policy.stale_after) {
         return Outcome::hold('-', vec![holds::stale(id, &world.source)]);
     }
-    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, live));
-    if let Some(outcome) = untouchable {
+    if let Some(outcome) = start::untouchable(world, id, case) {
         return outcome;
     }
     if withheld.contains(id) {
@@ -122,21 +126,27 @@ fn documents(id: &ReleaseId, which: &str) -> Hold {
 
 fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let mut writes = Vec::new();
+    // The others first: memory of all of them stands in the one that is named as the release.
+    for (object, live) in seconds(id, case).filter(|(_, live)| !live.deleting) {
+        let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
+        writes.push(Write { object, action, forward: true });
+    }
     let ours = case.live.as_ref().filter(|_| case.memory().is_some());
     if let Some(live) = ours {
         let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
         writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
-    }
-    for (name, twin) in &case.twins {
-        let object = ObjectKey { name: name.clone(), ..ObjectKey::cloneset(id) };
-        let action = Action::Delete { uid: twin.live.uid.clone(), version: twin.live.version.clone() };
-        writes.push(Write { object, action, forward: true });
     }
     for (key, there) in companions(world, id, case) {
         let action = Action::Delete { uid: there.uid.clone(), version: there.version.clone() };
         writes.push(Write { object: key.clone(), action, forward: true });
     }
     writes
+}
+
+/// Its second CloneSets, where it is switched as a whole: those that say that they are ours, or that we have applied.
+fn seconds<'a>(id: &'a ReleaseId, case: &'a Case) -> impl Iterator<Item = (ObjectKey, &'a Live)> {
+    let ours = case.twins.iter().filter(|(_, twin)| twin.live.root.is_some() || twin.live.drift.applied);
+    ours.map(|(name, twin)| (ObjectKey { name: name.clone(), ..ObjectKey::cloneset(id) }, &twin.live))
 }
 
 /// The companions that go with the release: not those that the tree still names.
@@ -151,7 +161,8 @@ fn companions<'a>(
     })
 }
 
-/// Everything stays, without what made it ours. The CloneSet comes last: until then it remembers that all stay.
+/// Everything stays, without what made it ours. The CloneSet comes last: until then it remembers that all stay. What follows
+/// one of several goes on following it: as Git has it, it would lead to the pods of all.
 fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let Some(live) = case.live.as_ref().filter(|_| case.memory().is_some()) else { return Vec::new() };
     let written = |key: &ObjectKey| {
@@ -163,7 +174,7 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         // One that no documents have keeps our marks, and is not touched beside a CloneSet that is not ours.
         let Some(companion) = written(key) else { continue };
         let expect = Expect::Same(there.uid.clone(), there.version.clone());
-        let action = Action::Apply { body: Arc::new(companion.body.value.open()), expect };
+        let action = Action::Apply { body: Arc::new(as_it_follows(id, &companion.body, there)), expect };
         writes.push(Write { object: key.clone(), action, forward: true });
     }
     // What a route leads to that stays as it stands, stays with it.
@@ -176,8 +187,21 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         .into_iter()
         .filter(|it| it.object.kind != Kind::Service || !led.contains(&it.object.name));
     writes.extend(besides.collect::<Vec<Write>>());
-    let expect = Expect::Same(live.uid.clone(), live.version.clone());
-    let action = Action::Apply { body: body::left_behind(id, live), expect };
-    writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
+    for (object, live) in seconds(id, case).chain([(ObjectKey::cloneset(id), live)]) {
+        let expect = Expect::Same(live.uid.clone(), live.version.clone());
+        let action = Action::Apply { body: body::left_behind(&object, live), expect };
+        writes.push(Write { object, action, forward: true });
+    }
     writes
+}
+
+/// A companion as Git has it, without our marks, but for which pods it follows.
+fn as_it_follows(id: &ReleaseId, written: &Body, there: &CompanionLive) -> Value {
+    let value = written.value.open();
+    let Some(follows) = &there.leads.follows else { return value };
+    let mut value = traffic::pinned(&value, id, follows.as_what, follows.to.as_deref());
+    if let Some(labels) = value["metadata"]["labels"].as_object_mut() {
+        labels.remove(keys::TRAFFIC);
+    }
+    value
 }

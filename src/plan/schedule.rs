@@ -52,10 +52,10 @@ pub fn plan(world: &World) -> Plan {
 }
 
 fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
-    let Some(live) = &case.live else { return create(world, id, case) };
-    if let Some(outcome) = untouchable(world, id, live) {
+    if let Some(outcome) = untouchable(world, id, case) {
         return outcome;
     }
+    let Some(live) = &case.live else { return create(world, id, case) };
     match Facts::of(world, id, case) {
         Some(facts) => decide(&facts),
         None => adopt(world, id, case, live),

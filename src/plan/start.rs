@@ -11,14 +11,17 @@ use crate::plan::serving::unlisted;
 use crate::plan::shares::Shares;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
-use crate::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Try, World, Write};
+use crate::world::{Action, Case, Decision, Desired, Expect, Memory, Try, World, Write};
 
-/// Row a: suspended in the cluster, being deleted, or of another root.
+/// Row a: suspended in the cluster, being deleted, or of another root. Of several CloneSets it is said on any.
 #[must_use]
-pub fn untouchable(world: &World, id: &ReleaseId, live: &Live) -> Option<Outcome> {
-    if let Some(reason) = &live.suspend {
-        return Some(Outcome::hold('a', vec![holds::suspended_in_cluster(id, reason)]));
+pub fn untouchable(world: &World, id: &ReleaseId, case: &Case) -> Option<Outcome> {
+    let twins = case.twins.iter().map(|(name, twin)| (name, &twin.live));
+    let mut all = twins.chain(case.live.iter().map(|live| (&id.name, live)));
+    if let Some((on, reason)) = all.find_map(|(name, live)| Some((name, live.suspend.as_ref()?))) {
+        return Some(Outcome::hold('a', vec![holds::suspended_in_cluster(id, on, reason)]));
     }
+    let live = case.live.as_ref()?;
     if live.deleting {
         return Some(Outcome::hold('a', vec![holds::deleting(id)]));
     }

@@ -18,7 +18,8 @@ use crate::world::{Decision, Share, Write};
 #[must_use]
 pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
     if facts.is_blue_green() {
-        return blue_green::tended(facts, outcome);
+        let outcome = blue_green::tended(facts, outcome);
+        return taken_over(facts, &outcome).unwrap_or(outcome);
     }
     let enters = matches!(outcome.decision, Decision::Enter(_));
     let shares = weights::before(facts, &outcome.decision);

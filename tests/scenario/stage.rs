@@ -339,14 +339,12 @@ impl Stage {
                 self.observer.disturb();
                 for (named, patch) in edits {
                     let (kind, name) = named.split_once('/').expect("an object is Kind/name");
-                    self.patch_kind(&served(kind), name, patch).await;
+                    self.patch_kind(&served(kind), name, &self.with_digest(patch)).await;
                 }
             }
             Act::Annotate(annotations) => {
-                let mut annotations = annotations.clone();
-                let entered = self.cloneset()["metadata"]["annotations"][keys::DIGEST].clone();
-                annotations.values_mut().filter(|it| *it == "{digest}").for_each(|it| *it = entered.clone());
-                self.patch(&json!({ "metadata": { "annotations": annotations } })).await;
+                let patch = json!({ "metadata": { "annotations": annotations } });
+                self.patch(&self.with_digest(&patch)).await;
             }
             Act::Scale(replicas) => {
                 let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
@@ -424,6 +422,13 @@ impl Stage {
     /// Changes the CloneSet; its generation then.
     async fn patch(&mut self, patch: &Value) -> u64 {
         self.patch_kind(&Kind::CloneSet.api(), RELEASE, patch).await
+    }
+
+    /// A patch with the digest that is entered.
+    fn with_digest(&self, patch: &Value) -> Value {
+        let entered = self.cloneset()["metadata"]["annotations"][keys::DIGEST].clone();
+        let patch = patch.to_string().replace("{digest}", entered.as_str().unwrap_or_default());
+        serde_json::from_str(&patch).expect("a patch")
     }
 
     async fn patch_kind(&mut self, kind: &Served, name: &str, patch: &Value) -> u64 {
