@@ -99,12 +99,12 @@ pub struct Following {
 }
 
 impl Following {
-    /// Of what stands by the entered release, else of what Git desires.
+    /// Of what stands by the entered release, else of what Git desires. `is_led`: whether any Service of it leads by revision.
     #[must_use]
-    pub fn of(case: &Case) -> Self {
+    pub fn of(case: &Case, is_led: bool) -> Self {
         let mut of = BTreeMap::new();
         let is_one = !case.is_blue_green();
-        if is_one && !case.documents.values().any(|it| it.strategy.blue_green.is_some()) {
+        if is_one && !is_led {
             return Self { of, is_one };
         }
         let desired = match &case.desired {

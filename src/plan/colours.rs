@@ -65,7 +65,8 @@ impl<'a> Facts<'a> {
         }
         let serves = self.ready_now(active);
         let status = &goal.live.status;
-        let proven = goal.template.is_some_and(|it| self.memory.proven.iter().any(|proof| proof.template == it));
+        let proven =
+            goal.template.is_some_and(|it| self.memory.proven.iter().any(|proof| proof.template == it));
         if proven {
             return goal.live.is_fresh() && status.updated_available >= serves.max(size.min(1));
         }

@@ -142,9 +142,13 @@ pub fn not_as_one(facts: &Facts<'_>, release: &Release) -> Hold {
         "{} is to be switched as a whole, and its pods are not all of a proven version: blue/green would begin on some of them",
         facts.id
     );
-    let lift = if facts.is_proven() { Lift::wait() } else {
+    let lift = if facts.is_proven() {
+        Lift::wait()
+    } else {
         let lift = Lift::by(LiftKind::Commit).path(&release.path);
-        lift.command("revert to the version that is proven, or complete this one first; commit blueGreen after it")
+        lift.command(
+            "revert to the version that is proven, or complete this one first; commit blueGreen after it",
+        )
     };
     Hold { gate: Gate::Spec, since: None, message, lift }
 }

@@ -116,7 +116,8 @@ impl Case {
         };
         let mut proven = memory.proven.iter().rev();
         let proven = proven.find(|proof| is_it(&proof.revision));
-        let template = proven.map(|it| it.template).or_else(|| is_it(&memory.revision).then_some(memory.template));
+        let template =
+            proven.map(|it| it.template).or_else(|| is_it(&memory.revision).then_some(memory.template));
         if let Some(template) = template {
             let is_named = self.template_of(named) == Some(template);
             return if is_named { Some(named) } else { proven.map(|it| it.digest).or(Some(memory.digest)) };
