@@ -107,15 +107,20 @@ fn unmarked(
 }
 
 /// What follows the CloneSets of a release: as which, by the release that says so.
-pub struct Following(BTreeMap<ObjectKey, (Follower, Body)>);
+pub struct Following {
+    of: BTreeMap<ObjectKey, (Follower, Body)>,
+    /// Whether it has one CloneSet: what follows a revision still, from when there were two, is told; nothing else is.
+    is_one: bool,
+}
 
 impl Following {
-    /// Of what stands by the entered release, else of what Git desires.
+    /// Of what stands by the entered release, else of what Git desires. `is_led`: whether any Service of it leads by revision.
     #[must_use]
-    pub fn of(case: &Case) -> Self {
+    pub fn of(case: &Case, is_led: bool) -> Self {
         let mut of = BTreeMap::new();
-        if !case.is_blue_green() {
-            return Self(of);
+        let is_one = !case.is_blue_green();
+        if is_one && !is_led {
+            return Self { of, is_one };
         }
         let desired = match &case.desired {
             Desired::Release(intent) => Some(&intent.release),
@@ -129,7 +134,7 @@ impl Following {
             let key = companion.body.key.clone();
             of.entry(key).or_insert_with(|| (as_what, companion.body.clone()));
         }
-        Self(of)
+        Self { of, is_one }
     }
 
     /// What a companion follows, and what it should be but for that; `written` is what Git says of it.
@@ -141,10 +146,13 @@ impl Following {
         seen: &SeenCompanion,
         (key, written): (&ObjectKey, Option<&Body>),
     ) -> Option<(Leads, Option<Body>)> {
-        let (as_what, base) = self.0.get(key)?;
+        let (as_what, base) = self.of.get(key)?;
         let written = written.unwrap_or(base);
         let value = written.value.open();
         let to = pin_of(&value, &seen.stand.object(), *as_what);
+        if self.is_one && to.is_none() {
+            return None;
+        }
         let ready = (key.kind == Kind::Service).then(|| crowd.ready(cache, id, &seen.live.uid)).flatten();
         let wanted = pinned(&value, id, *as_what, to.as_deref());
         let wanted = Body { key: key.clone(), value: Compact::of(&wanted) };

@@ -474,7 +474,8 @@ impl Observer {
         }
         keys.extend(standing.keys().chain(desired.keys()).cloned());
         let led = Led::of(&self.cache, id, case);
-        let following = Following::of(case);
+        let is_led = keys.iter().any(|key| self.cache.companion(key).is_some_and(|seen| seen.leads));
+        let following = Following::of(case, is_led);
         for key in keys {
             let Some(seen) = self.cache.companion(&key) else { continue };
             let mut live = seen.live.clone();

@@ -105,7 +105,9 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
 #[must_use]
 pub fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
     let step = facts.standing_step();
-    if facts.live.memory.as_ref() == Some(facts.memory) && step == facts.memory.step {
+    let home = facts.case.home_digest().map_or(facts.memory.home, |_| facts.home_after(facts.memory));
+    let stands = home == facts.memory.home && step == facts.memory.step;
+    if facts.live.memory.as_ref() == Some(facts.memory) && stands {
         return None;
     }
     let mut memory = facts.memory.clone();
@@ -240,7 +242,7 @@ fn moved_home(facts: &Facts<'_>) -> Option<Outcome> {
         outcome.writes.push(Write { object, action: Action::Delete { uid, version }, forward: true });
         return Some(outcome);
     }
-    (stands && home.is_settled(size)).then(|| Outcome::hold('g', vec![led::moves_home(facts)]))
+    None
 }
 
 /// What keeps a release from being entered that is switched as a whole no more, or whose pods move back.
@@ -325,6 +327,7 @@ fn awaited(facts: &Facts<'_>) -> Vec<Hold> {
     let needed = twins.filter(|(_, twin)| facts.size_for(twin.template).is_some());
     let mut closed: Vec<Hold> = needed.map(|(name, _)| led::still_deleted(facts, name)).collect();
     closed.extend(is_unknown(facts).then(|| led::home_unknown(facts)));
+    closed.extend(facts.moves_home().then(|| led::moves_home(facts)));
     closed
 }
 

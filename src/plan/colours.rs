@@ -150,9 +150,11 @@ impl<'a> Facts<'a> {
     /// By which release its home stands with `memory`, where that is not the entered one.
     #[must_use]
     pub fn home_after(&self, memory: &Memory) -> Option<crate::model::Digest> {
-        let named = || self.case.memory().map(|it| it.home.unwrap_or(it.digest));
-        let now = self.case.home_digest().or_else(named);
-        now.filter(|_| self.is_blue_green() && self.case.home_template() != Some(memory.template))
+        let case = self.case;
+        let recorded = || case.recorded_memory().and_then(|it| it.home);
+        let named = || case.memory().and_then(|it| it.home.or_else(recorded).or(Some(it.digest)));
+        let now = case.home_digest().or_else(named);
+        now.filter(|it| self.is_blue_green() && case.template_of(*it) != Some(memory.template))
     }
 
     /// That release.

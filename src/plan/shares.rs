@@ -66,7 +66,7 @@ impl Shares {
     #[must_use]
     pub fn shift(&self, key: &ObjectKey, there: &CompanionLive) -> bool {
         let follows = there.leads.follows.as_ref().and_then(|it| it.to.as_ref());
-        let turns = self.pins.get(key).is_some_and(|(_, to)| to.as_ref() != follows);
+        let turns = self.pins.get(key).map_or(follows.is_some(), |(_, to)| to.as_ref() != follows);
         there.leads.share != self.of(key) || there.leads.testers != self.leads_testers(key) || turns
     }
 

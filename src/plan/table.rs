@@ -278,12 +278,7 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if facts.has_failed(of) {
         return begin_failed(facts, release, of);
     }
-    if let Some(hold) = start::kind_forbidden(facts.world, facts.id, release) {
-        return Outcome::hold('k', vec![hold]);
-    }
-    if let Some(hold) =
-        Some(facts).filter(|it| it.is_blue_green()).and_then(|it| blue_green::not_at_once(it, release))
-    {
+    if let Some(hold) = forbidden(facts, release) {
         return Outcome::hold('k', vec![hold]);
     }
     let Some(episode) = &head.intent.episode else {
@@ -297,14 +292,9 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if facts.live.replicas == 0 && release.strategy.stepped && facts.anything_proven() && !is_top {
         return Outcome::hold('k', vec![holds::zero(facts.id, release)]);
     }
-    let memory = Memory {
-        digest: release.digest,
-        template: release.template,
-        episode: Some(episode.first),
-        version: release.version.clone(),
-        step_reached: None,
-        ..facts.memory.clone()
-    };
+    let (episode, version) = (Some(episode.first), release.version.clone());
+    let (digest, template) = (release.digest, release.template);
+    let memory = Memory { digest, template, episode, version, step_reached: None, ..facts.memory.clone() };
     let as_one = release.strategy.blue_green.is_none() || !facts.anything_proven() || facts.is_blue_green();
     if release.template == facts.memory.template {
         if !as_one && !facts.is_proven() {
@@ -348,6 +338,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     let memory =
         Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
     facts.enter('k', release, 1, memory, entering(facts, release, 1), &weights::entering(facts, release, 1))
+}
+
+fn forbidden(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
+    let at_once = || facts.is_blue_green().then(|| blue_green::not_at_once(facts, release)).flatten();
+    start::kind_forbidden(facts.world, facts.id, release).or_else(at_once)
 }
 
 fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {

@@ -126,7 +126,9 @@ impl Case {
         recorded.is_none_or(|it| it.home == memory.home).then_some(named)
     }
 
-    fn template_of(&self, digest: Digest) -> Option<TemplateHash> {
+    /// The template of a release that memory names.
+    #[must_use]
+    pub fn template_of(&self, digest: Digest) -> Option<TemplateHash> {
         let memory = self.memory()?;
         if digest == memory.digest {
             return Some(memory.template);
