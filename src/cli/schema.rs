@@ -109,7 +109,7 @@ struct ReleaseSpec {
 #[expect(dead_code, reason = "read by the schema only")]
 enum NamedOrWritten {
     Named(String),
-    Written(Strategy),
+    Written(Box<Strategy>),
 }
 
 /// The steps of a rollout.

@@ -145,7 +145,7 @@ pub fn home_unknown(facts: &Facts<'_>) -> Hold {
         facts.id,
         holds::pods(facts.case.home.as_ref().map_or(0, |home| home.replicas))
     );
-    let lift = Lift::by(LiftKind::Cluster).command(&format!("put its annotation {} back", keys::HOME));
+    let lift = Lift::by(LiftKind::Cluster).command(format!("put its annotation {} back", keys::HOME));
     Hold { gate: Gate::Cluster, since: None, message, lift }
 }
 
