@@ -95,7 +95,7 @@ pub fn with(mut world: World, change: impl FnOnce(&mut World)) -> World {
     world
 }
 
-fn record(memory: Option<Memory>) -> RecordLive {
+pub fn record(memory: Option<Memory>) -> RecordLive {
     RecordLive {
         uid: Uid::new("uid-9"),
         version: ResourceVersion::new("9"),

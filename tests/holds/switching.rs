@@ -4,9 +4,42 @@ use std::sync::Arc;
 
 use triton::world::World;
 
-use crate::holds::planner::{Story, with};
-use crate::support::switched::{at, done, two};
-use crate::support::world::{edit, edit_intent, release, strategy};
+use crate::holds::planner::{Story, record, with};
+use crate::support::switched::{at, done, switched, two};
+use crate::support::world::{at_step, edit, edit_intent, intent, live, release, strategy, world};
+
+/// B is previewed, and somebody has deleted its CloneSet, which is not gone yet.
+fn deleted() -> World {
+    with(two(at(1, false), 10, ("a", 10), ("b", 10)), |world| {
+        edit(world, |case| {
+            case.twins.values_mut().for_each(|twin| twin.live.deleting = true);
+            case.see_as_one();
+        });
+    })
+}
+
+/// B is previewed, somebody has taken away what memory says of the home, and its pods are of a revision that is not remembered.
+fn unknown() -> World {
+    with(two(at(1, false), 10, ("a", 10), ("b", 10)), |world| {
+        edit(world, |case| {
+            let [one, home] = [&mut case.live, &mut case.home].map(|it| it.as_mut().unwrap());
+            case.record = Some(record(home.memory.clone()));
+            home.status.update_revision = "checkout-c".to_owned();
+            home.memory.as_mut().unwrap().home = None;
+            one.memory.clone_from(&home.memory);
+            case.see_as_one();
+        });
+    })
+}
+
+/// B has one pod beside those of A in one CloneSet, and Git says now that it is switched as a whole.
+fn begun() -> World {
+    let (mut plain, next) = (release("b"), switched("b"));
+    plain.strategy = strategy(&["1", "50%!", "100%"]);
+    plain.digest = release("b by steps").digest;
+    let (a, memory) = (release("a"), at_step(&plain, &release("a"), 1, Some(1)));
+    world(intent(&next), Some(live(&plain, Some(memory), "99%", 1)), &[&a, &plain, &next])
+}
 
 /// The worlds.
 pub fn stories() -> Vec<Story> {
@@ -27,5 +60,8 @@ pub fn stories() -> Vec<Story> {
         ("pods beside those that serve, to which too few endpoints lead", few),
         ("another version in the commit that leaves blue/green", leaves),
         ("another version while pods move back into their CloneSet", moves),
+        ("a CloneSet that is deleted and needed again", deleted()),
+        ("pods of which nobody knows what they are", unknown()),
+        ("blue/green in the middle of steps", begun()),
     ]
 }
