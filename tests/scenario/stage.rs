@@ -27,7 +27,6 @@ use crate::scenario::health::is_true;
 use crate::scenario::history::{BRANCH, History, NAMESPACE, RELEASE};
 use crate::scenario::news::{Done, api_of, version};
 use crate::scenario::observer::{Observer, tag};
-
 use crate::scenario::trace::Trace;
 
 /// Time between two polls.
@@ -346,12 +345,7 @@ impl Stage {
                 let patch = json!({ "metadata": { "annotations": annotations } });
                 self.patch(&self.with_digest(&patch)).await;
             }
-            Act::Scale(replicas) => {
-                let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-                let api = self.api(&Kind::CloneSet.api());
-                let scale = api.patch_scale(RELEASE, &hand(), &patch).await.expect("it is scaled");
-                self.catch_up(written(&Kind::CloneSet.api(), &scale)).await;
-            }
+            Act::Scale(replicas) => self.scale(*replicas).await,
             Act::Create(object) => self.create(object).await,
             Act::Break(image) => {
                 self.observer.disturb();
@@ -374,6 +368,14 @@ impl Stage {
             Act::Restore {} => self.restore().await,
             Act::Reencode {} => self.ground.reencode(),
         }
+    }
+
+    /// Writes a size as an autoscaler does.
+    async fn scale(&mut self, replicas: u32) {
+        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let api = self.api(&Kind::CloneSet.api());
+        let scale = api.patch_scale(RELEASE, &hand(), &patch).await.expect("it is scaled");
+        self.catch_up(written(&Kind::CloneSet.api(), &scale)).await;
     }
 
     /// Ends the first pod of an image, by name, as a node does that is short of something.
