@@ -294,6 +294,26 @@ fn a_step_that_may_not_be_left_yet_is_only_said_to_be_reached() {
     noted(&drifted);
 }
 
+/// B is entered at step 1 beside A; somebody has written step 2 into memory, and pods of B are missing.
+#[test]
+fn a_step_that_was_edited_into_memory_is_put_back_before_anything_is_told_of_it() {
+    let mut world = two(at(2, true), 4, ("a", 10), ("b", 4));
+    edit_intent(&mut world, |intent| intent.markers.clear());
+    let back = decided(&world);
+    assert_eq!((&back.decision, back.row, back.told().count()), (&Decision::Repair, 'g', 1), "{}", back.message);
+    assert_eq!(back.memory.unwrap().step, 1);
+    // Steps of one pod each: the partition is that of both.
+    let (mut world, b) = climbing(2, "99%");
+    edit_intent(&mut world, |intent| intent.markers.retain(|it| it.permits == Some(Permit::Step(3))));
+    let mut equal = b.clone();
+    equal.strategy.steps[1].replicas = equal.strategy.steps[0].replicas;
+    edit_intent(&mut world, |intent| intent.release = Arc::new(equal.clone()));
+    edit(&mut world, |case| drop(case.documents.insert(equal.digest, Arc::new(equal.clone()))));
+    let back = decided(&world);
+    assert_eq!((&back.decision, back.row), (&Decision::Repair, 'g'), "{}", back.message);
+    assert_eq!(back.memory.unwrap().step, 1);
+}
+
 /// Git has removed a release that is switched as a whole; its objects stay where it said so.
 fn removed(memory: Memory, orphan: bool) -> World {
     let mut world = two(memory, 10, ("a", 10), ("b", 10));

@@ -93,7 +93,7 @@ impl Observer {
     pub fn take(&mut self, name: &str) {
         let known = self.known.entry(name.to_owned()).or_default();
         known.served.taken += 1;
-        known.switched.taken += 1;
+        known.switched.take();
     }
 
     /// A hand writes to the route.

@@ -27,17 +27,20 @@ pub struct Switched {
     size: Option<u32>,
     before: BTreeMap<String, u32>,
     /// Pods that a hand has taken.
-    pub taken: u32,
+    taken: u32,
     /// Whether a hand has broken pods, or the Service, since all served.
     disturbed: bool,
+    /// Whether what a hand has done last can be seen. Until then nothing is over: it may show only now.
+    shown: bool,
 }
 
 impl Switched {
-    /// What Git says now.
+    /// What Git says now. Whoever commits has waited for what he did by hand.
     pub fn read(&mut self, release: &Release) {
         self.active = release.strategy.blue_green.as_ref().map(|it| it.active.to_string());
+        self.disturbed &= self.shown;
         if self.size != release.replicas {
-            self.disturbed = true;
+            self.disturb();
         }
         self.size = release.replicas;
     }
@@ -49,7 +52,12 @@ impl Switched {
 
     /// A hand breaks pods, or takes what leads to them.
     pub fn disturb(&mut self) {
-        self.disturbed = true;
+        (self.disturbed, self.shown) = (true, false);
+    }
+
+    /// A hand takes a pod.
+    pub fn take(&mut self) {
+        (self.taken, self.shown) = (self.taken + 1, false);
     }
 
     /// Looks at who serves; gives the image that all of them have, once they are as many as the size. `may` says of an image
@@ -75,10 +83,10 @@ impl Switched {
                 "{active}: {now:?} serve, fewer than before: {:?}",
                 self.before
             );
-            self.before = now.clone();
+            (self.before, self.shown) = (now.clone(), true);
         }
         let whole = self.size.is_some_and(|size| all(&now) >= size);
-        if whole {
+        if whole && self.shown && now.keys().all(|image| may(image)) {
             (self.disturbed, self.taken) = (false, 0);
         }
         let image = now.keys().next().filter(|_| whole && now.len() == 1);
