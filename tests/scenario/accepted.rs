@@ -18,15 +18,6 @@ pub const ACCEPTED: &[(&str, &str, &[&str], &str)] = &[
         ],
         "where Kruise has every pod back before the lap that would repair the companions, the next release is entered first",
     ),
-    (
-        "b8-edited.yaml",
-        "history of checkout",
-        &[
-            "+Shift: shop/checkout leads its traffic to the pods of A: Service shop/checkout",
-            "+Note: shop/checkout lost step 1 of 2: fewer updated pods are available than it was reached with",
-        ],
-        "whether one edit is put back before the next one, and before its pods are gone, is real time",
-    ),
     ("w3-crash.yaml", "history of checkout", CRASHES, CRASHED),
     ("w4-edited.yaml", "history of checkout", CRASHES, CRASHED),
     ("w12-some-may-fail.yaml", "history of checkout", CRASHES, CRASHED),

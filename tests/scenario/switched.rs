@@ -25,7 +25,8 @@ pub struct Switched {
     active: Option<String>,
     /// The size that Git asks for.
     size: Option<u32>,
-    before: BTreeMap<String, u32>,
+    /// Who served when it was last looked; none since it is switched as a whole.
+    before: Option<BTreeMap<String, u32>>,
     /// Pods that a hand has taken.
     taken: u32,
     /// Whether a hand has broken pods, or the Service, since all served.
@@ -37,6 +38,7 @@ pub struct Switched {
 impl Switched {
     /// What Git says now. Whoever commits has waited for what he did by hand.
     pub fn read(&mut self, release: &Release) {
+        self.before = self.before.take().filter(|_| self.active.is_some());
         self.active = release.strategy.blue_green.as_ref().map(|it| it.active.to_string());
         self.disturbed &= self.shown;
         if self.size != release.replicas {
@@ -69,21 +71,21 @@ impl Switched {
         let active = self.active.as_ref()?;
         let now = serving(store, active);
         let all = |of: &BTreeMap<String, u32>| of.values().sum::<u32>();
-        if now != self.before {
+        let before = self.before.replace(now.clone()).unwrap_or_else(|| now.clone());
+        if now != before {
             for (image, count) in &now {
-                let before = self.before.get(image).copied().unwrap_or(0);
+                let already = before.get(image).copied().unwrap_or(0);
                 assert!(
-                    may(image) || *count <= before || self.disturbed,
+                    may(image) || *count <= already || self.disturbed,
                     "{active}: {count} pods of {image} serve, which nobody has approved"
                 );
             }
-            let least = all(&self.before).min(self.size.unwrap_or(0)).saturating_sub(self.taken);
+            let least = all(&before).min(self.size.unwrap_or(0)).saturating_sub(self.taken);
             assert!(
                 self.disturbed || all(&now) >= least,
-                "{active}: {now:?} serve, fewer than before: {:?}",
-                self.before
+                "{active}: {now:?} serve, fewer than before: {before:?}"
             );
-            (self.before, self.shown) = (now.clone(), true);
+            self.shown = true;
         }
         let whole = self.size.is_some_and(|size| all(&now) >= size);
         if whole && self.shown && now.keys().all(|image| may(image)) {
