@@ -29,9 +29,9 @@ pub struct Switched {
     before: Option<BTreeMap<String, u32>>,
     /// Pods that a hand has taken.
     taken: u32,
-    /// Whether a hand has broken pods, or the Service, since all served.
+    /// Whether a hand has broken pods, or the Service, or Git has changed the size, since all served.
     disturbed: bool,
-    /// Whether what a hand has done last can be seen. Until then nothing is over: it may show only now.
+    /// Whether what a hand has done last can be seen. Until then it is not over: it may show only now.
     shown: bool,
 }
 
@@ -42,7 +42,7 @@ impl Switched {
         self.active = release.strategy.blue_green.as_ref().map(|it| it.active.to_string());
         self.disturbed &= self.shown;
         if self.size != release.replicas {
-            self.disturb();
+            (self.disturbed, self.shown) = (true, true);
         }
         self.size = release.replicas;
     }
