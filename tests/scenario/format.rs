@@ -238,6 +238,8 @@ pub enum Act {
     Lag(Span),
     /// Every write of the daemon to objects of these plurals is refused; none named, none is.
     Refuse(Vec<String>),
+    /// Every write of the daemon to objects of these plurals is done, and no answer comes; none named, each is answered.
+    Mute(Vec<String>),
     /// The partition is edited; until it is put back, Kruise may let more pods go than anybody has approved.
     Partition(Value),
     /// The CloneSet is saved as it stands.

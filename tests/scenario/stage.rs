@@ -358,6 +358,7 @@ impl Stage {
             }
             Act::Lag(span) => self.ground.wire().slow(duration(*span)),
             Act::Refuse(plurals) => self.ground.wire().refuse(plurals),
+            Act::Mute(plurals) => self.ground.wire().mute(plurals),
             Act::Partition(partition) => {
                 self.observer.lend(RELEASE);
                 let patch = json!({ "spec": { "updateStrategy": { "partition": partition } } });
@@ -388,8 +389,7 @@ impl Stage {
         let patch = json!({"status": {"phase": "Failed", "reason": "Evicted", "conditions": [ready]}});
         let kind = served("Pod");
         let evicted = self.api(&kind).patch_status(&name, &hand(), &Patch::Merge(&patch)).await;
-        let evicted = evicted.expect("it is evicted");
-        self.catch_up(written(&kind, &evicted)).await;
+        self.catch_up(written(&kind, &evicted.expect("it is evicted"))).await;
     }
 
     /// Looks at everything until what was done is shown.
