@@ -12,6 +12,7 @@ use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
+use crate::plan::leads::Leads;
 use crate::plan::shares::Shares;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Companion, Exchange, Release};
@@ -362,8 +363,8 @@ impl Facts<'_> {
         for write in &mut before {
             write.forward = true;
         }
-        before.append(&mut outcome.writes);
-        outcome.writes = before;
+        let left = if changes_release { Leads::of(self, release).left() } else { Vec::new() };
+        outcome.writes = left.into_iter().chain(before).chain(outcome.writes).collect();
         outcome
     }
 }
