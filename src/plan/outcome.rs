@@ -12,7 +12,6 @@ use crate::plan::body;
 use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
-use crate::plan::leads::Leads;
 use crate::plan::shares::Shares;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Companion, Exchange, Release};
@@ -363,8 +362,7 @@ impl Facts<'_> {
         for write in &mut before {
             write.forward = true;
         }
-        let left = if changes_release { Leads::of(self, release).left() } else { Vec::new() };
-        outcome.writes = left.into_iter().chain(before).chain(outcome.writes).collect();
+        outcome.writes = shares.left.iter().cloned().chain(before).chain(outcome.writes).collect();
         outcome
     }
 }

@@ -10,7 +10,7 @@ use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::spec::{Companion, Follower, Match};
 use crate::traffic;
-use crate::world::{Case, CompanionLive, Policy, Share};
+use crate::world::{Case, CompanionLive, Policy, Share, Write};
 
 /// What each route is to share, and of which Services; by default each is as Git has it.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Shares {
     pub matches: Vec<Match>,
     /// Canary Ingresses, and the Ingress of each.
     pub canaries: BTreeMap<ObjectKey, ObjectKey>,
+    /// Deletes of canary Ingresses whose Ingress does not share any more: they go before anything else.
+    pub left: Vec<Write>,
     /// What follows one of the CloneSets of a release that is switched as a whole, and which; as Git has it where that is none.
     pub pins: BTreeMap<ObjectKey, (Follower, Option<String>)>,
 }

@@ -112,9 +112,9 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
         return blue_green::shares_of(facts, release);
     }
     let leads = Leads::of(facts, release);
-    let (services, canaries) = (leads.services.clone(), leads.canaries());
+    let (services, canaries, left) = (leads.services.clone(), leads.canaries(), leads.left());
     if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
-        return Shares { services, canaries, ..Shares::default() };
+        return Shares { services, canaries, left, ..Shares::default() };
     }
     let same = release.template == facts.memory.template;
     let alone = same && proven_pods(facts) == Some(0);
@@ -127,7 +127,7 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
     // Testers come back once its step is permitted.
-    Shares { services, routes, canaries, ..Shares::default() }
+    Shares { services, routes, canaries, left, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing

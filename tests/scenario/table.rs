@@ -77,6 +77,7 @@ macro_rules! for_every_scenario {
             what_is_added_to_a_canary_ingress_is_taken_out: "w26-ingress-added.yaml",
             an_ingress_that_leads_to_nothing_follows_the_pods: "w27-ingress-whole.yaml",
             a_canary_ingress_of_others_is_not_touched: "w28-ingress-of-others.yaml",
+            a_canary_ingress_follows_its_ingress: "w29-ingress-changed.yaml",
             a_stuck_step_fails_at_its_deadline: "s30-stuck.yaml",
             steps_are_taken_one_by_one_as_far_as_git_permits: "k1-steps.yaml",
             after_a_bad_image_a_good_one_finishes: "k7-bad-then-good.yaml",
