@@ -362,8 +362,7 @@ impl Facts<'_> {
         for write in &mut before {
             write.forward = true;
         }
-        before.append(&mut outcome.writes);
-        outcome.writes = before;
+        outcome.writes = shares.left.iter().cloned().chain(before).chain(outcome.writes).collect();
         outcome
     }
 }

@@ -181,12 +181,15 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let stay = case
         .companions
         .iter()
-        .filter(|(key, it)| it.leads.twin_of.is_none() && !writes.iter().any(|it| it.object == **key));
+        .filter(|(key, it)| it.leads.canary_of.is_none() && !writes.iter().any(|it| it.object == **key));
     let led: BTreeSet<&Name> = stay.flat_map(|(_, there)| &there.leads.to).collect();
-    let besides = weights::besides(case, id)
-        .into_iter()
-        .filter(|it| it.object.kind != Kind::Service || !led.contains(&it.object.name));
-    writes.extend(besides.collect::<Vec<Write>>());
+    let besides = weights::besides(case, id).into_iter();
+    let (services, canaries): (Vec<Write>, Vec<Write>) =
+        besides.partition(|it| it.object.kind == Kind::Service);
+    let unused: Vec<Write> = services.into_iter().filter(|it| !led.contains(&it.object.name)).collect();
+    writes.extend(unused);
+    // Beside an Ingress that leads to all pods, a canary Ingress would give more than its share.
+    writes.splice(0..0, canaries);
     for (object, live) in seconds(id, case).chain([(ObjectKey::cloneset(id), live)]) {
         let expect = Expect::Same(live.uid.clone(), live.version.clone());
         let action = Action::Apply { body: body::left_behind(&object, live), expect };

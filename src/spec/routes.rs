@@ -300,7 +300,7 @@ impl<'f> Check<'_, 'f> {
         }
     }
 
-    /// One Ingress can share, by another one beside it.
+    /// One Ingress can share, by its canary Ingress.
     fn ingress(
         &self,
         (path, ingress): (&'f str, &Accompanying),
@@ -314,16 +314,25 @@ impl<'f> Check<'_, 'f> {
         let is_ingress = |kind| kind == Kind::Ingress;
         let name = ingress.key.as_ref().map(|key| &key.name);
         let beside = name.and_then(|name| beside(name, true));
-        for (path, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) == beside.as_ref()) {
+        if name.is_some() && beside.is_none() {
             let message =
-                format!("Ingress `{own}` is Triton's to make: Ingress `{}` is shared by it", quoted(ingress));
+                format!("the name of Ingress `{}` leaves no room for its canary Ingress's", quoted(ingress));
+            tell(path, ingress.at, message, "shorten it".to_owned());
+        }
+        for (path, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) == beside.as_ref()) {
+            let message = format!(
+                "Ingress `{own}` is Triton's to make: it is the canary Ingress of `{}`",
+                quoted(ingress)
+            );
             tell(path, other.at, message, "give it another name".to_owned());
         }
         for (_, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) != name) {
             let theirs = other.body.open();
+            // A rule without a path is for all.
+            let of = |at: &str| if at.is_empty() { "/".to_owned() } else { at.to_owned() };
             let same = |(host, at, _): &(&str, &str, &str)| {
                 ingress::paths(&theirs)
-                    .any(|(host_there, at_there, _)| (host_there, at_there) == (*host, *at))
+                    .any(|(host_there, at_there, _)| (host_there, of(at_there)) == (*host, of(at)))
             };
             if let Some((host, at, _)) = ingress::paths(body).find(same) {
                 let message = format!(

@@ -63,8 +63,8 @@ pub struct Leads {
     pub testers: bool,
     /// Of a route: the Services that it leads to, by their names: it leads to nothing else of ours.
     pub to: BTreeSet<Name>,
-    /// Of an Ingress that is ours: the one whose traffic it shares.
-    pub twin_of: Option<Name>,
+    /// Of a canary Ingress: the one whose traffic it shares.
+    pub canary_of: Option<Name>,
     /// Of a Service that is ours.
     pub beside: Option<Beside>,
     /// Of what follows one of the CloneSets of a release that is switched as a whole.

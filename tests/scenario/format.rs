@@ -218,8 +218,8 @@ pub enum Act {
     Patch(Value),
     /// The HTTPRoute is edited, by a merge patch.
     Route(Value),
-    /// The Ingress beside the release's is edited, by a merge patch.
-    Twin(Value),
+    /// The canary Ingress is edited, by a merge patch.
+    Canary(Value),
     /// Objects are edited, each by a merge patch, as `Service/checkout`; `{digest}` is the digest that is entered.
     Edit(BTreeMap<String, Value>),
     /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.

@@ -330,7 +330,7 @@ impl Stage {
                 self.observer.lend_route(RELEASE);
                 self.patch_kind(&Kind::HttpRoute.api(), RELEASE, patch).await;
             }
-            Act::Twin(patch) => {
+            Act::Canary(patch) => {
                 self.observer.lend_route(RELEASE);
                 self.patch_kind(&Kind::Ingress.api(), &format!("{RELEASE}-canary"), patch).await;
             }
