@@ -25,6 +25,7 @@ mod guard;
 mod plan;
 mod plan_replace;
 mod plan_serving;
+mod plan_switched;
 mod reading;
 mod holds;
 mod mistakes;

@@ -100,6 +100,9 @@ impl Scene {
                 "serve": [{"who": "Cy", "commit": "d5e6f70"}],
             }],
             "pods": {"desired": 10, "updated": 10, "updatedAvailable": 10},
+            "clonesets": [{
+                "name": "checkout", "version": "2.3.9", "pods": 10, "role": "kept", "until": "2026-03-01T14:50:00Z",
+            }],
             "holds": [{
                 "gate": "soak", "since": "2026-03-01T13:50:00Z", "message": "shop/checkout soaks",
                 "lift": {"kind": "wait", "path": "a", "command": "b"},

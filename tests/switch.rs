@@ -33,7 +33,7 @@ fn a_new_version_is_told_as_two_steps_with_what_they_cost() {
     shop/account  3.2.0 → 3.2.1
       Merging this starts shop/account 3.2.1 beside the pods that serve: 3 pods at Service account-preview.
       None of its pods is updated: the new ones are of a second CloneSet, and until 1h after the switch there are up to 6 pods.
-      Then: soak 10m → step 2 needs 1 approval → Service account → the old pods go 1h later. At least 10m and 1 approval to the end.
+      Then: soak 10m → step 2 needs 1 approval → Service account leads to them → the old pods go 1h later. At least 10m and 1 approval to the end.
       Back: revert it; Service account leads to 3.2.0 again in one write until 1h after the switch, and later once its pods are up.
     ");
     edit(&repo, "keep: 1h", "keep: 90m\n      previewReplicas: 1");
@@ -42,7 +42,7 @@ fn a_new_version_is_told_as_two_steps_with_what_they_cost() {
     shop/account  3.2.0 → 3.2.1
       Merging this starts shop/account 3.2.1 beside the pods that serve: 1 pod at Service account-preview.
       None of its pods is updated: the new ones are of a second CloneSet, and until 1h30m after the switch there are up to twice its pods.
-      Then: soak 10m → step 2 needs 1 approval → Service account → the old pods go 1h30m later. At least 10m and 1 approval to the end.
+      Then: soak 10m → step 2 needs 1 approval → Service account leads to them → the old pods go 1h30m later. At least 10m and 1 approval to the end.
       Its steps change: 1 pod at Service account-preview → Service account.
       Back: revert it; Service account leads to 3.2.0 again in one write until 1h30m after the switch, and later once its pods are up.
       Git gives up the replicas of shop/account: they stay at 3 until an autoscaler owns them.
@@ -52,7 +52,7 @@ fn a_new_version_is_told_as_two_steps_with_what_they_cost() {
     shop/account  3.2.0 → 3.2.1
       Merging this moves no pod of shop/account yet: spec.suspend is true.
       None of its pods is updated: the new ones are of a second CloneSet, and until 1h30m after the switch there are up to twice its pods.
-      Then: 1 pod at Service account-preview → soak 10m → step 2 needs 1 approval → Service account → the old pods go 1h30m later. At least 10m and 1 approval to the end.
+      Then: 1 pod at Service account-preview → soak 10m → step 2 needs 1 approval → Service account leads to them → the old pods go 1h30m later. At least 10m and 1 approval to the end.
       Its steps change: 1 pod at Service account-preview → Service account.
       Back: revert it; Service account leads to 3.2.0 again in one write until 1h30m after the switch, and later once its pods are up.
       Git gives up the replicas of shop/account: they stay at 3 until an autoscaler owns them.
@@ -130,4 +130,36 @@ fn a_step_by_commit_names_the_service_that_it_moves() {
         "  means    steps up to 2 (Service account) are permitted, once every approval is there"
     );
     assert!(means("3").contains("shop/account has steps 1 to 2, no step 3"));
+}
+
+#[test]
+fn what_is_left_behind_is_told_before_it_is() {
+    let repo = example();
+    edit(
+        &repo,
+        "  name: account\nspec:\n  strategy",
+        "  name: account\n  annotations: { triton.io/on-delete: orphan }\nspec:\n  strategy",
+    );
+    repo.commit("orphan");
+    repo.remove(ACCOUNT);
+    insta::assert_snapshot!(merging(&repo), @r#"
+    shop/account  3.2.0, removed
+      Merging this leaves shop/account to itself: its CloneSet, 2 companions and every pod stay, and nobody looks after them.
+      The pods stay in whichever CloneSets have them, and Services account and account-preview go on to select the pods of one revision (pod-template-hash): take blueGreen out first, in a commit of its own, and nothing of that is left.
+      Back: revert it with triton.io/adopt: "true" on its Release; by then its objects are nobody's.
+    "#);
+}
+
+#[test]
+fn the_strategy_that_the_readme_shows_is_read() {
+    let repo = example();
+    let blocks = include_str!("../README.md").split("```yaml\n").skip(1);
+    let mut shown = blocks.filter_map(|rest| rest.split("```").next());
+    let shown = shown.find(|it| it.starts_with("  strategy:\n    blueGreen:")).unwrap();
+    let text = std::fs::read_to_string(repo.file(ACCOUNT)).unwrap();
+    let (head, rest) = text.split_once("  strategy:\n").unwrap();
+    let (_, tail) = rest.split_once("---\n").unwrap();
+    repo.write(ACCOUNT, &format!("{head}{}---\n{tail}", shown.replace("checkout", "account")));
+    let said = triton(&repo, &["check"]);
+    assert_eq!((said.code, said.out.trim()), (Some(0), "6 releases, 0 errors, 0 warnings"), "{}", said.err);
 }

@@ -79,7 +79,8 @@ impl<'a> Change<'a> {
     fn rollout(&mut self) {
         let (id, version) = (self.id, &self.release().version);
         if self.goes_back() {
-            let what = switch::returns(self.release()).unwrap_or_else(|| "every pod".to_owned());
+            let seen = self.light.seen.map(|seen| &seen.moved.view);
+            let what = switch::returns(self.release(), seen).unwrap_or_else(|| "every pod".to_owned());
             self.say(format!(
                 "Merging this takes {id} back to {version}: {what}, without approvals, soak or freeze."
             ));
@@ -116,6 +117,8 @@ impl<'a> Change<'a> {
         }
         if let Some(told) = switch::exchanged(&self.old.release, self.release(), self.way.size()) {
             self.say(told);
+            let enters = self.light.seen.filter(|seen| self.enters().is_some() && seen.unproven().is_none());
+            self.said.sentences.extend(enters.and_then(|seen| switch::gone(&seen.moved.view)));
             return;
         }
         let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);

@@ -204,7 +204,9 @@ impl<'a> Way<'a> {
         for step in from..=release.last_step() {
             if step > from || permitted.furthest < step || self.closed().is_some() {
                 ways.extend(self.lacks(step));
-                ways.push(self.target(step));
+                let target = self.target(step);
+                let switches = release.strategy.service(step).is_some() && step == release.last_step();
+                ways.push(if switches { format!("{target} leads to them") } else { target });
                 people += self.approvals(step);
             }
             let soak = release.step(step).map_or(0, |step| step.soak);

@@ -25,8 +25,7 @@ pub fn shares_of(facts: &Facts<'_>, release: &Release) -> Shares {
     let hash = |colour: Option<Colour<'_>>| colour.and_then(|it| it.hash()).map(str::to_owned);
     // A first release stands as Git has it.
     let active = hash(followed).filter(|_| facts.anything_proven());
-    let tries = facts.anything_proven() && !facts.is_proven() && facts.standing_step() > 0;
-    let tried = facts.case.colour(facts.memory.template).filter(|_| tries);
+    let tried = facts.case.colour(facts.memory.template).filter(|_| facts.tries());
     for (companion, as_what) in release.followers() {
         let key = &companion.body.key;
         let to = match as_what {
@@ -99,6 +98,19 @@ pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
         closed.extend(holds::closed(facts.id, head));
     }
     closed
+}
+
+/// Whose pods serve once the release is complete, and until when those of the version before stay; none where they are all of one
+/// CloneSet.
+#[must_use]
+pub fn complete(facts: &Facts<'_>) -> Option<String> {
+    let (of, version) = (facts.case.blue_green()?, &facts.memory.version);
+    let before = facts.top().filter(|top| top.template != facts.memory.template)?;
+    let serves = format!("Service {} leads to {version}", of.active);
+    let is_there = facts.case.colour(before.template).is_some_and(|it| it.live.replicas > 0);
+    let until = facts.kept_until().filter(|_| is_there);
+    let stay = |until| format!("; the pods of {} stay until {}", before.version, holds::to_seconds(until));
+    Some(format!("{serves}{}", until.map(stay).unwrap_or_default()))
 }
 
 /// Row g: memory that stands in the record alone, or a step in it that nothing permits.
@@ -190,14 +202,17 @@ fn led_to(facts: &Facts<'_>, mut writes: Vec<Write>, shares: &Shares) -> Outcome
     let to = facts.followed();
     let is_new = |colour: &Colour<'_>| colour.template == Some(facts.memory.template);
     let unproven = !facts.is_proven() && facts.anything_proven() && to.as_ref().is_some_and(is_new);
+    let serving = |to: Option<Colour<'_>>| Some(facts.case.with_template(to?.template?)?.version.as_str());
     let message = match (only, switches) {
         (true, true) => {
-            let version =
-                to.and_then(|it| facts.case.with_template(it.template?)).map_or("", |it| &it.version);
+            let version = serving(to).unwrap_or("");
             format!("{} leads its traffic to the pods of {version}: {}", facts.id, names(&led))
         }
         (true, false) => {
-            format!("{} lets what follows its pods follow them: {}", facts.id, names(&led))
+            let tries = led.iter().all(|it| as_what(it) == Some(Follower::Preview)) && facts.tries();
+            let version = if tries { Some(facts.memory.version.as_str()) } else { serving(to) };
+            let pods = version.map_or_else(|| "its pods".to_owned(), |it| format!("the pods of {it}"));
+            format!("{} lets {} follow {pods}", facts.id, names(&led))
         }
         (false, _) => {
             let all: Vec<&Write> = writes.iter().collect();
@@ -265,9 +280,16 @@ fn settled(facts: &Facts<'_>) -> Option<Outcome> {
     let (grown, left) = (grown(facts), left(facts));
     let (writes, does) = match (left.1, missing.is_empty(), grown.is_empty()) {
         // Two unproven ones never run at once.
-        (true, ..) | (false, true, true) => (left.0, "takes away what nobody needs any more"),
-        (false, false, _) => (missing, "brings up"),
-        (false, true, false) => (grown, "writes again as entered"),
+        (true, ..) | (false, true, true) => {
+            let pods =
+                versions(facts, &left.0).map_or_else(|| "what".to_owned(), |it| format!("{it}, which"));
+            (left.0, format!("takes away {pods} nobody needs any more"))
+        }
+        (false, false, _) => (missing, "brings up".to_owned()),
+        (false, true, false) => {
+            let pods = versions(facts, &grown).filter(|_| grows(facts, &grown));
+            (grown, pods.map_or_else(|| "writes again as entered".to_owned(), |it| format!("brings up {it}")))
+        }
     };
     if writes.is_empty() {
         return None;
@@ -283,6 +305,28 @@ fn settled(facts: &Facts<'_>) -> Option<Outcome> {
     }
     outcome.writes = writes;
     Some(outcome)
+}
+
+/// The CloneSet that a write is of, as it stands.
+fn written<'a>(facts: &Facts<'a>, write: &Write) -> Option<Colour<'a>> {
+    let is_it = |it: &Colour<'_>| *it.twin.unwrap_or(&facts.id.name) == write.object.name;
+    facts.case.colours().find(is_it)
+}
+
+/// `the pods of 2.4.0`, for the CloneSets that are written; none where nobody knows a version.
+fn versions(facts: &Facts<'_>, writes: &[Write]) -> Option<String> {
+    let version = |write| facts.version_of(written(facts, write)?.template?);
+    let all: Option<Vec<_>> = writes.iter().map(version).collect();
+    all.map(|all| format!("the pods of {}", all.join(" and ")))
+}
+
+/// Whether each write brings pods up that are not there.
+fn grows(facts: &Facts<'_>, writes: &[Write]) -> bool {
+    writes.iter().all(|write| {
+        let colour = written(facts, write);
+        let size = colour.and_then(|it| facts.size_for(it.template?));
+        size > colour.map(|it| it.live.replicas)
+    })
 }
 
 fn key(facts: &Facts<'_>, release: &Release) -> Option<ObjectKey> {

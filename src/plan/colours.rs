@@ -45,6 +45,22 @@ impl<'a> Facts<'a> {
         all.into_iter().find(|it| it.as_what == as_what)
     }
 
+    /// Whether the pods of the entered revision are there to be tried, beside others that are proven.
+    #[must_use]
+    pub fn tries(&self) -> bool {
+        self.anything_proven() && !self.is_proven() && self.standing_step() > 0
+    }
+
+    /// The version of a template, as memory or a release at hand names it.
+    #[must_use]
+    pub fn version_of(&self, template: TemplateHash) -> Option<&'a str> {
+        let memory = self.memory;
+        let proven = memory.proven.iter().rev().find(|proof| proof.template == template);
+        let entered = Some(&memory.version).filter(|_| memory.template == template);
+        let at_hand = || self.case.with_template(template).map(|release| &release.version);
+        entered.or(proven.map(|it| &it.version)).or_else(at_hand).map(String::as_str)
+    }
+
     /// Pods of the entered revision beside those that serve, at `step`.
     #[must_use]
     pub fn pods_beside(&self, step: u32) -> u32 {

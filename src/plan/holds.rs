@@ -341,7 +341,8 @@ pub fn soaking(facts: &Facts<'_>, until: Timestamp) -> Hold {
 }
 
 /// Whole seconds, rounded up, for people.
-fn to_seconds(time: Timestamp) -> Timestamp {
+#[must_use]
+pub fn to_seconds(time: Timestamp) -> Timestamp {
     let second = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
     Timestamp::from_second(second).unwrap_or(time)
 }

@@ -34,6 +34,7 @@ pub mod tend;
 pub mod replace;
 pub mod table;
 pub mod removal;
+pub mod clonesets;
 pub mod view;
 pub mod schedule;
 

@@ -131,18 +131,17 @@ pub fn made_again(id: &ReleaseId, row: char, writes: &[Write]) -> Option<Outcome
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
     let shape = facts.shape(release, step);
-    let pods = match release.strategy.blue_green {
-        Some(_) => steps::beside(release, step, shape.size),
-        None => shape.size - shape.partition.partition_pods(shape.size),
+    let enters =
+        format!("{} enters step {step} of {} of {}", facts.id, release.last_step(), holds::named(release));
+    let Some(service) = release.strategy.service(step) else {
+        let pods = shape.size - shape.partition.partition_pods(shape.size);
+        return format!("{enters}: {} of {}", holds::pods(pods), facts.wanted_size());
     };
-    format!(
-        "{} enters step {step} of {} of {}: {} of {}",
-        facts.id,
-        release.last_step(),
-        holds::named(release),
-        holds::pods(pods),
-        facts.wanted_size()
-    )
+    let pods = holds::pods(steps::beside(release, step, shape.size));
+    if step < release.last_step() {
+        return format!("{enters}: {pods} beside the {} that serve, at Service {service}", shape.size);
+    }
+    format!("{enters}: Service {service} is to lead to its {pods}")
 }
 
 impl Facts<'_> {

@@ -480,7 +480,10 @@ fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
     let depth = facts.policy().proven_depth.max(1);
     proven.drain(..proven.len().saturating_sub(depth));
     let failed = memory.failed.filter(|failed| failed.template != memory.template);
-    let message = format!("{} is complete: every pod is on {}", facts.id, memory.version);
+    let message = match blue_green::complete(facts) {
+        Some(serves) => format!("{} is complete: {serves}", facts.id),
+        None => format!("{} is complete: every pod is on {}", facts.id, memory.version),
+    };
     let memory = Memory { proven, failed, episode, served: 0, up: false, ..memory.clone() };
     facts.note('p', Decision::Complete, memory, message)
 }
