@@ -300,7 +300,12 @@ fn a_step_that_was_edited_into_memory_is_put_back_before_anything_is_told_of_it(
     let mut world = two(at(2, true), 4, ("a", 10), ("b", 4));
     edit_intent(&mut world, |intent| intent.markers.clear());
     let back = decided(&world);
-    assert_eq!((&back.decision, back.row, back.told().count()), (&Decision::Repair, 'g', 1), "{}", back.message);
+    assert_eq!(
+        (&back.decision, back.row, back.told().count()),
+        (&Decision::Repair, 'g', 1),
+        "{}",
+        back.message
+    );
     assert_eq!(back.memory.unwrap().step, 1);
     // Steps of one pod each: the partition is that of both.
     let (mut world, b) = climbing(2, "99%");
