@@ -387,8 +387,12 @@ pub fn falls(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write>
     let is_split =
         |key: &ObjectKey| facts.case.companions.get(key).is_some_and(|it| it.leads.share != Share::Base);
     let mut falls = shifts(facts, writes, shares);
-    falls.retain(|it| !it.forward && is_split(&it.object));
-    falls
+    falls.retain(|it| !it.forward);
+    // An Ingress goes along with its canary Ingress, which gives nothing of what leads to all pods.
+    let fallen = |key: &ObjectKey| falls.iter().any(|it| is_split(key) && it.object == *key);
+    let along = |key: &ObjectKey| traffic::canary(key).is_some_and(|canary| fallen(&canary));
+    let kept: Vec<bool> = falls.iter().map(|it| is_split(&it.object) || along(&it.object)).collect();
+    falls.into_iter().zip(kept).filter_map(|(it, kept)| kept.then_some(it)).collect()
 }
 
 /// Marks the routes that go forward: more traffic goes to the entered revision.

@@ -190,6 +190,27 @@ fn a_canary_ingress_gives_nothing_before_pods_go_back() {
     );
 }
 
+/// Before the last step the Ingress is written first: the daemon may have ended there.
+#[test]
+fn what_a_crash_left_between_two_ingresses_goes_on_or_back() {
+    for (step, wanted) in
+        [(3, &[(CANARY, "0")][..]), (2, &[(INGRESS, "")]), (1, &[(INGRESS, ""), (CANARY, "5")])]
+    {
+        let mut world = rolled(2, ("50%", 5), Some((50, false)));
+        (2..=step).for_each(|step| permit(&mut world, step));
+        remember(&mut world, |memory| memory.step_reached = Some(Reached { at: ago(120), pods: 5 }));
+        edit(&mut world, |case| {
+            let leads = &mut case.companions.get_mut(&key(Kind::Ingress, "checkout")).unwrap().leads;
+            (leads.share, leads.to) = (Share::Base, BTreeSet::from(["checkout".parse().unwrap()]));
+        });
+        let (plan, made) = decided(&world);
+        assert_eq!(made.decision, Decision::Shift, "{}", made.message);
+        let bodies = bodies(&plan);
+        let of = bodies.iter().map(|(object, body)| (&**object, weight(body).as_str().unwrap_or_default()));
+        assert_eq!(of.collect::<Vec<_>>(), wanted, "{}", made.message);
+    }
+}
+
 #[test]
 fn a_canary_ingress_goes_once_it_gives_nothing() {
     let a = by_ingress("a");
