@@ -69,7 +69,9 @@ impl Switched {
                     "{active}: {count} pods of {image} serve, which nobody has approved"
                 );
             }
-            let least = all(&self.before).min(self.size.unwrap_or(0)).saturating_sub(self.taken);
+            // Of what a hand has led to before its time none has to stay.
+            let let_in = self.before.iter().filter(|(image, _)| may(image)).map(|(_, count)| count);
+            let least = let_in.sum::<u32>().min(self.size.unwrap_or(0)).saturating_sub(self.taken);
             assert!(
                 self.disturbed || all(&now) >= least,
                 "{active}: {now:?} serve, fewer than before: {:?}",
