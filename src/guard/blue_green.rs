@@ -118,8 +118,8 @@ fn check_alone(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
         let sets = colours::sets(scene).filter(|it| it.live.uid == twin.uid);
         colours::pin(scene).is_some_and(|pin| sets.into_iter().any(|it| it.label() == Some(pin)))
     };
-    let mut others =
-        others.filter(|(_, it)| !is_proven(scene, Some(it.template)) && !(broken && led(&it.live)));
+    let may_stay = |it: &Live| broken && led(it);
+    let mut others = others.filter(|(_, it)| !is_proven(scene, Some(it.template)) && !may_stay(&it.live));
     alone(others.next().is_none(), "a second CloneSet is made beside another one that is not proven either")
 }
 

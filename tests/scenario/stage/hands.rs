@@ -52,6 +52,9 @@ impl Stage {
                 self.observer.disturb();
                 for (named, patch) in edits {
                     let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+                    if let Some((_, image)) = patch.to_string().split_once("{hash ") {
+                        self.observer.lead(image.split('}').next().unwrap_or_default());
+                    }
                     self.patch_kind(&served(kind), name, &self.filled(patch)).await;
                 }
             }
