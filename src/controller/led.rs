@@ -38,8 +38,8 @@ impl<'a> Led<'a> {
         };
         let top = case.memory().and_then(|memory| case.documents.get(&memory.top()?.digest));
         let releases = || case.entered().into_iter().chain(desired).chain(top);
-        // One that is switched as a whole has none.
-        if case.blue_green().is_some() {
+        // One that is switched as a whole has none. Where that is only desired, weights stand as long as they do.
+        if case.is_blue_green() {
             return None;
         }
         // Most have no weights, and no name that could be one of ours: that is told first.

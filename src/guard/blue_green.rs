@@ -110,7 +110,16 @@ fn check_alone(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
     let alone = |holds, message: &str| require(holds, Rule::OneUnproven, || message.to_owned());
     alone(!scene.is_first(), "a second CloneSet is made, and nothing is proven that it would be beside")?;
     let others = scene.case.twins.iter().filter(|(name, _)| **name != key.name);
-    let mut others = others.filter(|(_, twin)| !is_proven(scene, Some(twin.template)));
+    // Where the proven version does not come up any more, one that Git has left behind may have to serve until another does.
+    let top = scene.memory().and_then(Memory::top).map(|top| top.template);
+    let is_top = |it: &Set<'_>| top.is_some_and(|top| colours::is_of(scene, it, top));
+    let broken = !colours::sets(scene).any(|it| is_top(&it) && it.is_whole(size(scene)));
+    let led = |twin: &Live| {
+        let sets = colours::sets(scene).filter(|it| it.live.uid == twin.uid);
+        colours::pin(scene).is_some_and(|pin| sets.into_iter().any(|it| it.label() == Some(pin)))
+    };
+    let may_stay = |it: &Live| broken && led(it);
+    let mut others = others.filter(|(_, it)| !is_proven(scene, Some(it.template)) && !may_stay(&it.live));
     alone(others.next().is_none(), "a second CloneSet is made beside another one that is not proven either")
 }
 
@@ -198,6 +207,7 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
         same_template,
         grows: false,
     };
+    check_let_in(scene, memory)?;
     let leaves = release.is_some_and(|it| it.strategy.blue_green.is_none()) && !scene.case.twins.is_empty();
     let still = same_template || proven;
     switch(!leaves || still, "another version begins as one CloneSet, and its pods are in two")?;
@@ -207,6 +217,18 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     let marked = write.forward || !motion.exposes();
     require(marked, Rule::Forward, || {
         "a write forward is not marked as one: an old leader could send it".to_owned()
+    })
+}
+
+/// A step at which pods serve that are not proven: Git permits it, or it was entered before with the same template. That somebody
+/// leads to them by hand is no leave.
+fn check_let_in(scene: Scene<'_>, memory: &Memory) -> Result<(), Violation> {
+    let proven = scene.is_proven(memory.template) || scene.is_first();
+    let before = scene.memory().filter(|it| it.template == memory.template).map_or(0, |it| it.step);
+    let intent = scene.intent().filter(|intent| intent.release.digest == memory.digest);
+    let permitted = intent.map_or(0, |intent| permit::furthest(intent, &scene.world.policy));
+    require(proven || memory.step < 2 || memory.step <= before.max(permitted), Rule::Exposure, || {
+        format!("memory names step {}, at which pods serve, and Git permits step {permitted}", memory.step)
     })
 }
 
@@ -301,7 +323,10 @@ pub fn is_ours(scene: Scene<'_>, twin: &Live) -> bool {
 ///
 /// [`Rule::Switch`].
 pub fn check_plain(motion: &Motion<'_>) -> Result<(), Violation> {
+    let (scene, memory) = (motion.scene, &motion.sent.memory);
     let whole = motion.release.is_some_and(|it| it.strategy.blue_green.is_some());
-    let comes_up = whole && motion.exposes() && !motion.scene.is_first();
+    let stands = motion.live.is_none() || scene.memory().is_some_and(|it| it.template == memory.template);
+    let first = scene.is_first() && (stands || motion.is_in_place());
+    let comes_up = whole && motion.exposes() && !first;
     switch(!comes_up, "a version comes up where the one serves that it is to be switched with")
 }

@@ -47,7 +47,7 @@ fn check_pods(motion: &Motion<'_>) -> Result<(), Violation> {
         && motion.release.is_some_and(|it| it.strategy.initial == Initial::All);
     let permitted = motion.permitted().max(already).max(scaled(motion));
     exposure(
-        create_all || exposed <= permitted,
+        create_all || motion.is_in_place() || exposed <= permitted,
         format!("{exposed} pods of an unproven template, and Git permits {permitted} of {}", motion.size),
     )
 }

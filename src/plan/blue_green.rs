@@ -14,7 +14,7 @@ use crate::plan::led;
 use crate::plan::outcome::Outcome;
 use crate::plan::shares::Shares;
 use crate::spec::{Follower, Release};
-use crate::world::{Action, Colour, Decision, Expect, Live, Write, twin_name};
+use crate::world::{Action, Colour, Decision, Expect, Live, Twin, Write, twin_name};
 
 /// What follows which CloneSet, by the companions of `release`.
 #[must_use]
@@ -260,6 +260,20 @@ fn moved_home(facts: &Facts<'_>) -> Option<Outcome> {
     None
 }
 
+/// The step that a release begins with, and the one up to which Git must permit it. Where nothing is proven that its pods could
+/// be beside, they all come up in the place of those that are there: unasked, as those did, while none of them is ready.
+#[must_use]
+pub fn beginning(facts: &Facts<'_>, release: &Release) -> (u32, u32) {
+    let (live, last) = (facts.live, release.last_step());
+    match release.strategy.blue_green {
+        Some(_) if !facts.anything_proven() => {
+            let serves = !live.is_fresh() || live.status.ready > 0;
+            (last, if serves { last } else { 0 })
+        }
+        Some(_) | None => (1, 1),
+    }
+}
+
 /// What keeps a release from being entered that is switched as a whole no more, or whose pods move back.
 #[must_use]
 pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
@@ -345,8 +359,11 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
     }
     let absent = wanted.into_iter().filter(|it| facts.case.colour(*it).is_none());
     let is_proven = |template: TemplateHash| facts.memory.proven.iter().any(|it| it.template == template);
+    // Where the proven one does not come up again, what serves is one that Git has left behind.
+    let led = facts.case.led();
+    let serves = |it: &Twin| led.is_some_and(|led| led.live.uid == it.live.uid);
     let alone = |template| {
-        let mut others = facts.case.twins.values().filter(|it| it.template != template);
+        let mut others = facts.case.twins.values().filter(|it| it.template != template && !serves(it));
         is_proven(template) || !others.any(|it| !is_proven(it.template))
     };
     let one = |template| {
@@ -365,12 +382,15 @@ fn is_unknown(facts: &Facts<'_>) -> bool {
     facts.case.home().is_some_and(|it| it.template.is_none() && it.live.replicas > 0)
 }
 
-/// What is waited for before a CloneSet is made: one of its name that is on its way out, and pods that may be its own.
+/// What is waited for before a CloneSet is made: one of its name that is on its way out, and pods that may be its own; and
+/// before the pods serve that are to.
 fn awaited(facts: &Facts<'_>) -> Vec<Hold> {
     let twins = facts.case.twins.iter().filter(|(_, twin)| twin.live.deleting);
     let needed = twins.filter(|(_, twin)| facts.size_for(twin.template).is_some());
     let mut closed: Vec<Hold> = needed.map(|(name, _)| led::still_deleted(facts, name)).collect();
     closed.extend(is_unknown(facts).then(|| led::home_unknown(facts)));
+    let goal = facts.followed().is_some_and(|it| it.template == Some(facts.goal_template()));
+    closed.extend(facts.unapproved().filter(|_| !goal).map(|_| led::unapproved(facts)));
     closed.extend(facts.moves_home().then(|| led::moves_home(facts)));
     closed
 }
@@ -397,8 +417,10 @@ fn grown(facts: &Facts<'_>) -> Vec<Write> {
         let Some((template, size)) = colour.template.and_then(|it| Some((it, facts.size_for(it)?))) else {
             continue;
         };
-        // Of two for one template the twin serves.
-        if colour.twin.is_none() && is_twice(facts, &colour) {
+        let proven = facts.memory.proven.iter().any(|it| it.template == template);
+        // Of two for one template the twin serves. One that Git has left behind serves as it stands until others do.
+        let is_left = !proven && template != facts.memory.template;
+        if is_left || (colour.twin.is_none() && is_twice(facts, &colour)) {
             continue;
         }
         let live = colour.live;
@@ -408,7 +430,6 @@ fn grown(facts: &Facts<'_>) -> Vec<Write> {
             continue;
         }
         let own = facts.in_git() || live.replicas_owner.is_none() || live.replicas != size;
-        let proven = facts.memory.proven.iter().any(|it| it.template == template);
         writes.extend(match colour.twin {
             None => Some(facts.home_write(size, own)),
             Some(_) => facts.case.with_template(template).and_then(|release| {
@@ -426,6 +447,21 @@ fn is_twice(facts: &Facts<'_>, colour: &Colour<'_>) -> bool {
     colour.template.and_then(|it| facts.case.colour(it)?.twin).is_some()
 }
 
+/// Whether pods of which nobody knows any more what they are serve nobody, and no version is kept: those of the proven one are
+/// all there, and the active Service leads to them.
+fn is_idle(facts: &Facts<'_>, colour: &Colour<'_>) -> bool {
+    let size = facts.wanted_size();
+    let serves = |it: &Colour<'_>| {
+        let proven = it.template == Some(facts.memory.template) && facts.is_proven();
+        proven && !it.is(colour) && it.is_settled(size) && it.live.status.updated_available >= size
+    };
+    let none_kept = facts.memory.proven.len() < 2;
+    none_kept
+        && colour.live.is_fresh()
+        && colour.live.replicas > 0
+        && facts.case.led().is_some_and(|it| serves(&it))
+}
+
 /// Writes that take away the pods that nobody needs, and whether any of them is of a template that is not proven. Nothing goes
 /// before the pods that are to serve do, nor while Git cannot be read.
 fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
@@ -435,7 +471,10 @@ fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
         return left;
     }
     for colour in facts.case.colours() {
-        let Some(template) = colour.template else { continue };
+        let Some(template) = colour.template else {
+            left.0.extend(is_idle(facts, &colour).then(|| facts.home_write(0, true)));
+            continue;
+        };
         let is_serving = facts.case.serving().is_some_and(|it| it.is(&colour));
         if facts.size_for(template).is_some() || is_serving {
             let twin = facts.case.colour(template).filter(|it| it.twin.is_some() && colour.twin.is_none());

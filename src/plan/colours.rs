@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::TemplateHash;
 use crate::plan::facts::Facts;
 use crate::plan::steps;
-use crate::spec::{Follower, Release};
+use crate::spec::{self, Follower, Release};
 use crate::world::{Colour, Follows, Memory};
 
 impl<'a> Facts<'a> {
@@ -94,14 +94,28 @@ impl<'a> Facts<'a> {
         permitted && seen && goal.is_settled(size) && status.updated_available >= needed
     }
 
-    /// Endpoints that the active Service must not lose. One that leads to the pods of two versions leads to more than are asked
-    /// for; where nobody knows how many they are, they are all.
+    /// Endpoints that the active Service must not lose: as many as are asked for, of those that it has; where nobody knows how
+    /// many they are, they are all. Where somebody lets a version serve by hand that no step does, some of the others may be missing,
+    /// as while they are updated.
     fn ready_now(&self, active: &Follows) -> u32 {
         let size = self.wanted_size().max(1);
-        match (active.ready, &active.to) {
-            (Some(ready), Some(_)) => ready,
-            (ready, _) => ready.unwrap_or(size).min(size),
-        }
+        let ready = active.ready.unwrap_or(size).min(size);
+        let by_hand = self.unapproved().filter(|it| it.template == Some(self.memory.template));
+        let Some(release) = by_hand.and_then(|it| self.case.with_template(it.template?)) else {
+            return ready;
+        };
+        let missing = spec::unavailable(&release.cloneset.value.open()["spec"], size);
+        ready.min(size.saturating_sub(missing)).max(1)
+    }
+
+    /// The CloneSet whose pods serve though no step lets them: somebody leads to them by hand, or Git has left them behind, and
+    /// the proven ones do not come up again.
+    #[must_use]
+    pub fn unapproved(&self) -> Option<Colour<'a>> {
+        let led = self.case.led().filter(|_| self.anything_proven() && !self.is_proven())?;
+        let is_entered = led.template == Some(self.memory.template) && self.standing_step() >= 2;
+        let proven = self.memory.proven.iter().any(|proof| Some(proof.template) == led.template);
+        (!is_entered && !proven).then_some(led)
     }
 
     /// The CloneSet that what is active is to follow: the one that is to serve once it may, else the one that does; none where

@@ -149,6 +149,17 @@ pub fn home_unknown(facts: &Facts<'_>) -> Hold {
     Hold { gate: Gate::Cluster, since: None, message, lift }
 }
 
+/// Pods serve that no step lets serve, for none of the proven version are there.
+#[must_use]
+pub fn unapproved(facts: &Facts<'_>) -> Hold {
+    let message = format!(
+        "{} is served by pods that Git does not let serve: its Service leads to those of {} once they are available",
+        facts.id,
+        facts.top().map_or("", |top| &top.version)
+    );
+    hold(Gate::Traffic, facts, message)
+}
+
 /// A release would be switched as a whole, and the pods that run are not all of a proven version.
 #[must_use]
 pub fn not_as_one(facts: &Facts<'_>, release: &Release) -> Hold {

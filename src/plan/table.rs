@@ -325,10 +325,11 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     {
         return Outcome::hold('k', vec![holds::not_in_place(facts.id, entered, release, &fields)]);
     }
-    if head.permitted.furthest < 1 {
-        return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));
+    let (step, asked) = blue_green::beginning(facts, release);
+    if head.permitted.furthest < asked {
+        return Outcome::hold('k', holds::not_permitted(facts.id, head, asked, facts.wanted_size(), None));
     }
-    if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, 1)) {
+    if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, step)) {
         return Outcome::hold('k', vec![hold]);
     }
     if let Some(outcome) = cleared(facts).or_else(|| barred(facts, 'k', release)) {
@@ -336,8 +337,9 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     }
     let proven = facts.stood();
     let memory =
-        Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
-    facts.enter('k', release, 1, memory, entering(facts, release, 1), &weights::entering(facts, release, 1))
+        Memory { step, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
+    let shares = weights::entering(facts, release, step);
+    facts.enter('k', release, step, memory, entering(facts, release, step), &shares)
 }
 
 fn forbidden(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
@@ -383,12 +385,12 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
     facts.enter('k', release, step, memory, message, &weights::entering(facts, release, step))
 }
 
-/// The step of a release that is switched as a whole which what stands is at: 2 where its pods serve.
+/// The step of a release that is switched as a whole which what stands is at: 2 where its pods serve, and have been let to.
 fn same_step(facts: &Facts<'_>, release: &Release, permitted: u32) -> u32 {
     if facts.is_proven() || !facts.anything_proven() {
         return release.last_step();
     }
-    facts.case.level(release.template).max(permitted.min(1))
+    facts.case.level(release.template).min(facts.memory.step).max(permitted.min(1))
 }
 
 /// Rows l to q: the entered release is the desired one.

@@ -144,11 +144,15 @@ impl Case {
         self.template_of(self.home_digest()?)
     }
 
-    /// Its home.
+    /// Its home. An empty one is of no template that is not proven: pods of that come up in a twin.
     #[must_use]
     pub fn home(&self) -> Option<Colour<'_>> {
         let live = self.home.as_ref()?;
-        Some(Colour { twin: None, template: self.home_template(), live })
+        let mut proven = self.memory().into_iter().flat_map(|memory| &memory.proven).peekable();
+        let all = live.replicas > 0 || proven.peek().is_none();
+        let template = self.home_template();
+        let template = template.filter(|it| all || proven.any(|proof| proof.template == *it));
+        Some(Colour { twin: None, template, live })
     }
 
     /// All its CloneSets, twins first: where a template has two, its twin counts. One that is on its way out is none.

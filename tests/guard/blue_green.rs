@@ -7,10 +7,10 @@ use serde_json::Value;
 use triton::guard::{Rule, check};
 use triton::objects::Kind;
 use triton::plan::plan;
-use triton::world::{Action, Decision, Freeze, Plan, World, Write};
+use triton::world::{Action, Decision, Freeze, Memory, Permit, Plan, World, Write};
 
-use crate::support::switched::{at, done, two};
-use crate::support::world::*;
+use crate::support::switched::{at, done, switched, two};
+use crate::support::world::{plan as one_plan, *};
 
 fn planned(world: &World, decision: &Decision) -> Plan {
     let plan = plan(world);
@@ -128,4 +128,32 @@ fn the_one_before_stays_as_long_as_it_is_kept() {
         });
     });
     breaks(Rule::Switch, &back, &plan);
+}
+
+/// The first release, never complete, with so many pods ready.
+fn never_complete(ready: u32) -> World {
+    let (a, b) = (switched("a"), switched("b"));
+    let memory = Memory { proven: vec![], step_reached: None, ..complete(&a) };
+    let mut live = live(&a, Some(memory), "0", 10);
+    live.status.ready = ready;
+    world(intent(&b), Some(live), &[&a, &b])
+}
+
+#[test]
+fn what_takes_the_place_of_the_first_release_is_approved_where_that_serves() {
+    let (a, b) = (switched("a"), switched("b"));
+    let enters = |step: u32, partition: &str| {
+        let next = Memory { proven: vec![], ..at_step(&b, &a, step, None) };
+        one_plan(Decision::Enter(step), Some(next.clone()), vec![apply(body(&b, &next, 10, partition), true)])
+    };
+    let whole = enters(2, "0");
+    assert_eq!(check(&never_complete(0), &whole).get(&id()), None);
+    breaks(Rule::Reached, &never_complete(1), &whole);
+    breaks(Rule::Switch, &never_complete(1), &enters(1, "10%"));
+    let mut late = never_complete(0);
+    edit(&mut late, |case| case.live.as_mut().unwrap().generation += 1);
+    breaks(Rule::Reached, &late, &whole);
+    let mut approved = never_complete(1);
+    edit_intent(&mut approved, |intent| intent.markers.push(marker(&b, Permit::Step(2), "bob")));
+    assert_eq!(check(&approved, &whole).get(&id()), None);
 }

@@ -216,6 +216,20 @@ fn freeze() -> Freeze {
 }
 
 #[test]
+fn who_leads_to_a_version_by_hand_has_not_approved_it() {
+    let (a, b) = (switched("a"), switched("b"));
+    let again = Release { digest: Digest::of(b"another label"), ..b.clone() };
+    let enters = |step| {
+        let next = Memory { digest: again.digest, step, ..trying(1) };
+        plan(Decision::Enter(step), Some(next.clone()), vec![apply(body(&a, &next, 10, "0"), true)])
+    };
+    let world = |before| both(&again, trying(before), "b");
+    passes(&world(1), &enters(1));
+    breaks(&world(1), &enters(2), Rule::Exposure);
+    passes(&world(2), &enters(2));
+}
+
+#[test]
 fn the_active_service_leads_to_a_version_that_is_entered_permitted_and_whole() {
     let (world, plan) = (previewed(2), shifts(vec![active("b")]));
     passes(&world, &plan);
@@ -258,6 +272,23 @@ fn the_active_service_loses_no_endpoint() {
     // Git asks for fewer.
     edit_intent(&mut world, |intent| Arc::make_mut(&mut intent.release).replicas = Some(9));
     passes(&world, &shifts(vec![active("a")]));
+}
+
+#[test]
+fn another_version_comes_up_beside_one_that_was_left_only_where_the_proven_one_is_broken() {
+    let (b, c) = (switched("b"), switched("c"));
+    let with = |available: u32, pin: &str| {
+        let mut world = both(&b, trying(1), "a");
+        edit(&mut world, |case| case.twins.clear());
+        put_beside(&mut world, &c);
+        edit(&mut world, |case| lead_to(case, Some(pin), 10, "a"));
+        edit_home(&mut world, |live| live.status.updated_available = available);
+        world
+    };
+    let makes = makes(made(&b, 10), &b);
+    passes(&with(0, "c"), &makes);
+    breaks(&with(10, "c"), &makes, Rule::OneUnproven);
+    breaks(&with(0, "a"), &makes, Rule::OneUnproven);
 }
 
 #[test]

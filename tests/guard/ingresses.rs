@@ -285,10 +285,10 @@ fn gives_up(first: usize, change: impl FnOnce(&mut Release)) {
     assert_eq!(objects[..2], [CANARY.to_owned(), INGRESS.to_owned()]);
     assert!(matches!(made.writes[0].action, Action::Delete { .. }));
     assert_eq!(check(&world, &planned).get(&id()), None);
-    for one in 0..first {
+    for (at, object) in objects.iter().enumerate().take(first) {
         let mut without = planned.clone();
-        without.moves.get_mut(&id()).unwrap().writes.remove(one);
+        without.moves.get_mut(&id()).unwrap().writes.remove(at);
         let found = check(&world, &without).get(&id()).cloned();
-        assert_eq!(found.map(|it| it.rule), Some(Rule::Weights), "{}", objects[one]);
+        assert_eq!(found.map(|it| it.rule), Some(Rule::Weights), "{object}");
     }
 }

@@ -32,6 +32,16 @@ fn unknown() -> World {
     })
 }
 
+/// B is previewed, somebody leads the active Service to it, and no pod of A is available.
+fn by_hand() -> World {
+    with(two(at(1, false), 10, ("b", 10), ("b", 10)), |world| {
+        edit(world, |case| {
+            case.home.as_mut().unwrap().status.updated_available = 0;
+            case.see_as_one();
+        });
+    })
+}
+
 /// B has one pod beside those of A in one CloneSet, and Git says now that it is switched as a whole.
 fn begun() -> World {
     let (mut plain, next) = (release("b"), switched("b"));
@@ -62,6 +72,7 @@ pub fn stories() -> Vec<Story> {
         ("another version while pods move back into their CloneSet", moves),
         ("a CloneSet that is deleted and needed again", deleted()),
         ("pods of which nobody knows what they are", unknown()),
+        ("pods that serve before Git lets them", by_hand()),
         ("blue/green in the middle of steps", begun()),
     ]
 }

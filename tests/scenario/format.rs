@@ -220,7 +220,8 @@ pub enum Act {
     Route(Value),
     /// The canary Ingress is edited, by a merge patch.
     Canary(Value),
-    /// Objects are edited, each by a merge patch, as `Service/checkout`; `{digest}` is the digest that is entered.
+    /// Objects are edited, each by a merge patch, as `Service/checkout`; `{digest}` is the digest that is entered, and `{hash B}`
+    /// the label of the revision of pods with image `B`.
     Edit(BTreeMap<String, Value>),
     /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.
     Annotate(BTreeMap<String, Value>),

@@ -96,6 +96,13 @@ impl Observer {
         known.switched.take();
     }
 
+    /// A hand leads a Service to the pods of an image.
+    pub fn lead(&mut self, image: &str) {
+        for known in self.known.values_mut() {
+            known.switched.by_hand.insert(image.to_owned());
+        }
+    }
+
     /// A hand writes to the route.
     pub fn lend_route(&mut self, name: &str) {
         self.known.entry(name.to_owned()).or_default().led.lent = true;

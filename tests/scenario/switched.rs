@@ -3,7 +3,7 @@
 //! **Invariant:** the active Service leads to no pod of an image that is neither proven nor approved to serve, and it never leads
 //! to fewer than before, but for those that a hand has taken or broken, or that the size does not ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use triton::devcluster::{Object, Store};
 use triton::objects::keys;
@@ -29,6 +29,8 @@ pub struct Switched {
     before: Option<BTreeMap<String, u32>>,
     /// Pods that a hand has taken.
     taken: u32,
+    /// Images that a hand leads to.
+    pub by_hand: BTreeSet<String>,
     /// Whether a hand has broken pods, or the Service, or Git has changed the size, since all served.
     disturbed: bool,
     /// Whether what a hand has done last can be seen. Until then it is not over: it may show only now.
@@ -76,11 +78,13 @@ impl Switched {
             for (image, count) in &now {
                 let already = before.get(image).copied().unwrap_or(0);
                 assert!(
-                    may(image) || *count <= already || self.disturbed,
+                    may(image) || *count <= already || self.disturbed || self.by_hand.contains(image),
                     "{active}: {count} pods of {image} serve, which nobody has approved"
                 );
             }
-            let least = all(&before).min(self.size.unwrap_or(0)).saturating_sub(self.taken);
+            // Of what a hand has led to before its time none has to stay.
+            let let_in = before.iter().filter(|(image, _)| may(image)).map(|(_, count)| count);
+            let least = let_in.sum::<u32>().min(self.size.unwrap_or(0)).saturating_sub(self.taken);
             assert!(
                 self.disturbed || all(&now) >= least,
                 "{active}: {now:?} serve, fewer than before: {before:?}"
