@@ -391,6 +391,7 @@ fn awaited(facts: &Facts<'_>) -> Vec<Hold> {
     closed.extend(is_unknown(facts).then(|| led::home_unknown(facts)));
     let goal = facts.followed().is_some_and(|it| it.template == Some(facts.goal_template()));
     closed.extend(facts.unapproved().filter(|_| !goal).map(|_| led::unapproved(facts)));
+    closed.extend(facts.repeated().map(|same| led::repeats(facts, &same)));
     closed.extend(facts.moves_home().then(|| led::moves_home(facts)));
     closed
 }

@@ -163,7 +163,17 @@ impl<'a> Facts<'a> {
         }
         let step = self.standing_step();
         let is_entered = template == self.memory.template && !self.is_proven() && step > 0;
-        is_entered.then(|| self.pods_beside(step))
+        is_entered.then(|| if self.repeated().is_some() { 0 } else { self.pods_beside(step) })
+    }
+
+    /// The CloneSet whose pods are, for Kubernetes, those of the entered version: its templates differ in what is the default
+    /// anyway. No selector tells them apart, so pods of the entered one would serve before anybody has approved that.
+    #[must_use]
+    pub fn repeated(&self) -> Option<Colour<'a>> {
+        let entered = self.case.colour(self.memory.template).filter(|_| !self.is_proven())?;
+        let revision = entered.revision()?;
+        let same = |it: &Colour<'_>| !it.is(&entered) && it.live.replicas > 0 && it.hash() == Some(revision);
+        self.case.colours().find(same)
     }
 
     /// Whether its pods are to be in its home again: it is switched as a whole no more. One that is proven comes up there, beside

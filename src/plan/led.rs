@@ -5,7 +5,7 @@ use crate::objects::{ObjectKey, keys};
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::spec::Release;
-use crate::world::Share;
+use crate::world::{Colour, Share};
 
 fn hold(gate: Gate, facts: &Facts<'_>, message: String) -> Hold {
     let since = Some(facts.memory.step_entered).filter(|_| !facts.is_proven());
@@ -158,6 +158,21 @@ pub fn unapproved(facts: &Facts<'_>) -> Hold {
         facts.top().map_or("", |top| &top.version)
     );
     hold(Gate::Traffic, facts, message)
+}
+
+/// The entered version has, for Kubernetes, the pods of another one that has some.
+#[must_use]
+pub fn repeats(facts: &Facts<'_>, same: &Colour<'_>) -> Hold {
+    let message = format!(
+        "{} has nothing to switch to: to Kubernetes its pods are those of CloneSet {}, and no Service tells them apart",
+        facts.id,
+        same.twin.unwrap_or(&facts.id.name)
+    );
+    let lift = Lift::by(LiftKind::Commit);
+    let lift = facts.entered.map_or(lift.clone(), |release| lift.path(&release.path));
+    let lift =
+        lift.command("take the commit back, or change more of the pods than what is the default anyway");
+    Hold { gate: Gate::Spec, since: None, message, lift }
 }
 
 /// A release would be switched as a whole, and the pods that run are not all of a proven version.

@@ -179,11 +179,13 @@ impl Case {
         active.find_map(|it| it.to.as_deref())
     }
 
-    /// The one that the active Service leads to.
+    /// The one that the active Service leads to; the proven one where it leads to two whose pods are the same for Kubernetes.
     #[must_use]
     pub fn led(&self) -> Option<Colour<'_>> {
         let hash = self.active_hash()?;
-        self.colours().find(|it| it.revision() == Some(hash) && it.live.replicas > 0)
+        let top = self.memory().and_then(|memory| Some(memory.top()?.template));
+        let led = self.colours().filter(|it| it.revision() == Some(hash) && it.live.replicas > 0);
+        led.min_by_key(|it| it.template != top)
     }
 
     /// The one whose pods serve: as the active Service says, else the proven one, else its home.
@@ -206,10 +208,8 @@ impl Case {
     #[must_use]
     pub fn level(&self, template: TemplateHash) -> u32 {
         let Some(entered) = self.colour(template) else { return 0 };
-        match entered.hash() {
-            Some(hash) if self.active_hash() == Some(hash) => 2,
-            _ => 1,
-        }
+        let serves = entered.hash().is_some() && self.led().is_some_and(|it| it.is(&entered));
+        if serves { 2 } else { 1 }
     }
 
     /// The release at hand with this template: the entered one first.

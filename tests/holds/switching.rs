@@ -42,6 +42,20 @@ fn by_hand() -> World {
     })
 }
 
+/// B is, for Kubernetes, as A is.
+fn same() -> World {
+    with(two(at(1, false), 10, ("a", 10), ("a", 10)), |world| {
+        edit(world, |case| {
+            let a = case.home.as_ref().unwrap().status.update_revision.clone();
+            for twin in case.twins.values_mut() {
+                twin.live.status.update_revision.clone_from(&a);
+                (twin.live.replicas, twin.live.status.replicas) = (0, 0);
+            }
+            case.see_as_one();
+        });
+    })
+}
+
 /// B has one pod beside those of A in one CloneSet, and Git says now that it is switched as a whole.
 fn begun() -> World {
     let (mut plain, next) = (release("b"), switched("b"));
@@ -73,6 +87,7 @@ pub fn stories() -> Vec<Story> {
         ("a CloneSet that is deleted and needed again", deleted()),
         ("pods of which nobody knows what they are", unknown()),
         ("pods that serve before Git lets them", by_hand()),
+        ("a version whose pods are for Kubernetes those that serve", same()),
         ("blue/green in the middle of steps", begun()),
     ]
 }

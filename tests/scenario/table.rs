@@ -54,6 +54,7 @@ macro_rules! for_every_scenario {
             one_proven_release_is_enough_to_switch: "b25-one-is-kept.yaml",
             an_approval_that_is_withdrawn_stops_a_switch: "b26-withdrawn.yaml",
             reverts_of_reverts_end_where_git_does: "b27-back-and-forth.yaml",
+            a_version_with_the_pods_that_serve_switches_nothing: "b28-repeated.yaml",
             weights_stand_once_their_pods_do: "w1-weights.yaml",
             a_revert_leads_traffic_away_before_pods_go: "w2-back.yaml",
             a_canary_that_crashes_loses_its_weight: "w3-crash.yaml",

@@ -1,5 +1,7 @@
 //! What somebody does to the cluster by hand.
 
+use std::collections::BTreeMap;
+
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -48,16 +50,7 @@ impl Stage {
                 self.observer.lend_route(RELEASE);
                 self.patch_kind(&Kind::Ingress.api(), &format!("{RELEASE}-canary"), patch).await;
             }
-            Act::Edit(edits) => {
-                self.observer.disturb();
-                for (named, patch) in edits {
-                    let (kind, name) = named.split_once('/').expect("an object is Kind/name");
-                    if let Some((_, image)) = patch.to_string().split_once("{hash ") {
-                        self.observer.lead(image.split('}').next().unwrap_or_default());
-                    }
-                    self.patch_kind(&served(kind), name, &self.filled(patch)).await;
-                }
-            }
+            Act::Edit(edits) => self.edit(edits).await,
             Act::Annotate(annotations) => {
                 let patch = json!({ "metadata": { "annotations": annotations } });
                 self.patch(&self.filled(&patch)).await;
@@ -85,6 +78,18 @@ impl Stage {
             Act::Save {} => self.saved = Some(self.cloneset()),
             Act::Restore {} => self.restore().await,
             Act::Reencode {} => self.ground.reencode(),
+        }
+    }
+
+    /// Objects are edited; whoever writes the label of a revision's pods leads to them.
+    async fn edit(&mut self, edits: &BTreeMap<String, Value>) {
+        self.observer.disturb();
+        for (named, patch) in edits {
+            let (kind, name) = named.split_once('/').expect("an object is Kind/name");
+            if let Some((_, image)) = patch.to_string().split_once("{hash ") {
+                self.observer.lead(image.split('}').next().unwrap_or_default());
+            }
+            self.patch_kind(&served(kind), name, &self.filled(patch)).await;
         }
     }
 
