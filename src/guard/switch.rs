@@ -94,6 +94,9 @@ pub fn check_follower(scene: Scene<'_>, write: &Write, body: &Value) -> Result<b
     }
     let with_label = |label: &str| colours::sets(scene).any(|it| it.label() == Some(label));
     match (as_what, to.as_deref()) {
+        (Follower::Preview, Some(label)) if is_where_it_serves(scene, &write.object) => {
+            check_goal(scene, write, label)?;
+        }
         (Follower::Preview, to) => switch(to.is_none_or(with_label), "the preview Service leads to nothing")?,
         (Follower::Active | Follower::Beside, None) => {
             switch(colours::is_alone(scene), "a Service leads to the pods of two versions at once")?;
@@ -105,6 +108,13 @@ pub fn check_follower(scene: Scene<'_>, write: &Write, body: &Value) -> Result<b
         (Follower::Scaler, to) => check_scaler(scene, to)?,
     }
     Ok(true)
+}
+
+/// Whether the proven version serves at this Service.
+fn is_where_it_serves(scene: Scene<'_>, service: &ObjectKey) -> bool {
+    let top = scene.memory().and_then(|memory| scene.release(memory.top()?.digest));
+    let switched = top.and_then(|release| release.strategy.blue_green.as_ref());
+    switched.is_some_and(|it| it.active == service.name)
 }
 
 /// An autoscaler scales the CloneSet whose pods serve.

@@ -274,17 +274,6 @@ pub fn beginning(facts: &Facts<'_>, release: &Release) -> (u32, u32) {
     }
 }
 
-/// What keeps a release from being entered that is switched as a whole no more, or whose pods move back.
-#[must_use]
-pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
-    let plain = release.strategy.blue_green.is_none();
-    let same = release.template == facts.memory.template && facts.is_proven();
-    if facts.moves_home() && !same {
-        return Some(led::moves_home(facts));
-    }
-    (plain && !same).then(|| led::leaves_both(facts, release))
-}
-
 /// The CloneSets are brought to what they are to be: what is missing or too small first.
 fn settled(facts: &Facts<'_>) -> Option<Outcome> {
     if let Some(outcome) = moved_home(facts) {

@@ -206,3 +206,17 @@ pub fn leaves_both(facts: &Facts<'_>, release: &Release) -> Hold {
         .command("take blueGreen out while the version that serves stands, and change the version after it");
     Hold { gate: Gate::Spec, since: None, message, lift }
 }
+
+/// A release would preview another version at the Service that leads to the one that serves.
+#[must_use]
+pub fn changes_places(facts: &Facts<'_>, release: &Release, active: &Name) -> Hold {
+    let message = format!(
+        "{} would preview {} at Service {active}, and that is where the version before it serves",
+        facts.id,
+        holds::named(release)
+    );
+    let lift = Lift::by(LiftKind::Commit).path(&release.path);
+    let lift = lift
+        .command("let active and preview change places while the version that serves stands, and change the version after it");
+    Hold { gate: Gate::Spec, since: None, message, lift }
+}

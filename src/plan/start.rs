@@ -4,8 +4,9 @@ use crate::model::{Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
-use crate::plan::facts::Head;
+use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
+use crate::plan::led;
 use crate::plan::outcome::{Outcome, fully_entered, made_again};
 use crate::plan::serving::unlisted;
 use crate::plan::shares::Shares;
@@ -176,4 +177,19 @@ pub fn kind_forbidden(world: &World, id: &ReleaseId, release: &Release) -> Optio
     let kinds = release.companions.iter().map(|companion| companion.body.key.kind);
     let mut refused = kinds.filter(|kind| !world.policy.kinds.contains(kind));
     refused.next().map(|kind| holds::kind_not_allowed(id, kind))
+}
+
+/// What keeps a release with blue/green from being entered with another version: it is switched as a whole no more, its pods move
+/// back, or that version would be previewed where the present one serves.
+#[must_use]
+pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
+    if release.template == facts.memory.template && facts.is_proven() {
+        return None;
+    }
+    if facts.moves_home() {
+        return Some(led::moves_home(facts));
+    }
+    let Some(next) = &release.strategy.blue_green else { return Some(led::leaves_both(facts, release)) };
+    let top = facts.top().and_then(|top| facts.documents(top)?.strategy.blue_green.as_ref());
+    top.filter(|top| top.active == next.preview).map(|top| led::changes_places(facts, release, &top.active))
 }

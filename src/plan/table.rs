@@ -343,7 +343,7 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
 }
 
 fn forbidden(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
-    let at_once = || facts.is_blue_green().then(|| blue_green::not_at_once(facts, release)).flatten();
+    let at_once = || facts.is_blue_green().then(|| start::not_at_once(facts, release)).flatten();
     start::kind_forbidden(facts.world, facts.id, release).or_else(at_once)
 }
 

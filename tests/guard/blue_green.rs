@@ -72,6 +72,20 @@ fn the_active_service_leads_only_to_what_is_approved_and_whole() {
 }
 
 #[test]
+fn nothing_is_previewed_where_the_version_before_it_serves() {
+    let world = two(at(1, false), 10, ("a", 10), ("a", 10));
+    let plan = planned(&world, &Decision::Shift);
+    let serves = |world: &mut World| {
+        edit(world, |case| {
+            let mut a = switched("a");
+            a.strategy.blue_green.as_mut().unwrap().active = "checkout-preview".parse().unwrap();
+            case.documents.insert(a.digest, Arc::new(a));
+        });
+    };
+    breaks(Rule::Switch, &but(&world, serves), &plan);
+}
+
+#[test]
 fn a_step_is_reached_once_a_service_leads_to_its_pods() {
     let world = two(at(1, false), 10, ("a", 10), ("b", 10));
     let plan = planned(&world, &Decision::Enter(2));

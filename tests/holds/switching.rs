@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use triton::model::Digest;
 use triton::world::World;
 
 use crate::holds::planner::{Story, record, with};
@@ -39,6 +40,17 @@ fn by_hand() -> World {
             case.home.as_mut().unwrap().status.updated_available = 0;
             case.see_as_one();
         });
+    })
+}
+
+/// B is previewed, and Git says now that it is at the Service that leads to A.
+fn places() -> World {
+    with(two(at(1, true), 10, ("a", 10), ("b", 10)), |world| {
+        let mut next = switched("b");
+        let places = next.strategy.blue_green.as_mut().unwrap();
+        std::mem::swap(&mut places.active, &mut places.preview);
+        next.digest = Digest::of(b"b at the other Service");
+        edit_intent(world, |intent| intent.release = Arc::new(next));
     })
 }
 
@@ -87,6 +99,7 @@ pub fn stories() -> Vec<Story> {
         ("a CloneSet that is deleted and needed again", deleted()),
         ("pods of which nobody knows what they are", unknown()),
         ("pods that serve before Git lets them", by_hand()),
+        ("a version that would be previewed where another one serves", places()),
         ("a version whose pods are for Kubernetes those that serve", same()),
         ("blue/green in the middle of steps", begun()),
     ]
