@@ -17,8 +17,9 @@ use crate::scenario::observer::tag;
 use crate::scenario::stage::{Stage, duration, served};
 
 impl Stage {
-    /// Somebody acts.
+    /// Somebody acts, upon what stands: the observer has seen that before.
     pub async fn act(&mut self, act: &Act) {
+        self.look();
         match act {
             Act::KillPod(image) => {
                 let pods = self.store().list(PODS, Some(NAMESPACE));
