@@ -29,7 +29,7 @@ pub struct Switched {
     before: Option<BTreeMap<String, u32>>,
     /// Pods that a hand has taken.
     taken: u32,
-    /// Images that a hand leads to.
+    /// Images that a hand leads to: how many serve is up to that hand from then on.
     pub by_hand: BTreeSet<String>,
     /// Whether a hand has broken pods, or the Service, or Git has changed the size, since all served.
     disturbed: bool,
@@ -86,7 +86,7 @@ impl Switched {
             let let_in = before.iter().filter(|(image, _)| may(image)).map(|(_, count)| count);
             let least = let_in.sum::<u32>().min(self.size.unwrap_or(0)).saturating_sub(self.taken);
             assert!(
-                self.disturbed || all(&now) >= least,
+                self.disturbed || !self.by_hand.is_empty() || all(&now) >= least,
                 "{active}: {now:?} serve, fewer than before: {before:?}"
             );
             self.shown = true;
