@@ -37,7 +37,7 @@ fn a_directory_in_a_root_means_that_root() {
     let below = roots(&top, &folder.path().join("releases/shop")).unwrap();
     assert_eq!(below, [""]);
     let read = OnDisk::read(&top, &below[0]).unwrap();
-    assert_eq!(read.assembled.releases.len(), 5);
+    assert_eq!(read.assembled.releases.len(), 6);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn one_broken_file_is_one_releases_trouble() {
     let top = top(folder.path()).unwrap();
     let root = roots(&top, folder.path()).unwrap().remove(0);
     let read = OnDisk::read(&top, &root).unwrap();
-    assert_eq!(read.assembled.releases.values().filter(|release| release.is_ok()).count(), 4);
+    assert_eq!(read.assembled.releases.values().filter(|release| release.is_ok()).count(), 5);
     assert!(
         read.diagnostics.iter().all(|it| it.severity == Severity::Error && it.path.ends_with("mailer.yaml"))
     );

@@ -15,7 +15,7 @@ fn example() -> Repo {
     let repo = Repo::new();
     identify(&repo);
     triton::cli::example::write(repo.path()).unwrap();
-    repo.commit("Five releases of one shop");
+    repo.commit("Six releases of one shop");
     repo
 }
 

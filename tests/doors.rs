@@ -40,7 +40,7 @@ pub fn example() -> Repo {
         repo.git(&["config", key, value]);
     }
     triton::cli::example::write(repo.path()).unwrap();
-    repo.commit("Five releases of one shop");
+    repo.commit("Six releases of one shop");
     repo
 }
 
@@ -61,7 +61,7 @@ fn ship(repo: &Repo, from: &str, to: &str) {
 fn a_pull_request_that_bumps_an_image_hears_how_far_it_goes() {
     let repo = example();
     ship(&repo, "2.4.0", "2.4.1");
-    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main", "-o", "markdown"]).out, @r"
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main", "-o", "markdown"]).out, @"
     ### Triton: what merging into `main` does
 
     **shop/checkout** 2.4.0 → 2.4.1
@@ -72,7 +72,7 @@ fn a_pull_request_that_bumps_an_image_hears_how_far_it_goes() {
     - Then: soak 5s → step 2 needs 1 approval → 5 of 10 (50%) → soak 5s → all 10. At least 10s and 1 approval to the end.
     - Back: revert it; its pods go back without approvals or soak.
 
-    Nothing changes for 4 other releases.
+    Nothing changes for 5 other releases.
 
     No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
 
@@ -87,14 +87,14 @@ fn a_pull_request_that_edits_the_strategy_hears_which_approvals_it_voids() {
     repo.commit("2.4.1");
     assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
     edit(&repo, CHECKOUT, "deadline: 20s", "deadline: 30s");
-    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @"
     shop/checkout  2.4.1
       Merging this moves no pod of shop/checkout: 2.4.1 stays.
       Its strategy changes; how far each step goes does not.
       This edit voids 1 approval, unless 2.4.1 is complete: step 2 by Bo.
       It is asked for again once this is merged: triton approve shop/checkout.
 
-    Nothing changes for 4 other releases.
+    Nothing changes for 5 other releases.
     No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
     The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
@@ -105,13 +105,13 @@ fn a_pull_request_with_an_approval_hears_what_it_permits() {
     let repo = example();
     repo.git(&["switch", "--quiet", "-c", "approve"]);
     assert_eq!(triton(&repo, &["approve", "shop/checkout"]).code, Some(0));
-    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @"
     shop/checkout  2.4.0
       Merging this lets shop/checkout 2.4.0 go from 1 pod to 5 of 10 (50%).
       Then: soak 5s → all 10. At least 5s to the end.
       Back: revert the commit that changed its template; reverting this one only stops it.
 
-    Nothing changes for 4 other releases.
+    Nothing changes for 5 other releases.
     No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
     The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
@@ -217,7 +217,7 @@ fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
     repo.remove("releases/shop/mailer.yaml");
     repo.write("releases/shop/cart/freeze.yaml", "reason: stock taking\n");
     edit(&repo, "releases/shop/frontend.yaml", "port: 80\n", "port: 81\n");
-    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @r"
+    insta::assert_snapshot!(triton(&repo, &["plan", "--base", "main"]).out, @"
     shop/cart  1.3.0
       releases/shop/cart/freeze.yaml freezes shop/cart: stock taking.
 
@@ -232,7 +232,7 @@ fn a_pull_request_that_stops_removes_or_resizes_hears_so() {
     shop/search  7.1.3
       shop/search goes from 8 to 12 pods at once; the share of each version stays.
 
-    Nothing changes for 1 other release.
+    Nothing changes for 2 other releases.
     No cluster was read: this is what Git alone tells, and a version that is proven already goes at once.
     The daemon's configuration was not read: approvals are counted by the authors of their commits.
     ");
@@ -306,7 +306,10 @@ fn a_pull_request_hears_which_pods_will_wait_to_serve_and_what_lets_them() {
 #[test]
 fn a_tree_by_itself_says_what_it_permits() {
     let repo = example();
-    insta::assert_snapshot!(triton(&repo, &["plan"]).out, @r"
+    insta::assert_snapshot!(triton(&repo, &["plan"]).out, @"
+    shop/account  3.2.0
+      Git permits shop/account 3.2.0 step 1 of 2, 3 pods at Service account-preview: step 2 needs 1 approval.
+
     shop/cart  1.3.0
       Git permits shop/cart 1.3.0 step 2 of 4, 1 of 4 (10%), testers and 20% of the other traffic: step 3 needs 1 approval.
 

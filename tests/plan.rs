@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use triton::guard::check;
 use triton::model::{Amount, Gate, Hold, LiftKind, Uid};
+use triton::objects::{Kind, keys};
 use triton::plan::plan;
 use triton::spec::Release;
 use triton::world::{
     Action, Decision, Desired, Fault, Freeze, Memory, Move, Permit, RecordLive, Removal, World, Write,
 };
 
+use crate::support::switched::{at, done, switched, two};
 use crate::support::world::*;
 
 fn decided(world: &World) -> Move {
@@ -290,4 +292,95 @@ fn a_step_that_may_not_be_left_yet_is_only_said_to_be_reached() {
     let mut drifted = arrived(1, "99%", 1, 0);
     edit(&mut drifted, |case| case.companions.clear());
     noted(&drifted);
+}
+
+/// B is entered at step 1 beside A; somebody has written step 2 into memory, and pods of B are missing.
+#[test]
+fn a_step_that_was_edited_into_memory_is_put_back_before_anything_is_told_of_it() {
+    let mut world = two(at(2, true), 4, ("a", 10), ("b", 4));
+    edit_intent(&mut world, |intent| intent.markers.clear());
+    let back = decided(&world);
+    assert_eq!(
+        (&back.decision, back.row, back.told().count()),
+        (&Decision::Repair, 'g', 1),
+        "{}",
+        back.message
+    );
+    assert_eq!(back.memory.unwrap().step, 1);
+    // Steps of one pod each: the partition is that of both.
+    let (mut world, b) = climbing(2, "99%");
+    edit_intent(&mut world, |intent| intent.markers.retain(|it| it.permits == Some(Permit::Step(3))));
+    let mut equal = b.clone();
+    equal.strategy.steps[1].replicas = equal.strategy.steps[0].replicas;
+    edit_intent(&mut world, |intent| intent.release = Arc::new(equal.clone()));
+    edit(&mut world, |case| drop(case.documents.insert(equal.digest, Arc::new(equal.clone()))));
+    let back = decided(&world);
+    assert_eq!((&back.decision, back.row), (&Decision::Repair, 'g'), "{}", back.message);
+    assert_eq!(back.memory.unwrap().step, 1);
+}
+
+/// Git has removed a release that is switched as a whole; its objects stay where it said so.
+fn removed(memory: Memory, orphan: bool) -> World {
+    let mut world = two(memory, 10, ("a", 10), ("b", 10));
+    edit(&mut world, |case| {
+        case.desired = Desired::Gone(Removal { commit: commit(3), approved: false });
+        let documents = case.documents.values_mut();
+        documents.for_each(|release| Arc::make_mut(release).orphan = orphan);
+        case.twins.values_mut().for_each(|twin| twin.live.root = Some(ROOT.to_owned()));
+    });
+    world.named = Arc::default();
+    world
+}
+
+#[test]
+fn of_two_clonesets_the_one_that_remembers_is_deleted_last() {
+    let decided = decided(&removed(at(1, true), false));
+    assert!(decided.writes.iter().all(|it| matches!(it.action, Action::Delete { .. }) && it.forward));
+    let sets: Vec<&str> = decided.writes.iter().map(|it| it.object.name.as_str()).take(2).collect();
+    let twin = triton::world::twin_name(&id().name, switched("b").template).unwrap();
+    assert_eq!(sets, [twin.as_str(), "checkout"]);
+}
+
+#[test]
+fn what_is_left_behind_of_two_versions_follows_whom_it_followed() {
+    let decided = decided(&removed(at(1, true), true));
+    let led = |name: &str| {
+        let mut services = decided.writes.iter().filter(|it| it.object == key(Kind::Service, name));
+        let body = sent(services.next().unwrap());
+        assert!(
+            body["metadata"]["annotations"].is_null() && body["metadata"]["labels"][keys::TRAFFIC].is_null()
+        );
+        body["spec"]["selector"][keys::POD_TEMPLATE_HASH].clone()
+    };
+    assert_eq!((led("checkout"), led("checkout-preview")), ("a".into(), "b".into()));
+    let sets = decided.writes.iter().filter(|it| it.object.kind == Kind::CloneSet);
+    let names: Vec<&str> = sets.clone().map(|it| it.object.name.as_str()).collect();
+    assert_eq!((names.len(), names[1]), (2, "checkout"), "the one that remembers is left last");
+    for write in sets {
+        let body = sent(write);
+        assert_eq!(body["metadata"]["name"], *write.object.name.as_str());
+        for mark in [keys::ROOT, keys::RELEASE, keys::TWIN] {
+            assert!(body["metadata"]["annotations"][mark].is_null(), "{mark}");
+        }
+    }
+}
+
+#[test]
+fn a_release_of_which_one_of_two_clonesets_is_suspended_is_left_alone() {
+    for memory in [at(1, true), done()] {
+        for gone in [false, true] {
+            let mut world = two(memory.clone(), 10, ("a", 10), ("b", 10));
+            edit(&mut world, |case| {
+                case.twins.values_mut().for_each(|twin| twin.live.suspend = Some("a look".to_owned()));
+                if gone {
+                    (case.live, case.home) = (None, None);
+                }
+            });
+            let decided = decided(&world);
+            assert_eq!((decided.decision.clone(), decided.writes.len()), (Decision::Hold, 0));
+            assert_eq!(decided.holds()[0].gate, Gate::Suspend);
+            let lift = decided.holds()[0].lift.command.clone().unwrap();
+            assert!(lift.starts_with("kubectl annotate cloneset checkout-"), "{lift}");
+        }
+    }
 }

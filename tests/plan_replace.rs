@@ -10,6 +10,7 @@ use triton::plan::plan;
 use triton::spec::Release;
 use triton::world::{Action, Decision, Freeze, Looked, Memory, Move, Refusal, World};
 
+use crate::support::switched::{done, switched, two};
 use crate::support::world::*;
 
 /// The pod that has a name.
@@ -394,4 +395,42 @@ fn the_guard_lets_no_pod_be_deleted_beside_an_unproven_template() {
         memory.replaced = asked(&["web-a"]);
     };
     assert_eq!(judged(&world, asks), Some(Rule::Replace));
+}
+
+#[test]
+fn of_a_release_with_two_clonesets_no_pod_is_asked_for_and_what_was_is_forgotten_once() {
+    let (a, b) = (switched("a"), switched("b"));
+    let memory = Memory { replaced: asked(&["web-a"]), ..done() };
+    let mut world = two(memory, 10, ("b", 10), ("b", 10));
+    edit(&mut world, |case| drop(case.documents.insert(a.digest, Arc::new(a.clone()))));
+    edit_intent(&mut world, |intent| {
+        let fault = "`spec.replace` names pods, and blueGreen replaces none by name".to_owned();
+        intent.release = Arc::new(Release { replace_fault: Some(fault), ..b.clone() });
+    });
+    let forgets = decided(&world);
+    assert_eq!((forgets.decision.clone(), forgets.looks.len()), (Decision::Note, 0));
+    let memory = forgets.memory.unwrap();
+    assert_eq!(memory.replaced, BTreeMap::new());
+    edit(&mut world, |case| {
+        for live in case.live.iter_mut().chain(&mut case.home) {
+            live.memory = Some(memory.clone());
+        }
+    });
+    let after = decided(&world);
+    assert_eq!(after.writes, []);
+    let says = "cannot replace all that Git names: `spec.replace` names pods, and blueGreen";
+    assert!(after.holds().iter().any(|it| it.message.contains(says)), "{:?}", after.holds());
+}
+
+#[test]
+fn what_was_taken_over_becomes_ours_alone_where_it_is_switched_as_a_whole_too() {
+    let mut world = two(done(), 10, ("b", 10), ("b", 10));
+    edit_intent(&mut world, |intent| Arc::make_mut(&mut intent.release).adopt = true);
+    edit(&mut world, |case| {
+        for live in case.live.iter_mut().chain(&mut case.home) {
+            live.drift.beside = ["kubectl".to_owned()].into();
+        }
+    });
+    let taken = decided(&world);
+    assert!(matches!(taken.writes[..], [ref write] if matches!(write.action, Action::TakeOver { .. })));
 }

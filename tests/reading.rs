@@ -94,11 +94,15 @@ impl Scene {
             "provenDigest": "3f9a01c2d4e5b6a798871605f4e3d2c1",
             "step": 1,
             "steps": [{
-                "target": "100%", "pods": 10, "weight": 50, "testers": true, "state": "done", "needs": 1, "soak": 5,
+                "target": "100%", "pods": 10, "weight": 50, "testers": true, "service": "checkout", "state": "done",
+                "needs": 1, "soak": 5,
                 "enteredAt": "2026-03-01T13:50:00Z", "approvals": [{"who": "Bo", "commit": "c4d5e6f"}],
                 "serve": [{"who": "Cy", "commit": "d5e6f70"}],
             }],
             "pods": {"desired": 10, "updated": 10, "updatedAvailable": 10},
+            "clonesets": [{
+                "name": "checkout", "version": "2.3.9", "pods": 10, "role": "kept", "until": "2026-03-01T14:50:00Z",
+            }],
             "holds": [{
                 "gate": "soak", "since": "2026-03-01T13:50:00Z", "message": "shop/checkout soaks",
                 "lift": {"kind": "wait", "path": "a", "command": "b"},
@@ -139,7 +143,7 @@ async fn what_is_missing_in_a_cluster_is_named_with_the_cure() {
     ");
     let waited = scene.says("status --wait --timeout 0s");
     assert_eq!(waited.code, Some(1));
-    assert!(waited.err.contains("could not record shop/cart and 4 more"), "{}", waited.err);
+    assert!(waited.err.contains("could not record shop/account and 5 more"), "{}", waited.err);
     let crds = ApiResource::from_gvk(&GroupVersionKind::gvk(
         "apiextensions.k8s.io",
         "v1",

@@ -21,7 +21,7 @@ fn example() -> Repo {
     triton::cli::example::write(repo.path()).unwrap();
     let text = std::fs::read_to_string(repo.file(MAILER)).unwrap();
     repo.write(MAILER, &text.replace("InPlaceIfPossible", "ReCreate"));
-    repo.commit("Five releases of one shop");
+    repo.commit("Six releases of one shop");
     repo
 }
 

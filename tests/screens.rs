@@ -6,7 +6,7 @@ use triton::cli::output::Paint;
 use triton::cli::render::{Event, GitView, Row, detail, history, list, span, troubles, why};
 use triton::model::{Gate, Hold, Lift, LiftKind};
 use triton::objects::record::{
-    ApprovalView, Ignored, Phase, Pods, StepState, StepView, Transition, Versions, View,
+    ApprovalView, CloneSetView, Ignored, Phase, Pods, Role, StepState, StepView, Transition, Versions, View,
 };
 
 const DIGEST: &str = "3f9a01c2d4e5b6a798871605f4e3d2c1";
@@ -27,6 +27,7 @@ fn step(target: &str, pods: u32, state: StepState) -> StepView {
         pods,
         weight: None,
         testers: false,
+        service: None,
         state,
         needs: 0,
         soak: 0,
@@ -175,6 +176,76 @@ fn rolling_back() -> View {
         )],
         ..healthy()
     }
+}
+
+fn cloneset(name: &str, version: &str, role: Role) -> CloneSetView {
+    CloneSetView { name: name.into(), version: Some(version.into()), pods: 3, role, until: None }
+}
+
+/// Pods beside those that serve, one of them not available.
+fn beside() -> View {
+    let at = |service: &str, state| StepView { service: Some(service.into()), ..step("100%", 3, state) };
+    View {
+        phase: Phase::Progressing,
+        version: versions("3.2.0", "3.3.0"),
+        digest: Some(DIGEST.into()),
+        step: 1,
+        steps: vec![at("account-preview", StepState::Here), at("account", StepState::Ahead)],
+        pods: Pods { desired: 3, updated: 3, updated_available: 2 },
+        clonesets: vec![
+            cloneset("account", "3.2.0", Role::Serves),
+            cloneset("account-47219876de", "3.3.0", Role::Next),
+        ],
+        ..healthy()
+    }
+}
+
+/// The same, switched: the old pods are kept.
+fn switched() -> View {
+    let kept = cloneset("account", "3.2.0", Role::Kept);
+    View {
+        phase: Phase::Healthy,
+        version: versions("3.3.0", "3.3.0"),
+        proven_digest: Some(DIGEST.into()),
+        step: 2,
+        pods: Pods { desired: 3, updated: 3, updated_available: 3 },
+        clonesets: vec![
+            cloneset("account-47219876de", "3.3.0", Role::Serves),
+            CloneSetView { until: Some(at("15:20:00")), ..kept },
+        ],
+        ..beside()
+    }
+}
+
+#[test]
+fn pods_beside_those_that_serve_are_not_taken_for_them() {
+    insta::assert_snapshot!(detail(&row("account", beside()), now(), Paint::NONE), @r"
+    shop/account  3.2.0 → 3.3.0   ◌ progressing · step 1 of 2 · 3 pods (2 available) beside the 3 that serve
+      back     triton rollback shop/account, or git revert to 3.2.0   (3 pods)
+      serves   3.2.0: 3 pods of CloneSet account
+      next     3.3.0: 3 pods of CloneSet account-47219876de
+
+      STEP  TARGET                   PODS  STATE    ENTERED  SOAK  APPROVED BY
+      1     100% at account-preview  3     ◌ here   –        –     –
+      2     100% at account          3       ahead  –        –     –
+
+      git      commit a1b2c3d · digest 3f9a01c2d4e5 · head 9f00aa1, polled 4s ago
+    ");
+    let listed = list(&[row("account", beside())], now(), Paint::NONE);
+    assert!(listed.contains("  1/2   +3/3  ◌ progressing"), "{listed}");
+}
+
+#[test]
+fn a_switched_release_says_until_when_the_old_pods_stay() {
+    let kept = "  serves   3.3.0: 3 pods of CloneSet account-47219876de\n  \
+                keeps    3.2.0: 3 pods of CloneSet account, until 2026-03-01T15:20:00Z (for 39m): until then a revert is one write";
+    let row = row("account", switched());
+    for screen in [detail(&row, now(), Paint::NONE), why(&row, now(), Paint::NONE)] {
+        assert!(screen.contains(kept), "{screen}");
+    }
+    let json = serde_json::to_value(switched()).unwrap();
+    assert_eq!(json["clonesets"][1]["role"], "kept");
+    assert_eq!(json["clonesets"][1]["until"], "2026-03-01T15:20:00Z");
 }
 
 #[test]

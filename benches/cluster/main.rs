@@ -7,6 +7,7 @@
 mod many;
 mod pods;
 mod steps;
+mod switch;
 #[path = "../../tests/cluster"]
 #[allow(dead_code, reason = "tests use all of it")]
 mod cluster {
@@ -21,7 +22,8 @@ use cluster::plane::Plane;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn()); 3] = [("many", many::run), ("steps", steps::run), ("pods", pods::run)];
+    let parts: [(&str, fn()); 4] =
+        [("many", many::run), ("steps", steps::run), ("switch", switch::run), ("pods", pods::run)];
     for (name, run) in parts {
         if words.is_empty() || words.iter().any(|word| word == name) {
             run();

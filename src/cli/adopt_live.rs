@@ -64,7 +64,7 @@ impl Live {
     /// # Errors
     /// Where the cluster does not let them be listed, or there is none.
     pub async fn clonesets(&self, pattern: &Pattern) -> Result<Vec<Found>> {
-        let found = self.list(Kind::CloneSet, pattern.namespace()).await?;
+        let found = self.clonesets_of(pattern.namespace()).await?;
         let read = |object: Value| {
             let id = project::id(&object)?;
             let live = project::cloneset(&object)?.live;
@@ -80,7 +80,7 @@ impl Live {
     /// # Errors
     /// Where the cluster does not let them be listed: without its autoscaler a release would take the size from it.
     pub async fn neighbours(&self, namespace: &str) -> Result<BTreeMap<ReleaseId, Vec<Neighbour>>> {
-        let clonesets = self.list(Kind::CloneSet, Some(namespace)).await?;
+        let clonesets = self.clonesets_of(Some(namespace)).await?;
         let mut objects = Vec::new();
         for kind in BESIDE {
             let listed = self.list(kind, Some(namespace)).await?;
@@ -121,6 +121,13 @@ impl Live {
         let write = Write { object: ObjectKey::cloneset(&found.id), action, forward: false };
         let after = self.cluster.rehearse(&write).await?;
         Ok(after.map(|after| templates(&found.object, &after)).unwrap_or_default())
+    }
+
+    /// All but the second ones of releases that are switched as a whole: those are Triton's to make.
+    async fn clonesets_of(&self, namespace: Option<&str>) -> Result<Vec<Value>> {
+        let mut found = self.list(Kind::CloneSet, namespace).await?;
+        found.retain(|it| it["metadata"]["annotations"][keys::TWIN].is_null());
+        Ok(found)
     }
 
     /// A kind that the cluster does not serve has no objects; a CloneSet has to be served.

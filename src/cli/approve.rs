@@ -255,7 +255,8 @@ fn step_marker(located: &Located, args: &ApproveArgs, intent: &Intent, dead: Vec
             Some(step) => asked(intent, step).map(|()| step)?,
             None => next(intent)?,
         };
-        let target = release.step(step).map(|it| it.replicas.to_string());
+        let service = release.strategy.service(step).map(|service| format!("Service {service}"));
+        let target = service.or_else(|| Some(release.step(step)?.replicas.to_string()));
         let title = format!("Approve step {step} ({}) of {named}", target.unwrap_or_default());
         (Permission::Step(step), title, format!("# Lets {named} enter step {step}.\n"))
     };

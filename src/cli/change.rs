@@ -1,6 +1,7 @@
 //! What merging changes of a release that Git has before and after, in sentences.
 
 use crate::cli::pace;
+use crate::cli::switch;
 use crate::cli::way::{Light, Seen, Way, approvals, capital};
 use crate::model::{Gate, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -78,8 +79,10 @@ impl<'a> Change<'a> {
     fn rollout(&mut self) {
         let (id, version) = (self.id, &self.release().version);
         if self.goes_back() {
+            let seen = self.light.seen.map(|seen| &seen.moved.view);
+            let what = switch::returns(self.release(), seen).unwrap_or_else(|| "every pod".to_owned());
             self.say(format!(
-                "Merging this takes {id} back to {version}: every pod, without approvals, soak or freeze."
+                "Merging this takes {id} back to {version}: {what}, without approvals, soak or freeze."
             ));
             return;
         }
@@ -97,7 +100,10 @@ impl<'a> Change<'a> {
         if let Some((memory, proven)) = self.light.seen.as_ref().and_then(Seen::unproven)
             && memory.template != self.release().template
         {
-            self.say(format!("Before that, every pod on {} goes back to {proven}.", memory.version));
+            let goes = switch::unproven(self.release(), &memory.version, proven);
+            self.say(goes.unwrap_or_else(|| {
+                format!("Before that, every pod on {} goes back to {proven}.", memory.version)
+            }));
         }
         self.exchange();
         let then = self.way.then(next);
@@ -109,6 +115,12 @@ impl<'a> Change<'a> {
         if self.old.release.template == self.release().template {
             return;
         }
+        if let Some(told) = switch::exchanged(&self.old.release, self.release(), self.way.size()) {
+            self.say(told);
+            let enters = self.light.seen.filter(|seen| self.enters().is_some() && seen.unproven().is_none());
+            self.said.sentences.extend(enters.and_then(|seen| switch::gone(&seen.moved.view)));
+            return;
+        }
         let exchange = Exchange::between(&self.old.release.cloneset, &self.release().cloneset);
         let waits = matches!(exchange, Exchange::Impossible(_));
         // The hold says so already.
@@ -118,7 +130,7 @@ impl<'a> Change<'a> {
                     .to_owned(),
             );
         } else if !(waits && self.refused().is_some()) {
-            self.say(format!("Its pods are {}.", exchanged(&exchange)));
+            self.say(format!("Its pods are {}.", pace::exchanged(&exchange)));
         }
         self.gate(matches!(exchange, Exchange::InPlace(_)));
         self.said.sentences.extend(pace::sentences(self.release(), self.way.size()));
@@ -194,6 +206,9 @@ impl<'a> Change<'a> {
 
     /// That pods go from the step `from` to the step `to`.
     fn goes(&self, from: u32, to: u32) -> String {
+        if let Some(told) = switch::goes(self.release(), to, self.way.size()) {
+            return told;
+        }
         let (id, version, target) = (self.id, &self.release().version, self.way.target(to));
         match self.way.pods(from) {
             Some(0) => format!("Merging this starts {id} {version} with {}.", self.way.target_pods(to)),
@@ -400,7 +415,10 @@ impl<'a> Change<'a> {
         if self.goes_back() {
             return;
         }
-        self.say("Back: revert it; its pods go back without approvals or soak.".to_owned());
+        let told = switch::back(&self.old.release, self.release());
+        self.say(
+            told.unwrap_or_else(|| "Back: revert it; its pods go back without approvals or soak.".to_owned()),
+        );
     }
 
     fn size(&mut self) {
@@ -454,21 +472,6 @@ impl<'a> Change<'a> {
 /// Whether pods of a release read the ConfigMap `key`, by the name in its template.
 fn reads(release: &Release, key: &ObjectKey) -> bool {
     key.kind == Kind::ConfigMap && release.configs().iter().any(|name| name == key.name.as_str())
-}
-
-/// What happens to pods, after `its pods are`.
-fn exchanged(exchange: &Exchange) -> String {
-    let because = |fields: &[String]| format!("{} cannot be changed in place", fields.join(", "));
-    match exchange {
-        Exchange::InPlace(names) => match &**names {
-            [] => "updated in place, and no container starts again".to_owned(),
-            [name] => format!("updated in place: container {name} starts again"),
-            names => format!("updated in place: containers {} start again", names.join(", ")),
-        },
-        Exchange::Anew(fields) if fields.is_empty() => "deleted and made anew".to_owned(),
-        Exchange::Anew(fields) => format!("deleted and made anew: {}", because(fields)),
-        Exchange::Impossible(fields) => format!("kept as they are: {}", because(fields)),
-    }
 }
 
 fn counted(intent: &Intent) -> impl Iterator<Item = &Marker> {

@@ -1,6 +1,7 @@
 //! `triton diff`: desired against live, field by field.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
@@ -19,8 +20,10 @@ use crate::fields::{FieldChange, compare, compare_named, drift};
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::body;
-use crate::spec::Release;
-use crate::world::Policy;
+use crate::plan::shares::Shares;
+use crate::spec::switched::DIGITS;
+use crate::spec::{Companion, Release};
+use crate::world::{Policy, twin_name};
 
 /// Most characters of one value that are shown to people; `-o json` has it whole.
 const VALUE_MAX: usize = 120;
@@ -156,7 +159,10 @@ async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release
     }
     let written = entered.map(|entered| wanted_cloneset(entered, &policy));
     let note = entered.and_then(|entered| drained(entered, release));
-    let own = compared(release, key, &wanted, live.as_ref(), written.as_ref());
+    let own = match beside(cluster, release).await? {
+        Some((key, wanted, live)) => compared(release, &key, &wanted, Some(&live), None),
+        None => compared(release, key, &wanted, live.as_ref(), written.as_ref()),
+    };
     found.push(Compared { note: note.filter(|_| own.state == State::Differs), ..own });
     for companion in &release.companions {
         let key = &companion.body.key;
@@ -168,11 +174,39 @@ async fn objects(cluster: &Cluster, entered: Option<&Release>, release: &Release
             live = read(cluster, &before.body.key).await?;
         }
         let policy = self::policy(live.as_ref());
-        let wanted = body::companion(&companion.body, &release.id, &policy);
+        let wanted = following(release, companion, live.as_ref()).body(companion, &release.id, &policy);
         let written = before.map(|before| body::companion(&before.body, &release.id, &policy));
         found.push(compared(release, key, &wanted, live.as_ref(), written.as_deref()));
     }
     Ok(found)
+}
+
+/// The second CloneSet of a release that is switched as a whole, where its pods are there: the one that has its name may have
+/// none then, or those of another version. How large each is belongs to the rollout.
+async fn beside(cluster: &Cluster, release: &Release) -> Result<Option<(ObjectKey, Arc<Value>, Value)>> {
+    let name =
+        release.strategy.blue_green.as_ref().and_then(|_| twin_name(&release.id.name, release.template));
+    let Some(name) = name else { return Ok(None) };
+    let key = ObjectKey { name, ..release.cloneset.key.clone() };
+    let Some(live) = read(cluster, &key).await? else { return Ok(None) };
+    let wanted = body::twin(release, None, &policy(Some(&live)));
+    Ok(wanted.map(|wanted| (key, wanted, live)))
+}
+
+/// Which pods a companion follows, as it stands: those of either version are no difference.
+fn following(release: &Release, companion: &Companion, live: Option<&Value>) -> Shares {
+    let mut shares = Shares::default();
+    let follower = release.followers().find(|(it, _)| it.body.key == companion.body.key);
+    let (Some((_, as_what)), Some(live)) = (follower, live) else { return shares };
+    let (spec, id) = (&live["spec"], release.id.name.as_str());
+    let is_twin = |name: &&str| name.strip_prefix(id).is_some_and(|rest| rest.len() == DIGITS + 1);
+    let to = match companion.body.key.kind {
+        Kind::HorizontalPodAutoscaler => spec["scaleTargetRef"]["name"].as_str().filter(is_twin),
+        Kind::PodDisruptionBudget => spec["selector"]["matchLabels"][keys::POD_TEMPLATE_HASH].as_str(),
+        _ => spec["selector"][keys::POD_TEMPLATE_HASH].as_str(),
+    };
+    shares.pins.insert(companion.body.key.clone(), (as_what, to.map(str::to_owned)));
+    shares
 }
 
 /// What another `drain` means for the CloneSet: its fields stand in no file.

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// Every file of `examples/repo`, by its path there.
-pub const FILES: [(&str, &str); 12] = [
+pub const FILES: [(&str, &str); 13] = [
     ("README.md", include_str!("../../examples/repo/README.md")),
     ("triton.yaml", include_str!("../../examples/repo/triton.yaml")),
     ("releases/shop/checkout.yaml", include_str!("../../examples/repo/releases/shop/checkout.yaml")),
+    ("releases/shop/account.yaml", include_str!("../../examples/repo/releases/shop/account.yaml")),
     ("releases/shop/search.yaml", include_str!("../../examples/repo/releases/shop/search.yaml")),
     ("releases/shop/frontend.yaml", include_str!("../../examples/repo/releases/shop/frontend.yaml")),
     ("releases/shop/mailer.yaml", include_str!("../../examples/repo/releases/shop/mailer.yaml")),

@@ -4,8 +4,10 @@
 use serde::Serialize;
 
 use crate::cli::change::{Change, lifted};
+use crate::cli::switch;
 use crate::cli::way::{Light, Seen, Way};
 use crate::model::{Gate, Hold, ReleaseId};
+use crate::objects::keys;
 use crate::plan::holds::pods;
 use crate::spec::{Initial, Release};
 use crate::world::{Decision, Desired, Intent};
@@ -126,13 +128,15 @@ fn lost(
         1 => ", 1 companion".to_owned(),
         many => format!(", {many} companions"),
     };
-    out.sentences.push(if old.release.orphan {
+    let orphan = old.release.orphan;
+    out.sentences.push(if orphan {
         format!(
             "Merging this leaves {id} to itself: its CloneSet{companions} and every pod stay, and nobody looks after them."
         )
     } else {
         format!("Merging this removes {id}: its CloneSet{companions} and every pod are deleted.")
     });
+    out.sentences.extend(switch::orphaned(&old.release).filter(|_| orphan));
     let removal = |hold: &&Hold| hold.gate == Gate::Removal;
     if let Some(hold) = seen.and_then(|seen| seen.moved.holds().iter().find(removal)) {
         // The commit that removes it is not made yet.
@@ -143,7 +147,14 @@ fn lost(
     } else if let Some(seen) = seen {
         wait(seen, out);
     }
-    out.sentences.push("Back: revert it; what was deleted is made again.".to_owned());
+    out.sentences.push(if orphan {
+        format!(
+            "Back: revert it with {}: \"true\" on its Release; by then its objects are nobody's.",
+            keys::ADOPT
+        )
+    } else {
+        "Back: revert it; what was deleted is made again.".to_owned()
+    });
 }
 
 /// What else is closed.
@@ -172,6 +183,12 @@ pub fn standing(id: &ReleaseId, desired: &Desired, light: Light<'_>) -> Option<F
                 out.sentences.push(format!("{id} {} is created{}.", release.version, first(release)));
             } else if !moved.message.is_empty() {
                 out.sentences.push(format!("{}.", moved.message));
+            }
+            if let (Decision::Enter(step), Some(new)) = (&moved.decision, new) {
+                let way = Way { intent: new, light };
+                out.sentences.extend(switch::costs(&new.release, *step, way.size()));
+                let blue_green = new.release.strategy.blue_green.as_ref();
+                out.sentences.extend(blue_green.and_then(|_| way.then(*step)));
             }
             wait(seen, &mut out);
             out.holds = moved.holds().to_vec();

@@ -17,6 +17,7 @@ pub mod why;
 pub mod draft;
 pub mod check;
 pub mod picture;
+pub mod switch;
 pub mod way;
 pub mod pace;
 pub mod change;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::cli::render::span;
 use crate::model::{Amount, Name};
 use crate::plan::holds::pods;
-use crate::spec::Release;
 use crate::spec::exchange::time_to_leave;
+use crate::spec::{Exchange, Release};
 
 /// What becomes of the pods that Git names and did not name before.
 #[must_use]
@@ -85,6 +85,22 @@ pub fn drained(old: &Release, new: &Release) -> Option<String> {
         false => ("new pods", ": its template gets another preStop"),
     };
     Some(format!("Its {pods} {told} before they are updated or deleted (drain){by}."))
+}
+
+/// What happens to pods, after `its pods are`.
+#[must_use]
+pub fn exchanged(exchange: &Exchange) -> String {
+    let because = |fields: &[String]| format!("{} cannot be changed in place", fields.join(", "));
+    match exchange {
+        Exchange::InPlace(names) => match &**names {
+            [] => "updated in place, and no container starts again".to_owned(),
+            [name] => format!("updated in place: container {name} starts again"),
+            names => format!("updated in place: containers {} start again", names.join(", ")),
+        },
+        Exchange::Anew(fields) if fields.is_empty() => "deleted and made anew".to_owned(),
+        Exchange::Anew(fields) => format!("deleted and made anew: {}", because(fields)),
+        Exchange::Impossible(fields) => format!("kept as they are: {}", because(fields)),
+    }
 }
 
 fn told(update: &Value, size: Option<u32>) -> Vec<String> {

@@ -8,7 +8,10 @@ use serde::Serialize;
 use crate::cli::output::{Paint, Tint};
 use crate::cli::table::{Cell, Table};
 use crate::model::{Hold, LiftKind, ReleaseId};
-use crate::objects::record::{ApprovalView, Phase, StepState, StepView, Transition, View};
+use crate::objects::record::{
+    ApprovalView, CloneSetView, Phase, Role, StepState, StepView, Transition, View,
+};
+use crate::plan::holds::pods;
 use crate::spec::diagnostic::plain;
 
 /// Polls that may be missed before it is said that Git does not answer, as the daemon itself counts.
@@ -185,7 +188,7 @@ pub fn list(rows: &[Row], now: Timestamp, paint: Paint) -> String {
             Cell::new(Tint::Strong, row.id()),
             Cell::plain(version(view)),
             Cell::plain(steps),
-            Cell::plain(format!("{}/{}", view.pods.updated, view.pods.desired)),
+            Cell::plain(view.pods_text(view.pods.updated)),
             Cell::new(tint, format!("{sign} {word}")),
             Cell::plain(foremost(&view.holds).map(|hold| waits_for(hold, now)).unwrap_or_default()),
         ]);
@@ -216,6 +219,7 @@ pub fn detail(row: &Row, now: Timestamp, paint: Paint) -> String {
         lines.extend(hold_lines(hold, paint));
     }
     lines.extend(back_line(row, paint));
+    lines.extend(clonesets(view, now, paint));
     for ignored in &view.ignored {
         lines.push(field("ignored", &format!("{}: {}", shorten(&ignored.path), ignored.reason), paint));
     }
@@ -242,9 +246,15 @@ fn headline(row: &Row, now: Timestamp, paint: Paint) -> String {
     // Before step 1 the pods are those of the release that runs, not of the one that waits.
     let running = view.version.from.as_ref().filter(|_| view.step == 0);
     let on = running.map(|version| format!(" on {version}")).unwrap_or_default();
-    facts.push(format!("{} of {} pods{on}", view.pods.updated, view.pods.desired));
-    if view.pods.updated_available < view.pods.updated {
-        facts.push(format!("{} available", view.pods.updated_available));
+    let short = view.pods.updated_available < view.pods.updated;
+    let available = short.then(|| format!("{} available", view.pods.updated_available));
+    if view.is_beside() {
+        let available = available.map(|text| format!(" ({text})")).unwrap_or_default();
+        let (new, serve) = (pods(view.pods.updated), view.pods.desired);
+        facts.push(format!("{new}{available} beside the {serve} that serve"));
+    } else {
+        facts.push(format!("{} of {} pods{on}", view.pods.updated, view.pods.desired));
+        facts.extend(available);
     }
     if let Some(then) = foremost(&view.holds).and_then(|hold| hold.since) {
         facts.push(format!("waits {}", since(then, now)));
@@ -272,6 +282,26 @@ fn hold_lines(hold: &Hold, paint: Paint) -> Vec<String> {
     lines
 }
 
+/// Which of its CloneSets serves, and what the others are there for.
+fn clonesets(view: &View, now: Timestamp, paint: Paint) -> Vec<String> {
+    let line = |it: &CloneSetView| {
+        let name = match it.role {
+            Role::Serves => "serves",
+            Role::Next => "next",
+            Role::Kept => "keeps",
+            Role::Leaves => "leaves",
+        };
+        let version = it.version.as_ref().map(|version| format!("{version}: ")).unwrap_or_default();
+        let until = it.until.map(|until| {
+            let left = span(until.as_second() - now.as_second());
+            format!(", until {until:.0} (for {left}): until then a revert is one write")
+        });
+        let text = format!("{version}{} of CloneSet {}", pods(it.pods), it.name);
+        field(name, &format!("{text}{}", until.unwrap_or_default()), paint)
+    };
+    view.clonesets.iter().map(line).collect()
+}
+
 /// How to take it back, while there is something that can be.
 fn back_line(row: &Row, paint: Paint) -> Option<String> {
     let view = &row.view;
@@ -288,8 +318,7 @@ fn back_line(row: &Row, paint: Paint) -> Option<String> {
     let pods = match view.pods.updated {
         _ if view.step == 0 => String::new(),
         0 => String::new(),
-        1 => "   (1 pod)".to_owned(),
-        many => format!("   ({many} pods)"),
+        many => format!("   ({})", pods(many)),
     };
     Some(field("back", &format!("{revert}{pods}"), paint))
 }
@@ -318,11 +347,12 @@ fn steps(steps: &[StepView], now: Timestamp, paint: Paint) -> String {
     table.print("  ", paint)
 }
 
-/// What a step asks for, and what of the traffic its pods get.
+/// What a step asks for, and what of the traffic its pods get, or by which Service.
 fn target(step: &StepView) -> String {
     let weight = step.weight.map(|weight| format!(", weight {weight}%"));
     let testers = if step.testers { " and testers" } else { "" };
-    format!("{}{}{testers}", step.target, weight.unwrap_or_default())
+    let service = step.service.as_ref().map(|service| format!(" at {service}"));
+    format!("{}{}{testers}", step.target, weight.or(service).unwrap_or_default())
 }
 
 /// Who has approved a step, and who has let its pods serve, where it asks for that.
@@ -380,6 +410,7 @@ pub fn why(row: &Row, now: Timestamp, paint: Paint) -> String {
     if view.holds.is_empty() {
         lines.push(field("holds", "none: nothing is waited for", paint));
     }
+    lines.extend(clonesets(view, now, paint));
     for hold in &view.holds {
         lines.push(String::new());
         lines.push(field("gate", hold.gate.word(), paint));

@@ -116,6 +116,9 @@ pub async fn replace_in(
     }
     let located = Located::find(&args.dir, Some(id))?;
     let release = Arc::clone(&located.intent(located.clone.head()?, id)?.release);
+    if release.strategy.blue_green.is_some() {
+        return Err(none_by_name(id, selector).into());
+    }
     let matching = pods(cluster, id, selector).await?;
     if matching.is_empty() {
         return Err(Refusal::new(format!("no pod of {id} fits {selector}"))
@@ -171,6 +174,15 @@ pub async fn replace_in(
     Ok(Exit::Fine)
 }
 
+fn none_by_name(id: &ReleaseId, selector: &str) -> Refusal {
+    Refusal::new(format!("{id} is switched as a whole (blueGreen), and replaces no pod by its name")).hint(
+        format!(
+            "delete the pod, and its CloneSet makes another: kubectl delete pods -n {} -l {selector}",
+            id.namespace
+        ),
+    )
+}
+
 fn too_many(release: &Release, pods: usize) -> Refusal {
     Refusal::new(format!("{pods} pods are more than the {REPLACE_MAX} that spec.replace takes")).hint(
         match release.is_in_place() {
@@ -223,6 +235,7 @@ fn means(intent: &Intent, now: Timestamp) -> Vec<String> {
     let strategy = &intent.release.strategy;
     let how = match strategy.steps.len() {
         1 => "at once".to_owned(),
+        _ if strategy.blue_green.is_some() => "beside those that serve, from step 1".to_owned(),
         steps => format!("by its {steps} steps, from step 1"),
     };
     let mut lines = vec![format!("means    its pods are made anew {how}; approvals of before do not count")];

@@ -109,7 +109,7 @@ struct ReleaseSpec {
 #[expect(dead_code, reason = "read by the schema only")]
 enum NamedOrWritten {
     Named(String),
-    Written(Strategy),
+    Written(Box<Strategy>),
 }
 
 /// The steps of a rollout.
@@ -126,6 +126,8 @@ struct Strategy {
     /// In order; they never fall, and the last is 100%. Without steps: 100% at once.
     #[schemars(length(max = 50))]
     steps: Option<Vec<Step>>,
+    /// In the place of steps: the new version comes up whole beside the old one, and all traffic moves at once.
+    blue_green: Option<BlueGreen>,
     /// The very first create: all pods at once, or by the steps.
     initial: Option<Initial>,
     /// A step that is not healthy by then has failed; 10m by default.
@@ -186,6 +188,26 @@ struct Step {
     serve: Option<Serve>,
     /// With `serve: approval`, so many pods at a time: the next ones when these are ready.
     batch: Option<Amount>,
+}
+
+/// Two steps: at the first the new version is up in a second CloneSet and the preview Service points at it, at the second
+/// the active Service does.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the schema only")]
+struct BlueGreen {
+    /// The Service of the release whose pods serve.
+    active: String,
+    /// The Service of the release by which the new version is tried.
+    preview: String,
+    /// Somebody approves before the active Service points at the new version.
+    approval: Option<Approval>,
+    /// At least this long, healthy, before it does.
+    soak: Option<Duration>,
+    /// The old version stays for this long after it, to go back to in one write; 1h by default.
+    keep: Option<Duration>,
+    /// Pods on the new version before it serves: a count or a percentage; 100% by default.
+    preview_replicas: Option<Amount>,
 }
 
 #[derive(JsonSchema)]
@@ -411,6 +433,7 @@ mod tests {
             ("Match", "spec: { strategies: { a: { matches: [?] } } }"),
             ("Criterion", "spec: { strategies: { a: { matches: [{ headers: [?] }] } } }"),
             ("Step", "spec: { strategies: { a: { steps: [?] } } }"),
+            ("BlueGreen", "spec: { strategies: { a: { blueGreen: ? } } }"),
             ("Approval", "spec: { strategies: { a: { steps: [{ replicas: 100%, approval: ? }] } } }"),
         ] {
             assert_eq!(shown(name), repository(&wrapped(place)), "{name}");

@@ -156,6 +156,6 @@ fn repository(folder: &Path) -> Result<LocalClone> {
     }
     example::write(folder)?;
     clone.git(["add", "--all"])?;
-    clone.git(["commit", "--quiet", "--no-verify", "-m", "Five releases of one shop"])?;
+    clone.git(["commit", "--quiet", "--no-verify", "-m", "Six releases of one shop"])?;
     Ok(clone)
 }

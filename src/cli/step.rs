@@ -94,7 +94,11 @@ fn meaning(release: &Release, step: u32) -> String {
         Some(target) => {
             let waits = release.strategy.steps.iter().take(step as usize).any(|it| it.approval.is_some());
             let still = if waits { ", once every approval is there" } else { "" };
-            format!("steps up to {step} ({}) are permitted{still}", target.replicas)
+            let target = match release.strategy.service(step) {
+                Some(service) => format!("Service {service}"),
+                None => target.replicas.to_string(),
+            };
+            format!("steps up to {step} ({target}) are permitted{still}")
         }
     }
 }

@@ -28,7 +28,7 @@ const SEARCH: (&str, &str) = ("shop/search", "releases/shop/search.yaml");
 /// Pods that it has.
 const SIZE: u32 = 10;
 /// Releases in the example.
-const RELEASES: usize = 5;
+const RELEASES: usize = 6;
 /// Seconds that its steps soak, as its file says.
 const SOAK: u64 = 5;
 /// How often the story looks.
@@ -104,7 +104,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     async fn first_release(&self) -> Result<()> {
         self.chapter("The first release: there is nothing to compare with, so every pod comes at once.")?;
-        self.printer.say("  $ git commit -m 'Five releases of one shop'")?;
+        self.printer.say("  $ git commit -m 'Six releases of one shop'")?;
         self.until("every pod of checkout runs 2.4.0", None, |sight| {
             sight.is_all("2.4.0") && sight.view().phase == Phase::Healthy
         })
@@ -119,7 +119,7 @@ impl Teller<'_> {
             ensure!(Instant::now() < deadline, "not every release became healthy");
             sleep(LOOK).await;
         }
-        self.claim("all five releases are healthy")?;
+        self.claim("all six releases are healthy")?;
         self.printer.say("  $ triton status")?;
         let rows = status::rows(self.records, self.records.list().await?).await;
         self.screen(&render::list(&rows, Timestamp::now(), self.printer.paint))

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::cli::render::span;
+use crate::cli::switch;
 use crate::plan::permit::{Permitted, asked, permitted};
 use crate::plan::steps;
 use crate::spec::Release;
@@ -128,6 +129,9 @@ impl<'a> Way<'a> {
 
     fn counted(&self, step: u32) -> String {
         let release = self.release();
+        if let Some(target) = switch::target(release, step, self.size()) {
+            return target;
+        }
         let written = release.step(step).map(|step| step.replicas.to_string()).unwrap_or_default();
         match self.size() {
             None if step == release.last_step() => "all pods".to_owned(),
@@ -200,7 +204,9 @@ impl<'a> Way<'a> {
         for step in from..=release.last_step() {
             if step > from || permitted.furthest < step || self.closed().is_some() {
                 ways.extend(self.lacks(step));
-                ways.push(self.target(step));
+                let target = self.target(step);
+                let switches = release.strategy.service(step).is_some() && step == release.last_step();
+                ways.push(if switches { format!("{target} leads to them") } else { target });
                 people += self.approvals(step);
             }
             let soak = release.step(step).map_or(0, |step| step.soak);
@@ -211,6 +217,9 @@ impl<'a> Way<'a> {
         }
         if ways.is_empty() {
             return None;
+        }
+        if let Some(it) = &release.strategy.blue_green {
+            ways.push(format!("the old pods go {} later", switch::kept(it)));
         }
         let least = match (least, people) {
             (0, _) => String::new(),

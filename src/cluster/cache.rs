@@ -17,7 +17,7 @@ use crate::cluster::feed::{Feed, FeedState};
 use crate::cluster::picture::{Objects, Picture};
 use crate::cluster::project::{SeenCloneSet, SeenCompanion, SeenEndpoints, SeenRecord};
 use crate::cluster::seen::Seen;
-use crate::model::ReleaseId;
+use crate::model::{Name, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::world::{PodKept, PodLive};
 
@@ -82,8 +82,8 @@ impl Cache {
     #[must_use]
     pub fn ids(&self) -> BTreeSet<ReleaseId> {
         let picture = self.picture();
-        let of = |feed: Feed| picture.objects.get(&feed).into_iter().flat_map(BTreeMap::keys);
-        of(Feed::CloneSets).chain(of(Feed::Records)).cloned().collect()
+        let of = |feed: Feed| picture.objects.get(&feed).into_iter().flatten();
+        of(Feed::CloneSets).chain(of(Feed::Records)).filter_map(|(id, seen)| seen.release(id)).collect()
     }
 
     /// A CloneSet.
@@ -93,6 +93,19 @@ impl Cache {
             Seen::CloneSet(seen) => Some(Arc::clone(seen)),
             Seen::Companion(_) | Seen::Record(_) | Seen::Pod(_) | Seen::Kept(_) | Seen::Endpoints(_) => None,
         }
+    }
+
+    /// The second CloneSets of a release, by name.
+    #[must_use]
+    pub fn twins_of(&self, id: &ReleaseId) -> Vec<(Name, Arc<SeenCloneSet>)> {
+        let picture = self.picture();
+        let names = picture.belonging.get(&(Feed::CloneSets, id.clone())).into_iter().flatten();
+        let all = picture.objects.get(&Feed::CloneSets);
+        let of = |key: &ReleaseId| match all?.get(key)? {
+            Seen::CloneSet(seen) if key != id => Some((key.name.clone(), Arc::clone(seen))),
+            _ => None,
+        };
+        names.filter_map(of).collect()
     }
 
     /// A record.

@@ -24,7 +24,7 @@ pub struct Picture {
     pub forbidden: BTreeMap<Feed, Error>,
     /// Companions by release.
     pub companions: BTreeMap<ReleaseId, BTreeSet<ObjectKey>>,
-    /// What is watched on demand, by release, each by namespace and name.
+    /// What is watched on demand, and second CloneSets, by release, each by namespace and name.
     pub belonging: BTreeMap<(Feed, ReleaseId), BTreeSet<ReleaseId>>,
     /// The releases of which something changed.
     pub changed: BTreeSet<ReleaseId>,
@@ -62,7 +62,9 @@ impl Picture {
             None => objects.remove(id),
         };
         let before = old.and_then(|seen| seen.release(id));
-        if Feed::ON_DEMAND.contains(&feed) {
+        let is_other = |it: &Option<ReleaseId>| it.as_ref().is_some_and(|it| it != id);
+        let is_twin = feed == Feed::CloneSets && (is_other(&before) || is_other(&now));
+        if Feed::ON_DEMAND.contains(&feed) || is_twin {
             self.index(feed, id, before.as_ref(), now.as_ref());
         }
         if let Feed::Companions(kind) = feed {

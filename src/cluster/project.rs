@@ -8,17 +8,19 @@ use serde_json::{Value, json};
 
 use crate::cluster::tools::other_tool;
 use crate::fields::{Ownership, Stand};
-use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, Uid};
+use crate::model::{Amount, Name, Namespace, Percent, ReleaseId, ResourceVersion, TemplateHash, Uid};
 use crate::objects::record::{Documents, ReleaseStatus};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::world::{CompanionLive, CounterStatus, Drift, Leads, Live, Memory, PodLive, RecordLive, Stage};
-use crate::world::{Kept, Marks, PodKept};
+use crate::world::{Kept, Marks, PodKept, twin_name};
 
 /// A CloneSet as it was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeenCloneSet {
     /// Its projection; `drift` is empty.
     pub live: Live,
+    /// The release whose second CloneSet it is, and the template that its pods are to have.
+    pub twin: Option<(ReleaseId, TemplateHash)>,
     /// A partition that is neither a count nor a percentage, as it stands: Kruise keeps every pod then.
     pub odd_partition: Option<String>,
 }
@@ -211,7 +213,17 @@ pub fn cloneset(object: &Value) -> Option<SeenCloneSet> {
         drift: Drift::default(),
         rehearsal: None,
     };
-    Some(SeenCloneSet { live, odd_partition })
+    let twin = twin(object, &annotations);
+    Some(SeenCloneSet { live, twin, odd_partition })
+}
+
+/// Whose second CloneSet it is: it says of which template, and is named as that of the release would be.
+fn twin(object: &Value, annotations: &BTreeMap<String, String>) -> Option<(ReleaseId, TemplateHash)> {
+    let template: TemplateHash = annotations.get(keys::TWIN)?.parse().ok()?;
+    let own = id(object)?;
+    let name: Name = own.name.as_str().rsplit_once('-')?.0.parse().ok()?;
+    let named = twin_name(&name, template) == Some(own.name);
+    named.then_some((ReleaseId { namespace: own.namespace, name }, template))
 }
 
 /// A companion.

@@ -73,7 +73,8 @@ impl Seen {
     #[must_use]
     pub fn release(&self, id: &ReleaseId) -> Option<ReleaseId> {
         match self {
-            Self::CloneSet(_) | Self::Record(_) => Some(id.clone()),
+            Self::CloneSet(it) => Some(it.twin.as_ref().map_or(id, |(release, _)| release).clone()),
+            Self::Record(_) => Some(id.clone()),
             Self::Companion(it) => it.live.release.parse().ok(),
             Self::Pod(it) => Some(ReleaseId { namespace: id.namespace.clone(), name: it.release.clone() }),
             Self::Endpoints(it) => {

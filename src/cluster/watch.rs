@@ -179,6 +179,8 @@ fn applied(cluster: &Cluster, cache: &Cache, feed: Feed, object: &DynamicObject)
         Some((id, seen)) => cache.put(feed, id, seen),
         None => cache.unread(feed, &object.metadata),
     }
+    // The answer to a write of ours may have come in between: nothing else will tell of it.
+    cache.heard(feed, &object.metadata);
 }
 
 fn deleted(cluster: &Cluster, cache: &Cache, feed: Feed, object: &DynamicObject) {

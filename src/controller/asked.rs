@@ -25,6 +25,10 @@ pub fn named(case: &Case) -> BTreeMap<Digest, Option<CommitId>> {
     let proven = memory.proven.iter().filter(|proof| needed(proof.digest));
     let mut named: BTreeMap<_, _> = proven.map(|proof| (proof.digest, proof.commit)).collect();
     named.entry(memory.digest).or_insert(memory.episode);
+    if let Some(home) = memory.home {
+        let proof = memory.proven.iter().find(|proof| proof.digest == home);
+        named.entry(home).or_insert(proof.and_then(|proof| proof.commit));
+    }
     named
 }
 

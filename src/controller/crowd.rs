@@ -47,7 +47,8 @@ impl Crowd {
     /// The watches without which a release waits.
     pub fn needed(case: &Case) -> impl Iterator<Item = Feed> {
         let pods = case.is_gated().then_some(Feed::Pods);
-        pods.into_iter().chain(case.has_weights().then_some(Feed::Endpoints))
+        let leads = case.has_weights() || case.blue_green().is_some();
+        pods.into_iter().chain(leads.then_some(Feed::Endpoints))
     }
 
     /// Notes which pods of a release wait, and what was seen of those that Git names.

@@ -12,7 +12,7 @@ use crate::model::ReleaseId;
 use crate::objects::{ObjectKey, keys};
 use crate::plan::body;
 use crate::spec::{Body, Release, hook};
-use crate::world::{Drift, Memory, Policy};
+use crate::world::{Drift, Policy};
 
 /// Most changes that are told at once: whoever mends one sees the others.
 const TOLD_MAX: usize = 3;
@@ -37,7 +37,7 @@ pub fn wanted_cloneset(release: &Release, policy: &Policy) -> Value {
 }
 
 /// Takes out of a CloneSet what the rollout decides.
-fn without_rollout(object: &mut Value) {
+pub fn without_rollout(object: &mut Value) {
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     spec.remove("replicas");
     if let Some(strategy) = spec.get_mut("updateStrategy").and_then(Value::as_object_mut) {
@@ -92,25 +92,21 @@ impl Echoes {
         changes
     }
 
-    /// How a CloneSet differs from `release`.
+    /// How a CloneSet differs from `wanted`.
     ///
-    /// A template whose revision is the one that memory knows is the template that we wrote, however the server
+    /// A template whose revision is `revision`, the one that memory knows, is the template that we wrote, however the server
     /// spells it.
     #[must_use]
     pub fn cloneset(
         &self,
         key: &ObjectKey,
-        release: &Release,
+        wanted: &Value,
         seen: &SeenCloneSet,
-        memory: Option<&Memory>,
-        policy: &Policy,
+        revision: Option<&str>,
     ) -> Drift {
-        let mut changes = self.drift(key, &wanted_cloneset(release, policy), &seen.live.stand);
+        let mut changes = self.drift(key, wanted, &seen.live.stand);
         let live = &seen.live;
-        let is_known = live.is_fresh()
-            && memory
-                .and_then(|it| it.revision.as_ref())
-                .is_some_and(|it| *it == live.status.update_revision);
+        let is_known = live.is_fresh() && revision.is_some_and(|it| *it == *live.status.update_revision);
         if is_known {
             changes.retain(|change| !is_template(change) || change.found.as_ref() == Some(&change.wanted));
         }

@@ -19,7 +19,7 @@ use crate::controller::looks::{Glance, missing};
 use crate::controller::refusals::Urgency;
 use crate::model::{Name, ReleaseId};
 use crate::objects::ObjectKey;
-use crate::world::{Case, Decision, Move, World, Write};
+use crate::world::{Action, Case, Decision, Move, World, Write};
 
 /// Releases that are written at once. Eight keep an API server busy that is near, twice as many one that is not.
 const WORKERS: usize = 16;
@@ -99,14 +99,38 @@ pub struct Errands {
 }
 
 /// Whether a move that was refused may have happened all the same, and can be told from one that did not: by the memory
-/// that it writes.
+/// that it writes, or where it does nothing but delete.
 #[must_use]
 pub fn is_doubtful(decided: &Move, case: &Case, error: &Error) -> bool {
     let lost = matches!(
         error,
         Error::TimedOut(_) | Error::Unavailable { .. } | Error::Malformed(_) | Error::Rewritten(_)
     );
-    lost && decided.memory.is_some() && decided.memory.as_ref() != case.memory()
+    let remembers = decided.memory.is_some() && decided.memory.as_ref() != case.memory();
+    lost && (remembers || only_deletes(decided))
+}
+
+/// A removal is planned until the cluster shows that it is done, and told by itself.
+fn only_deletes(decided: &Move) -> bool {
+    let deletes = |it: &Write| matches!(it.action, Action::Delete { .. });
+    decided.decision != Decision::Remove && decided.writes.iter().all(deletes)
+}
+
+/// Whether a move that was doubtful has happened, as the cluster shows it now.
+#[must_use]
+pub fn has_happened(decided: &Move, case: &Case) -> bool {
+    let sets = || {
+        let named = case.live.iter().chain(&case.home);
+        named.chain(case.twins.values().map(|twin| &twin.live))
+    };
+    let is_there = |write: &Write| match &write.action {
+        Action::Delete { uid, .. } if only_deletes(decided) => {
+            let companion = case.companions.get(&write.object).is_some_and(|it| it.uid == *uid);
+            companion || sets().any(|it| it.uid == *uid)
+        }
+        Action::Delete { .. } | Action::Apply { .. } | Action::TakeOver { .. } => false,
+    };
+    decided.memory.as_ref() == case.memory() && !decided.writes.iter().any(is_there)
 }
 
 fn rank(decided: &Move, part: Part, case: &Case) -> Rank {

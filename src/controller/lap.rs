@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cluster::{Cache, Telling};
 use crate::controller::clock::Clock;
-use crate::controller::errands::{Came, Errand, Errands, Part, is_doubtful};
+use crate::controller::errands::{Came, Errand, Errands, Part, has_happened, is_doubtful};
 use crate::controller::execute::{Carried, Executor, Refused};
 use crate::controller::log::{intent, log};
 use crate::controller::looks::{Looks, missing};
@@ -366,7 +366,7 @@ impl Laps {
 
     /// Tells of a move whose answer was lost, once the cluster shows that it happened.
     fn tell_late(&mut self, world: &World, id: &ReleaseId, case: &Case) {
-        let happened = self.doubtful.get(id).is_some_and(|(late, _)| late.memory.as_ref() == case.memory());
+        let happened = self.doubtful.get(id).is_some_and(|(late, _)| has_happened(late, case));
         if !happened {
             return;
         }

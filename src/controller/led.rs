@@ -38,6 +38,10 @@ impl<'a> Led<'a> {
         };
         let top = case.memory().and_then(|memory| case.documents.get(&memory.top()?.digest));
         let releases = || case.entered().into_iter().chain(desired).chain(top);
+        // One that is switched as a whole has none. Where that is only desired, weights stand as long as they do.
+        if case.is_blue_green() {
+            return None;
+        }
         // Most have no weights, and no name that could be one of ours: that is told first.
         let mut shared = BTreeSet::new();
         for key in cache.companions_of(id).iter().filter(|key| key.kind == Kind::Service) {
@@ -101,7 +105,7 @@ impl<'a> Led<'a> {
         Some((leads, made.map(body)))
     }
 
-    /// What an Ingress leads, or one of ours beside it.
+    /// What an Ingress leads, or a canary Ingress.
     fn ingress(
         &self,
         key: &ObjectKey,
@@ -116,14 +120,16 @@ impl<'a> Led<'a> {
             let wanted = traffic::ingress(&written.value.open(), &self.services, share);
             return Some((Leads { share, to, ..Leads::default() }, Some(body(wanted))));
         }
-        let of = traffic::twin_of(key)?;
-        let base = self.releases.iter().find_map(|release| release.companion(&of))?;
+        let of = traffic::canary_of(key)?;
+        // One that Git had beside an Ingress that never shared is no canary Ingress.
+        let mut shared = self.releases.iter().flat_map(|release| release.weighted_routes());
+        let base = shared.find(|it| it.body.key == of)?;
         let (percent, testers) = traffic::gives(&live);
         let matches = if testers { self.matches.as_slice() } else { &[] };
-        let wanted = traffic::beside_ingress(&base.body.value.open(), &self.services, percent, matches);
+        let wanted = traffic::canary_ingress(&base.body.value.open(), &self.services, percent, matches);
         // One that gives nothing leads nowhere.
         let to = if percent == 0 && !testers { BTreeSet::new() } else { to };
         let share = Share::Split(percent);
-        Some((Leads { share, testers, to, twin_of: Some(of.name), beside: None }, wanted.map(body)))
+        Some((Leads { share, testers, to, canary_of: Some(of.name), ..Leads::default() }, wanted.map(body)))
     }
 }

@@ -14,6 +14,7 @@ pub mod refusals;
 pub mod looks;
 pub mod crowd;
 pub mod led;
+pub mod follow;
 pub mod rivals;
 pub mod rehearsals;
 pub mod seen;

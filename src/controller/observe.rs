@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::catalog::{Known, Reading, differing};
-use crate::cluster::{Cache, Error, Feed, Lane, SeenCloneSet, SeenRecord};
+use crate::cluster::{Cache, Error, Feed, Lane, SeenRecord};
 use crate::controller::announced::Announced;
 use crate::controller::asked::{is_named, named, remembered, same_desire};
 use crate::controller::crowd::Crowd;
 use crate::controller::documents::{Shelf, recorded};
 use crate::controller::drift::Echoes;
+use crate::controller::follow::{self, Following};
 use crate::controller::led::Led;
 use crate::controller::refusals::Refusals;
 use crate::controller::rehearsals::Rehearsals;
@@ -22,7 +23,7 @@ use crate::controller::unseen::{foreign, tell_unseen, unseen};
 use crate::model::{Digest, Hold, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
-use crate::world::{Case, Desired, Drift, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
+use crate::world::{Case, Desired, Memory, Policy, RecordLive, Refusal, Removal, Source, World};
 
 /// Everything that was seen, and what became of our writes.
 pub struct Observer {
@@ -264,7 +265,7 @@ impl Observer {
         let of = |key: &ObjectKey| ReleaseId { namespace: key.namespace.clone(), name: key.name.clone() };
         let cache = &self.cache;
         self.echoes.retain(|key| {
-            if is_cloneset(key) { world.cases.contains_key(&of(key)) } else { cache.companion(key).is_some() }
+            if is_cloneset(key) { cache.cloneset(&of(key)).is_some() } else { cache.companion(key).is_some() }
         });
         gone
     }
@@ -338,7 +339,7 @@ impl Observer {
     /// One release; `None` where neither Git nor the cluster has it as ours.
     fn case(&mut self, id: &ReleaseId) -> Option<Case> {
         let ours = |root: Option<&String>| root == Some(&self.policy.root);
-        let seen = self.cache.cloneset(id);
+        let seen = self.cache.cloneset(id).filter(|it| it.twin.is_none());
         if let Some(odd) = seen.as_ref().and_then(|it| it.odd_partition.as_ref()) {
             tracing::warn!(release = %id, "its partition is no count and no percentage, and Kruise keeps every pod: {odd}");
         }
@@ -366,7 +367,9 @@ impl Observer {
         let memory = seen.as_ref().and_then(|it| it.live.memory.as_ref());
         let mut case = Case {
             desired: desired.unwrap_or_else(|| self.unnamed(record.as_deref().filter(|_| seen.is_none()))),
-            live: seen.as_ref().map(|it| it.live.clone()),
+            live: follow::asked(&self.cache, id, seen.as_deref(), &self.policy),
+            home: None,
+            twins: BTreeMap::new(),
             announced: memory.is_some_and(|memory| self.announced.covers(memory)),
             record: record.as_ref().map(|it| self.record(id, it)),
             documents: BTreeMap::new(),
@@ -381,13 +384,15 @@ impl Observer {
         };
         case.documents = self.documents(id, &case, record.as_deref());
         self.rehearsals.show(id, &mut case);
+        case.twins = follow::twins(&self.cache, &self.echoes, id, &case, &self.policy);
         if let Some(seen) = &seen {
-            let drift = self.cloneset_drift(id, &case, seen);
+            let drift = follow::home(&self.echoes, id, &case, seen, &self.policy);
             if let Some(live) = &mut case.live {
                 live.drift = drift;
             }
         }
         self.companions(id, &mut case);
+        case.see_as_one();
         self.crowd.see(&self.cache, id, &mut case);
         match self.unseen(id, &case) {
             Some(hold) => {
@@ -459,17 +464,6 @@ impl Observer {
         found
     }
 
-    fn cloneset_drift(&self, id: &ReleaseId, case: &Case, seen: &SeenCloneSet) -> Drift {
-        let memory = case.memory();
-        let release = match (memory, &case.desired) {
-            (Some(memory), _) => case.documents.get(&memory.digest),
-            (None, Desired::Release(intent)) => Some(&intent.release),
-            (None, Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown) => None,
-        };
-        let Some(release) = release else { return Drift::default() };
-        self.echoes.cloneset(&ObjectKey::cloneset(id), release, seen, memory, &self.policy)
-    }
-
     fn companions(&self, id: &ReleaseId, case: &mut Case) {
         let of = |it: &Companion| (it.body.key.clone(), it.body.clone());
         let standing: BTreeMap<ObjectKey, _> = case.standing_companions().into_iter().map(of).collect();
@@ -480,6 +474,8 @@ impl Observer {
         }
         keys.extend(standing.keys().chain(desired.keys()).cloned());
         let led = Led::of(&self.cache, id, case);
+        let is_led = keys.iter().any(|key| self.cache.companion(key).is_some_and(|seen| seen.leads));
+        let following = Following::of(case, is_led);
         for key in keys {
             let Some(seen) = self.cache.companion(&key) else { continue };
             let mut live = seen.live.clone();
@@ -488,8 +484,9 @@ impl Observer {
             let free = desired.get(&key).filter(|_| live.release.is_empty());
             let again = desired.get(&key).filter(|_| key.kind == Kind::ConfigMap);
             let written = free.or(standing.get(&key)).or(again);
-            let read =
-                led.as_ref().and_then(|led| led.read((&self.cache, &self.crowd), &key, &seen, written));
+            let watched = (&self.cache, &self.crowd);
+            let led = || led.as_ref().and_then(|led| led.read(watched, &key, &seen, written));
+            let read = following.read(watched, id, &seen, (&key, written)).or_else(led);
             if let Some(wanted) = read.as_ref().and_then(|(_, body)| body.as_ref()).or(written) {
                 live.drift = self.echoes.companion(wanted, id, &seen.stand, &self.policy);
             }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::model::{Digest, Gate, Hold};
-use crate::objects::record::{Condition, Documents, HISTORY_MAX, Phase, ReleaseStatus, Transition, View};
+use crate::objects::record::{
+    CloneSetView, Condition, Documents, HISTORY_MAX, Phase, ReleaseStatus, Transition, View,
+};
 use crate::world::{Case, Memory, Move, World};
 
 /// What became of a move.
@@ -37,15 +39,18 @@ impl Outcome<'_> {
     }
 
     /// What people see. A move that was not carried out has moved nothing: what was seen before still stands, but
-    /// for the reasons.
-    fn view(&self, now: Timestamp) -> View {
+    /// for the reasons. One that changes no memory is of what stands.
+    fn view(&self, case: &Case, now: Timestamp) -> View {
         let planned = &self.decided.view;
         let mut view = planned.clone();
         if !self.done {
             let refused = planned.holds.iter().any(|hold| hold.gate == Gate::Cluster);
             let phase = if refused { Phase::Degraded } else { self.before.view.phase };
+            let stands = case.memory().is_some() && self.decided.memory.as_ref() == case.memory();
+            let shown = if stands { planned } else { &self.before.view };
             let (holds, pods) = (planned.holds.clone(), planned.pods.clone());
-            view = View { holds, pods, phase, ..self.before.view.clone() };
+            let clonesets = planned.clonesets.clone();
+            view = View { holds, pods, clonesets, phase, ..shown.clone() };
         }
         if let Some(violation) = self.violation {
             view.holds.insert(0, violation.clone());
@@ -61,7 +66,7 @@ impl Outcome<'_> {
 pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Documents) -> ReleaseStatus {
     let before = outcome.before;
     let generation = case.record.as_ref().map_or(1, |record| record.generation);
-    let view = outcome.view(world.now);
+    let view = outcome.view(case, world.now);
     let phase = view.phase;
     let sentence = sentence(&view, outcome.decided);
     let memory = outcome.memory(case);
@@ -70,7 +75,7 @@ pub fn status(world: &World, case: &Case, outcome: &Outcome<'_>, documents: Docu
         conditions: conditions(phase, &sentence, &before.conditions, generation, world.now),
         version_text: view.version.text().unwrap_or_default(),
         step_text: format!("{}/{}", view.step, view.steps.len()),
-        pods_text: format!("{}/{}", view.pods.updated_available, view.pods.desired),
+        pods_text: view.pods_text(view.pods.updated_available),
         waits_for: view.holds.first().map(|hold| hold.gate.word().to_owned()).unwrap_or_default(),
         since: view.holds.first().and_then(|hold| hold.since),
         history: history(world, outcome),
@@ -96,9 +101,18 @@ pub fn sentence(view: &View, decided: &Move) -> String {
         return hold.message.clone();
     }
     match view.phase {
-        Phase::Healthy => "every pod runs what Git says".to_owned(),
+        Phase::Healthy => match view.clonesets.iter().find_map(kept) {
+            Some(kept) => format!("what serves is what Git says; {kept}"),
+            None => "every pod runs what Git says".to_owned(),
+        },
         Phase::Progressing | Phase::Paused | Phase::RollingBack | Phase::Degraded => decided.message.clone(),
     }
+}
+
+/// Which pods are kept beside those that serve, and until when.
+fn kept(it: &CloneSetView) -> Option<String> {
+    let (version, until) = (it.version.as_ref()?, it.until?);
+    Some(format!("the pods of {version} stay until {until}"))
 }
 
 /// `Ready`, `Reconciling` and `Stalled` in the form of kstatus. A release that waits for a person is still

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::guard::blue_green;
 use crate::guard::body::{Sent, memory_of};
 use crate::guard::claim;
 use crate::guard::exposure;
@@ -14,6 +15,7 @@ use crate::guard::replace;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
 use crate::guard::serving;
+use crate::guard::switch;
 use crate::guard::weights;
 use crate::model::ReleaseId;
 use crate::objects::{Kind, ObjectKey};
@@ -67,7 +69,8 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     check_words(scene)?;
     let writes = &scene.plan.writes;
     let live = scene.case.live.as_ref();
-    if live.is_some_and(|live| live.suspend.is_some()) {
+    let twins = scene.case.twins.values().map(|twin| &twin.live);
+    if live.into_iter().chain(twins).any(|live| live.suspend.is_some()) {
         require(writes.is_empty(), Rule::Forward, || {
             "it is suspended in the cluster, and is written to".to_owned()
         })?;
@@ -77,7 +80,16 @@ fn check_move(scene: Scene<'_>) -> Result<(), Violation> {
     }
     serving::check(scene)?;
     weights::check(scene)?;
-    let mut ours = writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
+    switch::check_standing(scene)?;
+    let sets = || writes.iter().filter(|write| write.object.kind == Kind::CloneSet);
+    for write in
+        sets().filter(|it| it.object.name != scene.id.name && scene.plan.decision != Decision::Remove)
+    {
+        if let Action::Apply { body, .. } = &write.action {
+            blue_green::check_twin(scene, write, body)?;
+        }
+    }
+    let mut ours = sets().filter(|it| it.object.name == scene.id.name);
     let first = ours.next();
     require(ours.next().is_none(), Rule::Reached, || "the CloneSet is written twice in one move".to_owned())?;
     let Some(write) = first else { return Ok(()) };
@@ -125,10 +137,14 @@ fn check_cloneset(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
         return check_left(scene, body);
     }
     whole(scene.case.live.is_none() || scene.case.memory().is_some(), "the CloneSet is not ours")?;
+    if scene.case.home.is_some() {
+        return blue_green::check_home(scene, write, body);
+    }
     let sent = Sent::read(body)?;
     let motion = Motion::of(scene, &sent)?;
     forward::check(&motion)?;
     exposure::check(&motion)?;
+    blue_green::check_plain(&motion)?;
     hook::check(&motion)?;
     claim::check(&motion)?;
     replace::check(&motion)?;

@@ -47,7 +47,7 @@ fn check_pods(motion: &Motion<'_>) -> Result<(), Violation> {
         && motion.release.is_some_and(|it| it.strategy.initial == Initial::All);
     let permitted = motion.permitted().max(already).max(scaled(motion));
     exposure(
-        create_all || exposed <= permitted,
+        create_all || motion.is_in_place() || exposed <= permitted,
         format!("{exposed} pods of an unproven template, and Git permits {permitted} of {}", motion.size),
     )
 }
@@ -89,6 +89,10 @@ fn check_size(motion: &Motion<'_>) -> Result<(), Violation> {
         // One pod for an autoscaler to begin with, where nobody knows better.
         None => [head, recorded, written].contains(&Some(replicas)) || (head.is_none() && replicas == 1),
     };
+    // The pods of a release that is switched as a whole may be in a second CloneSet.
+    let mut twins = motion.scene.case.twins.values();
+    let elsewhere = twins.any(|it| it.template == motion.sent.memory.template && it.live.replicas > 0);
+    let known = known || (motion.live.is_none() && replicas == 0 && elsewhere);
     let growing = motion.grows && replicas <= motion.size;
     whole(known || growing, "the size is neither HEAD's nor the one that stands")
 }

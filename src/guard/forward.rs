@@ -41,7 +41,9 @@ pub fn check(motion: &Motion<'_>) -> Result<(), Violation> {
     if other_template {
         check_alone(motion, intent, entered, live)?;
         let first = after.step <= 1 && permit::furthest(intent, &motion.scene.world.policy) >= after.step;
-        return require(first, Rule::Reached, || format!("a new template begins at step {}", after.step));
+        return require(first || motion.is_in_place(), Rule::Reached, || {
+            format!("a new template begins at step {}", after.step)
+        });
     }
     if other_digest {
         let resized = motion.sent.replicas.is_some_and(|replicas| replicas != live.replicas);

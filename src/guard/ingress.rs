@@ -1,4 +1,4 @@
-//! What an Ingress and the one of ours beside it lead to, read anew.
+//! What an Ingress and its canary Ingress lead to, read anew.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::spec::Match;
 use crate::spec::ingress::annotation;
 use crate::spec::routes::{base_of, beside};
 
-/// The Ingress beside which this one of ours would be.
+/// The Ingress whose canary Ingress this one would be.
 #[must_use]
 pub fn base(key: &ObjectKey) -> Option<ObjectKey> {
     let (name, canary) = base_of(&key.name).filter(|_| key.kind == Kind::Ingress)?;
@@ -70,7 +70,12 @@ pub fn read(before: &Value, body: &Value, services: &BTreeSet<Name>) -> Option<L
 /// Reads what `body` gives the entered revision of the traffic of the Ingress `before`, and which testers. `None` where it
 /// gives anything else, or to anybody else.
 #[must_use]
-pub fn read_twin(before: &Value, body: &Value, services: &BTreeSet<Name>, testers: &[Match]) -> Option<Led> {
+pub fn read_canary(
+    before: &Value,
+    body: &Value,
+    services: &BTreeSet<Name>,
+    testers: &[Match],
+) -> Option<Led> {
     let own = paths(before);
     let mut reached = BTreeSet::new();
     for (host, path, name) in paths(body) {
@@ -87,21 +92,24 @@ pub fn read_twin(before: &Value, body: &Value, services: &BTreeSet<Name>, tester
     let annotations = &body["metadata"]["annotations"];
     let text = |last: &str| annotations[annotation(last)].as_str();
     let weight: u64 = text("canary-weight")?.parse().ok().filter(|it| *it <= 100)?;
-    if class(before) != class(body)
-        || !known
-        || text("canary") != Some("true")
-        || text("canary-by-cookie").is_some()
-    {
+    let nothing = |last: &str| text(last).is_none_or(str::is_empty);
+    let is_one = text("canary") == Some("true") && text("canary-weight-total").is_none_or(|it| it == "100");
+    // ingress-nginx leads on whoever has a cookie of affinity, whatever the weight, unless it is told not to.
+    let lets_go = weight > 0 || text("affinity-canary-behavior") == Some("legacy");
+    if class(before) != class(body) || !known || !is_one || !lets_go || !nothing("canary-by-cookie") {
         return None;
     }
     let mut led = Led { share: weight * 100, ..Led::default() };
     if weight > 0 {
         led.canary.clone_from(&reached);
     }
-    if let Some(header) = text("canary-by-header") {
+    if let Some(header) = text("canary-by-header").filter(|it| !it.is_empty()) {
         let asked = testers.iter().flat_map(|it| &it.headers).find(|it| it.name == header)?;
-        let field = if asked.regular { "canary-by-header-pattern" } else { "canary-by-header-value" };
-        if text(field) != Some(&asked.value) {
+        let mut fields = ["canary-by-header-value", "canary-by-header-pattern"];
+        if asked.regular {
+            fields.reverse();
+        }
+        if text(fields[0]) != Some(&asked.value) || !nothing(fields[1]) {
             return None;
         }
         led.testers = reached;

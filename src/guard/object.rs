@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use crate::guard::blue_green;
 use crate::guard::rule::{Rule, Violation, require};
 use crate::guard::scene::{Motion, Scene};
+use crate::guard::switch;
 use crate::guard::weights;
 use crate::model::{ResourceVersion, Uid};
 use crate::objects::{Kind, ObjectKey, keys};
@@ -25,7 +27,8 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
     whole(key.namespace == scene.id.namespace, "it is outside the release's namespace")?;
     whole(policy.allows(namespace), "the daemon's configuration does not allow its namespace")?;
     if key.kind == Kind::CloneSet {
-        whole(key.name == scene.id.name, "it is not named as the release")?;
+        let named = key.name == scene.id.name || blue_green::is_twin(scene, key);
+        whole(named, "it is not named as the release")?;
     } else {
         whole(policy.kinds.contains(&key.kind), "the daemon's configuration does not allow its kind")?;
     }
@@ -38,14 +41,16 @@ pub fn check(scene: Scene<'_>, write: &Write) -> Result<(), Violation> {
             if scene.plan.decision == Decision::Remove {
                 let entered = scene.memory().and_then(|memory| scene.release(memory.digest));
                 let stays = entered.is_some_and(|release| release.orphan);
-                return whole(stays, "its release does not say that its objects stay, and it is written");
+                whole(stays, "its release does not say that its objects stay, and it is written")?;
+                return switch::check_left(scene, key, body);
             }
             whole(
                 is_marked(body, scene),
                 "the body does not say which root and which release it belongs to",
             )?;
-            let shared =
-                weights::check_route(scene, write, body)? || weights::check_service(scene, key, body)?;
+            let shared = weights::check_route(scene, write, body)?
+                || weights::check_service(scene, key, body)?
+                || switch::check_follower(scene, write, body)?;
             if key.kind != Kind::CloneSet && !shared {
                 whole(is_entered(scene, key, body), "it is not as the release that is entered says")?;
             }
@@ -77,7 +82,9 @@ fn is_asked(scene: Scene<'_>) -> bool {
 /// What was seen under this key: who it is, and at which version.
 fn seen<'a>(scene: Scene<'a>, key: &ObjectKey) -> Option<(&'a Uid, &'a ResourceVersion)> {
     if key.kind == Kind::CloneSet {
-        return scene.case.live.as_ref().map(|live| (&live.uid, &live.version));
+        let twin = scene.case.twins.get(&key.name).map(|twin| &twin.live);
+        let own = || scene.case.live.as_ref().filter(|_| key.name == scene.id.name);
+        return twin.or_else(own).map(|live| (&live.uid, &live.version));
     }
     scene.case.companions.get(key).map(|companion| (&companion.uid, &companion.version))
 }
@@ -158,7 +165,7 @@ fn check_delete(
         evidence(fresh, "nothing is removed on a fetch that is too old")?;
         return check_removal(scene, key);
     }
-    if weights::check_delete(scene, key)? {
+    if weights::check_delete(scene, key)? || blue_green::check_delete(scene, key)? {
         return Ok(());
     }
     evidence(key.kind != Kind::CloneSet, "a CloneSet is deleted only when its release is removed")?;
@@ -269,7 +276,12 @@ fn check_removal(scene: Scene<'_>, key: &ObjectKey) -> Result<(), Violation> {
         return evidence(false, "Git has not removed its release");
     };
     evidence(!scene.world.named.contains(key), "the tree still names it")?;
-    if key.kind == Kind::CloneSet {
+    let twin = scene.case.twins.get(&key.name).filter(|_| key.kind == Kind::CloneSet);
+    if let Some(twin) = twin {
+        evidence(blue_green::is_ours(scene, &twin.live), "it does not belong to this root")?;
+        // The one that carried memory may be gone already.
+        evidence(scene.memory().is_some(), "nothing is remembered of its release")?;
+    } else if key.kind == Kind::CloneSet {
         let root = scene.case.live.as_ref().and_then(|live| live.root.as_deref());
         evidence(root == Some(&scene.world.policy.root), "it does not belong to this root")?;
         evidence(scene.case.memory().is_some(), "it is not ours by its UID")?;

@@ -30,6 +30,9 @@ pub enum Rule {
     /// No route leads more traffic to an unproven revision than the step that is entered, permitted and healthy, and none
     /// leads to nothing.
     Weights,
+    /// Of a release that is switched as a whole, the active Service leads to pods that are proven or permitted, whole before it
+    /// does, and there until it does no more.
+    Switch,
 }
 
 impl Rule {
@@ -48,6 +51,7 @@ impl Rule {
             Self::Replace => "replace",
             Self::Serving => "serving",
             Self::Weights => "weights",
+            Self::Switch => "switch",
         }
     }
 }

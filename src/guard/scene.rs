@@ -157,6 +157,19 @@ impl<'a> Motion<'a> {
         })
     }
 
+    /// Whether all pods of a version that is to be switched come up in the place of the very first one, at its last step: nothing
+    /// is proven that they could be beside, and no pod is ready that would go for them, or Git lets them serve.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let (scene, memory) = (self.scene, &self.sent.memory);
+        let Some(release) = self.release.filter(|it| it.strategy.blue_green.is_some()) else { return false };
+        let unmet = self.live.is_some_and(|live| live.is_fresh() && live.status.ready == 0);
+        let intent = scene.intent().filter(|it| it.release.digest == memory.digest);
+        let permitted = intent.map_or(0, |intent| permit::furthest(intent, &scene.world.policy));
+        let last = release.last_step();
+        scene.is_first() && memory.step == last && (unmet || permitted >= last)
+    }
+
     /// Whether the body lets an unproven template onto more pods than it may be on already.
     #[must_use]
     pub fn exposes(&self) -> bool {

@@ -36,17 +36,15 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
             Some(Action::Apply { body, .. }) => {
                 led(scene, release, key, body).is_some_and(|led| led.share > 0 || !led.testers.is_empty())
             }
-            Some(Action::TakeOver { .. } | Action::Delete { .. }) | None => {
-                let leads = scene.case.companions.get(key).map(|it| &it.leads);
-                leads.is_some_and(|it| it.testers || matches!(it.share, Share::Split(percent) if percent > 0))
-            }
+            Some(Action::Delete { .. }) => false,
+            Some(Action::TakeOver { .. }) | None => gives(scene, key),
         }
     };
+    let canaries: Vec<&ObjectKey> = canaries(scene).map(|(key, _)| key).collect();
     let leaves = plan.decision == Decision::RollBack && !memory.entered_is_proven();
     if leaves && let Some(release) = scene.release(memory.digest) {
         let routes = release.weighted_routes().map(|it| it.body.key.clone());
-        let twins = scene.case.companions.iter().filter(|(_, it)| it.leads.twin_of.is_some());
-        let mut routes = routes.chain(twins.map(|(key, _)| key.clone()));
+        let mut routes = routes.chain(canaries.iter().copied().cloned());
         let all_back = !routes.by_ref().filter(|key| may_write(scene, key)).any(|key| canary(release, &key));
         weights(all_back, "pods go back, and a route still leads to them")?;
     }
@@ -78,31 +76,47 @@ pub fn check(scene: Scene<'_>) -> Result<(), Violation> {
     weights(
         release.weighted_routes().all(|it| split(&it.body.key)),
         "a rollout with weights begins, and a route would lead to its pods by their number",
+    )?;
+    weights(
+        !canaries.into_iter().filter(|key| may_write(scene, key)).any(|key| canary(release, key)),
+        "a rollout begins, and a canary Ingress would lead to its pods",
     )
 }
 
+/// The canary Ingresses that are there, each with its Ingress.
+fn canaries<'a>(scene: Scene<'a>) -> impl Iterator<Item = (&'a ObjectKey, ObjectKey)> {
+    let there = scene.case.companions.iter().filter(|(_, it)| it.leads.canary_of.is_some());
+    there.filter_map(|(key, _)| Some((key, ingress::base(key)?)))
+}
+
+/// Whether a route or a canary Ingress gives the entered revision anything, as it stands.
+fn gives(scene: Scene<'_>, key: &ObjectKey) -> bool {
+    let leads = scene.case.companions.get(key).map(|it| &it.leads);
+    leads.is_some_and(|it| it.testers || matches!(it.share, Share::Split(percent) if percent > 0))
+}
+
+/// Whether this Ingress shares by the weights of a release.
+fn shares(release: &Release, key: &ObjectKey) -> bool {
+    release.weighted_routes().any(|it| it.body.key == *key)
+}
+
 /// Whether every route that shares, and that the release to be entered does not have, is written before its CloneSet as Git
-/// had it: nobody would let its weights fall any more.
+/// had it, and the canary Ingress of each that is not to share is deleted: nobody would let its weights fall any more.
 fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Result<(), Violation> {
-    let shares = |key: &ObjectKey| {
+    let is_shared = |key: &ObjectKey| {
         let there = scene.case.companions.get(key);
         there.is_some_and(|it| it.leads.share != Share::Base) && may_write(scene, key)
     };
     let left = entered(scene).into_iter().flat_map(|it| &it.companions).map(|it| &it.body.key);
-    let mut left = left.filter(|key| release.companion(key).is_none() && shares(key));
-    let twins = scene.case.companions.iter().filter(|(key, it)| {
-        let left = ingress::base(key).is_some_and(|of| release.companion(&of).is_none());
-        let gives = it.leads.share != Share::Split(0) || it.leads.testers;
-        it.leads.twin_of.is_some() && left && gives && may_write(scene, key)
+    let mut left = left.filter(|key| release.companion(key).is_none() && is_shared(key));
+    let mut canaries = canaries(scene).filter(|(key, of)| {
+        let there = scene.case.companions.get(key).is_some_and(|it| !it.deleting);
+        there && !shares(release, of) && may_write(scene, key)
     });
-    let gives_up = |key: &ObjectKey| {
-        let mut written = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
-            Action::Apply { body, .. } => led(scene, release, key, body),
-            Action::TakeOver { .. } | Action::Delete { .. } => None,
-        });
-        written.next_back().is_some_and(|led| led.share == 0 && led.testers.is_empty())
+    let goes = |key: &ObjectKey| {
+        before.iter().any(|it| it.object == *key && matches!(it.action, Action::Delete { .. }))
     };
-    let given_up = twins.map(|(key, _)| key).all(gives_up);
+    let given_up = canaries.all(|(key, _)| goes(key));
     let is_base = |key: &ObjectKey| {
         let mut bodies = before.iter().filter(|it| it.object == *key).filter_map(|it| match &it.action {
             Action::Apply { body, .. } => led(scene, release, key, body),
@@ -118,7 +132,8 @@ fn check_given_up(scene: Scene<'_>, before: &[Write], release: &Release) -> Resu
 }
 
 /// Whether a route is the release's to write, and was not refused: nothing else of it keeps pods from going back.
-fn may_write(scene: Scene<'_>, key: &ObjectKey) -> bool {
+#[must_use]
+pub fn may_write(scene: Scene<'_>, key: &ObjectKey) -> bool {
     let ours = scene.case.companions.get(key).is_some_and(|it| it.release == scene.id.to_string());
     let known = !scene.case.is_refused(key) && !scene.case.strangers.contains(key);
     ours && known && scene.world.policy.kinds.contains(&key.kind)
@@ -162,7 +177,7 @@ fn led(scene: Scene<'_>, release: &Release, key: &ObjectKey, body: &Value) -> Op
         (None, Some(of)) => {
             let left = entered(scene).map(self::services).unwrap_or_default();
             let services = services.union(&left).cloned().collect();
-            ingress::read_twin(&written(&of)?.body.value.open(), body, &services, testers)
+            ingress::read_canary(&written(&of)?.body.value.open(), body, &services, testers)
         }
         (None, None) => None,
     }
@@ -209,11 +224,11 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
     let mut known = known.filter_map(|it| Some((it, led(scene, it, key, body)?)));
     let Some((release, led)) = known.next() else { return Ok(false) };
     let weights = |holds, message: &str| require(holds, Rule::Weights, || format!("{key}: {message}"));
-    let is_twin = release.companion(key).is_none() && ingress::base(key).is_some();
-    if is_twin && led.share == 0 && led.testers.is_empty() {
+    let is_canary = release.companion(key).is_none() && ingress::base(key).is_some();
+    if is_canary && led.share == 0 && led.testers.is_empty() {
         return Ok(true);
     }
-    if is_twin {
+    if is_canary {
         weights(is_apart(scene, key), "it shares what leads to all pods")?;
     } else if led.stable.is_empty() && led.canary.is_empty() {
         weights(led.testers.is_empty(), "it leads testers apart, and everybody else by the pods")?;
@@ -263,10 +278,10 @@ pub fn check_route(scene: Scene<'_>, write: &Write, body: &Value) -> Result<bool
 }
 
 /// Whether the Ingress that one of ours shares leads to the proven revision, as it stands or is written before.
-fn is_apart(scene: Scene<'_>, twin: &ObjectKey) -> bool {
-    let Some(of) = ingress::base(twin) else { return false };
+fn is_apart(scene: Scene<'_>, canary: &ObjectKey) -> bool {
+    let Some(of) = ingress::base(canary) else { return false };
     let stands = scene.case.companions.get(&of).is_some_and(|it| it.leads.share != Share::Base);
-    let before = scene.plan.writes.iter().take_while(|it| it.object != *twin);
+    let before = scene.plan.writes.iter().take_while(|it| it.object != *canary);
     let written = before.filter(|it| it.object == of).filter_map(|it| match &it.action {
         Action::Apply { body, .. } => Some(led_to(body).iter().any(|name| is_stable(name))),
         Action::TakeOver { .. } | Action::Delete { .. } => None,
@@ -429,7 +444,7 @@ fn bases_of<'a>(scene: Scene<'a>, key: &ObjectKey) -> (Vec<&'a Companion>, bool)
 #[must_use]
 pub fn is_beside(scene: Scene<'_>, key: &ObjectKey) -> bool {
     let there = scene.case.companions.get(key).map(|it| &it.leads);
-    there.is_some_and(|it| it.beside.is_some() || it.twin_of.is_some())
+    there.is_some_and(|it| it.beside.is_some() || it.canary_of.is_some())
 }
 
 /// Whether a delete is of a Service of ours, which goes as soon as no route names it.
@@ -441,10 +456,11 @@ pub fn check_delete(scene: Scene<'_>, key: &ObjectKey) -> Result<bool, Violation
     if !is_beside(scene, key) {
         return Ok(false);
     }
-    if let Some(there) = scene.case.companions.get(key).filter(|it| it.leads.twin_of.is_some()) {
-        let nothing = there.leads.share == Share::Split(0) && !there.leads.testers;
+    if let Some((_, of)) = canaries(scene).find(|(canary, _)| *canary == key) {
+        let after = scene.plan.memory.as_ref().or(scene.memory());
+        let left = after.and_then(|it| scene.release(it.digest)).is_some_and(|it| !shares(it, &of));
         let told = || format!("{key}: it is deleted, and gives the entered revision traffic");
-        return require(nothing, Rule::Weights, told).map(|()| true);
+        return require(left || !gives(scene, key), Rule::Weights, told).map(|()| true);
     }
     let named = is_led_to(scene, key);
     require(!named, Rule::Weights, || format!("{key}: it is deleted, and a route leads to it")).map(|()| true)

@@ -82,13 +82,19 @@ pub const SERVED: &str = "triton.io/served";
 pub const STEP_UP: &str = "triton.io/step-up";
 /// Memory: pods that Git names, with blanks between them: `name=uid` was asked to be replaced, `name` alone is settled.
 pub const REPLACED: &str = "triton.io/replaced";
+/// Memory of a release that is switched as a whole: the digest of the release by which its CloneSet stands, where that is not
+/// the entered one.
+pub const HOME: &str = "triton.io/home";
+/// On a second CloneSet of a release that is switched as a whole: the hash of its template, 64 hexadecimal digits. The first of
+/// them stand in its name.
+pub const TWIN: &str = "triton.io/twin";
 /// Memory: the failed try, as `TEMPLATE ATTEMPT`.
 pub const FAILED: &str = "triton.io/failed";
 /// Memory: the proven stack, newest last, as JSON.
 pub const PROVEN: &str = "triton.io/proven";
 
 /// The annotations that are memory: written by us alone, never taken from Git.
-pub const MEMORY: [&str; 15] = [
+pub const MEMORY: [&str; 16] = [
     UID,
     CREATE,
     DIGEST,
@@ -102,6 +108,7 @@ pub const MEMORY: [&str; 15] = [
     SERVED,
     STEP_UP,
     REPLACED,
+    HOME,
     FAILED,
     PROVEN,
 ];

@@ -93,6 +93,9 @@ pub struct StepView {
     /// Whether requests of testers reach these pods at any weight, by the matches of the strategy; absent where they do not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub testers: bool,
+    /// The Service that is pointed at these pods at this step; absent but with blue/green.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Where the rollout is with it.
     pub state: StepState,
     /// Approvals that it asks for.
@@ -158,6 +161,39 @@ pub struct Pods {
     pub updated_available: u32,
 }
 
+/// What the pods of one CloneSet of a release with blue/green are there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The active Service leads to them.
+    Serves,
+    /// They are to serve, and do not yet.
+    Next,
+    /// They have served, and stay to go back to.
+    Kept,
+    /// Nobody needs them: they go.
+    Leaves,
+}
+
+/// One CloneSet of a release with blue/green that has pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CloneSetView {
+    /// Its name.
+    pub name: String,
+    /// Version of its pods; absent where nobody knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Pods that it is to have now.
+    pub pods: u32,
+    /// What they are there for.
+    pub role: Role,
+    /// Until when they are kept, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Timestamp>,
+}
+
 /// Something in Git that has no effect, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -195,12 +231,32 @@ pub struct View {
     /// Counts of pods.
     #[serde(default)]
     pub pods: Pods,
+    /// The CloneSets that have pods, where those are not all of the one that is named as the release: only with blue/green.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clonesets: Vec<CloneSetView>,
     /// Every closed gate. Empty only where the release is complete or has just moved.
     #[serde(default)]
     pub holds: Vec<Hold>,
     /// What in Git has no effect.
     #[serde(default)]
     pub ignored: Vec<Ignored>,
+}
+
+impl View {
+    /// Whether its new pods stand beside those that serve, and do not serve themselves.
+    #[must_use]
+    pub fn is_beside(&self) -> bool {
+        let Some((_, before_last)) = self.steps.split_last() else { return false };
+        let entered = usize::try_from(self.step).ok().and_then(|step| step.checked_sub(1));
+        entered.and_then(|index| before_last.get(index)).is_some_and(|step| step.service.is_some())
+    }
+
+    /// Pods on the new revision, `count` of them, and the size: `5/10`; `+3/3` for three beside the three that serve.
+    #[must_use]
+    pub fn pods_text(&self, count: u32) -> String {
+        let sign = if self.is_beside() { "+" } else { "" };
+        format!("{sign}{count}/{}", self.pods.desired)
+    }
 }
 
 /// A condition in the form that kstatus and `kubectl wait` read.

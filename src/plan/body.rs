@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Name, ReleaseId};
-use crate::objects::{Kind, keys};
+use crate::model::{Amount, Name, ReleaseId};
+use crate::objects::{ObjectKey, keys};
 use crate::plan::steps::Shape;
 use crate::spec::{Body, Release, hook};
-use crate::world::{Live, Memory, Policy};
+use crate::world::{Live, Memory, Policy, twin_name};
 
 /// The map under `key`, made if it is not there or not a map.
 fn map_at<'a>(value: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
@@ -62,18 +62,18 @@ pub fn as_it_stands(
     policy: &Policy,
 ) -> Arc<Value> {
     let mut value = live.stand.ours();
-    identify(&mut value, id);
+    identify(&mut value, &ObjectKey::cloneset(id));
     if memory.entered_is_proven() {
         hook::take_out(&mut value["spec"]);
     }
     finish(value, id, shape, own_size, memory, policy)
 }
 
-fn identify(value: &mut Value, id: &ReleaseId) {
-    let api = Kind::CloneSet.api();
+fn identify(value: &mut Value, key: &ObjectKey) {
+    let api = key.kind.api();
     let metadata = map_at(value, "metadata");
-    metadata.insert("name".into(), id.name.as_str().into());
-    metadata.insert("namespace".into(), id.namespace.as_str().into());
+    metadata.insert("name".into(), key.name.as_str().into());
+    metadata.insert("namespace".into(), key.namespace.as_str().into());
     value["apiVersion"] = api.api_version().into();
     value["kind"] = api.kind.into();
 }
@@ -88,7 +88,13 @@ fn finish(
 ) -> Arc<Value> {
     mark(&mut value, id, policy);
     remember(&mut value, memory);
-    let spec = map_at(&mut value, "spec");
+    sized(&mut value, shape, own_size);
+    Arc::new(value)
+}
+
+/// What the rollout says of a CloneSet.
+fn sized(value: &mut Value, shape: Shape, own_size: bool) {
+    let spec = map_at(value, "spec");
     spec.remove("replicas");
     if own_size {
         spec.insert("replicas".into(), shape.size.into());
@@ -97,7 +103,28 @@ fn finish(
     let partition = serde_json::to_value(shape.partition).expect("an amount becomes JSON");
     strategy.insert("partition".into(), partition);
     strategy.insert("paused".into(), false.into());
-    Arc::new(value)
+}
+
+/// A second CloneSet of `release`, which is switched as a whole: the same but for its name, with nothing of the rollout in it.
+#[must_use]
+pub fn twin_base(release: &Release, policy: &Policy) -> Option<Value> {
+    let mut value = release.cloneset.value.open();
+    mark(&mut value, &release.id, policy);
+    let name = twin_name(&release.id.name, release.template)?;
+    let metadata = map_at(&mut value, "metadata");
+    metadata.insert("name".into(), name.as_str().into());
+    let template = release.template.to_string();
+    map_at(&mut value["metadata"], "annotations").insert(keys::TWIN.into(), template.into());
+    Some(value)
+}
+
+/// The same with so many pods, where that is ours to say, and every one of them on its template.
+#[must_use]
+pub fn twin(release: &Release, size: Option<u32>, policy: &Policy) -> Option<Arc<Value>> {
+    let mut value = twin_base(release, policy)?;
+    let shape = Shape { size: size.unwrap_or(0), partition: Amount::Count(0) };
+    sized(&mut value, shape, size.is_some());
+    Some(Arc::new(value))
 }
 
 /// Says which pods Kruise is to delete; without any, nothing.
@@ -126,20 +153,21 @@ fn remember(value: &mut Value, memory: &Memory) {
 #[must_use]
 pub fn adoption(id: &ReleaseId, memory: &Memory, policy: &Policy) -> Arc<Value> {
     let mut value = json!({});
-    identify(&mut value, id);
+    identify(&mut value, &ObjectKey::cloneset(id));
     mark(&mut value, id, policy);
     remember(&mut value, memory);
     Arc::new(value)
 }
 
-/// The CloneSet without anything that makes it ours: it is left behind.
+/// A CloneSet without anything that makes it ours: it is left behind.
 #[must_use]
-pub fn left_behind(id: &ReleaseId, live: &Live) -> Arc<Value> {
+pub fn left_behind(key: &ObjectKey, live: &Live) -> Arc<Value> {
     let mut value = live.stand.ours();
-    identify(&mut value, id);
+    identify(&mut value, key);
     let metadata = &mut value["metadata"];
     map_at(metadata, "labels").remove(keys::MANAGED_BY);
-    map_at(metadata, "annotations").retain(|key, _| *key != keys::RELEASE && *key != keys::ROOT);
+    map_at(metadata, "annotations")
+        .retain(|key, _| ![keys::RELEASE, keys::ROOT, keys::TWIN].contains(&&**key));
     Arc::new(value)
 }
 

@@ -68,15 +68,14 @@ pub fn companion_writes<'a>(
         let body = shares.body(companion, id, &world.policy);
         writes.push(Write { object: key.clone(), action: Action::Apply { body, expect }, forward: false });
     }
-    let (more, barred) = twins(world, id, case, &wanted, all, shares);
+    let (more, barred) = canaries(world, id, case, &wanted, all, shares);
     writes.extend(more);
     closed.extend(barred);
     (writes, closed)
 }
 
-/// Writes of the Ingresses by which those that are wanted give the entered revision its share, and the holds for those that
-/// are somebody else's.
-fn twins(
+/// Writes of the canary Ingresses of those that are wanted, and the holds for those that are somebody else's.
+fn canaries(
     world: &World,
     id: &ReleaseId,
     case: &Case,
@@ -85,29 +84,29 @@ fn twins(
     shares: &Shares,
 ) -> (Vec<Write>, Vec<Hold>) {
     let (mut writes, mut closed) = (Vec::new(), Vec::new());
-    for (twin, base) in &shares.twins {
+    for (canary, base) in &shares.canaries {
         let Some(companion) = wanted.iter().find(|it| it.body.key == *base) else { continue };
         if !world.policy.kinds.contains(&base.kind) {
             continue;
         }
-        let there = case.companions.get(twin);
-        let shared = shares.of(twin) != Share::Split(0) || shares.leads_testers(twin);
+        let there = case.companions.get(canary);
+        let shared = shares.of(canary) != Share::Split(0) || shares.leads_testers(canary);
         if !shared && there.is_none() {
             continue;
         }
-        if there.is_some_and(|it| it.release != id.to_string()) || case.strangers.contains(twin) {
+        if there.is_some_and(|it| it.release != id.to_string()) || case.strangers.contains(canary) {
             let path = desired(case).map_or("", |release| release.path.as_str());
-            closed.extend(shared.then(|| holds::stranger(id, &twin.to_string(), path)));
+            closed.extend(shared.then(|| holds::stranger(id, &canary.to_string(), path)));
             continue;
         }
         let same_text = !all || case.standing_companions().iter().any(|it| it.body == companion.body);
-        let settled = |it: &CompanionLive| same_text && it.drift.is_empty() && !shares.shift(twin, it);
-        if there.is_some_and(|it| it.deleting || settled(it)) {
+        let settled = |it: &CompanionLive| same_text && it.drift.is_empty() && !shares.shift(canary, it);
+        if there.is_some_and(settled) {
             continue;
         }
-        let Some(body) = shares.twin(twin, companion, id, &world.policy) else { continue };
+        let Some(body) = shares.canary(canary, companion, id, &world.policy) else { continue };
         let expect = there.map_or(Expect::Absent, |it| Expect::Same(it.uid.clone(), it.version.clone()));
-        writes.push(Write { object: twin.clone(), action: Action::Apply { body, expect }, forward: false });
+        writes.push(Write { object: canary.clone(), action: Action::Apply { body, expect }, forward: false });
     }
     (writes, closed)
 }
@@ -175,7 +174,7 @@ pub fn prunes(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
                 && !standing.iter().any(|companion| companion.body.key == **key)
                 && !(is_config(key) && is_proven_to_read(case, key.name.as_str()))
                 && there.leads.beside.is_none()
-                && there.leads.twin_of.is_none()
+                && there.leads.canary_of.is_none()
                 && (!world.named.contains(*key) || is_left(world, id, case, key))
         })
         .collect();

@@ -84,7 +84,7 @@ pub fn suspended(facts: &Facts<'_>, dark: &[&PodLive]) -> Hold {
         if dark.len() == 1 { "does" } else { "do" },
         addresses(dark)
     );
-    hold(Gate::Serve, None, message, suspended_in_cluster(facts.id, "").lift)
+    hold(Gate::Serve, None, message, suspended_in_cluster(facts.id, &facts.id.name, "").lift)
 }
 
 /// Pods are up that are neither of the proven nor of the entered revision: nobody can let them in any more.

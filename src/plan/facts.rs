@@ -170,6 +170,9 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn step_pods(&self) -> u32 {
         let size = self.live.replicas;
+        if self.is_blue_green() && !self.is_proven() && self.anything_proven() {
+            return self.pods_beside(self.memory.step);
+        }
         let partition = match self.entered {
             Some(_) if self.is_building() => return size,
             Some(release) => steps::partition(release, self.memory.step, size),
@@ -195,6 +198,10 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         let live = self.live;
+        // What is memory's alone is told by memory; what stands is brought to it.
+        if self.is_blue_green() {
+            return true;
+        }
         let as_entered = match self.entered {
             Some(_) if self.is_building() => live.replicas == self.entered_shape().size,
             Some(release) => {
@@ -300,14 +307,16 @@ impl<'a> Facts<'a> {
     pub fn standing_step(&self) -> u32 {
         let Some(release) = self.entered else { return self.memory.step };
         let step = self.memory.step.min(release.last_step());
-        if self.is_proven() {
+        if self.is_proven() || (self.is_blue_green() && !self.anything_proven()) {
             return release.last_step();
         }
         if step == 0 {
             return 0;
         }
         let live = |permitted: u32| {
-            if self.live.drift.template {
+            if self.is_blue_green() {
+                self.case.level(self.memory.template)
+            } else if self.live.drift.template {
                 0
             } else if self.is_building() {
                 steps::position_building(release, self.live.replicas, self.wanted_size(), permitted)

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Amount, Gate, Hold, Lift, LiftKind, ReleaseId};
+use crate::model::{Amount, Gate, Hold, Lift, LiftKind, Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::facts::{Facts, Head};
 use crate::plan::handover::hand_over;
@@ -32,12 +32,13 @@ pub fn pods(count: u32) -> String {
     if count == 1 { "1 pod".to_owned() } else { format!("{count} pods") }
 }
 
-/// Suspended in the cluster.
+/// Suspended in the cluster, `on` this CloneSet.
 #[must_use]
-pub fn suspended_in_cluster(id: &ReleaseId, reason: &str) -> Hold {
+pub fn suspended_in_cluster(id: &ReleaseId, on: &Name, reason: &str) -> Hold {
     let why = if reason.is_empty() || reason == "true" { String::new() } else { format!(": {reason}") };
     let message = format!("{id} is suspended in the cluster by the annotation {}{why}", keys::SUSPEND);
-    let remove = annotate(id, &format!("{}-", keys::SUSPEND));
+    let on = ReleaseId { name: on.clone(), ..id.clone() };
+    let remove = annotate(&on, &format!("{}-", keys::SUSPEND));
     hold(Gate::Suspend, None, message, Lift::by(LiftKind::Cluster).command(remove))
 }
 
@@ -264,9 +265,10 @@ fn not_permitted_by_itself(
     let release = head.release();
     let target = release.step(step).map(|it| it.replicas);
     let asked = pods(steps::pods(release, step, size));
-    let share = match target {
-        Some(percent @ Amount::Percent(_)) => format!("{percent} = {asked} of {size}"),
-        Some(Amount::Count(_)) | None => format!("{asked} of {size}"),
+    let share = match (release.strategy.service(step), target) {
+        (Some(service), _) => format!("Service {service}"),
+        (None, Some(percent @ Amount::Percent(_))) => format!("{percent} = {asked} of {size}"),
+        (None, Some(Amount::Count(_)) | None) => format!("{asked} of {size}"),
     };
     let mut out = Vec::new();
     if let Some(missing) = head.missing(step) {
@@ -339,7 +341,8 @@ pub fn soaking(facts: &Facts<'_>, until: Timestamp) -> Hold {
 }
 
 /// Whole seconds, rounded up, for people.
-fn to_seconds(time: Timestamp) -> Timestamp {
+#[must_use]
+pub fn to_seconds(time: Timestamp) -> Timestamp {
     let second = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
     Timestamp::from_second(second).unwrap_or(time)
 }

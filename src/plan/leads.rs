@@ -69,12 +69,12 @@ impl<'a> Leads<'a> {
         self.fewest(role, |beside| beside.hash == hash)
     }
 
-    /// How a route shares traffic now; an Ingress, by the one of ours beside it.
+    /// How a route shares traffic now; an Ingress, by its canary Ingress.
     #[must_use]
     pub fn share_of(&self, key: &ObjectKey) -> Share {
         let share = self.facts.case.companions.get(key).map_or(Share::Base, |it| it.leads.share);
-        match (share, self.twin(key)) {
-            (Share::Split(_), Some(twin)) => twin.leads.share,
+        match (share, self.canary(key)) {
+            (Share::Split(_), Some(canary)) => canary.leads.share,
             (share, _) => share,
         }
     }
@@ -82,31 +82,41 @@ impl<'a> Leads<'a> {
     /// Whether a route leads testers to the entered revision now.
     #[must_use]
     pub fn leads_testers(&self, key: &ObjectKey) -> bool {
-        let there = self.twin(key).or_else(|| self.facts.case.companions.get(key));
+        let there = self.canary(key).or_else(|| self.facts.case.companions.get(key));
         there.is_some_and(|it| it.leads.testers)
     }
 
-    /// Whether nobody has edited a route, or the Ingress of ours beside it.
+    /// Whether nobody has edited a route, or its canary Ingress.
     #[must_use]
     pub fn is_as_it_should(&self, key: &ObjectKey) -> bool {
         let there = self.facts.case.companions.get(key);
-        there.is_some_and(|it| it.drift.is_empty()) && self.twin(key).is_none_or(|it| it.drift.is_empty())
+        there.is_some_and(|it| it.drift.is_empty()) && self.canary(key).is_none_or(|it| it.drift.is_empty())
     }
 
-    /// The Ingress of ours by which another one gives the entered revision its share, as it stands.
-    fn twin(&self, key: &ObjectKey) -> Option<&'a CompanionLive> {
-        let there = self.facts.case.companions.get(&traffic::twin(key)?)?;
-        let ours = there.release == self.facts.id.to_string() && there.leads.twin_of.is_some();
+    /// The canary Ingress of an Ingress, as it stands.
+    fn canary(&self, key: &ObjectKey) -> Option<&'a CompanionLive> {
+        let there = self.facts.case.companions.get(&traffic::canary(key)?)?;
+        let ours = there.release == self.facts.id.to_string() && there.leads.canary_of.is_some();
         Some(there).filter(|_| ours)
     }
 
-    /// The Ingresses by which those of the release give the entered revision its share, and every other one that is there.
+    /// The canary Ingresses of those of the release that share, each with its Ingress.
     #[must_use]
-    pub fn twins(&self) -> BTreeMap<ObjectKey, ObjectKey> {
-        let there = self.facts.case.companions.iter().filter(|(_, it)| it.leads.twin_of.is_some());
-        let there = there.filter_map(|(key, _)| Some((key.clone(), traffic::twin_of(key)?)));
+    pub fn canaries(&self) -> BTreeMap<ObjectKey, ObjectKey> {
         let wanted = self.release.weighted_routes().map(|it| &it.body.key);
-        wanted.filter_map(|key| Some((traffic::twin(key)?, key.clone()))).chain(there).collect()
+        wanted.filter_map(|key| Some((traffic::canary(key)?, key.clone()))).collect()
+    }
+
+    /// Deletes of the other ones that are there: nobody would look after what they give.
+    #[must_use]
+    pub fn left(&self) -> Vec<Write> {
+        let (facts, wanted) = (self.facts, self.canaries());
+        let ours = |it: &CompanionLive| {
+            it.leads.canary_of.is_some() && it.release == facts.id.to_string() && !it.deleting
+        };
+        let there = facts.case.companions.iter().filter(|(key, it)| ours(it) && !wanted.contains_key(key));
+        let readable = facts.world.source.is_readable();
+        there.filter(|_| readable).map(|(key, it)| delete(key, it)).collect()
     }
 
     /// What a route is to share that shares by revision, while pods go back. Whatever was proven last has all of it as long
@@ -136,7 +146,7 @@ impl<'a> Leads<'a> {
     /// What a route is to share by the steps, which shares `now`. Where no proven pod is available, nor ready, traffic follows
     /// the pods; where only what leads to them is not ready, it stays.
     #[must_use]
-    pub fn stepped(&self, now: Share) -> Share {
+    pub fn stepped(&self, key: &ObjectKey, now: Share) -> Share {
         let (proven, stable) = (proven_pods(self.facts), self.ready(Role::Stable));
         match now {
             Share::Base => {
@@ -145,7 +155,8 @@ impl<'a> Leads<'a> {
                 if all { Share::Split(self.weight(0)) } else { Share::Base }
             }
             Share::Split(percent) => match (proven, stable, self.weight(percent)) {
-                (_, _, 100) => Share::Split(100),
+                // ingress-nginx asks for a canary Ingress only where the other one leads to a pod.
+                (_, _, 100) if key.kind.is_route() => Share::Split(100),
                 (Some(0), Some(0) | None, _) => Share::Base,
                 (_, Some(0), _) => now,
                 (_, Some(_), weight) => Share::Split(weight),

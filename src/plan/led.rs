@@ -1,10 +1,11 @@
 //! The sentences about traffic that is led by weights.
 
-use crate::model::{Gate, Hold, Lift, LiftKind, ReleaseId};
-use crate::objects::ObjectKey;
+use crate::model::{Gate, Hold, Lift, LiftKind, Name, ReleaseId};
+use crate::objects::{ObjectKey, keys};
 use crate::plan::facts::Facts;
 use crate::plan::holds;
-use crate::world::Share;
+use crate::spec::Release;
+use crate::world::{Colour, Share};
 
 fn hold(gate: Gate, facts: &Facts<'_>, message: String) -> Hold {
     let since = Some(facts.memory.step_entered).filter(|_| !facts.is_proven());
@@ -106,4 +107,116 @@ pub fn not_led(facts: &Facts<'_>, now: Share, due: Due, pods: Option<Few<'_>>) -
         facts.last_step()
     );
     hold(Gate::Traffic, facts, message)
+}
+
+/// The pods of the entered step are there, and the Service that is to lead to them leads to too few.
+#[must_use]
+pub fn not_followed(facts: &Facts<'_>, service: &str, ready: u32, needed: u32) -> Hold {
+    let message = format!(
+        "{} has the pods of step {} of {} available, and Service {service} leads to {ready} of {}",
+        facts.id,
+        facts.memory.step,
+        facts.last_step(),
+        holds::pods(needed)
+    );
+    hold(Gate::Traffic, facts, message)
+}
+
+/// A release that is switched as a whole no more has its pods in a second CloneSet still.
+#[must_use]
+pub fn moves_home(facts: &Facts<'_>) -> Hold {
+    let message =
+        format!("{} moves its pods back into its own CloneSet before another version begins", facts.id);
+    hold(Gate::Pods, facts, message)
+}
+
+/// A CloneSet of the release is on its way out, and is needed again.
+#[must_use]
+pub fn still_deleted(facts: &Facts<'_>, name: &Name) -> Hold {
+    let message = format!("{} is made again once CloneSet {name} is deleted: that is on its way", facts.id);
+    hold(Gate::Cluster, facts, message)
+}
+
+/// The CloneSet of Git has pods, and nobody knows of which version.
+#[must_use]
+pub fn home_unknown(facts: &Facts<'_>) -> Hold {
+    let message = format!(
+        "CloneSet {} has {} of a version that its record does not name: none is taken away, and none made beside them",
+        facts.id,
+        holds::pods(facts.case.home.as_ref().map_or(0, |home| home.replicas))
+    );
+    let lift = Lift::by(LiftKind::Cluster).command(format!("put its annotation {} back", keys::HOME));
+    Hold { gate: Gate::Cluster, since: None, message, lift }
+}
+
+/// Pods serve that no step lets serve, for none of the proven version are there.
+#[must_use]
+pub fn unapproved(facts: &Facts<'_>) -> Hold {
+    let message = format!(
+        "{} is served by pods that Git does not let serve: its Service leads to those of {} once they are available",
+        facts.id,
+        facts.top().map_or("", |top| &top.version)
+    );
+    hold(Gate::Traffic, facts, message)
+}
+
+/// The entered version has, for Kubernetes, the pods of another one that has some.
+#[must_use]
+pub fn repeats(facts: &Facts<'_>, same: &Colour<'_>) -> Hold {
+    let message = format!(
+        "{} has nothing to switch to: to Kubernetes its pods are those of CloneSet {}, and no Service tells them apart",
+        facts.id,
+        same.twin.unwrap_or(&facts.id.name)
+    );
+    let lift = Lift::by(LiftKind::Commit);
+    let lift = facts.entered.map_or(lift.clone(), |release| lift.path(&release.path));
+    let lift =
+        lift.command("take the commit back, or change more of the pods than what is the default anyway");
+    Hold { gate: Gate::Spec, since: None, message, lift }
+}
+
+/// A release would be switched as a whole, and the pods that run are not all of a proven version.
+#[must_use]
+pub fn not_as_one(facts: &Facts<'_>, release: &Release) -> Hold {
+    let message = format!(
+        "{} is to be switched as a whole, and its pods are not all of a proven version: blue/green would begin on some of them",
+        facts.id
+    );
+    let lift = if facts.is_proven() {
+        Lift::wait()
+    } else {
+        let lift = Lift::by(LiftKind::Commit).path(&release.path);
+        lift.command(
+            "revert to the version that is proven, or complete this one first; commit blueGreen after it",
+        )
+    };
+    Hold { gate: Gate::Spec, since: None, message, lift }
+}
+
+/// A release would be switched as a whole no more, and begin another version, in one commit.
+#[must_use]
+pub fn leaves_both(facts: &Facts<'_>, release: &Release) -> Hold {
+    let message = format!(
+        "{} would leave blue/green and begin {} at once, and its pods are in two CloneSets",
+        facts.id,
+        holds::named(release)
+    );
+    let lift = Lift::by(LiftKind::Commit).path(&release.path);
+    let lift = lift
+        .command("take blueGreen out while the version that serves stands, and change the version after it");
+    Hold { gate: Gate::Spec, since: None, message, lift }
+}
+
+/// A release would preview another version at the Service that leads to the one that serves.
+#[must_use]
+pub fn changes_places(facts: &Facts<'_>, release: &Release, active: &Name) -> Hold {
+    let message = format!(
+        "{} would preview {} at Service {active}, and that is where the version before it serves",
+        facts.id,
+        holds::named(release)
+    );
+    let lift = Lift::by(LiftKind::Commit).path(&release.path);
+    let lift = lift
+        .command("let active and preview change places while the version that serves stands, and change the version after it");
+    Hold { gate: Gate::Spec, since: None, message, lift }
 }

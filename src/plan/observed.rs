@@ -11,10 +11,11 @@ use crate::world::{Decision, Memory, Reached};
 #[must_use]
 pub fn observed(facts: &Facts<'_>) -> Option<Outcome> {
     // Memory that had to be taken from the record, and fields that drifted, are written again and told, by row g. So is a
-    // partition that is not the one of the step in memory: either may have been edited, and nothing is noted before
-    // that is settled.
+    // partition that is not the one of the step in memory, and a step that nothing lets stand: either may have been edited,
+    // and nothing is noted before that is settled.
     let drifted = !facts.is_ours() || facts.changes().next().is_some();
-    if drifted || facts.live.memory.as_ref() != Some(facts.memory) {
+    let edited = facts.standing_step() != facts.memory.step;
+    if drifted || edited || facts.live.memory.as_ref() != Some(facts.memory) {
         return None;
     }
     if says_everything(facts) {

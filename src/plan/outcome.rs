@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::model::{Amount, CommitId, Hold, Name, ReleaseId};
 use crate::objects::ObjectKey;
@@ -12,7 +13,7 @@ use crate::plan::companions::companion_writes;
 use crate::plan::facts::Facts;
 use crate::plan::holds;
 use crate::plan::shares::Shares;
-use crate::plan::steps::Shape;
+use crate::plan::steps::{self, Shape};
 use crate::spec::{Companion, Exchange, Release};
 use crate::world::{Action, Decision, Expect, Memory, Proof, Share, Try, Write};
 
@@ -107,6 +108,7 @@ pub fn fully_entered(release: &Release, episode: Option<CommitId>, now: Timestam
         served: 0,
         up: false,
         replaced: BTreeMap::new(),
+        home: None,
         failed: None,
         proven: Vec::new(),
     }
@@ -129,15 +131,17 @@ pub fn made_again(id: &ReleaseId, row: char, writes: &[Write]) -> Option<Outcome
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> String {
     let shape = facts.shape(release, step);
-    let pods = shape.size - shape.partition.partition_pods(shape.size);
-    format!(
-        "{} enters step {step} of {} of {}: {} of {}",
-        facts.id,
-        release.last_step(),
-        holds::named(release),
-        holds::pods(pods),
-        facts.wanted_size()
-    )
+    let enters =
+        format!("{} enters step {step} of {} of {}", facts.id, release.last_step(), holds::named(release));
+    let Some(service) = release.strategy.service(step) else {
+        let pods = shape.size - shape.partition.partition_pods(shape.size);
+        return format!("{enters}: {} of {}", holds::pods(pods), facts.wanted_size());
+    };
+    let pods = holds::pods(steps::beside(release, step, shape.size));
+    if step < release.last_step() {
+        return format!("{enters}: {pods} beside the {} that serve, at Service {service}", shape.size);
+    }
+    format!("{enters}: Service {service} is to lead to its {pods}")
 }
 
 impl Facts<'_> {
@@ -145,10 +149,44 @@ impl Facts<'_> {
         Expect::Same(self.live.uid.clone(), self.live.version.clone())
     }
 
+    /// Whether Git says the size.
+    #[must_use]
+    pub fn in_git(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.release().replicas.is_some())
+    }
+
     /// Replicas are left out only where another manager owns them and Git does not.
     fn owns_size(&self) -> bool {
-        let in_git = self.head.as_ref().is_some_and(|head| head.release().replicas.is_some());
-        in_git || self.live.replicas_owner.is_none()
+        self.in_git() || self.live.replicas_owner.is_none()
+    }
+
+    /// The home of a release that is switched as a whole, with so many pods and the memory that it has.
+    #[must_use]
+    pub fn home_write(&self, size: u32, own_size: bool) -> Write {
+        let mut memory = self.memory.clone();
+        memory.home = self.home_after(&memory);
+        (memory.uid, memory.create) = (Some(self.live.uid.clone()), None);
+        self.home_body(size, own_size, &memory)
+    }
+
+    /// The same, with another memory.
+    #[must_use]
+    pub fn home_body(&self, size: u32, own_size: bool, memory: &Memory) -> Write {
+        let live = self.case.home.as_ref().unwrap_or(self.live);
+        let shape = Shape { size, partition: Amount::Count(0) };
+        let mut body = match self.home_release(memory) {
+            Some(release) => body::cloneset(release, shape, own_size, memory, self.policy()),
+            None => body::as_it_stands(self.id, live, shape, own_size, memory, self.policy()),
+        };
+        self.forget_replaced(&mut body, memory);
+        let action = Action::Apply { body, expect: self.this_object() };
+        Write { object: ObjectKey::cloneset(self.id), action, forward: false }
+    }
+
+    fn forget_replaced(&self, body: &mut Arc<Value>, memory: &Memory) {
+        if memory.replaced.is_empty() && !self.memory.replaced.is_empty() {
+            body::forget_replaced(Arc::make_mut(body));
+        }
     }
 
     /// The write of the CloneSet: `release` in `shape`, with `memory`.
@@ -159,6 +197,12 @@ impl Facts<'_> {
         memory: &mut Memory,
         forward: bool,
     ) -> Write {
+        if self.is_blue_green() {
+            self.forget_unnamed(memory);
+            let live = self.case.home.as_ref().unwrap_or(self.live);
+            let own = self.in_git() || live.replicas_owner.is_none();
+            return Write { forward, ..self.home_body(live.replicas, own, memory) };
+        }
         let pods = self.to_delete(memory, shape);
         // A pod that is deleted does not come back: an old leader must not ask for it.
         let asks = pods.iter().flatten().any(|name| !self.live.to_delete.contains(name));
@@ -168,9 +212,7 @@ impl Facts<'_> {
             None => body::as_it_stands(self.id, self.live, shape, own, memory, self.policy()),
         };
         body::ask(Arc::make_mut(&mut body), pods.as_ref());
-        if memory.replaced.is_empty() && !self.memory.replaced.is_empty() {
-            body::forget_replaced(Arc::make_mut(&mut body));
-        }
+        self.forget_replaced(&mut body, memory);
         if self.may_make_anew(memory) {
             Exchange::loosen(&mut Arc::make_mut(&mut body)["spec"]);
         }
@@ -193,6 +235,7 @@ impl Facts<'_> {
         message: String,
     ) -> Outcome {
         (memory.uid, memory.create) = (Some(self.live.uid.clone()), None);
+        memory.home = self.home_after(&memory);
         // A repair of an unproven release can bring pods to it again: an old leader must not send it.
         let forward = match decision {
             Decision::Enter(_) => true,
@@ -318,8 +361,7 @@ impl Facts<'_> {
         for write in &mut before {
             write.forward = true;
         }
-        before.append(&mut outcome.writes);
-        outcome.writes = before;
+        outcome.writes = shares.left.iter().cloned().chain(before).chain(outcome.writes).collect();
         outcome
     }
 }

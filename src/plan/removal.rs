@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::model::{Hold, Name, ReleaseId};
-use crate::objects::{Kind, ObjectKey};
+use crate::objects::{Kind, ObjectKey, keys};
 use crate::plan::body;
 use crate::plan::dark;
 use crate::plan::holds;
 use crate::plan::outcome::Outcome;
 use crate::plan::start;
 use crate::plan::weights;
-use crate::spec;
-use crate::world::{Action, Case, CompanionLive, Decision, Desired, Expect, Memory, Removal, World, Write};
+use crate::spec::{self, Body};
+use crate::traffic;
+use crate::world::{
+    Action, Case, CompanionLive, Decision, Desired, Expect, Live, Memory, Removal, World, Write,
+};
 
 /// The releases that may not go yet: one sync removed more of them than it may, and nobody has said that it is
 /// meant.
@@ -55,8 +60,7 @@ pub fn remove(
     if !world.source.is_fresh(world.now, world.policy.stale_after) {
         return Outcome::hold('-', vec![holds::stale(id, &world.source)]);
     }
-    let untouchable = case.live.as_ref().and_then(|live| start::untouchable(world, id, live));
-    if let Some(outcome) = untouchable {
+    if let Some(outcome) = start::untouchable(world, id, case) {
         return outcome;
     }
     if withheld.contains(id) {
@@ -122,6 +126,11 @@ fn documents(id: &ReleaseId, which: &str) -> Hold {
 
 fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let mut writes = Vec::new();
+    // The others first: memory of all of them stands in the one that is named as the release.
+    for (object, live) in seconds(id, case).filter(|(_, live)| !live.deleting) {
+        let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
+        writes.push(Write { object, action, forward: true });
+    }
     let ours = case.live.as_ref().filter(|_| case.memory().is_some());
     if let Some(live) = ours {
         let action = Action::Delete { uid: live.uid.clone(), version: live.version.clone() };
@@ -132,6 +141,12 @@ fn delete(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         writes.push(Write { object: key.clone(), action, forward: true });
     }
     writes
+}
+
+/// Its second CloneSets, where it is switched as a whole: those that say that they are ours, or that we have applied.
+fn seconds<'a>(id: &'a ReleaseId, case: &'a Case) -> impl Iterator<Item = (ObjectKey, &'a Live)> {
+    let ours = case.twins.iter().filter(|(_, twin)| twin.live.root.is_some() || twin.live.drift.applied);
+    ours.map(|(name, twin)| (ObjectKey { name: name.clone(), ..ObjectKey::cloneset(id) }, &twin.live))
 }
 
 /// The companions that go with the release: not those that the tree still names.
@@ -146,7 +161,8 @@ fn companions<'a>(
     })
 }
 
-/// Everything stays, without what made it ours. The CloneSet comes last: until then it remembers that all stay.
+/// Everything stays, without what made it ours. The CloneSet comes last: until then it remembers that all stay. What follows
+/// one of several goes on following it: as Git has it, it would lead to the pods of all.
 fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
     let Some(live) = case.live.as_ref().filter(|_| case.memory().is_some()) else { return Vec::new() };
     let written = |key: &ObjectKey| {
@@ -158,21 +174,37 @@ fn leave(world: &World, id: &ReleaseId, case: &Case) -> Vec<Write> {
         // One that no documents have keeps our marks, and is not touched beside a CloneSet that is not ours.
         let Some(companion) = written(key) else { continue };
         let expect = Expect::Same(there.uid.clone(), there.version.clone());
-        let action = Action::Apply { body: Arc::new(companion.body.value.open()), expect };
+        let action = Action::Apply { body: Arc::new(as_it_follows(id, &companion.body, there)), expect };
         writes.push(Write { object: key.clone(), action, forward: true });
     }
     // What a route leads to that stays as it stands, stays with it.
     let stay = case
         .companions
         .iter()
-        .filter(|(key, it)| it.leads.twin_of.is_none() && !writes.iter().any(|it| it.object == **key));
+        .filter(|(key, it)| it.leads.canary_of.is_none() && !writes.iter().any(|it| it.object == **key));
     let led: BTreeSet<&Name> = stay.flat_map(|(_, there)| &there.leads.to).collect();
-    let besides = weights::besides(case, id)
-        .into_iter()
-        .filter(|it| it.object.kind != Kind::Service || !led.contains(&it.object.name));
-    writes.extend(besides.collect::<Vec<Write>>());
-    let expect = Expect::Same(live.uid.clone(), live.version.clone());
-    let action = Action::Apply { body: body::left_behind(id, live), expect };
-    writes.push(Write { object: ObjectKey::cloneset(id), action, forward: true });
+    let besides = weights::besides(case, id).into_iter();
+    let (services, canaries): (Vec<Write>, Vec<Write>) =
+        besides.partition(|it| it.object.kind == Kind::Service);
+    let unused: Vec<Write> = services.into_iter().filter(|it| !led.contains(&it.object.name)).collect();
+    writes.extend(unused);
+    // Beside an Ingress that leads to all pods, a canary Ingress would give more than its share.
+    writes.splice(0..0, canaries);
+    for (object, live) in seconds(id, case).chain([(ObjectKey::cloneset(id), live)]) {
+        let expect = Expect::Same(live.uid.clone(), live.version.clone());
+        let action = Action::Apply { body: body::left_behind(&object, live), expect };
+        writes.push(Write { object, action, forward: true });
+    }
     writes
+}
+
+/// A companion as Git has it, without our marks, but for which pods it follows.
+fn as_it_follows(id: &ReleaseId, written: &Body, there: &CompanionLive) -> Value {
+    let value = written.value.open();
+    let Some(follows) = &there.leads.follows else { return value };
+    let mut value = traffic::pinned(&value, id, follows.as_what, follows.to.as_deref());
+    if let Some(labels) = value["metadata"]["labels"].as_object_mut() {
+        labels.remove(keys::TRAFFIC);
+    }
+    value
 }

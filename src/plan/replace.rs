@@ -50,11 +50,12 @@ fn is_complete(facts: &Facts<'_>, head: &Head<'_>) -> bool {
     is_entered && is_complete && memory.step_reached.is_some()
 }
 
-/// HEAD, while pods may be asked for.
+/// HEAD, while pods may be asked for: of one CloneSet alone.
 fn unlocked<'a>(facts: &'a Facts<'_>) -> Option<&'a Head<'a>> {
     let head = facts.head.as_ref()?;
     let stands = is_complete(facts, head) && !facts.live.drift.template;
-    (stands && head.fresh && head.closed().is_none()).then_some(head)
+    let several = facts.is_blue_green();
+    (stands && head.fresh && head.closed().is_none() && !several).then_some(head)
 }
 
 /// Names that count as their pods are seen: those that may be asked for, and once nothing is to be deleted any more,
@@ -262,13 +263,18 @@ pub fn told(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
 }
 
 impl Facts<'_> {
+    /// Leaves in memory what Git names.
+    pub fn forget_unnamed(&self, memory: &mut Memory) {
+        if let Some(head) = &self.head {
+            memory.replaced.retain(|name, asked| keeps(head.release(), name, asked));
+        }
+    }
+
     /// The pods that a write with `memory` has in its list, where it says anything of them; memory keeps what Git names.
     #[must_use]
     pub fn to_delete(&self, memory: &mut Memory, shape: Shape) -> Option<BTreeSet<Name>> {
         let (before, listed) = (&self.memory.replaced, &self.live.to_delete);
-        if let Some(head) = &self.head {
-            memory.replaced.retain(|name, asked| keeps(head.release(), name, asked));
-        }
+        self.forget_unnamed(memory);
         let found = seen(self).found;
         let mut asked: BTreeSet<Name> = memory
             .replaced

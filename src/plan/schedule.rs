@@ -45,17 +45,17 @@ pub fn plan(world: &World) -> Plan {
         // A moment that is past wakes nobody, and must not stand before another release's.
         let coming = outcome.wake_at.filter(|at| *at > world.now);
         wake_at = [wake_at, coming].into_iter().flatten().min();
-        (id.clone(), moved(world, case, outcome))
+        (id.clone(), moved(world, id, case, outcome))
     };
     let moves = world.cases.iter().map(one).collect();
     Plan { moves, wake_at }
 }
 
 fn standing(world: &World, id: &ReleaseId, case: &Case) -> Outcome {
-    let Some(live) = &case.live else { return create(world, id, case) };
-    if let Some(outcome) = untouchable(world, id, live) {
+    if let Some(outcome) = untouchable(world, id, case) {
         return outcome;
     }
+    let Some(live) = &case.live else { return create(world, id, case) };
     match Facts::of(world, id, case) {
         Some(facts) => decide(&facts),
         None => adopt(world, id, case, live),
@@ -72,8 +72,8 @@ fn let_in(world: &World, id: &ReleaseId, case: &Case, outcome: Outcome) -> Outco
     }
 }
 
-fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
-    let view = view(world, case, &outcome);
+fn moved(world: &World, id: &ReleaseId, case: &Case, outcome: Outcome) -> Move {
+    let view = view(world, id, case, &outcome);
     let Outcome {
         row,
         decision,
@@ -92,7 +92,7 @@ fn moved(world: &World, case: &Case, outcome: Outcome) -> Move {
     // A rest that prunes is still a rest, and a hold writes nothing.
     debug_assert!(decision != Decision::Hold || writes.is_empty(), "a hold writes nothing");
     let memory = memory.or_else(|| case.memory().cloned());
-    let noted = noted.map(|noted| Box::new(moved(world, case, *noted)));
+    let noted = noted.map(|noted| Box::new(moved(world, id, case, *noted)));
     Move {
         decision,
         row,

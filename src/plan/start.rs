@@ -4,21 +4,25 @@ use crate::model::{Hold, ReleaseId};
 use crate::objects::ObjectKey;
 use crate::plan::body;
 use crate::plan::companions::companion_writes;
-use crate::plan::facts::Head;
+use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
+use crate::plan::led;
 use crate::plan::outcome::{Outcome, fully_entered, made_again};
 use crate::plan::serving::unlisted;
 use crate::plan::shares::Shares;
 use crate::plan::steps::{self, Shape};
 use crate::spec::{Initial, Release};
-use crate::world::{Action, Case, Decision, Desired, Expect, Live, Memory, Try, World, Write};
+use crate::world::{Action, Case, Decision, Desired, Expect, Memory, Try, World, Write};
 
-/// Row a: suspended in the cluster, being deleted, or of another root.
+/// Row a: suspended in the cluster, being deleted, or of another root. Of several CloneSets it is said on any.
 #[must_use]
-pub fn untouchable(world: &World, id: &ReleaseId, live: &Live) -> Option<Outcome> {
-    if let Some(reason) = &live.suspend {
-        return Some(Outcome::hold('a', vec![holds::suspended_in_cluster(id, reason)]));
+pub fn untouchable(world: &World, id: &ReleaseId, case: &Case) -> Option<Outcome> {
+    let twins = case.twins.iter().map(|(name, twin)| (name, &twin.live));
+    let mut all = twins.chain(case.live.iter().map(|live| (&id.name, live)));
+    if let Some((on, reason)) = all.find_map(|(name, live)| Some((name, live.suspend.as_ref()?))) {
+        return Some(Outcome::hold('a', vec![holds::suspended_in_cluster(id, on, reason)]));
     }
+    let live = case.live.as_ref()?;
     if live.deleting {
         return Some(Outcome::hold('a', vec![holds::deleting(id)]));
     }
@@ -131,7 +135,7 @@ fn made(
     message: String,
 ) -> Outcome {
     let (writes, closed) =
-        companion_writes(world, id, case, release.companions.iter(), true, &Shares::default());
+        companion_writes(world, id, case, release.companions.iter(), true, &Shares::as_it_stands(case));
     // What is proven is made again whatever stands in the way of its companions.
     if !closed.is_empty() && memory.proven.is_empty() {
         return Outcome::hold('c', closed);
@@ -145,6 +149,9 @@ fn made(
     if let Some(outcome) = made_again(id, 'c', &writes) {
         return outcome.holding(closed);
     }
+    // Its pods may be in a second CloneSet, of a release that is switched as a whole.
+    let elsewhere = case.colour(release.template).is_some_and(|it| it.live.replicas > 0);
+    let shape = if elsewhere { Shape { size: 0, ..shape } } else { shape };
     let body = body::cloneset(release, shape, true, &memory, &world.policy);
     let mut outcome = Outcome::of('c', Decision::Create, message);
     outcome.writes = writes;
@@ -170,4 +177,19 @@ pub fn kind_forbidden(world: &World, id: &ReleaseId, release: &Release) -> Optio
     let kinds = release.companions.iter().map(|companion| companion.body.key.kind);
     let mut refused = kinds.filter(|kind| !world.policy.kinds.contains(kind));
     refused.next().map(|kind| holds::kind_not_allowed(id, kind))
+}
+
+/// What keeps a release with blue/green from being entered with another version: it is switched as a whole no more, its pods move
+/// back, or that version would be previewed where the present one serves.
+#[must_use]
+pub fn not_at_once(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
+    if release.template == facts.memory.template && facts.is_proven() {
+        return None;
+    }
+    if facts.moves_home() {
+        return Some(led::moves_home(facts));
+    }
+    let Some(next) = &release.strategy.blue_green else { return Some(led::leaves_both(facts, release)) };
+    let top = facts.top().and_then(|top| facts.documents(top)?.strategy.blue_green.as_ref());
+    top.filter(|top| top.active == next.preview).map(|top| led::changes_places(facts, release, &top.active))
 }

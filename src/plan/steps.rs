@@ -18,6 +18,15 @@ pub fn pods(release: &Release, step: u32, size: u32) -> u32 {
     most.min(size.saturating_sub(1))
 }
 
+/// Pods on the new revision at `step` where they come up beside the old ones, at `size` pods that serve.
+#[must_use]
+pub fn beside(release: &Release, step: u32, size: u32) -> u32 {
+    if step >= release.last_step() {
+        return size;
+    }
+    release.step(step).map_or(0, |step| step.replicas.step_pods(size))
+}
+
 /// The partition that is written for `step` at `size`: a percentage, so that an autoscaler cannot outrun it; 0 for
 /// the last step only.
 #[must_use]

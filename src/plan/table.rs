@@ -3,9 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{CommitId, Hold};
+use crate::plan::blue_green;
 use crate::plan::facts::{Facts, Head};
 use crate::plan::holds;
 use crate::plan::in_place::barred;
+use crate::plan::led;
 use crate::plan::observed::observed;
 use crate::plan::outcome::{Outcome, entering};
 use crate::plan::replace;
@@ -144,6 +146,9 @@ fn emptied(facts: &Facts<'_>) -> Option<Outcome> {
 
 /// Row g: live differs from the entered release with HEAD's replicas.
 fn repaired(facts: &Facts<'_>) -> Option<Outcome> {
+    if facts.is_blue_green() {
+        return blue_green::repaired(facts);
+    }
     let live = facts.live;
     if live.drift.template
         && !facts.is_proven()
@@ -273,7 +278,7 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if facts.has_failed(of) {
         return begin_failed(facts, release, of);
     }
-    if let Some(hold) = start::kind_forbidden(facts.world, facts.id, release) {
+    if let Some(hold) = forbidden(facts, release) {
         return Outcome::hold('k', vec![hold]);
     }
     let Some(episode) = &head.intent.episode else {
@@ -287,15 +292,14 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     if facts.live.replicas == 0 && release.strategy.stepped && facts.anything_proven() && !is_top {
         return Outcome::hold('k', vec![holds::zero(facts.id, release)]);
     }
-    let memory = Memory {
-        digest: release.digest,
-        template: release.template,
-        episode: Some(episode.first),
-        version: release.version.clone(),
-        step_reached: None,
-        ..facts.memory.clone()
-    };
+    let (episode, version) = (Some(episode.first), release.version.clone());
+    let (digest, template) = (release.digest, release.template);
+    let memory = Memory { digest, template, episode, version, step_reached: None, ..facts.memory.clone() };
+    let as_one = release.strategy.blue_green.is_none() || !facts.anything_proven() || facts.is_blue_green();
     if release.template == facts.memory.template {
+        if !as_one && !facts.is_proven() {
+            return Outcome::hold('k', vec![led::not_as_one(facts, release)]);
+        }
         return same_template(facts, head, memory);
     }
     if let (Some(top), false) = (facts.top(), facts.all_on_proven()) {
@@ -312,15 +316,20 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
             return Outcome::hold('k', vec![holds::proven_first(facts, release)]).waking(wake);
         }
     }
+    // Its steps are of pods beside those that serve.
+    if !as_one {
+        return Outcome::hold('k', vec![led::not_as_one(facts, release)]);
+    }
     if let Some(entered) = facts.entered
         && let Exchange::Impossible(fields) = Exchange::between(&entered.cloneset, &release.cloneset)
     {
         return Outcome::hold('k', vec![holds::not_in_place(facts.id, entered, release, &fields)]);
     }
-    if head.permitted.furthest < 1 {
-        return Outcome::hold('k', holds::not_permitted(facts.id, head, 1, facts.wanted_size(), None));
+    let (step, asked) = blue_green::beginning(facts, release);
+    if head.permitted.furthest < asked {
+        return Outcome::hold('k', holds::not_permitted(facts.id, head, asked, facts.wanted_size(), None));
     }
-    if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, 1)) {
+    if let Some(hold) = unlisted(facts.id, facts.case, release).or_else(|| crowded(facts, release, step)) {
         return Outcome::hold('k', vec![hold]);
     }
     if let Some(outcome) = cleared(facts).or_else(|| barred(facts, 'k', release)) {
@@ -328,8 +337,14 @@ fn begin(facts: &Facts<'_>, head: &Head<'_>) -> Outcome {
     }
     let proven = facts.stood();
     let memory =
-        Memory { step: 1, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
-    facts.enter('k', release, 1, memory, entering(facts, release, 1), &weights::entering(facts, release, 1))
+        Memory { step, step_entered: facts.now(), revision: None, served: 0, up: false, proven, ..memory };
+    let shares = weights::entering(facts, release, step);
+    facts.enter('k', release, step, memory, entering(facts, release, step), &shares)
+}
+
+fn forbidden(facts: &Facts<'_>, release: &Release) -> Option<Hold> {
+    let at_once = || facts.is_blue_green().then(|| start::not_at_once(facts, release)).flatten();
+    start::kind_forbidden(facts.world, facts.id, release).or_else(at_once)
 }
 
 fn begin_failed(facts: &Facts<'_>, release: &Release, of: Try) -> Outcome {
@@ -353,6 +368,7 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
     let release = head.release();
     let (live, permitted) = (facts.live, head.permitted.furthest);
     let step = match facts.is_building() {
+        _ if facts.is_blue_green() => same_step(facts, release, permitted),
         true => steps::position_building(release, live.replicas, facts.wanted_size(), permitted),
         false => steps::position(release, live.partition, live.replicas, permitted),
     };
@@ -367,6 +383,14 @@ fn same_template(facts: &Facts<'_>, head: &Head<'_>, memory: Memory) -> Outcome 
         holds::named(release)
     );
     facts.enter('k', release, step, memory, message, &weights::entering(facts, release, step))
+}
+
+/// The step of a release that is switched as a whole which what stands is at: 2 where its pods serve, and have been let to.
+fn same_step(facts: &Facts<'_>, release: &Release, permitted: u32) -> u32 {
+    if facts.is_proven() || !facts.anything_proven() {
+        return release.last_step();
+    }
+    facts.case.level(release.template).min(facts.memory.step).max(permitted.min(1))
 }
 
 /// Rows l to q: the entered release is the desired one.
@@ -458,7 +482,10 @@ fn completed(facts: &Facts<'_>, episode: Option<CommitId>) -> Outcome {
     let depth = facts.policy().proven_depth.max(1);
     proven.drain(..proven.len().saturating_sub(depth));
     let failed = memory.failed.filter(|failed| failed.template != memory.template);
-    let message = format!("{} is complete: every pod is on {}", facts.id, memory.version);
+    let message = match blue_green::complete(facts) {
+        Some(serves) => format!("{} is complete: {serves}", facts.id),
+        None => format!("{} is complete: every pod is on {}", facts.id, memory.version),
+    };
     let memory = Memory { proven, failed, episode, served: 0, up: false, ..memory.clone() };
     facts.note('p', Decision::Complete, memory, message)
 }

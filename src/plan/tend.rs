@@ -2,6 +2,7 @@
 
 use crate::model::Hold;
 use crate::objects::ObjectKey;
+use crate::plan::blue_green;
 use crate::plan::companions::{companion_writes, prunes, take_overs};
 use crate::plan::facts::Facts;
 use crate::plan::outcome::Outcome;
@@ -16,6 +17,10 @@ use crate::world::{Decision, Share, Write};
 /// that is written to the CloneSet waits for it.
 #[must_use]
 pub fn tended(facts: &Facts<'_>, mut outcome: Outcome) -> Outcome {
+    if facts.is_blue_green() {
+        let outcome = blue_green::tended(facts, outcome);
+        return taken_over(facts, &outcome).unwrap_or(outcome);
+    }
     let enters = matches!(outcome.decision, Decision::Enter(_));
     let shares = weights::before(facts, &outcome.decision);
     let (writes, mut closed) = standing_writes(facts, &shares);

@@ -1,7 +1,8 @@
 //! What people see of a decision: phase, versions, steps, pods, holds.
 
-use crate::model::{Gate, Hold, LiftKind};
+use crate::model::{Gate, Hold, LiftKind, ReleaseId};
 use crate::objects::record::{Phase, Pods, StepState, StepView, Versions, View};
+use crate::plan::clonesets::clonesets;
 use crate::plan::facts::Head;
 use crate::plan::outcome::Outcome;
 use crate::plan::permit::{approvals, asked, ignored, serve_approvals};
@@ -11,7 +12,7 @@ use crate::world::{Case, Decision, Live, Memory, World};
 
 /// Shows `outcome`.
 #[must_use]
-pub fn view(world: &World, case: &Case, outcome: &Outcome) -> View {
+pub fn view(world: &World, id: &ReleaseId, case: &Case, outcome: &Outcome) -> View {
     let head = Head::of(world, case);
     let before = case.memory().or_else(|| case.recorded_memory().filter(|_| case.live.is_none()));
     let memory = outcome.memory.as_ref().or(before);
@@ -39,6 +40,7 @@ pub fn view(world: &World, case: &Case, outcome: &Outcome) -> View {
             .map(|release| step_views(case, head.as_ref(), release, memory, outcome, size))
             .unwrap_or_default(),
         pods: pods(case.live.as_ref(), size),
+        clonesets: clonesets(world, id, case, outcome.memory.as_ref()),
         holds: [&outcome.holds[..], &outcome.beside].concat(),
         ignored: head.as_ref().map(|head| ignored(head.intent, &head.permitted)).unwrap_or_default(),
     }
@@ -163,9 +165,13 @@ fn step_views(
             .filter(|_| !release.strategy.routes.is_empty() && step < release.last_step());
         StepView {
             target: written.replicas.to_string(),
-            pods,
+            pods: match &release.strategy.blue_green {
+                Some(_) => steps::beside(release, step, size),
+                None => steps::pods(release, step, size),
+            },
             weight,
             testers: pods > 0 && weight.is_some_and(|it| it < 100) && !release.strategy.matches.is_empty(),
+            service: release.strategy.service(step).map(ToString::to_string),
             state: state(step),
             needs: asked(release, step).map_or(0, |asked| asked.count),
             soak: written.soak,

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 
 use crate::model::{Hold, Name, ReleaseId};
 use crate::objects::{Kind, ObjectKey};
+use crate::plan::blue_green;
 use crate::plan::companions::delete;
 use crate::plan::dark;
 use crate::plan::facts::Facts;
@@ -60,7 +61,7 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
         (Moment::Whole, _) | (Moment::Back, Share::Base) => Share::Base,
         (Moment::Back, Share::Split(percent)) => leads.back(percent),
         (Moment::Step, _) if !leads.release.strategy.routes.contains(&key.name) => Share::Base,
-        (Moment::Step, now) => leads.stepped(now),
+        (Moment::Step, now) => leads.stepped(key, now),
     };
     let routes = leads.release.companions.iter().map(|it| &it.body.key);
     let routes = routes.filter(|it| it.kind.shares_traffic());
@@ -73,8 +74,8 @@ fn shared(leads: &Leads<'_>, moment: Moment) -> Shares {
     };
     let testers = routes.iter().filter(tested).map(|(key, _)| key.clone()).collect();
     let matches = leads.release.strategy.matches.clone();
-    let twins = leads.twins();
-    Shares { services: leads.services.clone(), routes, testers, matches, twins, ..Shares::default() }
+    let canaries = leads.canaries();
+    Shares { services: leads.services.clone(), routes, testers, matches, canaries, ..Shares::default() }
 }
 
 /// What the routes of the entered release are to share beside `decision`.
@@ -107,11 +108,13 @@ pub fn before(facts: &Facts<'_>, decision: &Decision) -> Shares {
 /// same one goes on with no more than it has.
 #[must_use]
 pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
+    if facts.is_blue_green() {
+        return blue_green::shares_of(facts, release);
+    }
     let leads = Leads::of(facts, release);
-    let (twins, entered) = (leads.twins(), facts.entered.filter(|_| facts.case.has_weights()));
-    let left = entered.map(|entered| entered.shared_services()).unwrap_or_default();
+    let (services, canaries, left) = (leads.services.clone(), leads.canaries(), leads.left());
     if release.strategy.routes.is_empty() || step >= release.last_step() || !facts.anything_proven() {
-        return Shares { twins, left, ..Shares::default() };
+        return Shares { services, canaries, left, ..Shares::default() };
     }
     let same = release.template == facts.memory.template;
     let alone = same && proven_pods(facts) == Some(0);
@@ -124,13 +127,16 @@ pub fn entering(facts: &Facts<'_>, release: &Release, step: u32) -> Shares {
     };
     let routes = release.weighted_routes().map(|it| (it.body.key.clone(), share(&it.body.key))).collect();
     // Testers come back once its step is permitted.
-    Shares { services: leads.services, routes, twins, left, ..Shares::default() }
+    Shares { services, routes, canaries, left, ..Shares::default() }
 }
 
 /// Whether traffic is led as the entered step asks for it. Where no pod of the proven revision is available there is nothing
 /// to share, and traffic follows the pods.
 #[must_use]
 pub fn stand(facts: &Facts<'_>) -> bool {
+    if facts.is_blue_green() {
+        return blue_green::stand(facts);
+    }
     due(facts).is_none_or(|(due, leads)| {
         leads.release.weighted_routes().all(|route| stands(facts, &leads, &route.body.key, due))
     })
@@ -164,6 +170,9 @@ fn testers_due(facts: &Facts<'_>, leads: &Leads<'_>, due: u32) -> bool {
 /// Why the entered step is not reached though its pods are there: traffic is not led by its weight, and who can change that.
 #[must_use]
 pub fn not_led(facts: &Facts<'_>) -> Vec<Hold> {
+    if facts.is_blue_green() {
+        return blue_green::not_led(facts);
+    }
     if !facts.step_done() || stand(facts) {
         return Vec::new();
     }
@@ -301,24 +310,27 @@ fn unselected(facts: &Facts<'_>, leads: &Leads<'_>, entered: &Release) -> Vec<Ho
 }
 
 /// Writes of the Services that the entered release shares by, and the holds for those that are somebody else's. Once every
-/// pod is on the proven revision, those that no route names go.
+/// pod is on the proven revision, those that no route names go, and the canary Ingresses; one whose Ingress does not share
+/// goes at once.
 #[must_use]
 pub fn services(facts: &Facts<'_>, decision: &Decision) -> (Vec<Write>, Vec<Hold>) {
     let none = (Vec::new(), Vec::new());
     let Some(leads) = Leads::standing(facts) else { return none };
     let rests = facts.is_proven() && facts.world.source.is_readable();
+    let left = leads.left();
     match moment(facts, decision) {
         Moment::Whole if rests => {
+            let is_left = |key: &ObjectKey| left.iter().any(|it| it.object == *key);
             let mut gone = besides(facts.case, facts.id);
             gone.retain(|it| match it.object.kind {
                 Kind::Service => !leads_there(facts, &it.object),
-                _ => facts.case.companions.get(&it.object).is_some_and(leads_nothing),
+                _ => is_left(&it.object) || facts.case.companions.get(&it.object).is_some_and(leads_nothing),
             });
             (gone, Vec::new())
         }
-        Moment::Whole | Moment::Back => none,
-        Moment::Step if leads.release.strategy.routes.is_empty() => none,
-        Moment::Step => Role::ALL.into_iter().fold(none, |(mut writes, mut closed), role| {
+        Moment::Whole | Moment::Back => (left, Vec::new()),
+        Moment::Step if leads.release.strategy.routes.is_empty() => (left, Vec::new()),
+        Moment::Step => Role::ALL.into_iter().fold((left, Vec::new()), |(mut writes, mut closed), role| {
             let (more, barred) = leads.made(role);
             writes.extend(more);
             closed.extend(barred);
@@ -327,15 +339,15 @@ pub fn services(facts: &Facts<'_>, decision: &Decision) -> (Vec<Write>, Vec<Hold
     }
 }
 
-/// Whether an Ingress of ours gives nothing to the entered revision, and is as it should be.
+/// Whether a canary Ingress gives nothing, and is as it should be.
 fn leads_nothing(there: &CompanionLive) -> bool {
     there.leads.share == Share::Split(0) && !there.leads.testers && there.drift.is_empty()
 }
 
-/// Deletes of every Service and Ingress of ours that weights were shared by.
+/// Deletes of every Service and canary Ingress that weights were shared by.
 #[must_use]
 pub fn besides(case: &Case, id: &ReleaseId) -> Vec<Write> {
-    let made = |it: &CompanionLive| it.leads.beside.is_some() || it.leads.twin_of.is_some();
+    let made = |it: &CompanionLive| it.leads.beside.is_some() || it.leads.canary_of.is_some();
     let ours = |it: &CompanionLive| made(it) && it.release == id.to_string() && !it.deleting;
     case.companions.iter().filter(|(_, it)| ours(it)).map(|(key, it)| delete(key, it)).collect()
 }
@@ -358,8 +370,8 @@ pub fn leave_refused(facts: &Facts<'_>, writes: &mut Vec<Write>) {
 pub fn shifts(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write> {
     let is_shift = |write: &&Write| {
         let there = facts.case.companions.get(&write.object);
-        // An Ingress of ours that is not there yet is to give something.
-        let is_new = || shares.twins.contains_key(&write.object);
+        // A canary Ingress that is not there yet is to give something.
+        let is_new = || shares.canaries.contains_key(&write.object);
         let shift = there.map_or_else(is_new, |there| shares.shift(&write.object, there));
         write.object.kind.shares_traffic() && shift
     };
@@ -375,8 +387,12 @@ pub fn falls(facts: &Facts<'_>, writes: &[Write], shares: &Shares) -> Vec<Write>
     let is_split =
         |key: &ObjectKey| facts.case.companions.get(key).is_some_and(|it| it.leads.share != Share::Base);
     let mut falls = shifts(facts, writes, shares);
-    falls.retain(|it| !it.forward && is_split(&it.object));
-    falls
+    falls.retain(|it| !it.forward);
+    // An Ingress goes along with its canary Ingress, which gives nothing of what leads to all pods.
+    let fallen = |key: &ObjectKey| falls.iter().any(|it| is_split(key) && it.object == *key);
+    let along = |key: &ObjectKey| traffic::canary(key).is_some_and(|canary| fallen(&canary));
+    let kept: Vec<bool> = falls.iter().map(|it| is_split(&it.object) || along(&it.object)).collect();
+    falls.into_iter().zip(kept).filter_map(|(it, kept)| kept.then_some(it)).collect()
 }
 
 /// Marks the routes that go forward: more traffic goes to the entered revision.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::model::ReleaseId;
 use crate::objects::{ObjectKey, keys};
+use crate::spec::autoscaler;
 use crate::spec::build;
 use crate::spec::cloneset::CloneSet;
 use crate::spec::diagnostic::{Diagnostic, Severity, plain};
@@ -18,10 +19,11 @@ use crate::spec::file::{ParsedFile, RepositoryFile};
 use crate::spec::head::{Head, Wanted};
 use crate::spec::node::Spot;
 use crate::spec::release::Release;
-use crate::spec::report::{Flaw, Report, quote};
+use crate::spec::report::{Flaw, Report};
 use crate::spec::routes;
 use crate::spec::serve;
 use crate::spec::subject::Subject;
+use crate::spec::switched;
 use crate::spec::versioned;
 
 /// A release, or what is wrong with it: its errors.
@@ -311,22 +313,23 @@ impl<'f> Draft<'f> {
                 self.report(path).error(at, message, format!("write `namespace: {}`", id.namespace));
             }
         }
-        self.check_autoscalers(cloneset_path, cloneset, &companions);
-        versioned::check((cloneset_path, cloneset), &companions, |path, at, message, cure| {
+        let is_switched =
+            resolved.as_ref().is_some_and(|(strategy, _)| strategy.strategy.blue_green.is_some());
+        let of = (cloneset_path, cloneset);
+        autoscaler::check(of, &companions, is_switched, &mut |path, flaw| self.report(path).add(flaw));
+        versioned::check(of, &companions, |path, at, message, cure| {
             self.report(path).error(at, message, cure);
         });
         let (strategy, at) = resolved?;
         build::check_strategy(head, &strategy, at, cloneset, self.report(path));
         let inline = matches!(head.wanted, Wanted::Inline(_));
-        routes::check(
-            &strategy,
-            (path, at, inline),
-            cloneset,
-            &companions,
-            &mut |path, at, message, cure| {
-                self.report(path).error(at, message, cure);
-            },
-        );
+        let at_strategy = (path, at, inline);
+        routes::check(&strategy, at_strategy, cloneset, &companions, &mut |path, at, message, cure| {
+            self.report(path).error(at, message, cure);
+        });
+        switched::check(&strategy, at_strategy, of, &companions, &mut |path, flaw| {
+            self.report(path).add(flaw)
+        });
         for (path, companion) in companions.iter().filter(|_| strategy.strategy.is_gated()) {
             serve::check_service(companion, self.report(path));
         }
@@ -335,35 +338,6 @@ impl<'f> Draft<'f> {
         }
         let companions: Vec<&Accompanying> = companions.into_iter().map(|(_, it)| it).collect();
         build::release(head, &strategy, cloneset, &companions, path)
-    }
-
-    fn check_autoscalers(
-        &mut self,
-        path: &'f str,
-        cloneset: &CloneSet,
-        companions: &[(&'f str, &Accompanying)],
-    ) {
-        let Some(key) = &cloneset.key else { return };
-        for (companion_path, companion) in companions {
-            let Some(scales) = &companion.scales else { continue };
-            if *scales != key.name.as_str() {
-                let message = format!(
-                    "the HorizontalPodAutoscaler scales `{}`, which is not of this release",
-                    quote(scales)
-                );
-                self.report(companion_path).warn(
-                    companion.at,
-                    message,
-                    format!("write `name: {}`", key.name),
-                );
-            } else if let Some(at) = cloneset.replicas_at {
-                let name = companion.key.as_ref().map_or("", |key| key.name.as_str());
-                let message = format!(
-                    "`spec.replicas` and HorizontalPodAutoscaler `{name}` both own the number of pods"
-                );
-                self.report(path).error(at, message, format!("delete line {}", at.line));
-            }
-        }
     }
 }
 

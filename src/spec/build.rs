@@ -98,6 +98,16 @@ pub fn check_strategy(
         let message = format!("`spec.step` is {cap}, and the strategy has {} steps", steps.len());
         report.warn(place, message, "write a step that there is, or delete the line");
     }
+    if let (Some(fault), Some(place)) = (none_by_name(head, strategy), head.replace_at) {
+        let cure = "take it out, and delete the pod with kubectl: its CloneSet makes another";
+        report.warn(place, fault, cure);
+    }
+}
+
+/// Why no pod is replaced by its name: pods of blue/green may be in a second CloneSet, and only the first one is asked.
+fn none_by_name(head: &Head, strategy: &WrittenStrategy) -> Option<String> {
+    let named = !head.replace.is_empty() && strategy.strategy.blue_green.is_some();
+    named.then(|| "`spec.replace` names pods, and blueGreen replaces none by name".to_owned())
 }
 
 /// The release that `head`, `cloneset` and `companions` are; the file with its `Release` document is `path`.
@@ -125,14 +135,15 @@ pub fn release(
     let rank = |kind: Kind| Kind::COMPANIONS.iter().position(|it| *it == kind);
     bodies.sort_by_key(|it| (rank(it.body.key.kind), it.body.key.clone()));
     let (body, template) = applied((body, template), &strategy.strategy);
+    let none_by_name = none_by_name(head, strategy);
     Some(Release {
         id: head.id.clone()?,
         path: path.to_owned(),
         strategy: strategy.strategy.clone(),
         cap: head.cap,
         suspend: head.suspend,
-        replace: head.replace.clone(),
-        replace_fault: head.replace_fault.clone(),
+        replace: head.replace.iter().filter(|_| none_by_name.is_none()).cloned().collect(),
+        replace_fault: none_by_name.or_else(|| head.replace_fault.clone()),
         attempt: head.attempt,
         adopt: head.adopt,
         orphan: head.orphan,

@@ -23,7 +23,7 @@ use crate::spec::texts;
 pub const REPLICAS_MAX: u32 = 100_000;
 /// From this length on, pods cannot be made: their label `controller-revision-hash` is `<name>-<hash>`, at most 63
 /// characters (Kruise, `sync/cloneset_scale.go`).
-const NAME_MAX: usize = 52;
+pub const NAME_MAX: usize = 52;
 
 const SPEC: [&str; 10] = [
     "replicas",
@@ -62,6 +62,8 @@ pub struct CloneSet {
     pub replicas: Option<u32>,
     /// Where `spec.replicas` stands.
     pub replicas_at: Option<Spot>,
+    /// Where `spec.updateStrategy.type` stands.
+    pub type_at: Option<Spot>,
 }
 
 /// Reads a CloneSet. Mistakes go to `report`.
@@ -105,6 +107,7 @@ pub fn read(node: &Node, report: &mut Report) -> CloneSet {
         version: image::version(&value),
         replicas: replicas.and_then(|entry| count(&entry.node, report)),
         replicas_at: replicas.map(|entry| entry.at),
+        type_at: spec.and_then(|it| it.find(&["updateStrategy", "type"])).map(|node| node.at),
         body: Compact::of(&without(
             &value,
             &[

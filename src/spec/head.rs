@@ -56,6 +56,8 @@ pub struct Head {
     pub suspend: bool,
     /// `spec.replace`.
     pub replace: BTreeSet<Name>,
+    /// Where `spec.replace` stands.
+    pub replace_at: Option<Spot>,
     /// What of `spec.replace` cannot be read, the first of it.
     pub replace_fault: Option<String>,
     /// `spec.attempt`.
@@ -85,6 +87,7 @@ pub fn read(node: &Node, report: &mut Report) -> Head {
         cap_at: None,
         suspend: false,
         replace: BTreeSet::new(),
+        replace_at: None,
         replace_fault: None,
         attempt: 1,
         adopt: false,
@@ -116,6 +119,7 @@ fn read_spec(node: &Node, head: &mut Head, report: &mut Report) {
     head.suspend = fields.flag("suspend", report).unwrap_or(false);
     if let Some(node) = fields.get("replace", report) {
         (head.replace, head.replace_fault) = replaced(node, report);
+        head.replace_at = fields.key_at("replace");
     }
     head.attempt = fields.number("attempt", 1..=NUMBER_MAX, report).unwrap_or(1);
     head.wanted = match fields.get("strategy", report) {

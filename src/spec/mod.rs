@@ -16,6 +16,7 @@ pub mod keep;
 pub mod read;
 pub mod weights;
 pub mod matches;
+pub mod blue_green;
 pub mod strategy;
 pub mod canonical;
 pub mod texts;
@@ -36,8 +37,11 @@ pub mod file;
 pub mod serve;
 pub mod ingress;
 pub mod routes;
+pub mod follow;
+pub mod switched;
 pub mod drain;
 pub mod applied;
+pub mod autoscaler;
 pub mod build;
 pub mod assemble;
 pub mod whole;
@@ -51,10 +55,12 @@ pub use configuration::{Configuration, GitAccess, PeopleFrom, read_configuration
 pub use diagnostic::{Diagnostic, Severity};
 pub use exchange::Exchange;
 pub use file::{ParsedFile, RepositoryFile, parse_file, parse_repository};
+pub use follow::Follower;
 pub use marker::{FrozenBy, read_freeze, read_marker};
 pub use place::{MarkerPath, Permission, Place, marker_of, markers_of, place, removal_of};
 pub use release::{
-    Approval, Body, Companion, Criterion, Initial, Match, OnFailure, Release, Serve, Step, Strategy,
+    Approval, BlueGreen, Body, Companion, Criterion, Initial, Match, OnFailure, Release, Serve, Step,
+    Strategy,
 };
 pub use serve::{dark, room, roomier, unavailable};
 pub use whole::Whole;

@@ -90,13 +90,27 @@ pub struct Match {
     pub query: Vec<Criterion>,
 }
 
+/// How the whole traffic of a release moves at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlueGreen {
+    /// The Service whose pods serve; it points at the new revision from step 2 on.
+    pub active: Name,
+    /// The Service by which the new revision is tried; it points at it from step 1 on.
+    pub preview: Name,
+    /// Seconds for which the old revision stays as it was after the switch; at least 1.
+    pub keep: u32,
+}
+
 /// How a release is rolled out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strategy {
-    /// As written, never empty: without steps it is one of 100 %.
+    /// As written, never empty: without steps it is one of 100 %, and blue/green has its two: `previewReplicas` with its
+    /// `soak`, and 100 % with its `approval`.
     pub steps: Vec<Step>,
-    /// Whether steps were written.
+    /// Whether steps were written, or blue/green.
     pub stepped: bool,
+    /// The second CloneSet and the Services of blue/green.
+    pub blue_green: Option<BlueGreen>,
     /// How the first create is made.
     pub initial: Initial,
     /// Seconds after which a step that is not healthy has failed.
@@ -198,6 +212,17 @@ impl Strategy {
     #[must_use]
     pub fn is_gated(&self) -> bool {
         self.steps.iter().any(Step::serves_by_approval)
+    }
+
+    /// The Service that is pointed at the new revision at the step `number` (from 1), with blue/green.
+    #[must_use]
+    pub fn service(&self, number: u32) -> Option<&Name> {
+        let of = self.blue_green.as_ref()?;
+        match number {
+            1 => Some(&of.preview),
+            2 => Some(&of.active),
+            _ => None,
+        }
     }
 
     /// Share of the traffic, in whole percent, that belongs to the step `number` (from 1): the last weight that is written up

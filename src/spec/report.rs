@@ -65,7 +65,8 @@ impl Report {
         other.flaws.into_iter().for_each(|flaw| self.add(flaw));
     }
 
-    fn add(&mut self, flaw: Flaw) {
+    /// One mistake; one that is known already is told once.
+    pub fn add(&mut self, flaw: Flaw) {
         if self.flaws.contains(&flaw) {
             return;
         }

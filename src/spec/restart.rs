@@ -33,10 +33,11 @@ fn taken(body: &Body) -> (Option<Value>, Value) {
 
 impl Release {
     /// Whether its pods are updated in place where they can be: another annotation starts none of them again (Kruise,
-    /// `inplace_update_defaults.go`: metadata is patched onto the pod).
+    /// `inplace_update_defaults.go`: metadata is patched onto the pod). With blue/green they are made beside the old ones.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        in_place(&self.cloneset.value.open()["spec"]["updateStrategy"]).is_some()
+        self.strategy.blue_green.is_none()
+            && in_place(&self.cloneset.value.open()["spec"]["updateStrategy"]).is_some()
     }
 }
 

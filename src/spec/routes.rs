@@ -64,19 +64,23 @@ pub fn service_of<'v>(backend: &'v Value, namespace: Option<&str>) -> Option<&'v
 }
 
 /// Whether a Service selects pods with these labels, all of them and no others of the release's.
-fn selects(service: &Value, labels: &Value) -> bool {
-    let selector = service.pointer("/spec/selector").and_then(Value::as_object);
+#[must_use]
+pub fn selects(service: &Value, labels: &Value) -> bool {
     let external = service.pointer("/spec/type").is_some_and(|it| it == "ExternalName");
-    !external
-        && selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        })
+    !external && is_among(&service["spec"]["selector"], labels)
 }
 
-/// The first label of a CloneSet's selector that a Service's does not have: it could select pods of others, which would be
-/// lost where only those of one revision are meant.
-fn beyond(service: &Value, selector: &Value) -> Option<String> {
-    let selected = &service["spec"]["selector"];
+/// Whether all labels `selected`, and at least one, are among `labels`.
+#[must_use]
+pub fn is_among(selected: &Value, labels: &Value) -> bool {
+    let selected = selected.as_object().filter(|it| !it.is_empty());
+    selected.is_some_and(|it| it.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
+/// The first label of a CloneSet's selector that is not among those `selected`: pods of others could be selected, which would
+/// be lost where only those of one revision are meant.
+#[must_use]
+pub fn beyond(selected: &Value, selector: &Value) -> Option<String> {
     let labels = selector["matchLabels"].as_object().into_iter().flatten();
     let missing = labels.filter(|(key, value)| selected.get(key.as_str()) != Some(*value));
     let missing = missing.map(|(key, value)| format!("{key}: {}", value.as_str().unwrap_or_default()));
@@ -296,7 +300,7 @@ impl<'f> Check<'_, 'f> {
         }
     }
 
-    /// One Ingress can share, by another one beside it.
+    /// One Ingress can share, by its canary Ingress.
     fn ingress(
         &self,
         (path, ingress): (&'f str, &Accompanying),
@@ -310,16 +314,25 @@ impl<'f> Check<'_, 'f> {
         let is_ingress = |kind| kind == Kind::Ingress;
         let name = ingress.key.as_ref().map(|key| &key.name);
         let beside = name.and_then(|name| beside(name, true));
-        for (path, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) == beside.as_ref()) {
+        if name.is_some() && beside.is_none() {
             let message =
-                format!("Ingress `{own}` is Triton's to make: Ingress `{}` is shared by it", quoted(ingress));
+                format!("the name of Ingress `{}` leaves no room for its canary Ingress's", quoted(ingress));
+            tell(path, ingress.at, message, "shorten it".to_owned());
+        }
+        for (path, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) == beside.as_ref()) {
+            let message = format!(
+                "Ingress `{own}` is Triton's to make: it is the canary Ingress of `{}`",
+                quoted(ingress)
+            );
             tell(path, other.at, message, "give it another name".to_owned());
         }
         for (_, other, own) in self.of_kind(is_ingress).filter(|(.., it)| Some(*it) != name) {
             let theirs = other.body.open();
+            // A rule without a path is for all.
+            let of = |at: &str| if at.is_empty() { "/".to_owned() } else { at.to_owned() };
             let same = |(host, at, _): &(&str, &str, &str)| {
                 ingress::paths(&theirs)
-                    .any(|(host_there, at_there, _)| (host_there, at_there) == (*host, *at))
+                    .any(|(host_there, at_there, _)| (host_there, of(at_there)) == (*host, of(at)))
             };
             if let Some((host, at, _)) = ingress::paths(body).find(same) {
                 let message = format!(
@@ -336,7 +349,7 @@ impl<'f> Check<'_, 'f> {
         let is_service = |kind| kind == Kind::Service;
         let selector = self.cloneset.body.open()["spec"]["selector"].take();
         for (path, service, _) in self.of_kind(is_service).filter(|(.., it)| *it == name) {
-            if let Some(label) = beyond(&service.body.open(), &selector) {
+            if let Some(label) = beyond(&service.body.open()["spec"]["selector"], &selector) {
                 let message = format!(
                     "Service `{name}` is shared by weights, and may select pods of others: its selector lacks `{label}` of the CloneSet's"
                 );

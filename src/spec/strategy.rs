@@ -1,8 +1,9 @@
-//! Strategies: steps, `initial`, `deadline`, `onFailure`, `drain`, `failureThreshold`.
+//! Strategies: steps or blue/green, `initial`, `deadline`, `onFailure`, `drain`, `failureThreshold`.
 
 use serde_json::Value;
 
 use crate::model::{Amount, Percent};
+use crate::spec::blue_green;
 use crate::spec::node::{Node, Spot, Tree};
 use crate::spec::read::{DURATION_MAX, Fields};
 use crate::spec::release::{Approval, Initial, OnFailure, Serve, Step, Strategy};
@@ -29,6 +30,8 @@ pub struct WrittenStrategy {
     pub at: Spot,
     /// Where each step's `replicas` stands.
     pub steps_at: Vec<Spot>,
+    /// Where `blueGreen` stands.
+    pub blue_green_at: Option<blue_green::Places>,
     /// Where `initial` stands.
     pub initial_at: Option<Spot>,
     /// Where each of its routes stands.
@@ -47,6 +50,7 @@ impl Default for WrittenStrategy {
         let strategy = Strategy {
             steps: vec![whole()],
             stepped: false,
+            blue_green: None,
             initial: Initial::All,
             deadline: DEADLINE,
             on_failure: OnFailure::Rollback,
@@ -60,6 +64,7 @@ impl Default for WrittenStrategy {
             value: Value::Null,
             at: Spot::default(),
             steps_at: Vec::new(),
+            blue_green_at: None,
             initial_at: None,
             routes_at: Vec::new(),
             matches_at: Vec::new(),
@@ -93,12 +98,25 @@ pub fn read(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrat
 }
 
 fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrategy> {
-    let known =
-        ["routes", "matches", "steps", "initial", "deadline", "onFailure", "drain", "failureThreshold"];
+    let known = [
+        "routes",
+        "matches",
+        "steps",
+        "blueGreen",
+        "initial",
+        "deadline",
+        "onFailure",
+        "drain",
+        "failureThreshold",
+    ];
     let fields = Fields::open(node, path, &known, report)?;
     let mut out = WrittenStrategy { value: node.to_value(), at: node.at, ..WrittenStrategy::default() };
     if let Some(list) = fields.get("steps", report) {
         steps(list, &fields.path_of("steps"), &mut out, report);
+    }
+    if let Some(node) = fields.get("blueGreen", report) {
+        beside_blue_green(&fields, report);
+        blue_green(node, &fields.path_of("blueGreen"), &mut out, report);
     }
     if let Some(list) = fields.get("routes", report) {
         let routes = weights::routes(list, &fields.path_of("routes"), report);
@@ -111,6 +129,15 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     let initial = fields.word("initial", &[("all", Initial::All), ("steps", Initial::Steps)], report);
     out.strategy.initial = initial.unwrap_or(Initial::All);
     out.initial_at = fields.key_at("initial");
+    if let (Some(at), Initial::Steps, Some(_)) =
+        (out.initial_at, out.strategy.initial, &out.strategy.blue_green)
+    {
+        let message = format!(
+            "`{}: steps` beside `blueGreen`: a first release has no other beside which it could come up",
+            fields.path_of("initial")
+        );
+        report.error(at, message, "delete the line");
+    }
     out.strategy.deadline = fields.duration("deadline", 1..=DURATION_MAX, report).unwrap_or(DEADLINE);
     let failures = [("rollback", OnFailure::Rollback), ("hold", OnFailure::Hold)];
     out.strategy.on_failure = fields.word("onFailure", &failures, report).unwrap_or(OnFailure::Rollback);
@@ -127,6 +154,29 @@ fn fields(node: &Node, path: &str, report: &mut Report) -> Option<WrittenStrateg
     }
     out.strategy.failure_threshold = threshold.unwrap_or(Amount::Count(0));
     Some(out)
+}
+
+fn blue_green(node: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report) {
+    let Some(fields) = Fields::open(node, path, &blue_green::FIELDS, report) else { return };
+    let approval =
+        fields.get("approval", report).and_then(|node| approval(node, &fields.path_of("approval"), report));
+    let Some((read, steps, places)) = blue_green::read(&fields, approval, report) else { return };
+    out.strategy.steps = steps;
+    out.strategy.stepped = true;
+    out.strategy.blue_green = Some(read);
+    out.blue_green_at = Some(places);
+}
+
+/// What blue/green leaves no room for: it has two steps of its own, and moves all traffic at once.
+fn beside_blue_green(fields: &Fields<'_>, report: &mut Report) {
+    let mut told = |key: &str, why: &str| {
+        if let Some(at) = fields.key_at(key) {
+            let message = format!("`{}` beside `blueGreen`, which {why}", fields.path_of(key));
+            report.error(at, message, "delete one of the two");
+        }
+    };
+    told("steps", "has two steps of its own");
+    told("routes", "moves all traffic at once, by its Services");
 }
 
 fn steps(list: &Node, path: &str, out: &mut WrittenStrategy, report: &mut Report) {

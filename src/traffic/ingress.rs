@@ -1,4 +1,4 @@
-//! Ingresses of ingress-nginx: one leads to the proven revision, and another one beside it gives the entered one its share.
+//! Ingresses of ingress-nginx: one leads to the proven revision, and its *canary Ingress* gives the entered one its share.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,20 @@ use crate::spec::ingress::{annotation, is_shared};
 use crate::spec::routes::{base_of, beside, led_to};
 use crate::world::Share;
 
-/// The Ingress beside `key` by which the entered revision gets its share. `None` for what is no Ingress.
+/// Annotations that say which requests a canary Ingress takes, whatever its weight (ingress-nginx, "Canary").
+const BY_REQUEST: [&str; 4] =
+    ["canary-by-header", "canary-by-header-value", "canary-by-header-pattern", "canary-by-cookie"];
+
+/// The canary Ingress of `key`, by which the entered revision gets its share. `None` for what is no Ingress.
 #[must_use]
-pub fn twin(key: &ObjectKey) -> Option<ObjectKey> {
+pub fn canary(key: &ObjectKey) -> Option<ObjectKey> {
     let name = beside(&key.name, true).filter(|_| key.kind == Kind::Ingress)?;
     Some(ObjectKey { name, ..key.clone() })
 }
 
-/// The Ingress beside which one of this key would be.
+/// The Ingress whose canary Ingress one of this key would be.
 #[must_use]
-pub fn twin_of(key: &ObjectKey) -> Option<ObjectKey> {
+pub fn canary_of(key: &ObjectKey) -> Option<ObjectKey> {
     let (name, canary) = base_of(&key.name).filter(|_| key.kind == Kind::Ingress)?;
     canary.then(|| ObjectKey { name, ..key.clone() })
 }
@@ -58,9 +62,9 @@ fn turn(ingress: &mut Value, services: &BTreeSet<Name>, canary: bool, alone: boo
     }
 }
 
-/// The Ingress beside `base`, by which the entered revision gets `percent` of the traffic, and requests of testers.
+/// The canary Ingress of `base`, by which the entered revision gets `percent` of the traffic, and requests of testers.
 #[must_use]
-pub fn beside_ingress(
+pub fn canary_ingress(
     base: &Value,
     services: &BTreeSet<Name>,
     percent: u32,
@@ -72,12 +76,22 @@ pub fn beside_ingress(
     let own = base["metadata"]["annotations"].as_object().into_iter().flatten();
     let own = own.filter(|(key, _)| is_shared(key)).map(|(key, value)| (key.clone(), value.clone()));
     let mut annotations: Map<String, Value> = own.collect();
-    annotations.insert(annotation("canary"), "true".into());
-    annotations.insert(annotation("canary-weight"), percent.to_string().into());
+    let mut say = |last: &str, value: &str| annotations.insert(annotation(last), value.into());
+    say("canary", "true");
+    say("canary-weight", &percent.to_string());
+    say("canary-weight-total", "100");
+    // What is empty counts as absent. Written it is ours, and what somebody adds there is put back.
+    for last in BY_REQUEST {
+        say(last, "");
+    }
     if let Some(header) = testers.first().and_then(|it| it.headers.first()) {
-        annotations.insert(annotation("canary-by-header"), (*header.name).into());
+        say("canary-by-header", &header.name);
         let value = if header.regular { "canary-by-header-pattern" } else { "canary-by-header-value" };
-        annotations.insert(annotation(value), (*header.value).into());
+        say(value, &header.value);
+    }
+    // Whoever has a cookie of affinity would stay there at a weight of nothing.
+    if percent == 0 {
+        say("affinity-canary-behavior", "legacy");
     }
     let mut spec = json!({"rules": body["spec"]["rules"]});
     if let Some(class) = base["spec"].get("ingressClassName") {
@@ -101,8 +115,8 @@ pub fn stands(live: &Value, services: &BTreeSet<Name>) -> Share {
     if stable.any(|it| led.contains(it.as_str())) { Share::Split(0) } else { Share::Base }
 }
 
-/// What the Ingress beside another one, as it stands, gives the entered revision: a share of the traffic in whole percent,
-/// and whether testers. One that does not say that it is such a one counts for everything.
+/// What a canary Ingress, as it stands, gives the entered revision: a share of the traffic in whole percent, and whether
+/// testers. One that does not say that it is such a one counts for everything.
 #[must_use]
 pub fn gives(live: &Value) -> (u32, bool) {
     let text = |last: &str| live["metadata"]["annotations"][annotation(last)].as_str();
@@ -110,7 +124,8 @@ pub fn gives(live: &Value) -> (u32, bool) {
         Some("true") => text("canary-weight").map_or(0, |it| it.parse().unwrap_or(100)),
         Some(_) | None => 100,
     };
-    (percent.min(100), text("canary-by-header").is_some() || text("canary-by-cookie").is_some())
+    let asks = |last: &str| text(last).is_some_and(|it| !it.is_empty());
+    (percent.min(100), asks("canary-by-header") || asks("canary-by-cookie"))
 }
 
 #[cfg(test)]
@@ -146,20 +161,32 @@ mod tests {
         assert_eq!(ingress(&base(), &services(), Share::Base), base());
         let header = Criterion { name: "x-tester".to_owned(), value: "yes|no".to_owned(), regular: true };
         let testers = [Match { headers: vec![header], query: Vec::new() }];
-        let twin = beside_ingress(&base(), &services(), 5, &testers).unwrap();
-        assert_eq!(twin["metadata"]["name"], "shop-canary");
+        let canary = canary_ingress(&base(), &services(), 5, &testers).unwrap();
+        assert_eq!(canary["metadata"]["name"], "shop-canary");
         assert_eq!(
-            twin["metadata"]["annotations"],
+            canary["metadata"]["annotations"],
             json!({
                 "nginx.ingress.kubernetes.io/affinity": "cookie",
                 "nginx.ingress.kubernetes.io/canary": "true",
                 "nginx.ingress.kubernetes.io/canary-weight": "5",
+                "nginx.ingress.kubernetes.io/canary-weight-total": "100",
                 "nginx.ingress.kubernetes.io/canary-by-header": "x-tester",
+                "nginx.ingress.kubernetes.io/canary-by-header-value": "",
                 "nginx.ingress.kubernetes.io/canary-by-header-pattern": "yes|no",
+                "nginx.ingress.kubernetes.io/canary-by-cookie": "",
             })
         );
-        assert_eq!(led_to(&twin), BTreeSet::from(["web-canary"]));
-        assert_eq!((twin["spec"].get("tls"), &twin["spec"]["ingressClassName"]), (None, &json!("nginx")));
+        assert_eq!(led_to(&canary), BTreeSet::from(["web-canary"]));
+        assert_eq!((canary["spec"].get("tls"), &canary["spec"]["ingressClassName"]), (None, &json!("nginx")));
+    }
+
+    #[test]
+    fn nobody_stays_with_a_canary_that_gets_nothing() {
+        let behavior = |percent: u32| {
+            let canary = canary_ingress(&base(), &services(), percent, &[]).unwrap();
+            canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/affinity-canary-behavior"].clone()
+        };
+        assert_eq!((behavior(0), behavior(1)), (json!("legacy"), Value::Null));
     }
 
     #[test]
@@ -167,8 +194,8 @@ mod tests {
         assert_eq!(stands(&base(), &services()), Share::Base);
         assert_eq!(stands(&ingress(&base(), &services(), Share::Split(5)), &services()), Share::Split(0));
         for percent in 0..=100 {
-            let twin = beside_ingress(&base(), &services(), percent, &[]).unwrap();
-            assert_eq!(gives(&twin), (percent, false));
+            let canary = canary_ingress(&base(), &services(), percent, &[]).unwrap();
+            assert_eq!(gives(&canary), (percent, false));
         }
         assert_eq!(gives(&base()), (100, false), "it would have a share of everything");
     }

@@ -9,7 +9,9 @@
 pub mod ingress;
 pub mod route;
 pub mod service;
+pub mod pin;
 
-pub use ingress::{beside_ingress, gives, ingress, stands, twin, twin_of};
+pub use ingress::{canary, canary_ingress, canary_of, gives, ingress, stands};
+pub use pin::{pin_of, pinned};
 pub use route::{leads_testers, route, share_of};
 pub use service::{beside, service};

@@ -10,7 +10,7 @@ use crate::objects::{Kind, ObjectKey};
 use crate::spec::{Companion, Release};
 use crate::world::hooks::PodKept;
 use crate::world::intent::{Desired, Source};
-use crate::world::live::{CompanionLive, Live, Looked, PodLive, RecordLive};
+use crate::world::live::{CompanionLive, Live, Looked, PodLive, RecordLive, Twin};
 use crate::world::memory::Memory;
 use crate::world::policy::Policy;
 use crate::world::traffic::Share;
@@ -37,8 +37,12 @@ impl Refusal {
 pub struct Case {
     /// What HEAD says.
     pub desired: Desired,
-    /// Its CloneSet.
+    /// Its CloneSet; of a release that is switched as a whole, all of them as one ([`crate::world::colours`]).
     pub live: Option<Live>,
+    /// The CloneSet of that name by itself, where `live` is all of them as one.
+    pub home: Option<Live>,
+    /// The others, by name.
+    pub twins: BTreeMap<Name, Twin>,
     /// Whether memory of it that names no UID names an announcement that stands on the lease: then it was made under
     /// that one, and is no copy.
     pub announced: bool,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::fields::{FieldChange, Stand};
-use crate::model::{Amount, Name, ResourceVersion, Uid};
+use crate::model::{Amount, Name, ResourceVersion, TemplateHash, Uid};
 use crate::objects::keys::{SERVE, SERVE_GATED};
 use crate::objects::record::ReleaseStatus;
 use crate::spec::{Release, hook};
@@ -161,6 +161,15 @@ impl Live {
     pub fn kept(&self) -> u32 {
         self.partition.partition_pods(self.replicas)
     }
+}
+
+/// A second CloneSet of a release that is switched as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Twin {
+    /// The template that its pods are to have.
+    pub template: TemplateHash,
+    /// As it stands.
+    pub live: Live,
 }
 
 /// A companion in the cluster: one that carries our label, or one of nobody's that is to be taken over.

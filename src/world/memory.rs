@@ -95,6 +95,8 @@ pub struct Memory {
     /// be gone or never was there. Each is asked for once: a name may be another pod's later (Kruise gives it again to the
     /// next pod of a volume).
     pub replaced: BTreeMap<Name, Option<Uid>>,
+    /// The release by which its CloneSet stands, of one that is switched as a whole; none where that is the entered one.
+    pub home: Option<Digest>,
     /// The last try that failed.
     pub failed: Option<Try>,
     /// The proven stack, newest last.
@@ -157,6 +159,9 @@ impl Memory {
             };
             put(keys::REPLACED, self.replaced.iter().map(one).collect::<Vec<_>>().join(" "));
         }
+        if let Some(home) = &self.home {
+            put(keys::HOME, home.to_string());
+        }
         if let Some(failed) = &self.failed {
             put(keys::FAILED, format!("{} {}", failed.template, failed.attempt));
         }
@@ -206,6 +211,7 @@ impl Memory {
             served,
             up: maybe_up(get(keys::STEP_UP))?,
             replaced: replaced(get(keys::REPLACED).unwrap_or_default())?,
+            home: maybe_digest(get(keys::HOME))?,
             failed,
             proven: get(keys::PROVEN).map_or(Some(Vec::new()), |text| serde_json::from_str(text).ok())?,
         })
@@ -219,6 +225,10 @@ fn replaced(text: &str) -> Option<BTreeMap<Name, Option<Uid>>> {
         None => Some((word.parse().ok()?, None)),
     };
     text.split_ascii_whitespace().map(one).collect()
+}
+
+fn maybe_digest(text: Option<&str>) -> Option<Option<Digest>> {
+    text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
 fn maybe_up(text: Option<&str>) -> Option<bool> {
@@ -248,6 +258,7 @@ mod tests {
             replaced: [("checkout-x2b4c", Some(Uid::new("p-1"))), ("checkout-zz9k1", None)]
                 .map(|(name, uid)| (name.parse().unwrap(), uid))
                 .into(),
+            home: Some(Digest::of(b"h")),
             failed: Some(Try { template, attempt: 2 }),
             proven: vec![Proof {
                 template,
@@ -273,6 +284,7 @@ mod tests {
             served: 0,
             up: false,
             replaced: BTreeMap::new(),
+            home: None,
             failed: None,
             proven: vec![],
             ..full
@@ -296,6 +308,7 @@ mod tests {
             keys::STEP_REACHED,
             keys::SERVED,
             keys::REPLACED,
+            keys::HOME,
             keys::FAILED,
             keys::PROVEN,
             keys::DIGEST,

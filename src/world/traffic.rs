@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::Name;
+use crate::spec::Follower;
 
 /// How a route shares the traffic of the Services that select the pods of a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,17 @@ pub struct Beside {
     pub ready: Option<u32>,
 }
 
+/// What follows one of the CloneSets of a release that is switched as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follows {
+    /// How.
+    pub as_what: Follower,
+    /// What it follows, where it is not as Git has it: a revision, by the label of its pods, or the name of a CloneSet.
+    pub to: Option<String>,
+    /// Of a Service: ready endpoints in its EndpointSlices; `None` where those are not watched, or were not listed yet.
+    pub ready: Option<u32>,
+}
+
 /// What a companion does for the weights of its release.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leads {
@@ -51,10 +63,12 @@ pub struct Leads {
     pub testers: bool,
     /// Of a route: the Services that it leads to, by their names: it leads to nothing else of ours.
     pub to: BTreeSet<Name>,
-    /// Of an Ingress that is ours: the one whose traffic it shares.
-    pub twin_of: Option<Name>,
+    /// Of a canary Ingress: the one whose traffic it shares.
+    pub canary_of: Option<Name>,
     /// Of a Service that is ours.
     pub beside: Option<Beside>,
+    /// Of what follows one of the CloneSets of a release that is switched as a whole.
+    pub follows: Option<Follows>,
 }
 
 /// What stands behind the last dash of a revision's name: the label that its pods have (Kruise,

@@ -252,6 +252,32 @@ async fn a_write_whose_answer_was_lost_is_told_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_whose_answer_was_lost_is_told_all_the_same() {
+    let log = Log::begin();
+    let stage = proven(STEPS).await;
+    stage.repo.write("releases/shop/companions.yaml", COMPANIONS.split("---").next().unwrap());
+    stage.release("1.1.0", STEPS);
+    stage.until("1.1.0 is healthy", |it| it.phase() == "Healthy" && it.at() == "1.1.0 3/3").await;
+    let failure = triton::devcluster::Failure {
+        verb: "delete",
+        plural: "services".into(),
+        times: 1,
+        with: triton::devcluster::Refusal::internal("the connection was cut"),
+        after: true,
+    };
+    stage.cluster.knobs().set(|faults| faults.failures.push(failure));
+    let before = log.told().len();
+    stage.repo.remove("releases/shop/companions.yaml");
+    stage.repo.commit("Drop the Service");
+    stage.wait(60).await;
+    assert!(stage.object("services", "checkout").is_null(), "it is gone");
+    assert_eq!(log.told()[before..], ["Enter 3", "Note 3", "Complete 3", "Rest 3"]);
+    let pruned = "prunes what Git no longer has: Service shop/checkout";
+    let history = stage.record("checkout")["status"]["history"].to_string();
+    assert_eq!(history.matches(pruned).count(), 1, "{history}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_way_back_whose_answer_was_lost_names_the_version_that_was_left() {
     let log = Log::begin();
     let stage = proven(GATED).await;

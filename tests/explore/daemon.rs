@@ -169,6 +169,8 @@ impl Daemon {
             announced: create.is_some_and(|create| cluster.creates.contains_key(create)),
             live: set.map(|set| set.project(id, None)),
             record: record.map(Record::project),
+            home: None,
+            twins: BTreeMap::new(),
             documents: BTreeMap::new(),
             companions: BTreeMap::new(),
             pods: None,

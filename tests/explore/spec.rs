@@ -271,6 +271,7 @@ fn strategy(doc: &Doc) -> Strategy {
         matches: Vec::new(),
         steps: doc.steps().iter().map(step).collect(),
         stepped: !STRATEGIES[doc.strategy].is_empty(),
+        blue_green: None,
         initial: if doc.by_steps { Initial::Steps } else { Initial::All },
         deadline: u32::try_from(DEADLINE).expect("small"),
         on_failure: if doc.hold { OnFailure::Hold } else { OnFailure::Rollback },

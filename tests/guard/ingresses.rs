@@ -1,4 +1,4 @@
-//! Second Ingresses that give more than they may, to others, or beside one that is not shared, are refused.
+//! Canary Ingresses that give more than they may, to others, or beside one that is not shared, are refused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::guard::routes::{breaks, decided, permit, remember};
 use crate::support::world::*;
 
 const INGRESS: &str = "Ingress shop/checkout";
-const TWIN: &str = "Ingress shop/checkout-canary";
+const CANARY: &str = "Ingress shop/checkout-canary";
 
-fn twin() -> ObjectKey {
+fn canary() -> ObjectKey {
     key(Kind::Ingress, "checkout-canary")
 }
 
@@ -39,8 +39,8 @@ fn by_ingress(image: &str) -> Release {
     release
 }
 
-/// B stands at `step` above A with so many pods; its Ingress is shared, and the one beside it gives so much, where it is there.
-fn canary(step: u32, (partition, pods): (&str, u32), given: Option<(u32, bool)>) -> World {
+/// B stands at `step` above A with so many pods; its Ingress is shared, and the canary Ingress gives so much, where it is there.
+fn rolled(step: u32, (partition, pods): (&str, u32), given: Option<(u32, bool)>) -> World {
     of(&by_ingress("b"), step, (partition, pods), given)
 }
 
@@ -57,9 +57,9 @@ fn of(b: &Release, step: u32, (partition, pods): (&str, u32), given: Option<(u32
         let route = case.companions.remove(&key(Kind::HttpRoute, "checkout")).unwrap();
         if let Some((percent, testers)) = given {
             let to = BTreeSet::from(["checkout-canary".parse().unwrap()]);
-            let twin_of = Some("checkout".parse().unwrap());
-            let leads = Leads { share: Share::Split(percent), testers, to, twin_of, beside: None };
-            case.companions.insert(twin(), CompanionLive { leads, ..route.clone() });
+            let canary_of = Some("checkout".parse().unwrap());
+            let leads = Leads { share: Share::Split(percent), testers, to, canary_of, ..Leads::default() };
+            case.companions.insert(canary(), CompanionLive { leads, ..route.clone() });
         }
         case.companions.insert(key(Kind::Ingress, "checkout"), route);
     });
@@ -78,23 +78,23 @@ fn weight(body: &Value) -> &Value {
     &body["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"]
 }
 
-/// The plan with the one beside the Ingress changed.
+/// The plan with the canary Ingress changed.
 fn with(plan: &Plan, change: impl FnOnce(&mut Value)) -> Plan {
     let mut plan = plan.clone();
     let made = plan.moves.get_mut(&id()).unwrap();
-    let write = made.writes.iter_mut().find(|it| it.object == twin()).unwrap();
+    let write = made.writes.iter_mut().find(|it| it.object == canary()).unwrap();
     let Action::Apply { body, .. } = &mut write.action else { panic!("an apply") };
     change(Arc::make_mut(body));
     plan
 }
 
 #[test]
-fn a_second_ingress_gives_what_its_step_allows_and_to_nothing_else() {
-    let world = canary(1, ("99%", 1), None);
+fn a_canary_ingress_gives_what_its_step_allows_and_to_nothing_else() {
+    let world = rolled(1, ("99%", 1), None);
     let (plan, made) = decided(&world);
     assert_eq!((&made.decision, made.writes[0].forward), (&Decision::Shift, true), "{}", made.message);
     let [(object, body)] = &bodies(&plan)[..] else { panic!("one write") };
-    assert_eq!((&**object, weight(body)), (TWIN, &json!("5")));
+    assert_eq!((&**object, weight(body)), (CANARY, &json!("5")));
     let set = |last: &'static str, value: &'static str| {
         move |body: &mut Value| {
             body["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/{last}")] = json!(value);
@@ -106,6 +106,7 @@ fn a_second_ingress_gives_what_its_step_allows_and_to_nothing_else() {
         ("canary", "false"),
         ("canary-by-header", "x-tester"),
         ("canary-by-cookie", "tester"),
+        ("canary-weight-total", "1000"),
     ] {
         assert!(check(&world, &with(&plan, set(last, value))).contains_key(&id()), "{last}: {value}");
     }
@@ -151,6 +152,8 @@ fn testers_have_their_header_on_it() {
             body["metadata"]["annotations"].as_object_mut().unwrap().remove(value);
         }),
     );
+    let pattern = "nginx.ingress.kubernetes.io/canary-by-header-pattern";
+    breaks_or_is_strange(&world, &with(&plan, |body| body["metadata"]["annotations"][pattern] = json!(".*")));
 }
 
 #[track_caller]
@@ -159,20 +162,26 @@ fn breaks_or_is_strange(world: &World, plan: &Plan) {
 }
 
 #[test]
-fn a_second_ingress_gives_nothing_before_pods_go_back() {
-    let mut world = canary(2, ("50%", 5), Some((50, false)));
+fn a_canary_ingress_gives_nothing_before_pods_go_back() {
+    let mut world = rolled(2, ("50%", 5), Some((50, false)));
     permit(&mut world, 2);
     edit(&mut world, |case| case.desired = Desired::Release(Arc::new(intent(&by_ingress("a")))));
     let (plan, made) = decided(&world);
     let objects: Vec<String> = made.writes.iter().map(|it| it.object.to_string()).collect();
     assert_eq!(
         (&made.decision, &*objects),
-        (&Decision::RollBack, &[TWIN.to_owned(), "CloneSet shop/checkout".to_owned()][..])
+        (&Decision::RollBack, &[CANARY.to_owned(), "CloneSet shop/checkout".to_owned()][..])
     );
     assert_eq!(weight(&bodies(&plan)[0].1), "0", "it is not deleted: an old leader may let it fall");
     let mut without = plan.clone();
     without.moves.get_mut(&id()).unwrap().writes.remove(0);
     breaks(&world, &without);
+    // Whoever was led there by a cookie of affinity would stay.
+    let behavior = "nginx.ingress.kubernetes.io/affinity-canary-behavior";
+    breaks_or_is_strange(
+        &world,
+        &with(&plan, |body| body["metadata"]["annotations"][behavior] = json!("sticky")),
+    );
     breaks(
         &world,
         &with(&plan, |body| {
@@ -181,35 +190,88 @@ fn a_second_ingress_gives_nothing_before_pods_go_back() {
     );
 }
 
+/// Before the last step the Ingress is written first: the daemon may have ended there.
 #[test]
-fn a_second_ingress_goes_once_it_gives_nothing() {
+fn what_a_crash_left_between_two_ingresses_goes_on_or_back() {
+    for (step, wanted) in
+        [(3, &[(CANARY, "0")][..]), (2, &[(INGRESS, "")]), (1, &[(INGRESS, ""), (CANARY, "5")])]
+    {
+        let mut world = rolled(2, ("50%", 5), Some((50, false)));
+        (2..=step).for_each(|step| permit(&mut world, step));
+        remember(&mut world, |memory| memory.step_reached = Some(Reached { at: ago(120), pods: 5 }));
+        edit(&mut world, |case| {
+            let leads = &mut case.companions.get_mut(&key(Kind::Ingress, "checkout")).unwrap().leads;
+            (leads.share, leads.to) = (Share::Base, BTreeSet::from(["checkout".parse().unwrap()]));
+        });
+        let (plan, made) = decided(&world);
+        assert_eq!(made.decision, Decision::Shift, "{}", made.message);
+        let bodies = bodies(&plan);
+        let of = bodies.iter().map(|(object, body)| (&**object, weight(body).as_str().unwrap_or_default()));
+        assert_eq!(of.collect::<Vec<_>>(), wanted, "{}", made.message);
+    }
+}
+
+#[test]
+fn a_canary_ingress_goes_once_it_gives_nothing() {
     let a = by_ingress("a");
-    let mut world = canary(1, ("99%", 1), Some((0, false)));
+    let mut world = rolled(1, ("99%", 1), Some((0, false)));
     edit(&mut world, |case| {
         case.desired = Desired::Release(Arc::new(intent(&a)));
         case.live = Some(live(&a, Some(complete(&a)), "0", 10));
         case.companions.get_mut(&key(Kind::Ingress, "checkout")).unwrap().leads.share = Share::Base;
-        case.companions.get_mut(&twin()).unwrap().leads.to = BTreeSet::new();
+        case.companions.get_mut(&canary()).unwrap().leads.to = BTreeSet::new();
     });
     let (plan, made) = decided(&world);
     let deleted = made.writes.iter().filter(|it| matches!(it.action, Action::Delete { .. }));
-    assert!(deleted.clone().any(|it| it.object == twin()), "{}", made.message);
+    assert!(deleted.clone().any(|it| it.object == canary()), "{}", made.message);
     let mut gives = world;
     edit(&mut gives, |case| {
-        case.companions.get_mut(&twin()).unwrap().leads.share = Share::Split(5);
+        case.companions.get_mut(&canary()).unwrap().leads.share = Share::Split(5);
     });
     let mut one = plan;
-    one.moves.get_mut(&id()).unwrap().writes.retain(|it| it.object == twin());
+    one.moves.get_mut(&id()).unwrap().writes.retain(|it| it.object == canary());
     breaks(&gives, &one);
 }
 
 #[test]
+fn a_rollout_begins_beside_no_canary_ingress_that_gives_anything() {
+    let (a, b) = (by_ingress("a"), by_ingress("b"));
+    let mut world = rolled(1, ("99%", 1), Some((0, false)));
+    edit(&mut world, |case| {
+        case.desired = Desired::Release(Arc::new(intent(&b)));
+        case.live = Some(live(&a, Some(complete(&a)), "0", 10));
+    });
+    lead(&mut world, Share::Split(0), &[(Role::Stable, "a", Some(10))]);
+    edit(&mut world, |case| drop(case.companions.remove(&key(Kind::HttpRoute, "checkout"))));
+    let (plan, made) = decided(&world);
+    assert_eq!(made.decision, Decision::Enter(1), "{}", made.message);
+    for given in [(5, false), (0, true)] {
+        let mut gives = world.clone();
+        edit(&mut gives, |case| {
+            let leads = &mut case.companions.get_mut(&canary()).unwrap().leads;
+            (leads.share, leads.testers) = (Share::Split(given.0), given.1);
+        });
+        breaks(&gives, &plan);
+    }
+}
+
+#[test]
 fn a_release_without_the_ingress_gives_both_up_first() {
+    gives_up(2, |next| next.companions.retain(|it| it.body.key.kind != Kind::Ingress));
+}
+
+#[test]
+fn a_release_without_weights_gives_the_canary_ingress_up_first() {
+    gives_up(1, |_| ());
+}
+
+#[track_caller]
+fn gives_up(first: usize, change: impl FnOnce(&mut Release)) {
     let mut next = by_ingress("b");
-    next.companions.retain(|it| it.body.key.kind != Kind::Ingress);
     next.strategy.routes.clear();
-    next.digest = Digest::of(b"without the Ingress");
-    let mut world = canary(2, ("50%", 5), Some((50, false)));
+    next.digest = Digest::of(b"without weights");
+    change(&mut next);
+    let mut world = rolled(2, ("50%", 5), Some((50, false)));
     edit(&mut world, |case| {
         case.desired = Desired::Release(Arc::new(intent(&next)));
         case.documents.insert(next.digest, Arc::new(next.clone()));
@@ -219,12 +281,14 @@ fn a_release_without_the_ingress_gives_both_up_first() {
     let planned = plan(&world);
     let made = &planned.moves[&id()];
     assert!(matches!(made.decision, Decision::Enter(_)), "{}", made.message);
-    let objects: Vec<String> = bodies(&planned).into_iter().map(|(object, _)| object).collect();
-    assert_eq!(objects[..2], [INGRESS.to_owned(), TWIN.to_owned()]);
-    assert_eq!(weight(&bodies(&planned)[1].1), "0");
+    let objects: Vec<String> = made.writes.iter().map(|it| it.object.to_string()).collect();
+    assert_eq!(objects[..2], [CANARY.to_owned(), INGRESS.to_owned()]);
+    assert!(matches!(made.writes[0].action, Action::Delete { .. }));
     assert_eq!(check(&world, &planned).get(&id()), None);
-    let mut without = planned;
-    without.moves.get_mut(&id()).unwrap().writes.remove(1);
-    let found = check(&world, &without).get(&id()).cloned();
-    assert_eq!(found.map(|it| it.rule), Some(Rule::Weights));
+    for (at, object) in objects.iter().enumerate().take(first) {
+        let mut without = planned.clone();
+        without.moves.get_mut(&id()).unwrap().writes.remove(at);
+        let found = check(&world, &without).get(&id()).cloned();
+        assert_eq!(found.map(|it| it.rule), Some(Rule::Weights), "{object}");
+    }
 }

@@ -14,3 +14,5 @@ mod testers;
 mod ingresses;
 mod in_place;
 mod asked;
+mod colours;
+mod blue_green;

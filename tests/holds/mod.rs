@@ -4,6 +4,7 @@
 mod beside;
 mod leading;
 mod planner;
+mod switching;
 mod taken;
 mod waiting;
 

@@ -15,6 +15,7 @@ use triton::world::{
 
 use crate::holds::Told;
 use crate::holds::leading::stories as leading;
+use crate::holds::switching::stories as switching;
 use crate::holds::taken::taken;
 use crate::holds::waiting::{named, stories as waiting_pods};
 use crate::support::world::{
@@ -43,6 +44,7 @@ pub fn told() -> Vec<Told> {
         removals(),
         waiting_pods(),
         leading(),
+        switching(),
         named(),
     ];
     let (mut told, mut silent) = (Vec::new(), Vec::new());
@@ -93,7 +95,7 @@ pub fn with(mut world: World, change: impl FnOnce(&mut World)) -> World {
     world
 }
 
-fn record(memory: Option<Memory>) -> RecordLive {
+pub fn record(memory: Option<Memory>) -> RecordLive {
     RecordLive {
         uid: Uid::new("uid-9"),
         version: ResourceVersion::new("9"),

@@ -218,8 +218,11 @@ pub enum Act {
     Patch(Value),
     /// The HTTPRoute is edited, by a merge patch.
     Route(Value),
-    /// The Ingress beside the release's is edited, by a merge patch.
-    Twin(Value),
+    /// The canary Ingress is edited, by a merge patch.
+    Canary(Value),
+    /// Objects are edited, each by a merge patch, as `Service/checkout`; `{digest}` is the digest that is entered, and `{hash B}`
+    /// the label of the revision of pods with image `B`.
+    Edit(BTreeMap<String, Value>),
     /// The CloneSet is annotated; null takes one off, and `{digest}` is the digest that is entered.
     Annotate(BTreeMap<String, Value>),
     /// The CloneSet is scaled through its scale subresource, as an autoscaler does.
@@ -236,6 +239,8 @@ pub enum Act {
     Lag(Span),
     /// Every write of the daemon to objects of these plurals is refused; none named, none is.
     Refuse(Vec<String>),
+    /// Every write of the daemon to objects of these plurals is done, and no answer comes; none named, each is answered.
+    Mute(Vec<String>),
     /// The partition is edited; until it is put back, Kruise may let more pods go than anybody has approved.
     Partition(Value),
     /// The CloneSet is saved as it stands.
@@ -262,6 +267,8 @@ pub struct Picture {
     pub images: Option<BTreeMap<String, u32>>,
     /// Pods that the Service leads to, by image tag: these and no others.
     pub serves: Option<BTreeMap<String, u32>>,
+    /// Pods that the preview Service leads to, by image tag: these and no others.
+    pub previews: Option<BTreeMap<String, u32>>,
     /// Where the route leads everybody, by its last rule: by Service, in percent, to these and no others.
     pub traffic: Option<BTreeMap<String, u64>>,
     /// Where it leads testers, by a rule in front; to none where nobody is one.

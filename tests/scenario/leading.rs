@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use triton::devcluster::Store;
+use triton::objects::keys;
 
 use crate::scenario::ground::ENDPOINT_SLICES;
 use crate::scenario::history::NAMESPACE;
@@ -24,18 +25,18 @@ pub fn traffic(store: &Store, name: &str) -> BTreeMap<String, u64> {
     let Some(ingress) = store.get(INGRESSES, NAMESPACE, name) else {
         return rules(store, name).last().map(weights).unwrap_or_default();
     };
-    let twin = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
-    let given = twin.as_ref().map_or(0, |twin| given(twin));
+    let canary = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
+    let given = canary.as_ref().map_or(0, |canary| given(canary));
     let kept = (backend(&ingress), 100 - given);
-    let all = twin.map(|twin| (backend(&twin), given)).into_iter().chain([kept]);
+    let all = canary.map(|canary| (backend(&canary), given)).into_iter().chain([kept]);
     all.filter(|(_, percent)| *percent > 0).collect()
 }
 
 /// Weights of the first rule of the route of this name, in percent, where it is one for testers.
 pub fn testers(store: &Store, name: &str) -> BTreeMap<String, u64> {
-    let twin = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
-    if let Some(twin) = twin.filter(|twin| asks(twin)) {
-        return BTreeMap::from([(backend(&twin), 100)]);
+    let canary = store.get(INGRESSES, NAMESPACE, &format!("{name}-canary"));
+    if let Some(canary) = canary.filter(|canary| asks(canary)) {
+        return BTreeMap::from([(backend(&canary), 100)]);
     }
     let rules = rules(store, name);
     rules.first().filter(|_| rules.len() > 1).map(weights).unwrap_or_default()
@@ -45,14 +46,22 @@ fn canary_annotation<'v>(ingress: &'v Value, last: &str) -> Option<&'v str> {
     ingress["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/canary{last}")].as_str()
 }
 
-/// What an Ingress takes from another one as ingress-nginx reads it, in percent.
-fn given(twin: &Value) -> u64 {
-    assert_eq!(canary_annotation(twin, ""), Some("true"), "two Ingresses have the same paths");
-    canary_annotation(twin, "-weight").map_or(0, |it| it.parse().expect("a weight"))
+/// What a canary Ingress takes as ingress-nginx reads it, in percent; one that nobody has marked as such is none.
+fn given(canary: &Value) -> u64 {
+    let number = |last: &str| canary_annotation(canary, last).map(|it| it.parse().expect("a number"));
+    let all: u64 = number("-weight-total").unwrap_or(100).max(100);
+    if canary_annotation(canary, "") == Some("true") { number("-weight").unwrap_or(0) * 100 / all } else { 0 }
 }
 
-fn asks(twin: &Value) -> bool {
-    canary_annotation(twin, "-by-header").is_some()
+/// Whether it takes requests by a header or a cookie. What is empty counts as absent.
+fn asks(canary: &Value) -> bool {
+    let is_there = |last: &str| canary_annotation(canary, last).is_some_and(|it| !it.is_empty());
+    is_there("-by-header") || is_there("-by-cookie")
+}
+
+/// Whether whoever was led there by a cookie of affinity stays there at a weight of nothing.
+fn keeps(canary: &Value) -> bool {
+    canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/affinity-canary-behavior"] != "legacy"
 }
 
 /// The Service of the first path of an Ingress.
@@ -133,8 +142,8 @@ impl Led {
     }
 
     fn look_at_ingresses(&mut self, store: &Store, name: &str, most: u64, any: bool) {
-        let twin = format!("{name}-canary");
-        for one in [name, &twin] {
+        let canary = format!("{name}-canary");
+        for one in [name, &canary] {
             let Some(ingress) = store.get(INGRESSES, NAMESPACE, one) else { continue };
             let version = ingress["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
             if self.before.insert(format!("{INGRESSES} {one}"), version.clone()) == Some(version) {
@@ -143,7 +152,7 @@ impl Led {
             if std::mem::take(&mut self.lent) {
                 continue;
             }
-            let percent = if one == twin { given(&ingress) } else { 0 };
+            let percent = if one == canary { given(&ingress) } else { 0 };
             let leads = one == name || percent > 0 || asks(&ingress);
             let service = backend(&ingress);
             let is_ours = service.ends_with("-stable") || service.ends_with("-canary");
@@ -153,6 +162,13 @@ impl Led {
                 "{name}: {one} leads to {service}, which leads to nothing"
             );
             assert!(percent <= most, "{name}: {percent}% go to {service}, and {most}% are approved");
+            let is_written = ingress["metadata"]["annotations"][keys::RELEASE].is_string();
+            let is_marked = one == name || canary_annotation(&ingress, "") == Some("true");
+            assert!(is_marked, "{name}: two Ingresses have the same paths");
+            assert!(
+                one == name || !is_written || percent > 0 || !keeps(&ingress),
+                "{name}: nothing is to go to {service}, and who has its cookie does"
+            );
             assert!(
                 one == name || !asks(&ingress) || any,
                 "{name}: testers go to {service}, and nothing is approved"

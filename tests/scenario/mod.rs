@@ -5,6 +5,7 @@ pub mod table;
 mod format;
 mod reading;
 mod serving;
+mod switched;
 mod leading;
 mod drained;
 mod history;

@@ -19,6 +19,7 @@ use crate::scenario::history::{History, NAMESPACE};
 use crate::scenario::leading::Led;
 use crate::scenario::reading::{Tree, furthest};
 use crate::scenario::serving::{Served, let_in};
+use crate::scenario::switched::{Switched, twin_of};
 
 /// ConfigMaps.
 const CONFIGS: &str = "configmaps";
@@ -57,6 +58,8 @@ struct Known {
     led: Led,
     /// How pods leave.
     drained: Drained,
+    /// Who serves, where it is switched as a whole.
+    switched: Switched,
 }
 
 /// The observer.
@@ -88,7 +91,16 @@ impl Observer {
 
     /// A hand takes a pod.
     pub fn take(&mut self, name: &str) {
-        self.known.entry(name.to_owned()).or_default().served.taken += 1;
+        let known = self.known.entry(name.to_owned()).or_default();
+        known.served.taken += 1;
+        known.switched.take();
+    }
+
+    /// A hand leads a Service to the pods of an image.
+    pub fn lead(&mut self, image: &str) {
+        for known in self.known.values_mut() {
+            known.switched.by_hand.insert(image.to_owned());
+        }
     }
 
     /// A hand writes to the route.
@@ -98,7 +110,10 @@ impl Observer {
 
     /// A hand breaks the pods of every CloneSet, or takes a CloneSet away.
     pub fn disturb(&mut self) {
-        self.known.values_mut().for_each(|known| known.served.disturb());
+        for known in self.known.values_mut() {
+            known.served.disturb();
+            known.switched.disturb();
+        }
     }
 
     /// Begins anew with the branch as it is: a person has accepted it.
@@ -126,6 +141,7 @@ impl Observer {
             let name = id.name.as_str();
             let Some((release, furthest)) = furthest(&line, name) else { continue };
             let known = self.known.entry(name.to_owned()).or_default();
+            known.switched.read(&release);
             known.version.clear();
             let image = tag(&release.cloneset.value.open()["spec"]["template"]);
             // A return to a proven image takes the proof of those that came after it.
@@ -163,6 +179,17 @@ impl Observer {
         }
     }
 
+    /// Looks who serves of a release that is switched as a whole: once all of its pods do, a version is proven.
+    fn look_at_switch(&mut self, store: &Store, name: &str) {
+        let Some(known) = self.known.get_mut(name) else { return };
+        let mut switched = std::mem::take(&mut known.switched);
+        let excused = |image: &str| self.excused.iter().any(|it| it == image);
+        let serves = switched.look(store, |image| known.may_be_active(image) || excused(image));
+        known.switched = switched;
+        let serves = serves.filter(|it| !known.proven.contains(it) && known.may_complete(it));
+        known.proven.extend(serves);
+    }
+
     /// Looks at the cluster.
     ///
     /// # Panics
@@ -170,8 +197,9 @@ impl Observer {
     /// Where the invariant is broken.
     pub fn look_at_cluster(&mut self, store: &Store) {
         let mut all = all_images(store);
-        for cloneset in store.list(CLONESETS, None) {
+        for cloneset in store.list(CLONESETS, None).into_iter().filter(|it| twin_of(it).is_none()) {
             let name = cloneset.name();
+            self.look_at_switch(store, name);
             if let Some(known) = self.known.get_mut(name) {
                 let (mut served, size) = (std::mem::take(&mut known.served), replicas(&cloneset));
                 served.look(store, name, |image| known.may_serve(image, size));
@@ -197,7 +225,7 @@ impl Observer {
             let known = self.known.entry(name.clone()).or_default();
             version.clone_into(&mut known.version);
             let total: u32 = pods.values().sum();
-            let size = replicas(&cloneset).max(total);
+            let size = known.switched.asked().unwrap_or_else(|| replicas(&cloneset).max(total));
             let seen = cloneset["status"]["observedGeneration"].as_u64();
             known.lent = known.lent.filter(|lent| {
                 seen != cloneset["metadata"]["generation"].as_u64() || seen.is_none_or(|seen| seen <= *lent)
@@ -270,6 +298,11 @@ impl Known {
         approved.iter().map(most).collect::<Option<Vec<u32>>>()?.into_iter().max()
     }
 
+    /// Whether pods of an image may be those that serve, of a release that is switched as a whole.
+    fn may_be_active(&self, image: &str) -> bool {
+        self.proven.iter().any(|it| it == image) || self.may_complete(image)
+    }
+
     fn allowed(&self, image: &str, size: u32) -> u32 {
         let approved = self.approved.get(image).into_iter().flatten();
         approved.map(|it| pods_of(&it.release.strategy.steps, it.furthest, size)).max().unwrap_or(0)
@@ -292,8 +325,11 @@ fn pods_of(steps: &[Step], furthest: u32, size: u32) -> u32 {
 /// Pods by image tag, of one CloneSet: of the one that is there now, where one is.
 pub fn images(store: &Store, name: &str) -> BTreeMap<String, u32> {
     let cloneset = store.list(CLONESETS, None).into_iter().find(|it| it.name() == name);
+    let twins: Vec<_> =
+        store.list(CLONESETS, None).into_iter().filter(|it| twin_of(it) == Some(name)).collect();
     let is_its = |pod: &Object| {
-        cloneset.as_ref().is_none_or(|it| pod["metadata"]["ownerReferences"][0]["uid"] == *it.uid())
+        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+        cloneset.as_ref().is_none_or(|it| *owner == *it.uid()) || twins.iter().any(|it| *owner == *it.uid())
     };
     count(store, is_its).remove(name).unwrap_or_default()
 }
@@ -310,8 +346,11 @@ fn all_images(store: &Store) -> BTreeMap<String, BTreeMap<String, u32>> {
 
 fn count(store: &Store, counts: impl Fn(&Object) -> bool) -> BTreeMap<String, BTreeMap<String, u32>> {
     let mut images: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
+    let clonesets = store.list(CLONESETS, None);
     for pod in store.list(PODS, None).iter().filter(|pod| counts(pod)) {
         let owner = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
+        let owner =
+            clonesets.iter().find(|it| it.name() == owner).and_then(|it| twin_of(it)).unwrap_or(owner);
         if is_there(pod) {
             *images.entry(owner.to_owned()).or_default().entry(tag(pod)).or_default() += 1;
         }

@@ -1,8 +1,11 @@
 //! Plays a scenario, step by step, twice.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::subscriber::DefaultGuard;
 
 use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY, UNTOLD};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
@@ -19,21 +22,55 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Plays the scenario in this file twice: both times the same must happen, to the millisecond.
 pub fn twice(file: &str) {
-    let _guard = told_where_asked();
+    let log = Log::new();
     let scenario = read(file);
     let (first, second) = (once(file, &scenario), once(file, &scenario));
+    log.expect_no_refusal(file);
     for (number, (one, other)) in first.iter().zip(&second).enumerate() {
         assert_eq!(one, other, "{file}: the two runs differ at entry {number}");
     }
     assert_eq!(first.len(), second.len(), "{file}: one run has more to tell");
 }
 
-/// What the daemon logs is told where `RUST_LOG` asks for it, on this thread alone: other tests read what is logged on
+/// What the daemon logs: told where `RUST_LOG` asks for it, on this thread alone, for other tests read what is logged on
 /// theirs.
-fn told_where_asked() -> tracing::subscriber::DefaultGuard {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().finish();
-    tracing::subscriber::set_default(lines)
+struct Log {
+    refused: Arc<Mutex<Vec<String>>>,
+    _guard: DefaultGuard,
+}
+
+/// One line of it.
+struct Line(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn new() -> Self {
+        let refused = Arc::<Mutex<Vec<String>>>::default();
+        let (filter, of) = (tracing_subscriber::EnvFilter::from_default_env(), Arc::clone(&refused));
+        let lines = tracing_subscriber::fmt().with_env_filter(filter);
+        let lines = lines.with_writer(move || Line(Arc::clone(&of))).finish();
+        Self { refused, _guard: tracing::subscriber::set_default(lines) }
+    }
+
+    /// No plan was refused by the guard: it is there for what nobody has thought of.
+    fn expect_no_refusal(&self, file: &str) {
+        let refused = self.refused.lock().expect("nobody panics here");
+        assert!(refused.is_empty(), "{file}: the guard refuses\n{}", refused.join("\n"));
+    }
+}
+
+impl io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        print!("{text}");
+        if text.contains("breaks a rule of safety") {
+            self.0.lock().expect("nobody panics here").push(text.into_owned());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Plays a scenario that is written here, once.
@@ -74,7 +111,7 @@ pub fn on_both(file: &str) -> Went {
     if let Some((_, reason)) = EMBEDDED_ONLY.iter().find(|(it, _)| *it == file) {
         return Went::EmbeddedOnly(reason);
     }
-    let _guard = told_where_asked();
+    let log = Log::new();
     let scenario = read(file);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (real, interruptions) = tokio::task::LocalSet::new().block_on(&runtime.expect("a runtime"), async {
@@ -88,6 +125,7 @@ pub fn on_both(file: &str) -> Went {
         stage.settle().await;
         stage.told()
     });
+    log.expect_no_refusal(file);
     let ends = |step: &&Step| matches!(step, Step::Restart {} | Step::Kill {} | Step::Pause {});
     let mut untold = scenario.steps.iter().filter(ends).count() + interruptions;
     let (mut known, mut differences) = (Vec::new(), Vec::new());
@@ -243,9 +281,8 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
         let seen = stage.images(release);
         same("pods by image", serde_json::json!(images), &serde_json::json!(seen));
     }
-    if let Some(serves) = &picture.serves {
-        let seen = serving(stage.store(), release);
-        same("serving pods by image", serde_json::json!(serves), &serde_json::json!(seen));
+    for (what, wanted, seen) in led(stage, release, picture) {
+        same(what, wanted, &seen);
     }
     let cloneset = stage.object(&format!("CloneSet/{release}"));
     if let Some(there) = picture.cloneset {
@@ -275,22 +312,30 @@ fn differences(stage: &Stage, picture: &Picture) -> Vec<String> {
             there => same(name, there.clone(), &object.is_some().into()),
         }
     }
-    found.extend(differences_led(stage, release, picture));
     found.extend(differences_told(&status, picture));
     found
 }
 
-/// How traffic is led in another way than in a picture.
-fn differences_led(stage: &Stage, release: &str, picture: &Picture) -> Vec<String> {
-    let led = [
-        ("traffic", &picture.traffic, traffic(stage.store(), release)),
-        ("testers", &picture.testers, testers(stage.store(), release)),
-    ];
-    let other = led.into_iter().filter_map(|(what, wanted, seen)| {
-        let wanted = wanted.as_ref().filter(|wanted| **wanted != seen)?;
-        Some(format!("{what} is {}, not {}", serde_json::json!(seen), serde_json::json!(wanted)))
-    });
-    other.collect()
+/// Where traffic leads, as a picture has it and as it is.
+fn led(stage: &Stage, release: &str, picture: &Picture) -> Vec<(&'static str, Value, Value)> {
+    let pods = |service: &str| serde_json::json!(serving(stage.store(), service));
+    let mut led = Vec::new();
+    if let Some(serves) = &picture.serves {
+        led.push(("serving pods by image", serde_json::json!(serves), pods(release)));
+    }
+    if let Some(previews) = &picture.previews {
+        let seen = pods(&format!("{release}-preview"));
+        led.push(("previewed pods by image", serde_json::json!(previews), seen));
+    }
+    if let Some(wanted) = &picture.traffic {
+        let seen = serde_json::json!(traffic(stage.store(), release));
+        led.push(("traffic", serde_json::json!(wanted), seen));
+    }
+    if let Some(wanted) = &picture.testers {
+        let seen = serde_json::json!(testers(stage.store(), release));
+        led.push(("testers", serde_json::json!(wanted), seen));
+    }
+    led
 }
 
 /// How the sentences of a status differ from a picture.

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
 use serde_json::Value;
 use triton::devcluster::Store;
 use triton::objects::keys;
@@ -229,7 +230,7 @@ fn body(body: &Value) -> String {
     text
 }
 
-/// What an entry of the history says, without names that are drawn.
+/// What an entry of the history says, without names that are drawn, and times.
 fn told(entry: &Value) -> String {
     let text = |key: &str| entry[key].as_str().unwrap_or_default();
     let drawn = |word: &str| {
@@ -241,7 +242,11 @@ fn told(entry: &Value) -> String {
     };
     let words = text("message").split(' ').map(|word| {
         let bare = word.trim_matches(|it: char| !it.is_ascii_alphanumeric());
-        if drawn(bare) { word.replace(bare, "…") } else { word.to_owned() }
+        if drawn(bare) || bare.parse::<Timestamp>().is_ok() {
+            word.replace(bare, "…")
+        } else {
+            word.to_owned()
+        }
     });
     format!("{}: {}", text("decision"), words.collect::<Vec<_>>().join(" "))
 }

@@ -1,5 +1,5 @@
-//! The wire between the daemon and a cluster: it notes what is sent, can be slow, can refuse, and can lead to another
-//! namespace.
+//! The wire between the daemon and a cluster: it notes what is sent, can be slow, can refuse, can lose answers, and can lead
+//! to another namespace.
 //!
 //! What is slow arrives all the same, whether whoever sent it waits for the answer, stands still or is gone: a network
 //! takes nothing back.
@@ -58,6 +58,8 @@ struct State {
     lag: Duration,
     /// Plurals of what is refused, whoever may write it.
     refused: Vec<String>,
+    /// Plurals of what is written and not answered.
+    muted: Vec<String>,
     sent: Vec<Sent>,
     /// The versions that writes have made, by plural and name, without those of leases.
     written: BTreeMap<(String, String), u64>,
@@ -89,6 +91,18 @@ impl Wire {
     /// Every write to objects of these plurals is refused, until others are named.
     pub fn refuse(&self, plurals: &[String]) {
         self.state().refused = plurals.to_vec();
+    }
+
+    /// Every write to objects of these plurals is done and not answered, until others are named.
+    pub fn mute(&self, plurals: &[String]) {
+        self.state().muted = plurals.to_vec();
+    }
+
+    /// Whether the answer to a write is lost.
+    fn is_muted(&self, noted: usize) -> bool {
+        let state = self.state();
+        let path = state.sent[noted].path.split('?').next().unwrap_or_default();
+        state.muted.iter().any(|it| path.split('/').any(|part| part == *it))
     }
 
     /// The answer to a request that is refused here.
@@ -290,6 +304,9 @@ where
     let (mut parts, body) = answer.await.map_err(Into::into)?.into_parts();
     if let Some(noted) = noted {
         wire.state().sent[noted].code = parts.status.as_u16();
+        if wire.is_muted(noted) {
+            std::future::pending::<()>().await;
+        }
     }
     let body = Answered::new(body);
     if wire.0.namespace.is_none() {

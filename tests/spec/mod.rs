@@ -8,6 +8,7 @@ mod bad_release;
 mod bad_strategy;
 mod bad_template;
 mod bad_yaml;
+mod blue_green;
 mod digest;
 mod grouping;
 mod stability;
