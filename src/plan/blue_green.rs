@@ -108,7 +108,8 @@ pub fn complete(facts: &Facts<'_>) -> Option<String> {
     let before = facts.top().filter(|top| top.template != facts.memory.template)?;
     let serves = format!("Service {} leads to {version}", of.active);
     let is_there = facts.case.colour(before.template).is_some_and(|it| it.live.replicas > 0);
-    let until = facts.kept_until().filter(|_| is_there);
+    let is_remembered = facts.policy().proven_depth > 1;
+    let until = facts.kept_until().filter(|_| is_there && is_remembered);
     let stay = |until| format!("; the pods of {} stay until {}", before.version, holds::to_seconds(until));
     Some(format!("{serves}{}", until.map(stay).unwrap_or_default()))
 }
