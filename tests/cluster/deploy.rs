@@ -68,7 +68,7 @@ fn one_command_installs_what_the_daemon_needs_and_no_more() {
     let repository = repo.path().display().to_string();
     let place = Place { namespace: HOME, repository: &repository, branch: "main", state: state.path() };
     let mut daemon = Daemon::start(&plane, "triton", &place, &["--listen", "127.0.0.1:0"]);
-    healthy(&plane, 5);
+    healthy(&plane, 6);
     let path = repo.file("releases/shop/checkout.yaml");
     let text = std::fs::read_to_string(&path).unwrap().replace("2.4.0", "2.4.1");
     repo.put("releases/shop/checkout.yaml", &text);
@@ -85,7 +85,7 @@ fn one_command_installs_what_the_daemon_needs_and_no_more() {
     until("the cart is gone", || plane.get("cloneset", "shop", "cart").is_none().then_some(()));
     until("its record is gone", || plane.get("release", "shop", "cart").is_none().then_some(()));
     assert!(plane.get("service", "shop", "cart").is_none());
-    healthy(&plane, 4);
+    healthy(&plane, 5);
     let events =
         plane.kubectl(&["get", "events", "--namespace", "shop", "--output", "jsonpath={.items[*].reason}"]);
     assert!(events.contains("Complete"), "{events}");
