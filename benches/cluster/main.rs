@@ -18,6 +18,8 @@ mod cluster {
 #[allow(dead_code, reason = "tests use all of it")]
 mod repo;
 
+use std::time::Duration;
+
 use cluster::plane::Plane;
 
 fn main() {
@@ -34,6 +36,15 @@ fn main() {
 /// One line: what, how much, and what was promised.
 fn line(what: &str, measured: &str, bound: &str) {
     println!("{what:<66} {measured:>14}   {bound}");
+}
+
+/// How long something took each time: the median, and what 99 of 100 keep to.
+fn tell(what: &str, mut waits: Vec<Duration>) {
+    waits.sort();
+    let at =
+        |share: usize| format!("{} ms", waits[(waits.len() * share / 100).min(waits.len() - 1)].as_millis());
+    line(&format!("{what}: median"), &at(50), "≤ 100 ms");
+    line("the same, 99 of 100", &at(99), "≤ 100 ms");
 }
 
 /// Lets the daemon's subject do everything, and defines the records.

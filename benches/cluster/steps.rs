@@ -15,7 +15,7 @@ use triton::objects::Kind;
 use crate::cluster::plane::Plane;
 use crate::cluster::process::{Daemon, PATIENCE, Place};
 use crate::repo::Repo;
-use crate::{line, prepare, release};
+use crate::{prepare, release, tell};
 
 /// Rollouts at once: how long the last of them waits for the others is part of what is measured.
 const RELEASES: usize = 40;
@@ -59,16 +59,8 @@ pub fn run() {
         }
         (at_once, seen.waits)
     });
-    tell("one rollout alone", alone);
-    tell(&format!("{RELEASES} rollouts at once"), at_once);
-}
-
-fn tell(what: &str, mut waits: Vec<Duration>) {
-    waits.sort();
-    let at =
-        |share: usize| format!("{} ms", waits[(waits.len() * share / 100).min(waits.len() - 1)].as_millis());
-    line(&format!("pods of a step there → next step written, {what}: median"), &at(50), "≤ 100 ms");
-    line("the same, 99 of 100", &at(99), "≤ 100 ms");
+    tell("pods of a step there → next step written, one rollout alone", alone);
+    tell(&format!("pods of a step there → next step written, {RELEASES} rollouts at once"), at_once);
 }
 
 /// What an observer of the API has seen.

@@ -17,7 +17,7 @@ use triton::objects::{Kind, keys, record};
 use crate::cluster::plane::Plane;
 use crate::cluster::process::{Daemon, PATIENCE, Place, says};
 use crate::repo::Repo;
-use crate::{line, prepare, release};
+use crate::{prepare, release, tell};
 
 /// Rollouts one after the other, with nothing beside them.
 const RELEASES: usize = 10;
@@ -78,14 +78,6 @@ fn write(repo: &Repo, number: usize, version: &str) {
         &format!("releases/{name}.yaml"),
         &(text.replace("InPlaceIfPossible", "ReCreate") + &services),
     );
-}
-
-fn tell(what: &str, mut waits: Vec<Duration>) {
-    waits.sort();
-    let at =
-        |share: usize| format!("{} ms", waits[(waits.len() * share / 100).min(waits.len() - 1)].as_millis());
-    line(&format!("{what}: median"), &at(50), "≤ 100 ms");
-    line("the same, 99 of 100", &at(99), "≤ 100 ms");
 }
 
 /// What an observer of the API has seen, and when.

@@ -12,16 +12,15 @@ use crate::objects::{Kind, ObjectKey};
 use crate::plan::body;
 use crate::spec::{Body, Follower, Release};
 use crate::traffic::{pin_of, pinned};
-use crate::world::{Case, Desired, Drift, Follows, Leads, Live, Memory, Policy, Twin, hash_of, twin_name};
+use crate::world::{Case, Drift, Follows, Leads, Live, Memory, Policy, Twin, hash_of, twin_name};
 
 /// How the CloneSet that is named as the release differs from the one by which it stands.
 #[must_use]
 pub fn home(echoes: &Echoes, id: &ReleaseId, case: &Case, seen: &SeenCloneSet, policy: &Policy) -> Drift {
     let memory = case.memory();
-    let release = match (memory, &case.desired) {
-        (Some(_), _) => case.home_digest().and_then(|digest| case.documents.get(&digest)),
-        (None, Desired::Release(intent)) => Some(&intent.release),
-        (None, Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown) => None,
+    let release = match memory {
+        Some(_) => case.home_digest().and_then(|digest| case.documents.get(&digest)),
+        None => case.desired.release(),
     };
     let Some(release) = release else { return Drift::default() };
     let revision = match memory {
@@ -94,10 +93,7 @@ fn unmarked(
     id: &ReleaseId,
     case: &Case,
 ) -> impl Iterator<Item = (Name, TemplateHash, Arc<SeenCloneSet>)> {
-    let desired = match &case.desired {
-        Desired::Release(intent) => Some(&intent.release),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-    };
+    let desired = case.desired.release();
     case.documents.values().chain(desired).filter_map(|release| {
         let name = twin_name(&id.name, release.template)?;
         let key = ReleaseId { namespace: id.namespace.clone(), name: name.clone() };
@@ -122,10 +118,7 @@ impl Following {
         if is_one && !is_led {
             return Self { of, is_one };
         }
-        let desired = match &case.desired {
-            Desired::Release(intent) => Some(&intent.release),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
+        let desired = case.desired.release();
         let by = |it: &&Arc<Release>| it.strategy.blue_green.is_some();
         let standing = case.entered().into_iter().chain(desired.filter(by));
         let all =

@@ -13,7 +13,7 @@ use crate::objects::{Kind, ObjectKey, keys};
 use crate::spec::routes::{base_of, led_to};
 use crate::spec::{Body, Match, Release};
 use crate::traffic;
-use crate::world::{Beside, Case, Desired, Leads, Memory, Role, Share};
+use crate::world::{Beside, Case, Leads, Memory, Role, Share};
 
 /// The releases that say what leads to the pods of a case: the entered one, the one that Git desires, the newest proven one.
 pub struct Led<'a> {
@@ -32,10 +32,7 @@ impl<'a> Led<'a> {
     /// `None` where nothing of a release is led by weights, nor was.
     #[must_use]
     pub fn of(cache: &Cache, id: &'a ReleaseId, case: &Case) -> Option<Self> {
-        let desired = match &case.desired {
-            Desired::Release(intent) => Some(&intent.release),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
+        let desired = case.desired.release();
         let top = case.memory().and_then(|memory| case.documents.get(&memory.top()?.digest));
         let releases = || case.entered().into_iter().chain(desired).chain(top);
         // One that is switched as a whole has none. Where that is only desired, weights stand as long as they do.

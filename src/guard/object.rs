@@ -198,10 +198,7 @@ fn is_read_in(case: &Case, name: &str) -> bool {
     let memory = case.memory().or_else(|| case.recorded_memory());
     let mut stack = memory.into_iter().flat_map(|memory| &memory.proven);
     let stands = |live: &Live| config::names(&live.stand.object()["spec"]["template"]).contains(name);
-    let head = match &case.desired {
-        Desired::Release(intent) => Some(&intent.release),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-    };
+    let head = case.desired.release();
     let mut known = case.documents.values().chain(head);
     stack.any(|proof| proof.configs.iter().any(|it| it == name))
         || known.any(|release| release.configs().iter().any(|it| it == name))

@@ -40,10 +40,7 @@ impl<'a> Scene<'a> {
     /// The release with this digest, where its documents are at hand.
     #[must_use]
     pub fn release(&self, digest: Digest) -> Option<&'a Release> {
-        let head = match &self.case.desired {
-            Desired::Release(intent) => Some(&*intent.release),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
+        let head = self.case.desired.release().map(|release| &**release);
         let known = self.case.documents.get(&digest).map(|release| &**release);
         known.or(head.filter(|release| release.digest == digest))
     }
@@ -186,10 +183,7 @@ impl<'a> Motion<'a> {
 /// Whether the body's template is the one that its memory names: that of a document, or the live one where it
 /// stands unchanged (or is left as it stands).
 fn is_known(scene: Scene<'_>, sent: &Sent<'_>) -> bool {
-    let head = match &scene.case.desired {
-        Desired::Release(intent) => Some(&intent.release),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-    };
+    let head = scene.case.desired.release();
     let mut releases = scene.case.documents.values().chain(head);
     let written = releases.any(|it| {
         it.template == sent.memory.template && it.cloneset.value.open()["spec"]["template"] == *sent.template

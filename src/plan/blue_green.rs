@@ -348,7 +348,7 @@ fn missing(facts: &Facts<'_>) -> Vec<Write> {
         return Vec::new();
     }
     let absent = wanted.into_iter().filter(|it| facts.case.colour(*it).is_none());
-    let is_proven = |template: TemplateHash| facts.memory.proven.iter().any(|it| it.template == template);
+    let is_proven = |template: TemplateHash| facts.memory.proves(template);
     // Where the proven one does not come up again, what serves is one that Git has left behind.
     let led = facts.case.led();
     let serves = |it: &Twin| led.is_some_and(|led| led.live.uid == it.live.uid);
@@ -408,7 +408,7 @@ fn grown(facts: &Facts<'_>) -> Vec<Write> {
         let Some((template, size)) = colour.template.and_then(|it| Some((it, facts.size_for(it)?))) else {
             continue;
         };
-        let proven = facts.memory.proven.iter().any(|it| it.template == template);
+        let proven = facts.memory.proves(template);
         // Of two for one template the twin serves. One that Git has left behind serves as it stands until others do.
         let is_left = !proven && template != facts.memory.template;
         if is_left || (colour.twin.is_none() && is_twice(facts, &colour)) {
@@ -481,7 +481,7 @@ fn left(facts: &Facts<'_>) -> (Vec<Write>, bool) {
                 let object = ObjectKey { name: name.clone(), ..ObjectKey::cloneset(facts.id) };
                 let (uid, version) = (colour.live.uid.clone(), colour.live.version.clone());
                 left.0.push(Write { object, action: Action::Delete { uid, version }, forward: true });
-                left.1 |= !facts.memory.proven.iter().any(|it| Some(it.template) == colour.template);
+                left.1 |= !facts.memory.proves(template);
             }
         }
     }

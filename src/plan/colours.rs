@@ -81,8 +81,7 @@ impl<'a> Facts<'a> {
         }
         let serves = self.ready_now(active);
         let status = &goal.live.status;
-        let proven =
-            goal.template.is_some_and(|it| self.memory.proven.iter().any(|proof| proof.template == it));
+        let proven = goal.template.is_some_and(|it| self.memory.proves(it));
         if proven {
             return goal.live.is_fresh() && status.updated_available >= serves.max(size.min(1));
         }
@@ -114,7 +113,7 @@ impl<'a> Facts<'a> {
     pub fn unapproved(&self) -> Option<Colour<'a>> {
         let led = self.case.led().filter(|_| self.anything_proven() && !self.is_proven())?;
         let is_entered = led.template == Some(self.memory.template) && self.standing_step() >= 2;
-        let proven = self.memory.proven.iter().any(|proof| Some(proof.template) == led.template);
+        let proven = led.template.is_some_and(|it| self.memory.proves(it));
         (!is_entered && !proven).then_some(led)
     }
 

@@ -27,10 +27,7 @@ pub fn companion_writes<'a>(
 ) -> (Vec<Write>, Vec<Hold>) {
     let standing = case.standing_companions();
     let (mut writes, mut closed) = (Vec::new(), Vec::new());
-    let path = match &case.desired {
-        Desired::Release(intent) => intent.release.path.as_str(),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => "",
-    };
+    let path = case.desired.release().map_or("", |release| release.path.as_str());
     let wanted: Vec<&Companion> = wanted.collect();
     for companion in wanted.iter().copied() {
         let key = &companion.body.key;
@@ -95,7 +92,7 @@ fn canaries(
             continue;
         }
         if there.is_some_and(|it| it.release != id.to_string()) || case.strangers.contains(canary) {
-            let path = desired(case).map_or("", |release| release.path.as_str());
+            let path = case.desired.release().map_or("", |release| release.path.as_str());
             closed.extend(shared.then(|| holds::stranger(id, &canary.to_string(), path)));
             continue;
         }
@@ -217,14 +214,7 @@ fn content(companion: &Companion) -> [Value; 2] {
 
 /// Every release of which the documents are at hand: the entered one, proven ones, the desired one.
 fn at_hand(case: &Case) -> impl Iterator<Item = &Arc<Release>> {
-    case.documents.values().chain(desired(case))
-}
-
-fn desired(case: &Case) -> Option<&Arc<Release>> {
-    match &case.desired {
-        Desired::Release(intent) => Some(&intent.release),
-        Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-    }
+    case.documents.values().chain(case.desired.release())
 }
 
 /// Whether a ConfigMap stands under a name that the tree has, and that nothing is applied under since it is versioned. It
@@ -232,7 +222,7 @@ fn desired(case: &Case) -> Option<&Arc<Release>> {
 fn is_left(world: &World, id: &ReleaseId, case: &Case, key: &ObjectKey) -> bool {
     let others = || world.cases.iter().filter(|(it, _)| it.namespace == id.namespace && *it != id);
     let name = key.name.as_str();
-    desired(case).is_some_and(|release| release.is_written_name(key))
+    case.desired.release().is_some_and(|release| release.is_written_name(key))
         && !others().any(|(_, other)| is_proven_to_read(other, name))
         && !others().any(|(_, other)| read_now(other).contains(name))
 }

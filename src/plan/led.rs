@@ -12,6 +12,12 @@ fn hold(gate: Gate, facts: &Facts<'_>, message: String) -> Hold {
     Hold { gate, since, message, lift: Lift::wait() }
 }
 
+/// What only another commit can lift.
+fn by_commit(release: &Release, command: &str, message: String) -> Hold {
+    let lift = Lift::by(LiftKind::Commit).path(&release.path).command(command);
+    Hold { gate: Gate::Spec, since: None, message, lift }
+}
+
 /// EndpointSlices were not listed yet: nobody knows what a Service leads to.
 #[must_use]
 pub fn endpoints_unlisted(id: &ReleaseId) -> Hold {
@@ -182,15 +188,12 @@ pub fn not_as_one(facts: &Facts<'_>, release: &Release) -> Hold {
         "{} is to be switched as a whole, and its pods are not all of a proven version: blue/green would begin on some of them",
         facts.id
     );
-    let lift = if facts.is_proven() {
-        Lift::wait()
-    } else {
-        let lift = Lift::by(LiftKind::Commit).path(&release.path);
-        lift.command(
-            "revert to the version that is proven, or complete this one first; commit blueGreen after it",
-        )
-    };
-    Hold { gate: Gate::Spec, since: None, message, lift }
+    if facts.is_proven() {
+        return Hold { gate: Gate::Spec, since: None, message, lift: Lift::wait() };
+    }
+    let command =
+        "revert to the version that is proven, or complete this one first; commit blueGreen after it";
+    by_commit(release, command, message)
 }
 
 /// A release would be switched as a whole no more, and begin another version, in one commit.
@@ -201,10 +204,8 @@ pub fn leaves_both(facts: &Facts<'_>, release: &Release) -> Hold {
         facts.id,
         holds::named(release)
     );
-    let lift = Lift::by(LiftKind::Commit).path(&release.path);
-    let lift = lift
-        .command("take blueGreen out while the version that serves stands, and change the version after it");
-    Hold { gate: Gate::Spec, since: None, message, lift }
+    let command = "take blueGreen out while the version that serves stands, and change the version after it";
+    by_commit(release, command, message)
 }
 
 /// A release would preview another version at the Service that leads to the one that serves.
@@ -215,8 +216,6 @@ pub fn changes_places(facts: &Facts<'_>, release: &Release, active: &Name) -> Ho
         facts.id,
         holds::named(release)
     );
-    let lift = Lift::by(LiftKind::Commit).path(&release.path);
-    let lift = lift
-        .command("let active and preview change places while the version that serves stands, and change the version after it");
-    Hold { gate: Gate::Spec, since: None, message, lift }
+    let command = "let active and preview change places while the version that serves stands, and change the version after it";
+    by_commit(release, command, message)
 }

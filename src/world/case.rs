@@ -132,10 +132,7 @@ impl Case {
     #[must_use]
     pub fn standing_companions(&self) -> Vec<&Companion> {
         let entered = self.entered().into_iter().flat_map(|release| &release.companions);
-        let head = match &self.desired {
-            Desired::Release(intent) => Some(&intent.release),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
+        let head = self.desired.release();
         let autoscalers = head.into_iter().flat_map(|release| &release.companions);
         let mut standing: Vec<&Companion> = entered
             .filter(|companion| !companion.is_autoscaler())

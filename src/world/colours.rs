@@ -11,7 +11,6 @@ use crate::model::{Amount, Digest, Name, Percent, TemplateHash};
 use crate::spec::switched::DIGITS;
 use crate::spec::{BlueGreen, Follower, Release};
 use crate::world::case::Case;
-use crate::world::intent::Desired;
 use crate::world::live::{CounterStatus, Drift, Live};
 use crate::world::traffic::hash_of;
 
@@ -70,11 +69,8 @@ impl Case {
     /// How its pods are switched as a whole, where the entered release or the desired one says so.
     #[must_use]
     pub fn blue_green(&self) -> Option<&BlueGreen> {
-        let desired = match &self.desired {
-            Desired::Release(intent) => intent.release.strategy.blue_green.as_ref(),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
-        self.entered().and_then(|release| release.strategy.blue_green.as_ref()).or(desired)
+        let mut releases = self.entered().into_iter().chain(self.desired.release());
+        releases.find_map(|release| release.strategy.blue_green.as_ref())
     }
 
     /// Whether its CloneSets are more than one, or are about to be: an entered release whose pods are on two revisions of one
@@ -215,10 +211,7 @@ impl Case {
     /// The release at hand with this template: the entered one first.
     #[must_use]
     pub fn with_template(&self, template: TemplateHash) -> Option<&Release> {
-        let desired = match &self.desired {
-            Desired::Release(intent) => Some(&intent.release),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
+        let desired = self.desired.release();
         let top = self.memory().and_then(|memory| self.documents.get(&memory.top()?.digest));
         let all = self.entered().into_iter().chain(top).chain(desired).chain(self.documents.values());
         all.map(|it| &**it).find(|it| it.template == template)

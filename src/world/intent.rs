@@ -206,3 +206,14 @@ pub enum Desired {
     /// Git cannot be read: nothing is known, nothing is deleted.
     Unknown,
 }
+
+impl Desired {
+    /// The release, where it can be followed.
+    #[must_use]
+    pub fn release(&self) -> Option<&Arc<Release>> {
+        match self {
+            Self::Release(intent) => Some(&intent.release),
+            Self::Broken(_) | Self::Gone(_) | Self::Unknown => None,
+        }
+    }
+}

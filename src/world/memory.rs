@@ -119,6 +119,12 @@ impl Memory {
         self.top().is_some_and(|top| top.template == self.template)
     }
 
+    /// Whether a template is proven, by the newest release of it or an older one.
+    #[must_use]
+    pub fn proves(&self, template: TemplateHash) -> bool {
+        self.proven.iter().any(|proof| proof.template == template)
+    }
+
     /// As annotations; those that are not set are left out.
     #[must_use]
     pub fn to_annotations(&self) -> BTreeMap<String, String> {

@@ -6,19 +6,11 @@ use jiff::SignedDuration;
 use serde_json::Value;
 use triton::guard::{Rule, check};
 use triton::objects::Kind;
-use triton::plan::plan;
 use triton::world::{Action, Decision, Freeze, Memory, Permit, Plan, World, Write};
 
+use crate::guard::weights::planned;
 use crate::support::switched::{at, done, switched, two};
 use crate::support::world::{plan as one_plan, *};
-
-fn planned(world: &World, decision: &Decision) -> Plan {
-    let plan = plan(world);
-    let moved = &plan.moves[&id()];
-    assert_eq!(moved.decision, *decision, "{}: {:?}", moved.message, moved.holds());
-    assert_eq!(check(world, &plan).get(&id()), None);
-    plan
-}
 
 #[track_caller]
 fn breaks(rule: Rule, world: &World, plan: &Plan) {

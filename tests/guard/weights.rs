@@ -9,6 +9,7 @@ use triton::objects::Kind;
 use triton::plan::plan;
 use triton::world::{Action, Decision, Desired, Freeze, Memory, Permit, Plan, Role, Share, World};
 
+use crate::guard::routes::breaks;
 use crate::support::world::*;
 
 /// B stands at step 1 above A with its pod, and traffic is led like this; the canary's Service has so many endpoints.
@@ -20,18 +21,14 @@ fn canary(share: Share, ready: u32) -> World {
     world
 }
 
-fn planned(world: &World, decision: &Decision) -> Plan {
+/// The plan of this world, which decides this and passes.
+#[track_caller]
+pub fn planned(world: &World, decision: &Decision) -> Plan {
     let plan = plan(world);
     let moved = &plan.moves[&id()];
     assert_eq!(moved.decision, *decision, "{}: {:?}", moved.message, moved.holds());
     assert_eq!(check(world, &plan).get(&id()), None);
     plan
-}
-
-#[track_caller]
-fn breaks(world: &World, plan: &Plan) {
-    let found = check(world, plan).get(&id()).cloned();
-    assert_eq!(found.as_ref().map(|it| it.rule), Some(Rule::Weights), "{found:?}");
 }
 
 /// The plan with the first body of a kind changed.
