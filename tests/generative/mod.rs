@@ -9,6 +9,7 @@ mod fields;
 mod freezes;
 mod markers;
 mod objects;
+mod stories;
 mod wire;
 mod yaml;
 
