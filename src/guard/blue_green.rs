@@ -2,8 +2,9 @@
 //! [`crate::guard::colours`], and what may follow which by [`crate::guard::switch`].
 
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::fields::compare;
 use crate::guard::body::Sent;
 use crate::guard::claim;
 use crate::guard::colours::{self, Set, after, beside, size};
@@ -173,10 +174,9 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     let another = sent.replicas.is_some() || home.replicas_owner.is_some();
     whole(another, "the body has no replicas, and no other manager owns them: there would be one pod")?;
     let first = scene.is_first();
-    let stands = home.stand.ours()["spec"]["template"] == *sent.template;
     let empty = pods == 0 && home.replicas == 0;
     switch(
-        first || stands || empty || is_proven(scene, template),
+        first || stands(scene, home, sent.template, template) || empty || is_proven(scene, template),
         "pods of a template that is not proven come up in the CloneSet of the release",
     )?;
     if pods > home.replicas {
@@ -218,6 +218,17 @@ pub fn check_home(scene: Scene<'_>, write: &Write, body: &Value) -> Result<(), V
     require(marked, Rule::Forward, || {
         "a write forward is not marked as one: an old leader could send it".to_owned()
     })
+}
+
+/// Whether the CloneSet of the release has this template as it stands: to the letter, or by its digest, with what the server has
+/// added to it.
+fn stands(scene: Scene<'_>, home: &Live, sent: &Value, template: Option<TemplateHash>) -> bool {
+    let ours = home.stand.ours();
+    let by_digest = || {
+        let known = template.is_some() && scene.case.home_template() == template;
+        known && !home.drift.template && compare(&json!({ "template": sent }), &ours["spec"]).is_empty()
+    };
+    ours["spec"]["template"] == *sent || by_digest()
 }
 
 /// A step at which pods serve that are not proven: Git permits it, or it was entered before with the same template. That somebody

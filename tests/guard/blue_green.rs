@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde_json::Value;
+use triton::fields::Stand;
 use triton::guard::{Rule, check};
 use triton::objects::Kind;
 use triton::world::{Action, Decision, Freeze, Memory, Permit, Plan, World, Write};
@@ -134,6 +135,27 @@ fn the_one_before_stays_as_long_as_it_is_kept() {
         });
     });
     breaks(Rule::Switch, &back, &plan);
+}
+
+#[test]
+fn pods_of_a_version_that_is_not_remembered_go_as_they_stand() {
+    let only = Memory { proven: vec![proof(&switched("b"))], ..done() };
+    let mut world = two(only, 10, ("b", 10), ("b", 10));
+    // A server adds what it has for a default.
+    edit(&mut world, |case| {
+        let mut stand = switched("a").cloneset.value.open();
+        stand["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] = "Always".into();
+        case.home.as_mut().unwrap().stand = Stand::of(&stand);
+    });
+    let plan = planned(&world, &Decision::Repair);
+    let edited = |world: &mut World| edit(world, |case| case.home.as_mut().unwrap().drift.template = true);
+    breaks(Rule::Switch, &but(&world, edited), &plan);
+    let another = |world: &mut World| {
+        edit(world, |case| {
+            case.home.as_mut().unwrap().stand = Stand::of(&switched("c").cloneset.value.open());
+        });
+    };
+    breaks(Rule::Switch, &but(&world, another), &plan);
 }
 
 /// The first release, never complete, with so many pods ready.

@@ -75,7 +75,9 @@ impl io::Write for Line {
 
 /// Plays a scenario that is written here, once.
 pub fn text(text: &str) {
+    let log = Log::new();
     once("here", &parse("here", text));
+    log.expect_no_refusal("here");
 }
 
 fn once(file: &str, scenario: &Scenario) -> Vec<String> {

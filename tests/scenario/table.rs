@@ -56,6 +56,7 @@ macro_rules! for_every_scenario {
             reverts_of_reverts_end_where_git_does: "b27-back-and-forth.yaml",
             a_version_with_the_pods_that_serve_switches_nothing: "b28-repeated.yaml",
             nothing_is_previewed_where_another_version_serves: "b29-changed-places.yaml",
+            a_daemon_killed_as_it_switches_takes_the_old_pods_away: "b30-killed-as-it-switched.yaml",
             weights_stand_once_their_pods_do: "w1-weights.yaml",
             a_revert_leads_traffic_away_before_pods_go: "w2-back.yaml",
             a_canary_that_crashes_loses_its_weight: "w3-crash.yaml",
