@@ -436,10 +436,7 @@ impl Observer {
         case: &Case,
         record: Option<&SeenRecord>,
     ) -> BTreeMap<Digest, Arc<Release>> {
-        let desired = match &case.desired {
-            Desired::Release(intent) => Some(&intent.release),
-            Desired::Broken(_) | Desired::Gone(_) | Desired::Unknown => None,
-        };
+        let desired = case.desired.release();
         let mut found = BTreeMap::new();
         for (digest, commit) in named(case) {
             let release = match (desired, self.shelf.get(&digest)) {

@@ -48,7 +48,7 @@ impl<'a> Scene<'a> {
     /// Whether `template` is proven.
     #[must_use]
     pub fn is_proven(&self, template: TemplateHash) -> bool {
-        self.memory().is_some_and(|memory| memory.proven.iter().any(|proof| proof.template == template))
+        self.memory().is_some_and(|memory| memory.proves(template))
     }
 
     /// Whether the entered try of `memory` has failed.

@@ -73,10 +73,7 @@ steps:
     let end = TestRunner::new(config).run(&events, |events| {
         let text = told(&events);
         let ends = std::panic::catch_unwind(|| play::text(&text));
-        ends.map_err(|panic| {
-            let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            TestCaseError::fail(said)
-        })
+        ends.map_err(|panic| TestCaseError::fail(play::said(&*panic)))
     });
     if let Err(TestError::Fail(why, events)) = &end {
         panic!("{}\n{why}", told(events));

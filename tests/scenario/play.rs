@@ -1,11 +1,13 @@
 //! Plays a scenario, step by step, twice.
 
+use std::any::Any;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::EnvFilter;
 
 use crate::scenario::accepted::{ACCEPTED, EMBEDDED_ONLY, UNTOLD};
 use crate::scenario::format::{Picture, Scenario, Step, parse, read};
@@ -40,14 +42,18 @@ struct Log {
 }
 
 /// One line of it.
-struct Line(Arc<Mutex<Vec<String>>>);
+struct Line {
+    is_told: bool,
+    refused: Arc<Mutex<Vec<String>>>,
+}
 
 impl Log {
     fn new() -> Self {
         let refused = Arc::<Mutex<Vec<String>>>::default();
-        let (filter, of) = (tracing_subscriber::EnvFilter::from_default_env(), Arc::clone(&refused));
+        let (filter, of) = (EnvFilter::from_default_env(), Arc::clone(&refused));
         let lines = tracing_subscriber::fmt().with_env_filter(filter);
-        let lines = lines.with_writer(move || Line(Arc::clone(&of))).finish();
+        let is_told = std::env::var_os(EnvFilter::DEFAULT_ENV).is_some();
+        let lines = lines.with_writer(move || Line { is_told, refused: Arc::clone(&of) }).finish();
         Self { refused, _guard: tracing::subscriber::set_default(lines) }
     }
 
@@ -61,9 +67,11 @@ impl Log {
 impl io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        print!("{text}");
+        if self.is_told {
+            print!("{text}");
+        }
         if text.contains("breaks a rule of safety") {
-            self.0.lock().expect("nobody panics here").push(text.into_owned());
+            self.refused.lock().expect("nobody panics here").push(text.into_owned());
         }
         Ok(bytes.len())
     }
@@ -71,6 +79,12 @@ impl io::Write for Line {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What somebody who panicked had to say.
+pub fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
 }
 
 /// Plays a scenario that is written here, once.
