@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::cluster::plane::Plane;
 use crate::scenario::FILES;
-use crate::scenario::play::{Went, on_both};
+use crate::scenario::play::{Went, on_both, said};
 
 /// Of the scenarios only those whose files have one of this variable's texts, apart by commas, in their names.
 const PART: &str = "TRITON_SCENES";
@@ -28,8 +28,8 @@ const FIRST: [&str; 6] = [
     "h8-too-late.yaml",
 ];
 
-/// In these somebody takes the time for which a pod is out of its Service before it goes. They are played before the others:
-/// under load EndpointSlices are seen to follow seconds late, and the pod goes in time.
+/// In these somebody takes the time for which a pod is out of its Service before it goes. They are played before the others,
+/// so that the machine is not too busy for it.
 const TIMED: [&str; 4] = ["d1-in-place.yaml", "d2-made-anew.yaml", "d3-added.yaml", "d4-alone.yaml"];
 
 /// So many that did not go as they should among others are played again by themselves: where the machine was too busy
@@ -54,15 +54,15 @@ fn every_scenario_goes_the_same_way_on_both_clusters() {
     let all = timed.len() + others.len();
     let mut ends = play_all(timed);
     ends.append(&mut play_all(others));
-    let alone: Vec<&str> =
-        ends.iter().filter(|(file, end)| fault(file, end).is_some()).map(|it| *it.0).collect();
+    let alone: BTreeMap<&str, String> =
+        ends.iter().filter_map(|(file, end)| Some((*file, fault(file, end)?))).collect();
     if alone.len() <= ALONE_MAX {
-        for file in &alone {
-            ends.insert(file, play(file));
+        for file in alone.keys() {
+            ends.insert(file, play(file, &format!("{file} alone")));
         }
     }
     let mut summary = summary(&ends);
-    alone.iter().for_each(|file| summary.push_str(&format!("\n  alone    {file}")));
+    alone.values().for_each(|why| summary.push_str(&format!("\n  alone    {}", why.replace('\n', " "))));
     tell(&summary);
     fs::write(folder().join("summary.txt"), &summary).expect("a file");
     assert_eq!(ends.len(), all, "every scenario was played");
@@ -77,7 +77,7 @@ fn play_all(todo: Vec<&'static str>) -> Ends {
         for _worker in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(file) = { todo.lock().expect("nobody panics here").pop() } {
-                    let end = play(file);
+                    let end = play(file, file);
                     ends.lock().expect("nobody panics here").insert(file, end);
                 }
             });
@@ -86,23 +86,17 @@ fn play_all(todo: Vec<&'static str>) -> Ends {
     ends.into_inner().expect("nobody panics here")
 }
 
-/// Plays a scenario on both clusters.
-fn play(file: &str) -> Result<Went, String> {
+/// Plays a scenario on both clusters, and tells of it under this name.
+fn play(file: &str, name: &str) -> Result<Went, String> {
     let began = Instant::now();
     let end = catch_unwind(|| on_both(file)).map_err(|panic| said(&*panic));
-    report(file, &end, began.elapsed().as_secs());
+    report(name, &end, began.elapsed().as_secs());
     end
 }
 
 /// Says something at once, whether the test succeeds or not.
 fn tell(text: &str) {
     let _ = writeln!(stderr(), "{text}");
-}
-
-/// What somebody who panicked had to say.
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
 }
 
 fn folder() -> PathBuf {
@@ -112,7 +106,7 @@ fn folder() -> PathBuf {
 }
 
 /// Tells in a line how a scenario went, and keeps both traces in a file below cargo's folder for tests.
-fn report(file: &str, end: &Result<Went, String>, took: u64) {
+fn report(name: &str, end: &Result<Went, String>, took: u64) {
     let (line, more) = match end {
         Err(said) => ("does not go through".to_owned(), said.as_str()),
         Ok(Went::EmbeddedOnly(_)) => ("is not played on a control plane".to_owned(), ""),
@@ -121,8 +115,8 @@ fn report(file: &str, end: &Result<Went, String>, took: u64) {
             (count, traces.as_str())
         }
     };
-    tell(&format!("scene {file}: {line}; {took} s"));
-    fs::write(folder().join(format!("{file}.txt")), format!("{file}: {line}; {took} s\n{more}\n"))
+    tell(&format!("scene {name}: {line}; {took} s"));
+    fs::write(folder().join(format!("{name}.txt")), format!("{name}: {line}; {took} s\n{more}\n"))
         .expect("a file");
 }
 
@@ -130,8 +124,8 @@ fn report(file: &str, end: &Result<Went, String>, took: u64) {
 fn fault(file: &str, end: &Result<Went, String>) -> Option<String> {
     match end {
         Err(said) => Some(format!("{file} does not go through: {said}")),
-        Ok(Went::Both { differences, traces, .. }) if !differences.is_empty() => {
-            Some(format!("{file} differs:\n{}\n{traces}", differences.join("\n")))
+        Ok(Went::Both { differences, .. }) if !differences.is_empty() => {
+            Some(format!("{file} differs:\n{}", differences.join("\n")))
         }
         Ok(Went::EmbeddedOnly(_) | Went::Both { .. }) => None,
     }

@@ -23,6 +23,9 @@ pub const ACCEPTED: &[(&str, &str, &[&str], &str)] = &[
     ("w12-some-may-fail.yaml", "history of checkout", CRASHES, CRASHED),
     ("w16-testers-back.yaml", "history of checkout", CRASHES, CRASHED),
     ("w22-still-leaving.yaml", "history of checkout", CRASHES, CRASHED),
+    ("b25-one-is-kept.yaml", "history of checkout", TAKEN_AWAY, ENDED),
+    ("b25-one-is-kept.yaml", "writes of checkout", TAKEN_AWAY, ENDED),
+    ("b25-one-is-kept.yaml", "end of checkout", &["-generation 3", "+generation 2"], ENDED),
     (
         "w17-testers-dark.yaml",
         "history of checkout",
@@ -49,6 +52,17 @@ const CRASHES: &[&str] = &[
 ];
 const CRASHED: &str =
     "how many pods have crashed or come back when EndpointSlices and status tell of it is the kubelets' time";
+
+/// What is written and told of pods that nobody needs any more, around the end of a daemon.
+const TAKEN_AWAY: &[&str] = &[
+    "-Repair: shop/checkout takes away what nobody needs any more: CloneSet shop/checkout",
+    "+Repair: shop/checkout takes away what nobody needs any more: CloneSet shop/checkout",
+    "-Repair: shop/checkout takes away the pods of A, which nobody needs any more: CloneSet shop/checkout",
+    "+Repair: shop/checkout takes away the pods of A, which nobody needs any more: CloneSet shop/checkout",
+    "-apply CloneSet/checkout: A, partition 0, 0 replicas, step 2, 1 proven",
+];
+const ENDED: &str =
+    "whether the daemon has written that the switch is complete, or that pods go, when it ends is real time";
 
 /// Why the record may lack an entry for each time that a scenario ends a daemon or lets it stand still.
 pub const UNTOLD: &str =

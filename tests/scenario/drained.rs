@@ -9,8 +9,9 @@ use std::time::{Duration, Instant as Wall};
 use tokio::time::Instant;
 use triton::devcluster::Store;
 
-use crate::scenario::ground::{ENDPOINT_SLICES, PODS};
+use crate::scenario::ground::PODS;
 use crate::scenario::observer::tag;
+use crate::scenario::serving::led_to;
 
 /// Kruise and Kubernetes count in whole seconds.
 const SLACK: Duration = Duration::from_millis(1_500);
@@ -66,7 +67,7 @@ impl Drained {
     /// # Panics
     /// Where the invariant is broken.
     pub fn look(&mut self, store: &Store, name: &str, drain: impl Fn(&str) -> Option<u32>) {
-        let serving = serving(store, name);
+        let serving: BTreeSet<String> = led_to(store, name).iter().map(|it| it.uid().to_owned()).collect();
         let mut now = BTreeMap::new();
         for pod in store.list(PODS, None) {
             if pod["metadata"]["ownerReferences"][0]["name"] != *name {
@@ -105,13 +106,4 @@ impl Known {
             }
         }
     }
-}
-
-/// The UIDs of pods that the Service of a release leads to.
-fn serving(store: &Store, name: &str) -> BTreeSet<String> {
-    let slices = store.list(ENDPOINT_SLICES, None);
-    let mine = slices.iter().filter(|it| it["metadata"]["labels"]["kubernetes.io/service-name"] == *name);
-    let endpoints = mine.flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
-    let ready = endpoints.filter(|it| it["conditions"]["ready"] == true);
-    ready.filter_map(|it| it["targetRef"]["uid"].as_str().map(str::to_owned)).collect()
 }

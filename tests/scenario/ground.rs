@@ -33,6 +33,8 @@ pub const REVISIONS: &str = "controllerrevisions.apps";
 pub const ENDPOINT_SLICES: &str = "endpointslices.discovery.k8s.io";
 /// Resource of pods.
 pub const PODS: &str = "pods";
+/// Resource of Services.
+pub const SERVICES: &str = "services";
 /// Resource of CloneSets.
 pub const CLONESETS: &str = "clonesets.apps.kruise.io";
 /// Who acts on the cluster by hand.
@@ -146,6 +148,14 @@ impl Ground {
         match self {
             Self::Embedded(_) => Duration::ZERO,
             Self::Real(_) => Duration::from_secs(300),
+        }
+    }
+
+    /// So long after it was decided may a write be done: what it was decided on may be over by then.
+    pub fn lateness(&self) -> Duration {
+        match self {
+            Self::Embedded(_) => Duration::ZERO,
+            Self::Real(_) => Duration::from_secs(10),
         }
     }
 

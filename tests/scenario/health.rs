@@ -208,7 +208,8 @@ fn is_bad(image: &str) -> bool {
     image.contains("bad")
 }
 
-fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
+/// A pod's condition of this kind.
+pub fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
     pod["status"]["conditions"].as_array()?.iter().find(|it| it["type"] == kind)
 }
 

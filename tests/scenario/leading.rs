@@ -4,6 +4,7 @@
 //! than the furthest step that was approved for it. A rule for testers leads to nothing but an approved revision.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use triton::devcluster::Store;
@@ -96,18 +97,25 @@ pub fn endpoints(store: &Store, service: &str) -> usize {
 pub struct Led {
     /// Versions of routes when it was last looked.
     before: BTreeMap<String, String>,
+    /// When a Service that is ours last led to pods, as the wall's clock has it.
+    led_at: BTreeMap<String, Instant>,
     /// Whether the next that writes to them is a hand.
     pub lent: bool,
 }
 
 impl Led {
     /// Looks where traffic is led. `most` is the largest weight, in percent, that anything not proven may have; `any`: whether
-    /// a step of it was approved.
+    /// a step of it was approved; `lateness`: for how long what a write was decided on may be over.
     ///
     /// # Panics
     /// Where the invariant is broken.
-    pub fn look(&mut self, store: &Store, name: &str, most: u64, any: bool) {
-        self.look_at_ingresses(store, name, most, any);
+    pub fn look(&mut self, store: &Store, name: &str, most: u64, any: bool, lateness: Duration) {
+        for service in ["stable", "canary"].map(|side| format!("{name}-{side}")) {
+            if endpoints(store, &service) > 0 {
+                self.led_at.insert(service, Instant::now());
+            }
+        }
+        self.look_at_ingresses(store, name, most, any, lateness);
         for resource in ROUTES {
             let Some(route) = store.get(resource, NAMESPACE, name) else { continue };
             let version = route["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
@@ -120,16 +128,17 @@ impl Led {
             let rules = route["spec"]["rules"].as_array().cloned().unwrap_or_default();
             let Some((last, first)) = rules.split_last() else { continue };
             for (service, _) in first.iter().flat_map(weights) {
-                let there = endpoints(store, &service);
                 assert!(service.ends_with("-canary"), "{name}: a rule for testers leads to {service}");
-                assert!(there > 0, "{name}: testers go to {service}, which leads to nothing");
+                assert!(
+                    self.leads(store, &service, lateness),
+                    "{name}: testers go to {service}, which leads to nothing"
+                );
                 assert!(any, "{name}: testers go to {service}, and nothing is approved");
             }
             for (service, percent) in weights(last) {
                 let is_ours = service.ends_with("-stable") || service.ends_with("-canary");
-                let there = endpoints(store, &service);
                 assert!(
-                    !is_ours || percent == 0 || there > 0,
+                    !is_ours || percent == 0 || self.leads(store, &service, lateness),
                     "{name}: {percent}% go to {service}, which leads to nothing"
                 );
                 let canary = service.ends_with("-canary");
@@ -141,7 +150,13 @@ impl Led {
         }
     }
 
-    fn look_at_ingresses(&mut self, store: &Store, name: &str, most: u64, any: bool) {
+    /// Whether a Service leads to pods, or did when a write that is done only now was decided.
+    fn leads(&self, store: &Store, service: &str, lateness: Duration) -> bool {
+        let lately = || self.led_at.get(service).is_some_and(|at| at.elapsed() < lateness);
+        endpoints(store, service) > 0 || lately()
+    }
+
+    fn look_at_ingresses(&mut self, store: &Store, name: &str, most: u64, any: bool, lateness: Duration) {
         let canary = format!("{name}-canary");
         for one in [name, &canary] {
             let Some(ingress) = store.get(INGRESSES, NAMESPACE, one) else { continue };
@@ -156,9 +171,8 @@ impl Led {
             let leads = one == name || percent > 0 || asks(&ingress);
             let service = backend(&ingress);
             let is_ours = service.ends_with("-stable") || service.ends_with("-canary");
-            let there = endpoints(store, &service);
             assert!(
-                !leads || !is_ours || there > 0,
+                !leads || !is_ours || self.leads(store, &service, lateness),
                 "{name}: {one} leads to {service}, which leads to nothing"
             );
             assert!(percent <= most, "{name}: {percent}% go to {service}, and {most}% are approved");

@@ -72,7 +72,7 @@ steps:
 
 /// Nobody is there to put back how long pods are drained before they are updated in place.
 #[test]
-#[should_panic(expected = "goes from C to B, and it still serves")]
+#[should_panic(expected = "goes from C to B, 4ms after it has left")]
 fn the_observer_notices_a_pod_that_is_updated_before_it_is_drained() {
     play::text(
         "says: {}

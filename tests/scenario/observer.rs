@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use triton::devcluster::{Object, Store};
@@ -71,9 +72,16 @@ pub struct Observer {
     excused: Vec<String>,
     /// What somebody deletes by hand, until it is there again; whether it is gone already.
     deleted: BTreeMap<String, bool>,
+    /// See [`crate::scenario::ground::Ground::lateness`].
+    lateness: Duration,
 }
 
 impl Observer {
+    /// One that has seen nothing yet, on a ground where writes are so late.
+    pub fn new(lateness: Duration) -> Self {
+        Self { lateness, ..Self::default() }
+    }
+
     /// Takes an image out of the count: somebody has put it into the cluster by hand.
     pub fn excuse(&mut self, image: &str) {
         self.excused.push(image.to_owned());
@@ -207,7 +215,7 @@ impl Observer {
             }
             if let Some(known) = self.known.get_mut(name) {
                 let (most, any) = known.most_weight(all.get(name));
-                known.led.look(store, name, most, any);
+                known.led.look(store, name, most, any, self.lateness);
             }
             let is_watched = |known: &&mut Known| known.is_drained() || known.drained.has_begun();
             if let Some(known) = self.known.get_mut(name).filter(is_watched) {

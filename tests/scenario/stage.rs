@@ -66,6 +66,7 @@ impl Stage {
         };
         let mut stage = Self {
             history: History::new(),
+            observer: Observer::new(ground.lateness()),
             ground,
             state: tempfile::tempdir().expect("a temporary folder"),
             daemon: None,
@@ -74,7 +75,6 @@ impl Stage {
             rules: watch::channel(Rules { policy: Arc::new(policy), accepted: None }).0,
             started: 0,
             interruptions: 0,
-            observer: Observer::default(),
             clock: Clock::starting_at(dawn()),
             remembered: BTreeMap::new(),
             saved: None,
@@ -242,8 +242,10 @@ impl Stage {
         self.ground.freeze();
         let end = self.daemon.as_mut().and_then(Daemon::end);
         if let Some(end) = end {
-            // On a machine that has too much to do it may stand still too long; it is started again wherever it runs.
-            let may_end = !self.ground.grace().is_zero() && end.contains("LeaseLost");
+            // On a machine that has too much to do it may stand still too long, or be answered too late; it is started
+            // again wherever it runs.
+            let ends_so = end.contains("LeaseLost") || end.contains("TimedOut");
+            let may_end = !self.ground.grace().is_zero() && ends_so;
             assert!(may_end, "the daemon has ended: {end}");
             self.daemon = None;
             self.interruptions += 1;

@@ -9,7 +9,7 @@ use triton::devcluster::{Object, Store};
 use triton::objects::keys;
 use triton::spec::Release;
 
-use crate::scenario::serving::serving;
+use crate::scenario::serving::{ready, serving};
 
 /// The release whose second CloneSet this is, by its name.
 pub fn twin_of(cloneset: &Object) -> Option<&str> {
@@ -86,7 +86,10 @@ impl Switched {
             let let_in = before.iter().filter(|(image, _)| may(image)).map(|(_, count)| count);
             let least = let_in.sum::<u32>().min(self.size.unwrap_or(0)).saturating_sub(self.taken);
             assert!(
-                self.disturbed || !self.by_hand.is_empty() || all(&now) >= least,
+                self.disturbed
+                    || !self.by_hand.is_empty()
+                    || all(&now) >= least
+                    || ready(store, active) >= least,
                 "{active}: {now:?} serve, fewer than before: {before:?}"
             );
             self.shown = true;

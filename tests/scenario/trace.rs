@@ -5,8 +5,8 @@
 //! those that repeat the one before, are left out; when a step's pods were there is up to the kubelets, so that writes are
 //! the same whether they tell of it or not; a companion is written in a lap of its own, which is told as a repair, or a lap
 //! later with the next decision, so that between two writes of a CloneSet's spec the order of other writes is not compared;
-//! a record keeps a limited number of entries, so that of a full one the newest are compared; and a template that only a
-//! hand wrote has a revision where Kruise saw it before it was put back.
+//! a record keeps a limited number of entries, so that two of which one is full are compared from the first entry that both
+//! have; and a template that only a hand wrote has a revision where Kruise saw it before it was put back.
 //!
 //! **Invariant:** no step is left upwards before memory, or the history where it was left in that very write, says that it
 //! is reached. It is judged on each ground by itself.
@@ -89,13 +89,9 @@ impl Trace {
         let none = Vec::new();
         let lines = |about: &String| {
             let (left, right) = (self.0.get(about).unwrap_or(&none), real.0.get(about).unwrap_or(&none));
-            let full = self.1.contains(about) || real.1.contains(about);
-            let kept = if full { left.len().min(right.len()) } else { usize::MAX };
-            let newest = |lines: &[String]| lines[lines.len().saturating_sub(kept)..].to_vec();
-            apart(&newest(left), &newest(right))
-                .into_iter()
-                .map(|(side, line)| (about.clone(), side, line))
-                .collect::<Vec<_>>()
+            let is_full = self.1.contains(about) || real.1.contains(about);
+            let (left, right) = if is_full { since_both(left, right) } else { (&left[..], &right[..]) };
+            apart(left, right).into_iter().map(|(side, line)| (about.clone(), side, line)).collect::<Vec<_>>()
         };
         let found = about.into_iter().flat_map(lines);
         found.map(|(about, side, line)| Difference { about, side, line }).collect()
@@ -297,6 +293,13 @@ fn ends(cloneset: &Value, store: &Store, templates: &BTreeSet<String>) -> Vec<St
     ]
 }
 
+/// Two lists from the first line that both have: how far back a full history goes depends on what was told later.
+fn since_both<'a>(left: &'a [String], right: &'a [String]) -> (&'a [String], &'a [String]) {
+    let places = (0..left.len() + right.len()).flat_map(|sum| (0..=sum).map(move |i| (i, sum - i)));
+    let mut both = places.filter(|(i, j)| left.get(*i).is_some_and(|it| right.get(*j) == Some(it)));
+    both.next().map_or((left, right), |(i, j)| (&left[i..], &right[j..]))
+}
+
 /// The lines that only one of two lists has, with all others in the same order: `-` for the first, `+` for the second.
 fn apart(left: &[String], right: &[String]) -> Vec<(char, String)> {
     // Length of the longest common part of what is behind each pair of places.
@@ -338,9 +341,19 @@ mod tests {
         assert_ne!(one, lines(&format!("Service/a, {spec}, CloneSet/a: memory only, {spec} 2, Service/a")));
     }
 
+    fn lines(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn full_histories_are_compared_from_the_first_entry_that_both_have() {
+        let (left, right) = (lines("a b c d e"), lines("c d x e b"));
+        assert_eq!(since_both(&left, &right), (&left[2..], &right[..]));
+        assert_eq!(since_both(&left[..2], &right[..2]), (&left[..2], &right[..2]));
+    }
+
     #[test]
     fn a_difference_is_the_fewest_lines() {
-        let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let found = apart(&lines("a b c d"), &lines("a c x d e"));
         let found: Vec<String> = found.into_iter().map(|(side, line)| format!("{side}{line}")).collect();
         assert_eq!(found, ["-b", "+x", "+e"]);
