@@ -46,8 +46,13 @@ pub fn led_to(store: &Store, name: &str) -> Vec<Object> {
     let endpoints = mine.flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
     let ready = endpoints.filter(|it| it["conditions"]["ready"] == true);
     let uids: BTreeSet<&str> = ready.filter_map(|it| it["targetRef"]["uid"].as_str()).collect();
-    let pods = store.list(PODS, None).into_iter();
-    pods.filter(|pod| uids.contains(pod.uid()) && !leaves(pod)).collect()
+    let (pods, owners) = (store.list(PODS, None), store.list(CLONESETS, None));
+    // The garbage collector takes those of a CloneSet that is gone.
+    let is_left = |pod: &Object| {
+        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+        owner.is_string() && !owners.iter().any(|it| *owner == *it.uid())
+    };
+    pods.into_iter().filter(|pod| uids.contains(pod.uid()) && !leaves(pod) && !is_left(pod)).collect()
 }
 
 /// How many pods a Service selects that say themselves that they serve, whether EndpointSlices have followed or not.

@@ -128,12 +128,13 @@ impl Stage {
         Value::clone(&cloneset)
     }
 
-    /// Puts the saved CloneSet in the place of the present one. With any partition, Kruise makes all pods of a new
-    /// CloneSet with its template.
+    /// Puts the saved CloneSet in the place of the present one, before the daemon can make it itself. With any partition,
+    /// Kruise makes all pods of a new CloneSet with its template.
     async fn restore(&mut self) {
         self.observer.disturb();
         let mut saved = self.saved.clone().expect("the CloneSet was saved");
         self.observer.excuse(&tag(&saved["spec"]["template"]));
+        self.daemon.iter().for_each(|daemon| daemon.run(false));
         if self.store().get(CLONESETS, NAMESPACE, RELEASE).is_some() {
             self.delete(&Kind::CloneSet.api(), RELEASE).await;
         }
@@ -142,6 +143,7 @@ impl Stage {
         }
         saved.as_object_mut().expect("an object").remove("status");
         self.create(&saved).await;
+        self.daemon.iter().for_each(|daemon| daemon.run(true));
     }
 
     /// Changes the CloneSet; its generation then.
